@@ -1,0 +1,124 @@
+import type { Counters } from './counters.ts';
+import type { EventQueue } from './endpoint.ts';
+import type { Interface } from './ip/interface.ts';
+import type { TxPacket } from './link.ts';
+import type { RandomSource } from './random.ts';
+import type { Ring } from './ring.ts';
+import type { TcpConnection } from './tcp/connection.ts';
+import type { TimerQueue } from './timers.ts';
+import type { UdpSocket } from './udp/udp-socket.ts';
+import type { IpAddress } from './wire/ip-address.ts';
+import type { Slab } from './wire/slab.ts';
+
+/** What the layers of one stack share. The stack implements it and hands it to each layer. */
+export interface StackContext extends EventQueue {
+  /** Milliseconds of the injected monotonic clock; set at every entry into the stack. */
+  readonly now: number;
+  readonly random: RandomSource;
+  readonly counters: Counters;
+  readonly timers: TimerQueue;
+  readonly rings: RingSource;
+  readonly ip: IpOutput;
+  /** The one outgoing packet; see {@link IpOutput.begin}. */
+  readonly tx: TxPacket;
+  /** Puts a source of packets on the list that `Stack.transmit` works off; at most once. */
+  wantsToTransmit(source: Transmitter): void;
+}
+
+/** Something that has packets to send when the device can take them. Kept in one singly linked list. */
+export interface Transmitter {
+  nextToTransmit: Transmitter | null;
+  waitsToTransmit: boolean;
+  /** Sends what it can. @returns false when the device was full: it stays on the list */
+  transmit(): boolean;
+}
+
+/**
+ * Where connections and UDP sockets get the memory for their data. The engine takes it from shared memory, tests from
+ * the heap; a connection without rings can be established but carries nothing.
+ */
+export interface RingSource {
+  /** Sets `sendRing` and `recvRing`. @returns false when there is no memory: the connection is refused, and counted */
+  open(endpoint: TcpConnection | UdpSocket): boolean;
+  /** The endpoint will not touch its rings again. */
+  close(endpoint: TcpConnection | UdpSocket): void;
+}
+
+/** Heap rings of a given size each: for tests and for stacks without an engine. */
+export interface RingPair {
+  sendRing: Ring;
+  recvRing: Ring;
+}
+
+/**
+ * How to reach a destination. Made once per connection; `pathMtuBytes` changes with path MTU discovery and is read
+ * for every packet.
+ */
+export interface Route {
+  readonly iface: Interface;
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  /** The gateway, or the destination itself when it is on the link. */
+  readonly nextHop: IpAddress;
+  /** Largest IP packet the path takes, at most the interface's MTU. */
+  pathMtuBytes: number;
+}
+
+/** The IP layer as TCP, UDP and ICMP see it when they send. */
+export interface IpOutput {
+  /**
+   * Finds the way to `destination`. @param source a local address to keep, or null to have one chosen
+   * @throws NetError NETWORK_UNREACHABLE, ADDRESS_NOT_AVAILABLE (phase route)
+   */
+  route(destination: IpAddress, source: IpAddress | null): Route;
+  /**
+   * Starts a packet in `context.tx`: resets it and leaves room for the IP header.
+   * @returns the offset in `tx.head` where the transport header of `transportHeaderBytes` bytes is to be written
+   */
+  begin(route: Route, transportHeaderBytes: number): number;
+  /**
+   * Writes the IP header, completes or prepares the checksum (payload: `tx.body…`, set between begin and finish), sends.
+   * @param protocol IP protocol number
+   * @param csumOffset where the checksum field lies in the transport header; -1: the protocol has none, or it is written
+   * @param trafficClass TOS / traffic class octet, ECN bits included
+   * @param ttl hop limit
+   * @returns false when the device is full: nothing was sent
+   */
+  finish(route: Route, protocol: number, csumOffset: number, trafficClass: number, ttl: number): boolean;
+}
+
+/**
+ * A received packet on its way up: one object per stack, filled by the IP layer for each packet, so that addresses and
+ * offsets travel without allocation. Valid during the call only.
+ */
+export class RxPacket {
+  slab: Slab;
+  iface: Interface;
+  family: 4 | 6 = 4;
+  /** Offset of the IP header, and length of the IP packet (padding of the link cut off). */
+  ipOff = 0;
+  ipLen = 0;
+  /** Offset and length of the transport header with its payload. */
+  off = 0;
+  len = 0;
+  /** Addresses as words, see {@link IpAddress}. */
+  src0 = 0;
+  src1 = 0;
+  src2 = 0;
+  src3 = 0;
+  dst0 = 0;
+  dst1 = 0;
+  dst2 = 0;
+  dst3 = 0;
+  ttl = 0;
+  trafficClass = 0;
+  /** The transport checksum need not be verified. */
+  checksumValid = false;
+  /** The destination is not one of our unicast addresses (broadcast or multicast). */
+  multicast = false;
+
+  constructor(slab: Slab, iface: Interface) {
+    this.slab = slab;
+    this.iface = iface;
+  }
+}

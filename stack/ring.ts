@@ -1,0 +1,128 @@
+import { Slab } from './wire/slab.ts';
+
+/**
+ * A byte ring with one producer and one consumer, which may be in different threads: the bytes and the two positions
+ * can lie in shared memory. Positions run freely modulo 2^32 (TCP maps them to sequence numbers by a constant), the
+ * capacity is a power of two.
+ */
+export class Ring {
+  readonly slab: Slab;
+  /** Offset of the ring's memory in the slab. */
+  readonly base: number;
+  readonly capacityBytes: number;
+  readonly mask: number;
+  readonly #positions: Int32Array;
+  readonly #headIndex: number;
+  readonly #tailIndex: number;
+
+  /**
+   * @param slab memory of which `capacityBytes` bytes from `base` belong to the ring
+   * @param capacityBytes a power of two
+   * @param positions words that hold the two positions, at `headIndex` and `tailIndex`
+   */
+  constructor(
+    slab: Slab,
+    base: number,
+    capacityBytes: number,
+    positions: Int32Array,
+    headIndex: number,
+    tailIndex: number,
+  ) {
+    if (capacityBytes <= 0 || (capacityBytes & (capacityBytes - 1)) !== 0) {
+      throw new RangeError(`ring capacity must be a power of two, got ${capacityBytes}`);
+    }
+    this.slab = slab;
+    this.base = base;
+    this.capacityBytes = capacityBytes;
+    this.mask = capacityBytes - 1;
+    this.#positions = positions;
+    this.#headIndex = headIndex;
+    this.#tailIndex = tailIndex;
+  }
+
+  /** A ring over memory of its own. */
+  static alloc(capacityBytes: number): Ring {
+    return new Ring(Slab.alloc(capacityBytes), 0, capacityBytes, new Int32Array(2), 0, 1);
+  }
+
+  /** Where the producer writes next (int32, wraps). */
+  get head(): number {
+    return Atomics.load(this.#positions, this.#headIndex);
+  }
+
+  /** Where the consumer reads next (int32, wraps). */
+  get tail(): number {
+    return Atomics.load(this.#positions, this.#tailIndex);
+  }
+
+  /** Bytes between tail and head: 0 … capacity. */
+  get usedBytes(): number {
+    return (this.head - this.tail) | 0;
+  }
+
+  get freeBytes(): number {
+    return this.capacityBytes - this.usedBytes;
+  }
+
+  /** Offset in the slab of the byte at `position`. */
+  offsetOf(position: number): number {
+    return this.base + (position & this.mask);
+  }
+
+  /** How many of `lengthBytes` bytes from `position` lie in one piece before the ring wraps. */
+  contiguous(position: number, lengthBytes: number): number {
+    const room = this.capacityBytes - (position & this.mask);
+    return lengthBytes < room ? lengthBytes : room;
+  }
+
+  /** Producer: makes `lengthBytes` more bytes visible to the consumer. */
+  advanceHead(lengthBytes: number): void {
+    Atomics.store(this.#positions, this.#headIndex, (this.head + lengthBytes) | 0);
+  }
+
+  /** Consumer: gives `lengthBytes` bytes back to the producer. */
+  advanceTail(lengthBytes: number): void {
+    Atomics.store(this.#positions, this.#tailIndex, (this.tail + lengthBytes) | 0);
+  }
+
+  /** Producer: copies bytes to `position`, which may lie beyond head (out-of-order data), without moving head. */
+  copyIn(position: number, from: Uint8Array, fromOff: number, lengthBytes: number): void {
+    const first = this.contiguous(position, lengthBytes);
+    this.slab.bytes.set(from.subarray(fromOff, fromOff + first), this.offsetOf(position));
+    if (first < lengthBytes) {
+      this.slab.bytes.set(from.subarray(fromOff + first, fromOff + lengthBytes), this.base);
+    }
+  }
+
+  /** Copies bytes from `position` out, without moving tail. */
+  copyOut(position: number, into: Uint8Array, intoOff: number, lengthBytes: number): void {
+    const first = this.contiguous(position, lengthBytes);
+    const at = this.offsetOf(position);
+    into.set(this.slab.bytes.subarray(at, at + first), intoOff);
+    if (first < lengthBytes) {
+      into.set(this.slab.bytes.subarray(this.base, this.base + lengthBytes - first), intoOff + first);
+    }
+  }
+
+  /** Producer: appends as much as fits. @returns bytes taken, 0 … `lengthBytes` */
+  write(from: Uint8Array, fromOff: number, lengthBytes: number): number {
+    const free = this.freeBytes;
+    const taken = lengthBytes < free ? lengthBytes : free;
+    if (taken > 0) {
+      this.copyIn(this.head, from, fromOff, taken);
+      this.advanceHead(taken);
+    }
+    return taken;
+  }
+
+  /** Consumer: takes out what there is. @returns bytes copied, 0 … `lengthBytes` */
+  read(into: Uint8Array, intoOff: number, lengthBytes: number): number {
+    const used = this.usedBytes;
+    const given = lengthBytes < used ? lengthBytes : used;
+    if (given > 0) {
+      this.copyOut(this.tail, into, intoOff, given);
+      this.advanceTail(given);
+    }
+    return given;
+  }
+}
