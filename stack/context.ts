@@ -122,3 +122,53 @@ export class RxPacket {
     this.iface = iface;
   }
 }
+
+/** What an ICMP error reports, both versions mapped to one list. */
+export const IcmpErrorKind = {
+  UnreachableNet: 1,
+  UnreachableHost: 2,
+  UnreachableProtocol: 3,
+  UnreachablePort: 4,
+  /** Fragmentation needed (RFC 1191 §4), packet too big (RFC 4443 §3.2); `mtuBytes` is set. */
+  TooBig: 5,
+  TimeExceeded: 6,
+  ParameterProblem: 7,
+  AdminProhibited: 8,
+} as const;
+export type IcmpErrorKind = (typeof IcmpErrorKind)[keyof typeof IcmpErrorKind];
+
+/**
+ * A received ICMP error about a packet we sent, read from the quoted packet: one object per stack. Anybody can forge
+ * one, so a transport acts only on what fits a connection (RFC 5927). Valid during the call only.
+ */
+export class IcmpError {
+  kind: IcmpErrorKind = IcmpErrorKind.UnreachableNet;
+  /** The path MTU after this message, already entered in the route cache; 0 unless `kind` is TooBig. */
+  mtuBytes = 0;
+  family: 4 | 6 = 4;
+  /** IP protocol number of the quoted packet. */
+  protocol = 0;
+  /** Our address (the quoted packet's source) and the peer's, as words, see {@link IpAddress}. */
+  local0 = 0;
+  local1 = 0;
+  local2 = 0;
+  local3 = 0;
+  remote0 = 0;
+  remote1 = 0;
+  remote2 = 0;
+  remote3 = 0;
+  /** Ports of the quoted packet; 0 for protocols without. */
+  localPort = 0;
+  remotePort = 0;
+  /** The quoted bytes 4 … 7 of the transport header (TCP: the sequence number, int32); see `hasSeq`. */
+  seq = 0;
+  hasSeq = false;
+}
+
+/** A protocol above IP. */
+export interface TransportHandler {
+  /** Takes a packet addressed to us; `rx` is valid during the call only. */
+  input(rx: RxPacket): void;
+  /** Learns that a packet of this protocol did not arrive; `error` is valid during the call only. */
+  icmpError(error: IcmpError): void;
+}
