@@ -1,0 +1,160 @@
+import { NetError, Phase } from '../errors.ts';
+import { IpAddress } from '../wire/ip-address.ts';
+
+/**
+ * Converts a name with characters outside ASCII to its ASCII form (UTS 46 ToASCII), or gives null (or '') when it cannot be.
+ * Injected, because its tables are large and the host has them (`domainToASCII` of node:url).
+ */
+export type ToAscii = (name: string) => string | null;
+
+/** What a host argument means. */
+export type HostArgument =
+  | { readonly kind: 'address'; readonly address: IpAddress }
+  | {
+      readonly kind: 'name';
+      /** Lower-case ASCII without trailing dot. */
+      readonly name: string;
+      /** It ended in a dot: no search list applies. */
+      readonly absolute: boolean;
+    };
+
+/** RFC 1035 §2.3.4 */
+export const MAX_LABEL_CHARS = 63;
+/** RFC 1035 §2.3.4: 255 octets on the wire are 253 characters without the trailing dot. */
+export const MAX_NAME_CHARS = 253;
+
+/** RFC 6761 §6.3: what every localhost name resolves to. */
+export const LOOPBACK_ADDRESSES: readonly IpAddress[] = [
+  IpAddress.v4(0x7f000001),
+  new IpAddress(6, 0, 0, 0, 1),
+];
+
+/**
+ * Classifies and checks what a user gave as a host: an IP literal (four decimal parts, any IPv6 form, `[…]` around IPv6
+ * as in URLs) or a name. An IPv4-mapped IPv6 address means the IPv4 address: mapped addresses never go on the wire (RFC 4942 §2.2).
+ * @throws NetError HOST_INVALID (phase argument), with what is wrong and what to give instead
+ */
+export function parseHost(host: string, toAscii: ToAscii | null): HostArgument {
+  if (host === '') throw invalid('it is empty; give a host name or an IP address');
+  const literal = parseLiteral(host);
+  if (literal !== null) return { kind: 'address', address: unmapped(literal) };
+  refuseUrl(host);
+  const ascii = isAscii(host) ? host : convert(host, toAscii);
+  const absolute = ascii.endsWith('.');
+  const name = (absolute ? ascii.slice(0, -1) : ascii).toLowerCase();
+  const reason = nameFault(name);
+  if (reason !== null) throw invalid(`${show(host)}: ${reason}`);
+  return { kind: 'name', name, absolute };
+}
+
+/** RFC 6761 §6.3: `localhost` and all names below it. The name is lower-case without trailing dot. */
+export function isLocalhost(name: string): boolean {
+  return name === 'localhost' || name.endsWith('.localhost');
+}
+
+/** The address itself, or the IPv4 address that an IPv4-mapped IPv6 address stands for. */
+export function unmapped(address: IpAddress): IpAddress {
+  return isMapped(address) ? IpAddress.v4(address.w3) : address;
+}
+
+/** ::ffff:a.b.c.d */
+export function isMapped(address: IpAddress): boolean {
+  return address.family === 6 && address.w0 === 0 && address.w1 === 0 && address.w2 === 0xffff;
+}
+
+function parseLiteral(host: string): IpAddress | null {
+  const bracketed = host.startsWith('[') && host.endsWith(']');
+  const text = bracketed ? host.slice(1, -1) : host;
+  const percent = text.indexOf('%');
+  if (percent > 0 && IpAddress.parse(text.slice(0, percent)) !== null) {
+    throw invalid(
+      `${show(host)}: zone ids (${show(text.slice(percent))}) are not supported; give the address without one`,
+    );
+  }
+  const address = IpAddress.parse(text);
+  if (bracketed && (address === null || address.family === 4)) {
+    throw invalid(`${show(host)}: only an IPv6 address may stand in brackets`);
+  }
+  return address;
+}
+
+function refuseUrl(host: string): void {
+  const scheme = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)/i.exec(host);
+  if (scheme !== null) {
+    const inside = scheme[1] ?? '';
+    throw invalid(
+      `${show(host)} looks like a URL; give only the host name${inside === '' ? '' : `: ${show(inside)}`}`,
+    );
+  }
+  if (/[/?#\\]/.test(host)) {
+    const before = /^[^/?#\\]*/.exec(host)?.[0] ?? '';
+    throw invalid(
+      `${show(host)} looks like part of a URL; give only the host name${before === '' ? '' : `: ${show(before)}`}`,
+    );
+  }
+  if (host.includes('@')) {
+    throw invalid(
+      `${show(host)} looks like a user or mail address; give only the host name: ${show(host.slice(host.lastIndexOf('@') + 1))}`,
+    );
+  }
+  const port = /^([^:]+|\[[^\]]*\]):(\d+)$/.exec(host);
+  if (port !== null) {
+    throw invalid(
+      `${show(host)} has a port in it; give the host ${show(port[1] ?? '')} and the port ${show(port[2] ?? '')} separately`,
+    );
+  }
+  if (host.includes(':')) throw invalid(`${show(host)} is neither a host name nor an IPv6 address`);
+}
+
+function convert(host: string, toAscii: ToAscii | null): string {
+  if (toAscii === null) {
+    throw invalid(`${show(host)} has characters outside ASCII; give its ASCII form (xn--…)`);
+  }
+  const ascii = toAscii(host);
+  if (ascii === null || ascii === '') {
+    throw invalid(`${show(host)} cannot be converted to an internationalised domain name (UTS 46)`);
+  }
+  return ascii;
+}
+
+/** @returns what is wrong with a lower-case name without its trailing dot; null: nothing */
+function nameFault(name: string): string | null {
+  if (name === '') return 'a name needs at least one label';
+  if (name.length > MAX_NAME_CHARS) {
+    return `a name has at most ${MAX_NAME_CHARS} characters, this one has ${name.length}`;
+  }
+  const labels = name.split('.');
+  for (const label of labels) {
+    if (label === '') return 'a label between two dots is empty';
+    if (label.length > MAX_LABEL_CHARS) {
+      return `a label has at most ${MAX_LABEL_CHARS} characters, ${show(label)} has ${label.length}`;
+    }
+    // RFC 1123 §2.1: letters, digits, hyphen; the underscore is no host name character but in wide use
+    const bad = /[^a-z0-9_-]/.exec(label);
+    if (bad !== null) return `the character ${show(bad[0])} is not allowed`;
+    // RFC 952: the first and the last character of a label are not a hyphen
+    if (label.startsWith('-') || label.endsWith('-')) {
+      return `the label ${show(label)} starts or ends with a hyphen`;
+    }
+  }
+  // RFC 3696 §2: the last label is never all numeric. What ends in a number is meant as an IPv4 address (URL standard,
+  // "ends in a number checker") in one of the short, octal or hexadecimal forms, which readers disagree about.
+  if (/^(\d+|0x[0-9a-f]*)$/.test(labels[labels.length - 1] ?? '')) {
+    return 'it ends in a number but is no IPv4 address; give four decimal parts 0 … 255 without leading zeros';
+  }
+  return null;
+}
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
+  return true;
+}
+
+/** Quotes untrusted text for a message: control characters escaped, long text cut. */
+function show(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+}
+
+function invalid(detail: string): NetError {
+  return new NetError('HOST_INVALID', { phase: Phase.Argument, detail });
+}
