@@ -14,6 +14,8 @@ export interface LinkCapabilities {
 export const RxFlag = {
   /** The transport checksum is known to be right, or the packet never left this machine: not verified again. */
   ChecksumValid: 1,
+  /** The checksum field holds the pseudo-header sum only; comes with ChecksumValid. A capture completes its copy. */
+  ChecksumPartial: 2,
 } as const;
 
 /** Room before the headers of an outgoing packet for what a device puts in front (virtio-net header, Ethernet). */

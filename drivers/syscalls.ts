@@ -1,0 +1,281 @@
+import { getSystemErrorName } from 'node:util';
+import type koffi from 'koffi';
+import { type ERRORS, NetError, Phase } from '../stack/errors.ts';
+
+/**
+ * The system calls that devices and the engine are made of, and the only file that touches koffi. Every call returns what
+ * the kernel returns, or `-errno`: nothing throws and nothing is allocated. Addresses are JavaScript numbers (user space ends
+ * below 2^53); memory whose address was taken must stay referenced by its owner for as long as the address is used.
+ */
+
+/** Flags and numbers of Linux on x64, arm64, riscv64 and loong64 (asm-generic). */
+export const O_RDWR = 0o2;
+export const O_NONBLOCK = 0o4000;
+export const O_CLOEXEC = 0o2000000;
+export const F_GETFL = 3;
+export const F_SETFL = 4;
+export const EFD_NONBLOCK: number = O_NONBLOCK;
+export const EFD_CLOEXEC: number = O_CLOEXEC;
+export const POLLIN = 0x1;
+export const POLLOUT = 0x4;
+export const POLLERR = 0x8;
+export const POLLHUP = 0x10;
+export const POLLNVAL = 0x20;
+export const AF_UNIX = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_CLOEXEC: number = O_CLOEXEC;
+
+/** Numbers of the errors that callers tell apart (positive). */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EIO: 5,
+  ENXIO: 6,
+  EBADF: 9,
+  EAGAIN: 11,
+  EACCES: 13,
+  EBUSY: 16,
+  ENODEV: 19,
+  EINVAL: 22,
+  /** File descriptor in bad state: a TUN descriptor whose device was deleted. Not in node:os. */
+  EBADFD: 77,
+} as const;
+
+/** The name of an error number, e.g. `ENOENT` for 2; accepts `-errno` as the calls return it. */
+export function errnoName(errno: number): string {
+  const positive = Math.abs(errno);
+  if (positive === Errno.EBADFD) return 'EBADFD';
+  return getSystemErrorName(-positive);
+}
+
+type Native = (...args: (number | string)[]) => number;
+
+interface LibC {
+  readonly koffi: typeof koffi;
+  readonly open: Native;
+  readonly close: Native;
+  readonly read: Native;
+  readonly write: Native;
+  readonly readv: Native;
+  readonly writev: Native;
+  readonly ioctl: Native;
+  readonly fcntl: Native;
+  readonly ppoll: Native;
+  readonly eventfd: Native;
+  readonly socket: Native;
+  readonly setns: Native;
+}
+
+let loaded: LibC | null = null;
+
+/** Loaded at the first call, so that programs that use only the memory device need no native code. */
+function libc(): LibC {
+  loaded ??= load();
+  return loaded;
+}
+
+/** The calls are declared with 64-bit little-endian layouts and asm-generic numbers. */
+const PLATFORMS: readonly string[] = ['x64', 'arm64', 'riscv64', 'loong64'];
+
+function load(): LibC {
+  if (process.platform !== 'linux' || !PLATFORMS.includes(process.arch)) {
+    throw new NetError('DEVICE_FAILED', {
+      phase: Phase.None,
+      detail: `devices need Linux on ${PLATFORMS.join(', ')}; this is ${process.platform} on ${process.arch}. The memory device works everywhere`,
+    });
+  }
+  const module = process.getBuiltinModule('node:module');
+  const native = module.createRequire(import.meta.url)('koffi') as typeof koffi;
+  // the symbols of the running program: whatever C library Node was linked with
+  const self = native.load(null);
+  const declare = (prototype: string): Native => self.func(prototype) as Native;
+  return {
+    koffi: native,
+    open: declare('int open(const char *path, int flags, uint32_t mode)'),
+    close: declare('int close(int fd)'),
+    read: declare('intptr_t read(int fd, uintptr_t buf, size_t count)'),
+    write: declare('intptr_t write(int fd, uintptr_t buf, size_t count)'),
+    readv: declare('intptr_t readv(int fd, uintptr_t iov, int count)'),
+    writev: declare('intptr_t writev(int fd, uintptr_t iov, int count)'),
+    // variadic in C; on these platforms integer arguments travel alike
+    ioctl: declare('int ioctl(int fd, unsigned long request, uintptr_t argument)'),
+    fcntl: declare('int fcntl(int fd, int command, uintptr_t argument)'),
+    ppoll: declare('int ppoll(uintptr_t fds, unsigned long count, uintptr_t timeout, uintptr_t sigmask)'),
+    eventfd: declare('int eventfd(unsigned int initval, int flags)'),
+    socket: declare('int socket(int domain, int type, int protocol)'),
+    setns: declare('int setns(int fd, int nstype)'),
+  };
+}
+
+function checked(result: number): number {
+  return result < 0 ? -libc().koffi.errno() : result;
+}
+
+/** Where the memory of a view starts. The view's buffer must neither be detached nor resized while the address is in use. */
+export function addressOf(memory: ArrayBufferView): number {
+  // makes sure that the bytes lie outside the garbage-collected heap, where they do not move
+  if (memory.buffer.byteLength === 0) return 0;
+  return Number(libc().koffi.address(memory));
+}
+
+/** open(2). */
+export function open(path: string, flags: number): number {
+  return checked(libc().open(path, flags | O_CLOEXEC, 0));
+}
+
+/** close(2). */
+export function close(fd: number): number {
+  return checked(libc().close(fd));
+}
+
+/** read(2) to an address. */
+export function read(fd: number, address: number, lengthBytes: number): number {
+  const result = libc().read(fd, address, lengthBytes);
+  return result < 0 ? checked(result) : result;
+}
+
+/** write(2) from an address. */
+export function write(fd: number, address: number, lengthBytes: number): number {
+  const result = libc().write(fd, address, lengthBytes);
+  return result < 0 ? checked(result) : result;
+}
+
+/** readv(2); `address` is that of an {@link IoVector}. */
+export function readv(fd: number, address: number, count: number): number {
+  const result = libc().readv(fd, address, count);
+  return result < 0 ? checked(result) : result;
+}
+
+/** writev(2); `address` is that of an {@link IoVector}. */
+export function writev(fd: number, address: number, count: number): number {
+  const result = libc().writev(fd, address, count);
+  return result < 0 ? checked(result) : result;
+}
+
+/** ioctl(2) with an integer or an address. */
+export function ioctl(fd: number, request: number, argument: number): number {
+  return checked(libc().ioctl(fd, request, argument));
+}
+
+/** fcntl(2) with an integer argument. */
+export function fcntl(fd: number, command: number, argument: number): number {
+  return checked(libc().fcntl(fd, command, argument));
+}
+
+/** eventfd(2): a counter that wakes poll. Non-blocking. */
+export function eventfd(): number {
+  return checked(libc().eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+}
+
+/** socket(2). The process makes no AF_INET or AF_INET6 socket: callers pass other families only. */
+export function socket(domain: number, type: number, protocol: number): number {
+  return checked(libc().socket(domain, type, protocol));
+}
+
+/** setns(2): moves the calling thread to another namespace. Threads and processes it starts inherit that. */
+export function setns(fd: number, type: number): number {
+  return checked(libc().setns(fd, type));
+}
+
+const counterWord = new BigUint64Array(new ArrayBuffer(8));
+let counterAddress = 0;
+
+/** Adds 1 to an eventfd: whoever polls it wakes. @returns 0, or `-errno` (never blocks) */
+export function signalEvent(fd: number): number {
+  if (counterAddress === 0) counterAddress = addressOf(counterWord);
+  counterWord[0] = 1n;
+  const result = write(fd, counterAddress, 8);
+  return result === 8 || result === -Errno.EAGAIN ? 0 : result;
+}
+
+/** Sets an eventfd back to 0 after poll has reported it. */
+export function clearEvent(fd: number): void {
+  if (counterAddress === 0) counterAddress = addressOf(counterWord);
+  read(fd, counterAddress, 8);
+}
+
+/** An array of `struct iovec { void *base; size_t length }`, written without BigInt. */
+export class IoVector {
+  readonly address: number;
+  readonly #words: Uint32Array;
+
+  constructor(entries: number) {
+    this.#words = new Uint32Array(new ArrayBuffer(entries * 16));
+    this.address = addressOf(this.#words);
+  }
+
+  set(entry: number, address: number, lengthBytes: number): void {
+    const at = entry * 4;
+    this.#words[at] = address >>> 0;
+    this.#words[at + 1] = address / 0x1_0000_0000;
+    this.#words[at + 2] = lengthBytes;
+    this.#words[at + 3] = 0;
+  }
+}
+
+/** The descriptors that one thread sleeps on: `struct pollfd { int fd; short events; short revents }`. */
+export class PollSet {
+  readonly #words: Int32Array;
+  readonly #address: number;
+  readonly #timeout: Uint32Array = new Uint32Array(new ArrayBuffer(16));
+  readonly #timeoutAddress: number;
+  readonly #count: number;
+
+  /** @param count number of slots; all empty at first */
+  constructor(count: number) {
+    this.#words = new Int32Array(new ArrayBuffer(count * 8));
+    this.#words.fill(-1);
+    this.#address = addressOf(this.#words);
+    this.#timeoutAddress = addressOf(this.#timeout);
+    this.#count = count;
+  }
+
+  /** @param fd a negative one leaves the slot empty. @param events POLLIN, POLLOUT, or both */
+  set(slot: number, fd: number, events: number): void {
+    this.#words[slot * 2] = fd;
+    this.#words[slot * 2 + 1] = events;
+  }
+
+  /** What happened on the slot during the last {@link wait}: POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL. */
+  happened(slot: number): number {
+    return this.#words[slot * 2 + 1]! >>> 16;
+  }
+
+  /**
+   * Sleeps until something happens, with the resolution of the kernel's timers (not of whole milliseconds).
+   * @param timeoutMs 0 … Infinity; fractions count
+   * @returns the number of slots with events, 0 after the timeout, -errno (EINTR is possible)
+   */
+  wait(timeoutMs: number): number {
+    let timeout = 0;
+    if (timeoutMs < MAX_TIMEOUT_MS) {
+      const positive = Math.max(timeoutMs, 0);
+      const seconds = Math.floor(positive / 1000);
+      this.#timeout[0] = seconds;
+      this.#timeout[2] = Math.ceil((positive - seconds * 1000) * 1e6);
+      timeout = this.#timeoutAddress;
+    }
+    const result = libc().ppoll(this.#address, this.#count, timeout, 0);
+    return result < 0 ? checked(result) : result;
+  }
+}
+
+/** Longer is for ever: seconds are written as 32 bits. */
+const MAX_TIMEOUT_MS = 0xffff_ffff * 1000;
+
+/** A {@link NetError} for a failed call, e.g. `… open /dev/net/tun: ENOENT`. */
+export function callError(
+  code: keyof typeof ERRORS,
+  phase: Phase,
+  what: string,
+  errno: number,
+  hint = '',
+): NetError {
+  const cause = new Error(`${what}: ${errnoName(errno)}`);
+  return new NetError(code, {
+    phase,
+    detail: `${what}: ${errnoName(errno)}${hint === '' ? '' : `; ${hint}`}`,
+    cause,
+  });
+}
