@@ -1,0 +1,43 @@
+/** What the resolver has done, asked and ignored. */
+export class ResolverCounters {
+  lookups = 0;
+  /** Answered from the hosts file. */
+  fromHosts = 0;
+  /** Questions answered from the cache, and those answered from it with "does not exist". */
+  fromCache = 0;
+  fromNegativeCache = 0;
+  /** Questions that joined an equal one already under way. */
+  coalesced = 0;
+  udpQueries = 0;
+  tcpQueries = 0;
+  /** Replies that passed all checks. */
+  replies = 0;
+  /** Tries that ended without a reply. */
+  timeouts = 0;
+  /** ICMP errors and local errors (no route, no port) instead of a reply. */
+  unreachable = 0;
+  /** Replies with the TC bit: asked again over TCP. */
+  truncated = 0;
+  /** Replies FORMERR, NOTIMP or BADVERS to a query with EDNS: asked again without. */
+  ednsRefused = 0;
+  /** Replies SERVFAIL, REFUSED and the like. */
+  failed = 0;
+  /** Ignored: not from the asked server and port. */
+  ignoredSource = 0;
+  /** Ignored: too short, no reply, or another id. */
+  ignoredId = 0;
+  /** Ignored: another question. */
+  ignoredQuestion = 0;
+  /** The question came back in other letter case: asked again over TCP. */
+  otherCase = 0;
+  /** Ignored: more records than the limit, or not readable. */
+  malformed = 0;
+  /** Answer records that do not belong to the question or its CNAME chain. */
+  recordsIgnored = 0;
+  /** CNAME chains that are loops or longer than the limit. */
+  chainsRefused = 0;
+  /** Addresses over the limit per name, and unusable ones. */
+  addressesIgnored = 0;
+  /** Cache entries given up because the cache was full. */
+  cacheEvicted = 0;
+}
