@@ -85,6 +85,12 @@ export interface IpOutput {
    * @returns false when the device is full: nothing was sent
    */
   finish(route: Route, protocol: number, csumOffset: number, trafficClass: number, ttl: number): boolean;
+  /**
+   * Notes that the path takes packets of `mtuBytes` at most, for everybody who uses this route, for ten minutes. A
+   * transport calls it for a TooBig about a packet that it did send (RFC 5927 §7), or when probes show it.
+   * @returns false when the path MTU is not higher than that, or at its lower bound already: nothing changed
+   */
+  reducePathMtu(route: Route, mtuBytes: number): boolean;
 }
 
 /**
@@ -143,7 +149,7 @@ export type IcmpErrorKind = (typeof IcmpErrorKind)[keyof typeof IcmpErrorKind];
  */
 export class IcmpError {
   kind: IcmpErrorKind = IcmpErrorKind.UnreachableNet;
-  /** The path MTU after this message, already entered in the route cache; 0 unless `kind` is TooBig. */
+  /** What the message says the path takes, for {@link IpOutput.reducePathMtu}; 0 unless `kind` is TooBig. */
   mtuBytes = 0;
   family: 4 | 6 = 4;
   /** IP protocol number of the quoted packet. */

@@ -1,0 +1,82 @@
+import type { LinkCapabilities, PacketSink } from '../link.ts';
+import type { IpAddress, IpPrefix } from '../wire/ip-address.ts';
+import type { Slab } from '../wire/slab.ts';
+
+/** Takes the packets that an interface receives. The stack is one. */
+export interface PacketReceiver {
+  receive(iface: Interface, slab: Slab, off: number, len: number, flags: number, now: number): void;
+}
+
+/** A network interface: a device, its addresses and its gateways. */
+export class Interface {
+  readonly name: string;
+  readonly capabilities: LinkCapabilities;
+  readonly sink: PacketSink;
+  readonly addresses: readonly IpPrefix[];
+  /** Routers on this link that take packets for everywhere else. */
+  readonly gateways: readonly IpAddress[];
+  readonly #receiver: PacketReceiver;
+
+  constructor(
+    receiver: PacketReceiver,
+    name: string,
+    sink: PacketSink,
+    capabilities: LinkCapabilities,
+    addresses: readonly IpPrefix[],
+    gateways: readonly IpAddress[],
+  ) {
+    this.#receiver = receiver;
+    this.name = name;
+    this.sink = sink;
+    this.capabilities = capabilities;
+    this.addresses = addresses;
+    this.gateways = gateways;
+  }
+
+  /**
+   * Takes one IP packet from the device. Nothing of `slab` is referenced after the return.
+   * @param flags bits of {@link RxFlag}
+   * @param now ms of the stack's clock
+   */
+  input(slab: Slab, off: number, len: number, flags: number, now: number): void {
+    this.#receiver.receive(this, slab, off, len, flags, now);
+  }
+
+  /** True when the address (as words) is one of this interface's own unicast addresses. */
+  owns(family: 4 | 6, w0: number, w1: number, w2: number, w3: number): boolean {
+    for (let i = 0; i < this.addresses.length; i++) {
+      const own = this.addresses[i]!.address;
+      if (own.w3 === w3 && own.family === family && own.w0 === w0 && own.w1 === w1 && own.w2 === w2)
+        return true;
+    }
+    return false;
+  }
+
+  /** True for 255.255.255.255 and the directed broadcast addresses of this link (RFC 1122 §3.2.1.3). */
+  isBroadcast(word: number): boolean {
+    if (word === -1) return true;
+    for (let i = 0; i < this.addresses.length; i++) {
+      const { address, prefixLength } = this.addresses[i]!;
+      // RFC 3021 §2.2: a link of two addresses has no broadcast address; neither has one of a single address
+      if (address.family !== 4 || prefixLength > 30 || prefixLength === 0) continue;
+      const hostBits = 0xffffffff >>> prefixLength;
+      if ((word | 0) === (address.w3 | hostBits)) return true;
+    }
+    return false;
+  }
+
+  /** True for the multicast groups that this interface belongs to. */
+  isMember(family: 4 | 6, w0: number, w1: number, w2: number, w3: number): boolean {
+    // RFC 1112 §4: 224.0.0.1 on every interface
+    if (family === 4) return w3 === (0xe0000001 | 0);
+    // RFC 4291 §2.8: all nodes, interface-local and link-local
+    if ((w0 === (0xff010000 | 0) || w0 === (0xff020000 | 0)) && w1 === 0 && w2 === 0 && w3 === 1) return true;
+    // RFC 4291 §2.7.1: the solicited-node addresses of our own, ff02::1:ffXX:XXXX
+    if (w0 !== (0xff020000 | 0) || w1 !== 0 || w2 !== 1 || w3 >>> 24 !== 0xff) return false;
+    for (let i = 0; i < this.addresses.length; i++) {
+      const own = this.addresses[i]!.address;
+      if (own.family === 6 && ((own.w3 ^ w3) & 0xffffff) === 0) return true;
+    }
+    return false;
+  }
+}

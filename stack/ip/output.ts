@@ -1,0 +1,108 @@
+import type { IpOutput, Route, StackContext } from '../context.ts';
+import { HEADROOM_BYTES, type TxPacket } from '../link.ts';
+import { fold16, foldChecksum, sumOddPiece, sumPseudoHeader, sumSlab } from '../wire/checksum.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+import {
+  IP_MAX_PACKET_BYTES,
+  IPV4_DONT_FRAGMENT,
+  IPV4_HEADER_BYTES,
+  IpProtocol,
+  Ipv4,
+  writeIpv4Header,
+} from '../wire/ipv4.ts';
+import { IPV6_HEADER_BYTES, writeIpv6Header } from '../wire/ipv6.ts';
+import type { IpCounters } from './counters.ts';
+import { Fragmenter } from './fragment.ts';
+import { IPV4_MIN_PATH_MTU_BYTES, type RouteTable } from './route-table.ts';
+
+/** The sending half of the IP layer. */
+export class IpSender implements IpOutput {
+  readonly #context: StackContext;
+  readonly #routes: RouteTable;
+  readonly #counters: IpCounters;
+  readonly #fragmenter: Fragmenter;
+
+  constructor(context: StackContext, routes: RouteTable, counters: IpCounters) {
+    this.#context = context;
+    this.#routes = routes;
+    this.#counters = counters;
+    this.#fragmenter = new Fragmenter(context, counters);
+  }
+
+  route(destination: IpAddress, source: IpAddress | null): Route {
+    return this.#routes.route(destination, source);
+  }
+
+  reducePathMtu(route: Route, mtuBytes: number): boolean {
+    return this.#routes.reducePathMtu(route, mtuBytes, this.#context.now);
+  }
+
+  begin(route: Route, transportHeaderBytes: number): number {
+    const tx = this.#context.tx;
+    tx.reset();
+    const headerBytes = route.destination.family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
+    tx.headLen = headerBytes + transportHeaderBytes;
+    return HEADROOM_BYTES + headerBytes;
+  }
+
+  finish(route: Route, protocol: number, csumOffset: number, trafficClass: number, ttl: number): boolean {
+    const tx = this.#context.tx;
+    const { source, destination, iface } = route;
+    const v4 = destination.family === 4;
+    const headerBytes = v4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
+    const view = tx.head.view;
+    const off = tx.headOff;
+    const length = tx.lengthBytes;
+    const transportLength = length - headerBytes;
+    if ((v4 ? length : transportLength) > IP_MAX_PACKET_BYTES)
+      throw new RangeError(`IP packet of ${length} bytes; callers keep to 65,535`);
+    const inFragments = length > route.pathMtuBytes && tx.gsoBytes === 0;
+
+    if (csumOffset >= 0) {
+      const at = off + headerBytes + csumOffset;
+      const pseudo = sumPseudoHeader(source, destination, protocol, transportLength);
+      if (iface.capabilities.txChecksum && !inFragments) {
+        view.setUint16(at, fold16(pseudo));
+        tx.csumStart = headerBytes;
+        tx.csumOffset = csumOffset;
+      } else {
+        view.setUint16(at, 0);
+        const sum = foldChecksum(sumPayload(tx, headerBytes, pseudo));
+        // RFC 768: 0 means "no checksum", so a sum of 0 is sent as its other form
+        view.setUint16(at, sum === 0 && protocol === IpProtocol.Udp ? 0xffff : sum);
+      }
+    }
+    if (inFragments) return this.#fragmenter.send(route, protocol, headerBytes, trafficClass, ttl);
+
+    if (v4) {
+      // RFC 1191 §3: Don't Fragment finds the path MTU for TCP. RFC 6864 §4.1: such a datagram needs no identification.
+      const atomic = protocol === IpProtocol.Tcp && route.pathMtuBytes > IPV4_MIN_PATH_MTU_BYTES;
+      const id = atomic ? 0 : this.#context.random.uint32() & 0xffff;
+      const flags = atomic ? IPV4_DONT_FRAGMENT : 0;
+      writeIpv4Header(view, off, length, protocol, trafficClass, ttl, id, flags, source.w3, destination.w3);
+      view.setUint16(off + Ipv4.Checksum, foldChecksum(sumSlab(tx.head, off, IPV4_HEADER_BYTES, 0)));
+    } else {
+      writeIpv6Header(view, off, transportLength, protocol, trafficClass, 0, ttl, source, destination);
+    }
+    if (!iface.sink.send(tx)) {
+      this.#counters.deviceFull++;
+      return false;
+    }
+    this.#counters.sent++;
+    this.#counters.sentBytes += length;
+    return true;
+  }
+}
+
+/** Sums the transport header in the head and the payload's pieces. Transport headers have even lengths. */
+function sumPayload(tx: TxPacket, headerBytes: number, initial: number): number {
+  let sum = sumSlab(tx.head, tx.headOff + headerBytes, tx.headLen - headerBytes, initial);
+  if (tx.bodyLen > 0) sum = sumSlab(tx.body, tx.bodyOff, tx.bodyLen, sum);
+  if (tx.body2Len > 0) {
+    sum =
+      (tx.bodyLen & 1) === 0
+        ? sumSlab(tx.body, tx.body2Off, tx.body2Len, sum)
+        : sumOddPiece(tx.body, tx.body2Off, tx.body2Len, sum);
+  }
+  return sum;
+}

@@ -1,0 +1,191 @@
+import type { Route } from '../context.ts';
+import { NetError, Phase } from '../errors.ts';
+import { TimerEntry, type TimerQueue } from '../timers.ts';
+import type { IpAddress, IpPrefix } from '../wire/ip-address.ts';
+import { IPV6_MIN_MTU_BYTES } from '../wire/ipv6.ts';
+import type { IpCounters } from './counters.ts';
+import type { Interface } from './interface.ts';
+import { chooseSource } from './source-address.ts';
+
+/** Routes remembered, so that connections to one destination share its path MTU. The oldest is forgotten. */
+export const ROUTE_CACHE_ENTRIES = 4096;
+/** Routes whose path MTU is reduced at the same time; the one reduced first gets its interface's MTU back. */
+export const REDUCED_PATH_MTU_ENTRIES = 1024;
+/** RFC 1191 §6.3, RFC 8201 §4: after ten minutes a larger size is tried again. */
+export const PATH_MTU_TIMEOUT_MS = 600_000;
+/**
+ * The smallest path MTU believed for IPv4, and then without Don't Fragment, so that smaller links still carry us. Differs from
+ * RFC 1191 §3 (68) because forged messages must not make us send tiny packets (RFC 5927 §7.1); 552 is what Linux uses.
+ */
+export const IPV4_MIN_PATH_MTU_BYTES = 552;
+
+interface Row {
+  readonly prefix: IpPrefix;
+  readonly iface: Interface;
+  /** null: on the link. */
+  readonly gateway: IpAddress | null;
+}
+
+/** A way to a destination, shared by all who go there from the same source address. */
+class CachedRoute implements Route {
+  readonly iface: Interface;
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  readonly nextHop: IpAddress;
+  pathMtuBytes = 0;
+
+  constructor(iface: Interface, source: IpAddress, destination: IpAddress, nextHop: IpAddress) {
+    this.iface = iface;
+    this.source = source;
+    this.destination = destination;
+    this.nextHop = nextHop;
+    this.pathMtuBytes = iface.capabilities.mtuBytes;
+  }
+}
+
+/** Where packets go: interfaces, prefixes on their links, gateways; and what is known of each path. */
+export class RouteTable {
+  readonly interfaces: Interface[] = [];
+  readonly #rows: Row[] = [];
+  /** By destination and source; in order of making. */
+  readonly #cache = new Map<string, CachedRoute>();
+  /** When each reduced route was reduced, oldest first. */
+  readonly #reduced = new Map<Route, number>();
+  readonly #timers: TimerQueue;
+  readonly #timer: TimerEntry = new TimerEntry(this);
+  readonly #counters: IpCounters;
+
+  constructor(timers: TimerQueue, counters: IpCounters) {
+    this.#timers = timers;
+    this.#counters = counters;
+  }
+
+  /** Adds an interface, the prefixes on its link and its gateways as default routes. */
+  addInterface(iface: Interface): void {
+    this.interfaces.push(iface);
+    for (const prefix of iface.addresses) this.#rows.push({ prefix, iface, gateway: null });
+    for (const gateway of iface.gateways)
+      this.#rows.push({ prefix: { address: gateway, prefixLength: 0 }, iface, gateway });
+    this.#cache.clear();
+  }
+
+  /** The way to `destination`; see {@link IpOutput.route}. */
+  route(destination: IpAddress, source: IpAddress | null): Route {
+    const key = source === null ? destination.toString() : `${destination}<${source}`;
+    const known = this.#cache.get(key);
+    if (known !== undefined) return known;
+    const route = this.#find(destination, source);
+    if (this.#cache.size >= ROUTE_CACHE_ENTRIES) {
+      for (const oldest of this.#cache.keys()) {
+        this.#cache.delete(oldest);
+        break;
+      }
+    }
+    this.#cache.set(key, route);
+    return route;
+  }
+
+  /** See {@link IpOutput.reducePathMtu}. */
+  reducePathMtu(route: Route, mtuBytes: number, now: number): boolean {
+    // RFC 8201 §4: never below the minimum link MTU
+    const floor = route.destination.family === 4 ? IPV4_MIN_PATH_MTU_BYTES : IPV6_MIN_MTU_BYTES;
+    const mtu = mtuBytes > floor ? mtuBytes : floor;
+    if (mtu >= route.pathMtuBytes) return false;
+    route.pathMtuBytes = mtu;
+    this.#counters.pathMtuReduced++;
+    this.#reduced.delete(route);
+    if (this.#reduced.size >= REDUCED_PATH_MTU_ENTRIES) {
+      for (const oldest of this.#reduced.keys()) {
+        this.#restore(oldest);
+        break;
+      }
+    }
+    this.#reduced.set(route, now);
+    if (this.#timer.deadline === Infinity) this.#timers.set(this.#timer, now + PATH_MTU_TIMEOUT_MS);
+    return true;
+  }
+
+  /** Path MTUs that have not been confirmed for ten minutes are forgotten. */
+  onDeadline(now: number): void {
+    for (const [route, since] of this.#reduced) {
+      if (since + PATH_MTU_TIMEOUT_MS > now) {
+        this.#timers.set(this.#timer, since + PATH_MTU_TIMEOUT_MS);
+        return;
+      }
+      this.#restore(route);
+    }
+  }
+
+  #restore(route: Route): void {
+    this.#reduced.delete(route);
+    route.pathMtuBytes = route.iface.capabilities.mtuBytes;
+    this.#counters.pathMtuRestored++;
+  }
+
+  #find(destination: IpAddress, source: IpAddress | null): CachedRoute {
+    const { family } = destination;
+    if (destination.isUnspecified)
+      throw unreachable(destination, 'the destination is the unspecified address');
+    if (destination.isLoopback) throw unreachable(destination, 'a stack has no loopback interface');
+    if (this.#owner(destination) !== null)
+      throw unreachable(
+        destination,
+        "the destination is this stack's own address; a stack does not call itself",
+      );
+    const via = source === null ? null : this.#owner(source);
+    if (source !== null && (via === null || source.family !== family)) {
+      const detail =
+        via === null
+          ? `${source} is not an address of this stack`
+          : `${source} cannot reach ${destination}: the address families differ`;
+      throw new NetError('ADDRESS_NOT_AVAILABLE', { phase: Phase.Route, detail, address: source.toString() });
+    }
+    const row = this.#longestPrefix(destination, via);
+    if (row === null) {
+      const links = this.interfaces.map((iface) => iface.name).join(', ') || 'none';
+      throw unreachable(destination, `no interface (${links}) has a prefix or a gateway for ${destination}`);
+    }
+    const from = source ?? chooseSource(row.iface.addresses, destination);
+    if (from === null) {
+      throw new NetError('ADDRESS_NOT_AVAILABLE', {
+        phase: Phase.Route,
+        detail: `interface ${row.iface.name} has no IPv${family} address to send to ${destination} from`,
+        address: destination.toString(),
+      });
+    }
+    return new CachedRoute(row.iface, from, destination, row.gateway ?? destination);
+  }
+
+  #owner(address: IpAddress): Interface | null {
+    const { family, w0, w1, w2, w3 } = address;
+    for (const iface of this.interfaces) if (iface.owns(family, w0, w1, w2, w3)) return iface;
+    return null;
+  }
+
+  #longestPrefix(destination: IpAddress, via: Interface | null): Row | null {
+    // On every link: RFC 1112 §6.1, RFC 919 §7, RFC 4291 §2.5.6. The first interface of the family takes them, unless one is chosen by
+    // the source address.
+    const onEveryLink =
+      destination.isMulticast ||
+      destination.isLimitedBroadcast ||
+      (destination.family === 6 && destination.isLinkLocal);
+    let best: Row | null = null;
+    for (const row of this.#rows) {
+      if (row.prefix.address.family !== destination.family) continue;
+      if (via !== null && row.iface !== via) continue;
+      if (onEveryLink) {
+        if (row.gateway === null) return row;
+      } else if (
+        row.prefix.address.sharesPrefix(destination, row.prefix.prefixLength) &&
+        (best === null || row.prefix.prefixLength > best.prefix.prefixLength)
+      ) {
+        best = row;
+      }
+    }
+    return best;
+  }
+}
+
+function unreachable(destination: IpAddress, detail: string): NetError {
+  return new NetError('NETWORK_UNREACHABLE', { phase: Phase.Route, detail, address: destination.toString() });
+}
