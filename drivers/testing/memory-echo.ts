@@ -33,7 +33,7 @@ while (echoed < packets) {
     echoed++;
   }
   device.flush();
-  if (count === 64 || !device.prepareSleep()) continue;
+  if (count === 64 || echoed === packets || !device.prepareSleep()) continue;
   const woken = poll.wait(5000);
   device.awake();
   if (woken === 0) break;
