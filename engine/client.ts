@@ -1,0 +1,132 @@
+import { NetError, Phase } from '../stack/errors.ts';
+import { type Arena, ArenaWord, EngineState, SlotWord } from './arena.ts';
+import { SocketBlock, SocketStatus, SocketWord } from './socket-block.ts';
+import { wakeEngine } from './wake.ts';
+
+/** Gets a socket's events in the event loop of the thread that watches it. */
+export type EventListener = (events: number) => void;
+
+/** One thread's way to an engine: takes sockets, gives commands, and hears events in its event loop. */
+export class EngineClient {
+  static readonly #clients: WeakMap<SharedArrayBuffer, EngineClient> = new WeakMap();
+
+  readonly arena: Arena;
+  readonly #listeners: Map<number, EventListener> = new Map();
+  #slot = -1;
+  #references = 0;
+  #keepAlive: NodeJS.Timeout | null = null;
+
+  private constructor(arena: Arena) {
+    this.arena = arena;
+  }
+
+  /** The calling thread's client of an engine; always the same one. */
+  static of(arena: Arena): EngineClient {
+    let client = EngineClient.#clients.get(arena.memory);
+    if (client === undefined) {
+      client = new EngineClient(arena);
+      EngineClient.#clients.set(arena.memory, client);
+    }
+    return client;
+  }
+
+  /** Takes a fresh socket block. @throws NetError ENGINE_STOPPED, NO_BUFFERS */
+  take(): SocketBlock {
+    this.checkRunning();
+    const index = this.arena.takeBlock(SocketWord.NextFree);
+    if (index < 0) {
+      throw new NetError('NO_BUFFERS', {
+        phase: Phase.Argument,
+        detail: `all ${this.arena.maxSockets} sockets of the engine are in use; raise maxSockets`,
+      });
+    }
+    const block = new SocketBlock(this.arena, index);
+    block.clear();
+    block.set(SocketWord.Status, SocketStatus.Idle);
+    return block;
+  }
+
+  /** @throws NetError ENGINE_STOPPED, with the reason when the engine failed */
+  checkRunning(): void {
+    const state = this.arena.load(ArenaWord.State);
+    if (state === EngineState.Running || state === EngineState.Starting) return;
+    throw new NetError('ENGINE_STOPPED', { phase: Phase.None, detail: this.arena.failure });
+  }
+
+  /** Leaves commands in a socket's block and wakes the engine if it sleeps. */
+  command(block: SocketBlock, commands: number): void {
+    if (block.or(SocketWord.Commands, commands) === 0) {
+      this.arena.push(ArenaWord.CommandHead, block.at + SocketWord.NextCommand, block.index);
+    }
+    wakeEngine(this.arena);
+  }
+
+  /** Has a socket's events delivered to this thread's event loop, in place of the thread that had them before. */
+  watch(block: SocketBlock, listener: EventListener): void {
+    this.#listeners.set(block.index, listener);
+    block.set(SocketWord.EventSlot, this.#takeSlot() + 1);
+  }
+
+  unwatch(block: SocketBlock): void {
+    block.set(SocketWord.EventSlot, 0);
+    this.#listeners.delete(block.index);
+  }
+
+  /** Keeps the event loop alive while somebody waits for events; as often as {@link unref}. */
+  ref(): void {
+    this.#references++;
+    this.#keepAlive ??= setInterval(() => {}, 0x7fffffff);
+    this.#keepAlive.ref();
+  }
+
+  unref(): void {
+    this.#references--;
+    if (this.#references === 0) this.#keepAlive?.unref();
+  }
+
+  #takeSlot(): number {
+    if (this.#slot >= 0) return this.#slot;
+    this.#slot = this.arena.takeSlot();
+    if (this.#slot < 0) {
+      throw new NetError('NO_BUFFERS', {
+        phase: Phase.Argument,
+        detail: 'too many threads wait for events of this engine',
+      });
+    }
+    const slot = this.#slot;
+    process.once('exit', () => this.arena.giveSlot(slot));
+    void this.#listen(this.arena.slotWord(slot));
+    return slot;
+  }
+
+  /** Sleeps on the doorbell without blocking the event loop, for as long as the thread lives. */
+  async #listen(slotWord: number): Promise<void> {
+    const { words } = this.arena;
+    let seen = Atomics.load(words, slotWord + SlotWord.Doorbell);
+    for (;;) {
+      this.#dispatch(slotWord);
+      const rung = Atomics.waitAsync(words, slotWord + SlotWord.Doorbell, seen);
+      if (rung.async) await rung.value;
+      seen = Atomics.load(words, slotWord + SlotWord.Doorbell);
+    }
+  }
+
+  #dispatch(slotWord: number): void {
+    let next = this.arena.takeAll(slotWord + SlotWord.ReadyHead, SocketWord.NextReady);
+    while (next !== 0) {
+      const index = next - 1;
+      const at = this.arena.blockOffset(index) >> 2;
+      // the link first: once its events are taken the block may be pushed again
+      next = this.arena.load(at + SocketWord.NextReady);
+      const events = Atomics.exchange(this.arena.words, at + SocketWord.Events, 0);
+      try {
+        this.#listeners.get(index)?.(events);
+      } catch (error) {
+        // as an event emitter would: an uncaught exception, but not at the cost of the other sockets
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}

@@ -1,0 +1,423 @@
+import type { Device, PacketInput } from '../drivers/device.ts';
+import { ConnectAttempt } from '../stack/connector.ts';
+import { type Endpoint, EndpointEvent } from '../stack/endpoint.ts';
+import { type ErrorCode, NetError, PHASE_NAMES, Phase } from '../stack/errors.ts';
+import type { Interface } from '../stack/ip/interface.ts';
+import { Lookup } from '../stack/resolver/resolver.ts';
+import { TcpConnection } from '../stack/tcp/connection.ts';
+import { TcpListener } from '../stack/tcp/listener.ts';
+import { UdpSocket } from '../stack/udp/udp-socket.ts';
+import { IpAddress } from '../stack/wire/ip-address.ts';
+import type { Slab } from '../stack/wire/slab.ts';
+import { type Arena, ArenaWord } from './arena.ts';
+import type { Services } from './services.ts';
+import {
+  ADDRESS_RECORD_BYTES,
+  Command,
+  OpenOption,
+  Operation,
+  type SocketBlock,
+  SocketEvent,
+  SocketStatus,
+  SocketWord,
+  StreamFlag,
+  TEXT_BYTES,
+  TEXT_OFF,
+} from './socket-block.ts';
+import type { SocketTable } from './socket-table.ts';
+
+/** Packets read before the stack answers them: one acknowledgement per batch, not per packet. */
+const RECEIVE_BUDGET = 64;
+
+/**
+ * Runs one stack on one device: takes the commands that other threads left in the socket blocks, hands packets in,
+ * lets timers run, sends, and tells whoever waits. It never sleeps: {@link runEngine} does, between two turns.
+ */
+export class Engine implements PacketInput {
+  readonly #arena: Arena;
+  readonly #device: Device;
+  readonly #services: Services;
+  readonly #table: SocketTable;
+  readonly #iface: Interface;
+  readonly #clock: () => number;
+  /** What each socket block stands for. */
+  readonly #endpoints: (Endpoint | null)[] = [];
+  readonly #openedAt: number[] = [];
+  #now = 0;
+  /** The device refused a packet: wait until it is writable. */
+  deviceFull = false;
+
+  constructor(
+    arena: Arena,
+    device: Device,
+    services: Services,
+    table: SocketTable,
+    iface: Interface,
+    clock: () => number,
+  ) {
+    this.#arena = arena;
+    this.#device = device;
+    this.#services = services;
+    this.#table = table;
+    this.#iface = iface;
+    this.#clock = clock;
+  }
+
+  /** One round. @returns true when there may be more to do at once */
+  turn(): boolean {
+    const { stack } = this.#services;
+    this.#now = this.#clock();
+    stack.advance(this.#now);
+    const commanded = this.#takeCommands();
+    const packets = this.#device.receive(this, RECEIVE_BUDGET);
+    this.#takeEvents();
+    this.deviceFull = !stack.transmit(this.#now);
+    this.#device.flush();
+    this.#takeEvents();
+    this.#table.ringSlots();
+    return commanded || packets === RECEIVE_BUDGET;
+  }
+
+  /** Milliseconds until the stack wants its next turn; Infinity: not before something happens. */
+  sleepMs(): number {
+    return this.#services.stack.nextDeadline() - this.#clock();
+  }
+
+  /** PacketInput: the device hands in a packet. */
+  input(slab: Slab, off: number, len: number, flags: number): void {
+    this.#iface.input(slab, off, len, flags, this.#now);
+  }
+
+  /** Lets go of every socket, in order: what was written is still sent. */
+  closeAll(): void {
+    for (let index = 0; index < this.#endpoints.length; index++) {
+      const endpoint = this.#endpoints[index] ?? null;
+      const block = this.#table.block(index);
+      if (endpoint === null || (block.get(SocketWord.Flags) & StreamFlag.Released) !== 0) continue;
+      this.#finish(block, 'ENGINE_STOPPED', Phase.Transfer, '');
+      this.#release(block, endpoint);
+    }
+    this.#table.ringSlots();
+  }
+
+  /** Sockets that have not ended, those of a closed handle included. */
+  get liveSockets(): number {
+    let live = 0;
+    for (const endpoint of this.#endpoints) if (endpoint) live++;
+    return live;
+  }
+
+  /** Ends every socket with the same error: the device or the engine is gone. */
+  failAll(error: NetError): void {
+    const phase = phaseOf(error);
+    for (let index = 0; index < this.#arena.maxSockets; index++) {
+      if (index >= this.#arena.load(ArenaWord.Fresh)) break;
+      const block = this.#table.block(index);
+      const status = block.get(SocketWord.Status);
+      if (status === SocketStatus.Opening || status === SocketStatus.Open) {
+        this.#finish(block, error.tunwireCode, phase, error.detail);
+      }
+    }
+    this.#table.ringSlots();
+  }
+
+  #takeCommands(): boolean {
+    let next = this.#arena.takeAll(ArenaWord.CommandHead, SocketWord.NextCommand);
+    const any = next !== 0;
+    while (next !== 0) {
+      const block = this.#table.block(next - 1);
+      // the link first: once its commands are taken the block may be pushed again
+      next = block.get(SocketWord.NextCommand);
+      this.#obey(block, Atomics.exchange(block.words, block.at + SocketWord.Commands, 0));
+    }
+    return any;
+  }
+
+  #obey(block: SocketBlock, commands: number): void {
+    if (block.get(SocketWord.Status) === SocketStatus.Free) return;
+    if ((commands & Command.Open) !== 0) this.#open(block);
+    if ((commands & Command.Tls) !== 0) this.#openTls(block);
+    const endpoint = this.#endpoints[block.index] ?? null;
+    if (endpoint instanceof TcpConnection) {
+      if ((commands & Command.Options) !== 0) this.#setOptions(block, endpoint);
+      if ((commands & Command.Sent) !== 0) endpoint.appWrote();
+      if ((commands & Command.Received) !== 0) endpoint.appRead();
+      if ((commands & Command.Abort) !== 0) endpoint.abort();
+      else if ((commands & Command.Shutdown) !== 0) endpoint.shutdown();
+    } else if (endpoint instanceof UdpSocket) {
+      if ((commands & Command.Sent) !== 0) endpoint.appWrote();
+      if ((commands & Command.Received) !== 0) endpoint.appRead();
+    } else if (endpoint instanceof TcpListener) {
+      if ((commands & Command.Received) !== 0) this.#acceptAll(block, endpoint);
+    } else if (endpoint instanceof ConnectAttempt || endpoint instanceof Lookup) {
+      if ((commands & Command.Abort) !== 0) {
+        endpoint.cancel();
+        this.#finish(block, 'CANCELLED', Phase.Connect, '');
+      }
+    }
+    if ((commands & Command.Release) !== 0) this.#release(block, endpoint);
+  }
+
+  #open(block: SocketBlock): void {
+    this.#openedAt[block.index] = this.#now;
+    try {
+      switch (block.get(SocketWord.Operation)) {
+        case Operation.Connect:
+          this.#endpoints[block.index] = this.#connect(block);
+          return;
+        case Operation.Lookup:
+          this.#services.reloadHosts(this.#now);
+          this.#endpoints[block.index] = this.#lookup(block);
+          return;
+        case Operation.Listen: {
+          const listener = this.#services.stack.tcp.listen({
+            local: block.address(SocketWord.LocalFamily),
+            port: block.get(SocketWord.LocalPort),
+            backlog: block.get(SocketWord.Backlog),
+          });
+          listener.owner = block.index;
+          if (!this.#table.openAcceptRing(block)) {
+            listener.close();
+            throw new NetError('NO_BUFFERS', { phase: Phase.Argument, detail: 'no memory for the listener' });
+          }
+          block.set(SocketWord.LocalPort, listener.localPort);
+          this.#endpoints[block.index] = listener;
+          break;
+        }
+        default: {
+          const socket = this.#services.stack.udp.open({
+            local: block.address(SocketWord.LocalFamily),
+            localPort: block.get(SocketWord.LocalPort),
+            remote: null,
+            remotePort: 0,
+            broadcast: (block.get(SocketWord.Options) & OpenOption.Broadcast) !== 0,
+            owner: block.index,
+          });
+          this.#endpoints[block.index] = socket;
+          this.#describe(block, socket);
+        }
+      }
+      block.set(SocketWord.Status, SocketStatus.Open);
+      this.#table.tell(block, SocketEvent.Opened | SocketEvent.Writable);
+    } catch (error) {
+      this.#fail(block, error);
+    }
+  }
+
+  #connect(block: SocketBlock): ConnectAttempt {
+    this.#services.reloadHosts(this.#now);
+    const options = block.get(SocketWord.Options);
+    const timeoutMs = block.get(SocketWord.TimeoutMs);
+    const localPort = block.get(SocketWord.LocalPort);
+    return this.#services.connector.connect({
+      host: block.text,
+      port: block.get(SocketWord.RemotePort),
+      protocol: block.get(SocketWord.Protocol) === 17 ? 17 : 6,
+      preferIpv6: (options & OpenOption.PreferIpv6) !== 0,
+      deadline: timeoutMs > 0 ? this.#now + timeoutMs : Infinity,
+      localAddress: block.address(SocketWord.LocalFamily),
+      localPort: (options & OpenOption.ReservedPort) !== 0 && localPort === 0 ? -1 : localPort,
+      noDelay: (options & OpenOption.NoDelay) !== 0,
+      keepAlive: keepAliveOf(block),
+      broadcast: (options & OpenOption.Broadcast) !== 0,
+      owner: block.index,
+    });
+  }
+
+  #lookup(block: SocketBlock): Lookup {
+    const family = block.get(SocketWord.RemoteFamily);
+    const lookup = this.#services.resolver.lookup(block.text, family === 4 || family === 6 ? family : 0);
+    lookup.owner = block.index;
+    return lookup;
+  }
+
+  #setOptions(block: SocketBlock, connection: TcpConnection): void {
+    connection.setNoDelay((block.get(SocketWord.Options) & OpenOption.NoDelay) !== 0);
+    connection.setKeepAlive(keepAliveOf(block));
+  }
+
+  #openTls(block: SocketBlock): void {
+    if (this.#table.openTls(block)) this.#table.tell(block, SocketEvent.Writable);
+    else this.#finish(block, 'NO_BUFFERS', Phase.Handshake, 'no memory for the TLS state');
+  }
+
+  /** The application lets go: the protocol ends in order, the block lives until the stack is done with its rings. */
+  #release(block: SocketBlock, endpoint: Endpoint | null): void {
+    block.or(SocketWord.Flags, StreamFlag.Released);
+    if (endpoint instanceof ConnectAttempt || endpoint instanceof Lookup) {
+      if (block.get(SocketWord.Status) === SocketStatus.Opening) endpoint.cancel();
+    } else if (endpoint instanceof TcpConnection) {
+      endpoint.close();
+      if ((block.get(SocketWord.Flags) & StreamFlag.RingsClosed) === 0) return;
+    } else if (endpoint instanceof UdpSocket) {
+      endpoint.close();
+    } else if (endpoint instanceof TcpListener) {
+      for (const child of this.#table.drainAcceptRing(block)) {
+        const connection = this.#endpoints[child];
+        if (connection instanceof TcpConnection) {
+          connection.abort();
+          this.#release(this.#table.block(child), connection);
+        }
+      }
+      endpoint.close();
+    }
+    this.#forget(block);
+  }
+
+  #forget(block: SocketBlock): void {
+    const endpoint = this.#endpoints[block.index];
+    // a connection in TIME-WAIT lives on without its block
+    if (endpoint) endpoint.owner = -1;
+    this.#endpoints[block.index] = null;
+    this.#table.free(block);
+  }
+
+  #takeEvents(): void {
+    const { stack } = this.#services;
+    for (let endpoint = stack.pollEvent(); endpoint !== null; endpoint = stack.pollEvent()) {
+      const events = endpoint.takeEvents();
+      if (endpoint.owner < 0) continue;
+      const block = this.#table.block(endpoint.owner);
+      if (endpoint instanceof TcpConnection) this.#connectionEvents(block, endpoint, events);
+      else if (endpoint instanceof UdpSocket) this.#socketEvents(block, endpoint, events);
+      else if (endpoint instanceof TcpListener) this.#acceptAll(block, endpoint);
+      else if (endpoint instanceof ConnectAttempt) this.#attemptEvents(block, endpoint);
+      else if (endpoint instanceof Lookup) this.#lookupEvents(block, endpoint);
+    }
+  }
+
+  #connectionEvents(block: SocketBlock, connection: TcpConnection, events: number): void {
+    let told = 0;
+    if ((events & EndpointEvent.Readable) !== 0) told |= SocketEvent.Readable;
+    if ((events & EndpointEvent.Writable) !== 0) told |= SocketEvent.Writable;
+    if ((events & EndpointEvent.PeerFinished) !== 0) {
+      block.or(SocketWord.Flags, StreamFlag.PeerFinished);
+      told |= SocketEvent.Readable;
+    }
+    if ((events & EndpointEvent.Closed) !== 0) {
+      if (connection.error !== null) {
+        block.setError(connection.error, Phase.Transfer, connection.errorDetail);
+      }
+      block.set(SocketWord.Status, SocketStatus.Closed);
+      told |= SocketEvent.Closed;
+    }
+    const flags = block.get(SocketWord.Flags);
+    if ((flags & StreamFlag.Released) !== 0) {
+      if ((flags & StreamFlag.RingsClosed) !== 0) this.#forget(block);
+      return;
+    }
+    if (told !== 0) this.#table.tell(block, told);
+  }
+
+  #socketEvents(block: SocketBlock, socket: UdpSocket, events: number): void {
+    if (socket.pendingError !== null) {
+      block.setError(
+        socket.pendingError,
+        Phase.Transfer,
+        'the peer reports that nothing listens on its port',
+      );
+      socket.pendingError = null;
+    }
+    let told = 0;
+    if ((events & EndpointEvent.Readable) !== 0) told |= SocketEvent.Readable;
+    if ((events & EndpointEvent.Writable) !== 0) told |= SocketEvent.Writable;
+    if (told !== 0) this.#table.tell(block, told);
+  }
+
+  #acceptAll(block: SocketBlock, listener: TcpListener): void {
+    let accepted = false;
+    while (this.#table.acceptRingHasRoom(block)) {
+      const connection = listener.accept();
+      if (connection === null) break;
+      if (connection.owner < 0) {
+        connection.abort();
+        continue;
+      }
+      const child = this.#table.block(connection.owner);
+      this.#endpoints[connection.owner] = connection;
+      child.set(SocketWord.Protocol, 6);
+      child.set(SocketWord.Operation, Operation.Connect);
+      this.#describe(child, connection);
+      child.set(SocketWord.Status, SocketStatus.Open);
+      this.#table.pushAccepted(block, connection.owner);
+      accepted = true;
+    }
+    if (accepted) this.#table.tell(block, SocketEvent.Readable);
+  }
+
+  #attemptEvents(block: SocketBlock, attempt: ConnectAttempt): void {
+    if (attempt.error !== null) {
+      this.#noteTimes(block, attempt);
+      this.#fail(block, attempt.error);
+      return;
+    }
+    const opened = attempt.connection ?? attempt.socket;
+    if (opened === null) return;
+    this.#noteTimes(block, attempt);
+    attempt.owner = -1;
+    this.#endpoints[block.index] = opened;
+    this.#describe(block, opened);
+    block.set(SocketWord.Status, SocketStatus.Open);
+    this.#table.tell(block, SocketEvent.Opened | SocketEvent.Writable);
+  }
+
+  #lookupEvents(block: SocketBlock, lookup: Lookup): void {
+    if (lookup.error !== null) {
+      this.#fail(block, lookup.error);
+      return;
+    }
+    const count = Math.min(lookup.addresses.length, Math.floor(TEXT_BYTES / ADDRESS_RECORD_BYTES));
+    const { slab } = this.#arena;
+    let at = this.#arena.blockOffset(block.index) + TEXT_OFF;
+    for (const address of lookup.addresses.slice(0, count)) {
+      slab.bytes[at] = address.family;
+      address.write(slab.view, at + 1);
+      at += ADDRESS_RECORD_BYTES;
+    }
+    block.set(SocketWord.AddressCount, count);
+    block.set(SocketWord.Status, SocketStatus.Open);
+    this.#table.tell(block, SocketEvent.Opened);
+  }
+
+  #noteTimes(block: SocketBlock, attempt: ConnectAttempt): void {
+    const from = this.#openedAt[block.index] ?? this.#now;
+    block.set(SocketWord.ResolveMicros, microseconds(attempt.resolvedAt - from));
+    block.set(SocketWord.ConnectMicros, microseconds(this.#now - from));
+  }
+
+  #describe(block: SocketBlock, endpoint: TcpConnection | UdpSocket): void {
+    block.setAddress(SocketWord.LocalFamily, endpoint.local, endpoint.localPort);
+    block.setAddress(SocketWord.RemoteFamily, endpoint.remote, endpoint.remotePort);
+  }
+
+  #fail(block: SocketBlock, error: unknown): void {
+    if (!(error instanceof NetError)) throw error;
+    if (error.address !== undefined) {
+      block.setAddress(SocketWord.RemoteFamily, IpAddress.parse(error.address), error.port ?? 0);
+    }
+    this.#finish(block, error.tunwireCode, phaseOf(error), error.detail);
+  }
+
+  #finish(block: SocketBlock, code: ErrorCode, phase: Phase, detail: string): void {
+    block.setError(code, phase, detail);
+    block.set(SocketWord.Status, SocketStatus.Closed);
+    this.#table.tell(block, SocketEvent.Closed);
+  }
+}
+
+function keepAliveOf(block: SocketBlock): { idleMs: number; intervalMs: number; count: number } | null {
+  if ((block.get(SocketWord.Options) & OpenOption.KeepAlive) === 0) return null;
+  return {
+    idleMs: block.get(SocketWord.KeepAliveIdleMs),
+    intervalMs: block.get(SocketWord.KeepAliveIntervalMs),
+    count: block.get(SocketWord.KeepAliveCount),
+  };
+}
+
+function phaseOf(error: NetError): Phase {
+  return Math.max(0, PHASE_NAMES.indexOf(error.phase)) as Phase;
+}
+
+function microseconds(ms: number): number {
+  return Number.isFinite(ms) ? Math.max(0, Math.round(ms * 1000)) : 0;
+}

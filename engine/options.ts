@@ -1,0 +1,74 @@
+import type { MemoryLinkEnd } from '../drivers/memory.ts';
+
+/** How an engine's stack is set up. All of it is structured-cloneable: it travels to the engine's thread. */
+export interface EngineOptions {
+  /** `'tun:NAME'`, or one end of a memory link. */
+  readonly device: string | MemoryLinkEnd;
+  /** Own addresses with their prefix lengths: `['192.0.2.2/24', '2001:db8::2/64']`. */
+  readonly addresses: readonly string[];
+  /** Default gateways, at most one of each family. */
+  readonly gateways?: readonly string[];
+  /** Largest IP packet in bytes; default: what the device says. */
+  readonly mtuBytes?: number;
+  /** false: the device carries plain packets, checksums and segments are made here. Default true. */
+  readonly offload?: boolean;
+  readonly resolver?: ResolverOptions;
+  /** Writes every packet to a pcapng file. */
+  readonly capture?: CaptureOptions;
+  /** Makes every choice of the stack repeatable (sequence numbers, ports, identifiers). Default: the system's randomness. */
+  readonly seed?: number;
+  /** Sockets at the same time, 1 … 1,048,574. Default 65,536. */
+  readonly maxSockets?: number;
+  /** Limit of the memory for data in flight, in bytes. Default 256 MiB. */
+  readonly memoryBytes?: number;
+  /** Size of each send buffer, a power of two from 64 KiB. Default 512 KiB. */
+  readonly sendBufferBytes?: number;
+  /** Size of each receive buffer, a power of two from 64 KiB. Default 1 MiB. */
+  readonly receiveBufferBytes?: number;
+}
+
+export interface ResolverOptions {
+  /** Name servers in the order of their use: `['192.0.2.53', '2001:db8::53']`, with `#port` when it is not 53. */
+  readonly servers?: readonly string[];
+  /** Path of the hosts file; null: none. Default /etc/hosts. */
+  readonly hostsFile?: string | null;
+  /** How long one try waits for an answer, in milliseconds. Default 2,000. */
+  readonly timeoutMs?: number;
+  /** Tries per name server. Default 2. */
+  readonly attempts?: number;
+}
+
+export interface CaptureOptions {
+  readonly file: string;
+  /** Also writes the TLS secrets of all connections, so that the capture can be read decrypted. Default false. */
+  readonly secrets?: boolean;
+}
+
+/** How long a stopping engine goes on for connections that still have data to deliver. */
+export const DRAIN_MS = 1000;
+
+/** The least a ring may have: one TLS record of the largest size must fit (RFC 8446 §5.2). */
+export const LEAST_RING_BYTES: number = 64 * 1024;
+
+/** The defaults of the sizes, and their limits. @throws RangeError naming the option */
+export function engineSizes(options: EngineOptions): {
+  maxSockets: number;
+  poolBytes: number;
+  sendBytes: number;
+  recvBytes: number;
+} {
+  const sendBytes = ringSize('sendBufferBytes', options.sendBufferBytes ?? 512 * 1024);
+  const recvBytes = ringSize('receiveBufferBytes', options.receiveBufferBytes ?? 1024 * 1024);
+  const poolBytes = options.memoryBytes ?? 256 * 1024 * 1024;
+  if (poolBytes < sendBytes + recvBytes || poolBytes > 1536 * 1024 * 1024) {
+    throw new RangeError(`memoryBytes must be ${sendBytes + recvBytes} … 1610612736, got ${poolBytes}`);
+  }
+  return { maxSockets: options.maxSockets ?? 65_536, poolBytes, sendBytes, recvBytes };
+}
+
+function ringSize(name: string, bytes: number): number {
+  if (bytes < LEAST_RING_BYTES || bytes > 1 << 30 || (bytes & (bytes - 1)) !== 0) {
+    throw new RangeError(`${name} must be a power of two from ${LEAST_RING_BYTES} bytes, got ${bytes}`);
+  }
+  return bytes;
+}

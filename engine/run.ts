@@ -1,0 +1,175 @@
+import { performance } from 'node:perf_hooks';
+import { type CaptureDevice, capture } from '../drivers/capture.ts';
+import type { Device } from '../drivers/device.ts';
+import { type MemoryLinkEnd, openMemory } from '../drivers/memory.ts';
+import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
+import { openTun } from '../drivers/tun.ts';
+import { ERRORS, NetError, Phase } from '../stack/errors.ts';
+import { type Arena, ArenaWord, EngineState } from './arena.ts';
+import { Engine } from './engine.ts';
+import { DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
+import { Pool } from './pool.ts';
+import { Services } from './services.ts';
+import { SocketTable } from './socket-table.ts';
+
+/**
+ * The longest sleep. Whoever has work wakes the engine; this only bounds how long a process can hang on it when it ends
+ * without a word (a worker terminated from outside).
+ */
+const LONGEST_SLEEP_MS = 500;
+
+/** What polling tells of the device is in the first slot, of the eventfd in the second. */
+const DEVICE_SLOT = 0;
+const WAKE_SLOT = 1;
+
+/**
+ * Runs an engine in the calling thread until it is told to stop. Sets the arena's state to Running, or to Failed with
+ * the reason, and wakes everybody at the end.
+ */
+export function runEngine(arena: Arena, options: EngineOptions): void {
+  const clock = (): number => performance.now();
+  let device: Device | null = null;
+  let engine: Engine | null = null;
+  const wakeFd = eventfd();
+  try {
+    arena.store(ArenaWord.EventFd, wakeFd);
+    const sizes = engineSizes(options);
+    const table = new SocketTable(
+      arena,
+      new Pool(arena.poolOffset, sizes.poolBytes),
+      sizes.sendBytes,
+      sizes.recvBytes,
+    );
+    const services = new Services(options, table, clock());
+    const bare = openDevice(options, wakeFd);
+    device = bare;
+    const recorder = options.capture ? openCapture(bare, options.capture, clock) : null;
+    if (recorder !== null) device = recorder;
+    const iface = services.stack.addInterface({
+      name: device.name,
+      sink: device,
+      capabilities: device.capabilities,
+      addresses: options.addresses,
+      gateways: options.gateways ?? [],
+    });
+    arena.store(ArenaWord.KeyLogWanted, recorder !== null && options.capture?.secrets === true ? 1 : 0);
+    engine = new Engine(arena, device, services, table, iface, clock);
+    setState(arena, EngineState.Running);
+    const loop = new Loop(arena, device, engine, recorder, wakeFd, clock);
+    loop.untilStopped();
+    loop.drain();
+    engine.failAll(new NetError('ENGINE_STOPPED', { phase: Phase.Transfer }));
+    setState(arena, EngineState.Stopped);
+  } catch (error) {
+    const failure =
+      error instanceof NetError
+        ? error
+        : new NetError('INTERNAL', {
+            phase: Phase.None,
+            detail: error instanceof Error ? (error.stack ?? error.message) : String(error),
+            cause: error,
+          });
+    arena.setFailure(ERRORS[failure.tunwireCode].number, failure.detail);
+    setState(arena, EngineState.Failed);
+    engine?.failAll(failure);
+  } finally {
+    device?.close();
+    arena.store(ArenaWord.EventFd, -1);
+    close(wakeFd);
+  }
+}
+
+/** One engine's loop: turns while there is work, sleep in poll(2) between. */
+class Loop {
+  readonly #arena: Arena;
+  readonly #device: Device;
+  readonly #engine: Engine;
+  readonly #recorder: CaptureDevice | null;
+  readonly #wakeFd: number;
+  readonly #clock: () => number;
+  readonly #poll: PollSet = new PollSet(2);
+
+  constructor(
+    arena: Arena,
+    device: Device,
+    engine: Engine,
+    recorder: CaptureDevice | null,
+    wakeFd: number,
+    clock: () => number,
+  ) {
+    this.#arena = arena;
+    this.#device = device;
+    this.#engine = engine;
+    this.#recorder = recorder;
+    this.#wakeFd = wakeFd;
+    this.#clock = clock;
+    this.#poll.set(WAKE_SLOT, wakeFd, POLLIN);
+  }
+
+  /** Runs until somebody requests the stop. */
+  untilStopped(): void {
+    while (this.#arena.load(ArenaWord.StopRequested) === 0) {
+      if (!this.#turn()) this.#sleep(LONGEST_SLEEP_MS);
+    }
+  }
+
+  /** Closes what is open as a kernel does at the end of a process: what was written still arrives, if the peer lets it. */
+  drain(): void {
+    const deadline = this.#clock() + DRAIN_MS;
+    this.#engine.closeAll();
+    while (this.#engine.liveSockets > 0) {
+      const leftMs = deadline - this.#clock();
+      if (leftMs <= 0) return;
+      if (!this.#turn()) this.#sleep(leftMs);
+    }
+    this.#turn();
+  }
+
+  #turn(): boolean {
+    if (this.#recorder !== null) {
+      const lines = this.#arena.takeKeyLog();
+      if (lines !== '') this.#recorder.secrets(lines);
+    }
+    this.#device.advance(this.#clock());
+    return this.#engine.turn();
+  }
+
+  #sleep(longestMs: number): void {
+    // whoever pushes a command from here on sees that the engine sleeps, and wakes it
+    this.#arena.store(ArenaWord.Sleeping, 1);
+    if (this.#arena.load(ArenaWord.CommandHead) === 0 && this.#device.prepareSleep()) {
+      const sleepMs = Math.min(
+        this.#engine.sleepMs(),
+        this.#device.nextDeadline() - this.#clock(),
+        longestMs,
+      );
+      if (sleepMs > 0) {
+        this.#poll.set(DEVICE_SLOT, this.#device.pollFd, this.#engine.deviceFull ? POLLIN | POLLOUT : POLLIN);
+        this.#poll.wait(sleepMs);
+        if (this.#poll.happened(WAKE_SLOT) !== 0) clearEvent(this.#wakeFd);
+      }
+      this.#device.awake();
+    }
+    this.#arena.store(ArenaWord.Sleeping, 0);
+  }
+}
+
+function setState(arena: Arena, state: number): void {
+  arena.store(ArenaWord.State, state);
+  Atomics.notify(arena.words, ArenaWord.State);
+}
+
+function openDevice(options: EngineOptions, wakeFd: number): Device {
+  const { device } = options;
+  if (typeof device !== 'string') return openMemory(device as MemoryLinkEnd, { eventFd: wakeFd });
+  if (device.startsWith('tun:')) {
+    return openTun(device.slice(4), {
+      ...(options.mtuBytes === undefined ? {} : { mtuBytes: options.mtuBytes }),
+      ...(options.offload === undefined ? {} : { offload: options.offload }),
+    });
+  }
+  throw new NetError('DEVICE_FAILED', {
+    phase: Phase.Argument,
+    detail: `a device is 'tun:NAME' or one end of a memory link; got '${device}'`,
+  });
+}

@@ -1,0 +1,286 @@
+import {
+  ERRORS,
+  type ErrorCode,
+  errorCodeOf,
+  NetError,
+  type Phase,
+  Phase as PhaseTable,
+} from '../stack/errors.ts';
+import { Ring } from '../stack/ring.ts';
+import { IpAddress } from '../stack/wire/ip-address.ts';
+import { type Arena, BLOCK_BYTES } from './arena.ts';
+
+/**
+ * The words of a socket's block in shared memory: 64 words, then text. Who writes what:
+ * (app) the threads that use the socket, (engine) the engine alone, (both) by atomic operations.
+ */
+export const SocketWord = {
+  /** (both) {@link SocketStatus} */
+  Status: 0,
+  /** (engine) counts up whenever the block is given back: stale handles show by it. */
+  Generation: 1,
+  /** (both) bits of {@link Command} */
+  Commands: 2,
+  NextCommand: 3,
+  /** (both) bits of {@link SocketEvent} for the event slot's thread */
+  Events: 4,
+  NextReady: 5,
+  NextFree: 6,
+  /** (app) thread slot + 1 that wants events; 0: none */
+  EventSlot: 7,
+  /** (app) id of the thread that owns the handle; -1: any thread */
+  Owner: 8,
+  /** (both) {@link StreamFlag} */
+  Flags: 9,
+
+  RecvHead: 10,
+  RecvTail: 11,
+  RecvBase: 12,
+  RecvCapacity: 13,
+  /** Readers sleep on this; it counts up with every event that concerns reading. */
+  RecvSequence: 14,
+  /** 1: somebody sleeps */
+  RecvWaiting: 15,
+  /** (app) the tail the engine was last told of */
+  RecvTold: 16,
+  RecvLock: 17,
+
+  SendHead: 18,
+  SendTail: 19,
+  SendBase: 20,
+  SendCapacity: 21,
+  SendSequence: 22,
+  SendWaiting: 23,
+  SendLock: 24,
+
+  /** (engine) number of {@link ERRORS}, 0: none */
+  Error: 25,
+  ErrorPhase: 26,
+  ErrorPort: 27,
+  /** Bytes of the text area in use: the host name on the way in, the error's detail on the way out. */
+  TextBytes: 28,
+
+  /** (app) what to open: {@link Operation} */
+  Operation: 29,
+  Protocol: 30,
+  /** (app) bits of {@link OpenOption} */
+  Options: 31,
+  /** (app) milliseconds, 0: no limit */
+  TimeoutMs: 32,
+  KeepAliveIdleMs: 33,
+  KeepAliveIntervalMs: 34,
+  KeepAliveCount: 35,
+  Backlog: 36,
+
+  LocalFamily: 37,
+  LocalPort: 38,
+  /** four words */
+  LocalAddress: 39,
+  RemoteFamily: 43,
+  RemotePort: 44,
+  /** four words */
+  RemoteAddress: 45,
+
+  /** (engine) microseconds from the request to the resolved name and to the established connection */
+  ResolveMicros: 49,
+  ConnectMicros: 50,
+  /** (engine) offset of the TLS region in the slab, 0: none */
+  TlsOffset: 51,
+  /** (app) {@link TlsFlag} */
+  TlsFlags: 52,
+  /** (app) for the face on top: timeouts, last status */
+  FaceTimeoutMs: 53,
+  FaceStatus: 54,
+  /** (app) the options the handle was opened with, as its face numbers them */
+  FaceOptions: 55,
+  /** (engine) addresses in the text area after a lookup */
+  AddressCount: 56,
+} as const;
+
+/** Where the text begins in a block. */
+export const TEXT_OFF: number = 64 * 4;
+/** Room for a host name, an error's detail or fourteen addresses of 17 bytes. */
+export const TEXT_BYTES: number = BLOCK_BYTES - TEXT_OFF;
+/** Bytes of an address in the answer to a lookup: family, then 16 bytes. */
+export const ADDRESS_RECORD_BYTES = 17;
+
+export const SocketStatus = {
+  Free: 0,
+  /** Taken by an application, nothing opened yet. */
+  Idle: 1,
+  Opening: 2,
+  Open: 3,
+  /** Over; `Error` says why, 0: in order. */
+  Closed: 4,
+} as const;
+
+/** What an application wants of the engine; bits. */
+export const Command = {
+  Open: 1,
+  /** Bytes or datagrams were put in the send ring. */
+  Sent: 2,
+  /** A good part of the receive ring was freed. */
+  Received: 4,
+  Shutdown: 8,
+  Abort: 16,
+  /** The application lets go of the block: close in order, reuse the block when the protocol is done. */
+  Release: 32,
+  /** `Options` or keep-alive words changed. */
+  Options: 64,
+  /** Wants a TLS region. */
+  Tls: 128,
+} as const;
+
+export const Operation = { Connect: 0, Listen: 1, Udp: 2, Lookup: 3 } as const;
+
+export const OpenOption = {
+  NoDelay: 1,
+  KeepAlive: 2,
+  PreferIpv6: 4,
+  Broadcast: 8,
+  DontRoute: 16,
+  ReservedPort: 32,
+  ReuseAddress: 64,
+} as const;
+
+export const StreamFlag = {
+  /** The peer has closed its direction: what is in the receive ring is the last. */
+  PeerFinished: 1,
+  /** The application has closed its direction. */
+  ShutDown: 2,
+  /** (engine) the stack is done with the rings. */
+  RingsClosed: 4,
+  /** (engine) the application has released the block. */
+  Released: 8,
+} as const;
+
+/** What happened, for the event slot's thread; bits. */
+export const SocketEvent = {
+  Opened: 1,
+  Readable: 2,
+  Writable: 4,
+  Closed: 8,
+} as const;
+
+/** One thread's accessor to one socket's block. */
+export class SocketBlock {
+  readonly arena: Arena;
+  readonly index: number;
+  readonly words: Int32Array;
+  /** Index of the block's first word. */
+  readonly at: number;
+
+  constructor(arena: Arena, index: number) {
+    this.arena = arena;
+    this.index = index;
+    this.words = arena.words;
+    this.at = arena.blockOffset(index) >> 2;
+  }
+
+  get(word: number): number {
+    return Atomics.load(this.words, this.at + word);
+  }
+
+  set(word: number, value: number): void {
+    Atomics.store(this.words, this.at + word, value);
+  }
+
+  /** @returns the bits before */
+  or(word: number, bits: number): number {
+    return Atomics.or(this.words, this.at + word, bits);
+  }
+
+  /** Zeroes everything for a new life, but for the generation and the lists that the block may still be on. */
+  clear(): void {
+    this.words.fill(0, this.at + SocketWord.EventSlot, this.at + TEXT_OFF / 4);
+  }
+
+  get text(): string {
+    const from = this.arena.blockOffset(this.index) + TEXT_OFF;
+    return new TextDecoder().decode(this.arena.slab.bytes.slice(from, from + this.get(SocketWord.TextBytes)));
+  }
+
+  /** Keeps what fits of the text. */
+  set text(text: string) {
+    const bytes = new TextEncoder().encode(text).subarray(0, TEXT_BYTES);
+    this.arena.slab.bytes.set(bytes, this.arena.blockOffset(this.index) + TEXT_OFF);
+    this.set(SocketWord.TextBytes, bytes.length);
+  }
+
+  /** @param word LocalFamily or RemoteFamily */
+  address(word: number): IpAddress | null {
+    const family = this.get(word);
+    if (family !== 4 && family !== 6) return null;
+    const at = word + 2;
+    return new IpAddress(family, this.get(at), this.get(at + 1), this.get(at + 2), this.get(at + 3));
+  }
+
+  /** @param word LocalFamily or RemoteFamily */
+  setAddress(word: number, address: IpAddress | null, port: number): void {
+    this.set(word, address === null ? 0 : address.family);
+    this.set(word + 1, port);
+    this.set(word + 2, address?.w0 ?? 0);
+    this.set(word + 3, address?.w1 ?? 0);
+    this.set(word + 4, address?.w2 ?? 0);
+    this.set(word + 5, address?.w3 ?? 0);
+  }
+
+  setError(code: ErrorCode, phase: Phase, detail: string): void {
+    this.text = detail;
+    this.set(SocketWord.ErrorPhase, phase);
+    this.set(SocketWord.Error, ERRORS[code].number);
+  }
+
+  /** The failure that ended the socket, null when there is none. */
+  get error(): NetError | null {
+    const number = this.get(SocketWord.Error);
+    if (number === 0) return null;
+    const remote = this.address(SocketWord.RemoteFamily);
+    return new NetError(errorCodeOf(number), {
+      phase: (this.get(SocketWord.ErrorPhase) || PhaseTable.None) as Phase,
+      detail: this.text,
+      ...(remote === null ? {} : { address: remote.toString(), port: this.get(SocketWord.RemotePort) }),
+    });
+  }
+
+  /** The receive ring; the block must have rings. */
+  recvRing(): Ring {
+    return new Ring(
+      this.arena.slab,
+      this.get(SocketWord.RecvBase),
+      this.get(SocketWord.RecvCapacity),
+      this.words,
+      this.at + SocketWord.RecvHead,
+      this.at + SocketWord.RecvTail,
+    );
+  }
+
+  /** The send ring; the block must have rings. */
+  sendRing(): Ring {
+    return new Ring(
+      this.arena.slab,
+      this.get(SocketWord.SendBase),
+      this.get(SocketWord.SendCapacity),
+      this.words,
+      this.at + SocketWord.SendHead,
+      this.at + SocketWord.SendTail,
+    );
+  }
+
+  /** Engine: tells sleeping readers. @returns true when one was woken */
+  wakeReaders(): boolean {
+    return this.#wake(SocketWord.RecvSequence, SocketWord.RecvWaiting);
+  }
+
+  /** Engine: tells sleeping writers, and whoever waits for the opening. */
+  wakeWriters(): boolean {
+    return this.#wake(SocketWord.SendSequence, SocketWord.SendWaiting);
+  }
+
+  #wake(sequence: number, waiting: number): boolean {
+    Atomics.add(this.words, this.at + sequence, 1);
+    if (Atomics.exchange(this.words, this.at + waiting, 0) === 0) return false;
+    Atomics.notify(this.words, this.at + sequence);
+    return true;
+  }
+}

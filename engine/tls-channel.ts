@@ -1,0 +1,184 @@
+import { NetError, Phase } from '../stack/errors.ts';
+import type { Slab } from '../stack/wire/slab.ts';
+import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
+import { TlsError } from '../tls/errors.ts';
+import { OpenResult, TrafficOpener } from '../tls/traffic/opener.ts';
+import { TrafficSealer } from '../tls/traffic/sealer.ts';
+import { lockWord, unlockWord } from './arena.ts';
+import { type Channel, WOULD_BLOCK } from './channel.ts';
+import type { SharedSocket } from './shared-socket.ts';
+import { SocketStatus, SocketWord } from './socket-block.ts';
+import { tlsNetError } from './tls-error.ts';
+import { TlsRegion } from './tls-region.ts';
+
+const RECORD_HEADER_BYTES = 5;
+const APPLICATION_DATA = 23;
+/** RFC 8446 §5.1 */
+const LARGEST_PLAINTEXT_BYTES = 16384;
+/** RFC 8446 §5.2: a protected record may be 256 bytes longer than its content. */
+const LARGEST_RECORD_BYTES: number = RECORD_HEADER_BYTES + LARGEST_PLAINTEXT_BYTES + 256;
+/** What sealing adds: header, inner content type, tag, and the key update that may have to go first. */
+const SEAL_OVERHEAD_BYTES = 64;
+/** A record is not started in less room than this unless it is the last: small records cost most. */
+const LEAST_RECORD_BYTES = 4096;
+
+/** A thread's working memory for records: nothing of a connection stays in it between two calls. */
+const scratchRecord = new Uint8Array(LARGEST_RECORD_BYTES + SEAL_OVERHEAD_BYTES);
+const scratchPlain = new Uint8Array(LARGEST_RECORD_BYTES);
+
+/**
+ * TLS over a shared socket, after the handshake. Its state lies in the socket's TLS region, each direction under a lock
+ * of its own: one thread may read while another writes, and any thread can go on where another stopped.
+ */
+export class TlsChannel implements Channel {
+  readonly socket: SharedSocket;
+  readonly #slab: Slab;
+  readonly #region: number;
+  readonly #words: Int32Array;
+  readonly #recvLock: number;
+  readonly #sendLock: number;
+  readonly #opener: TrafficOpener;
+  readonly #sealer: TrafficSealer;
+
+  /** @param socket one whose handshake is done, in this or another thread */
+  constructor(socket: SharedSocket) {
+    this.socket = socket;
+    this.#slab = socket.client.arena.slab;
+    this.#region = socket.block.get(SocketWord.TlsOffset);
+    this.#words = socket.block.words;
+    this.#recvLock = socket.block.at + SocketWord.RecvLock;
+    this.#sendLock = socket.block.at + SocketWord.SendLock;
+    this.#opener = new TrafficOpener(this.#slab, this.#region + TlsRegion.Traffic);
+    this.#sealer = new TrafficSealer(this.#slab, this.#region + TlsRegion.Traffic);
+  }
+
+  read(into: Uint8Array, off: number, len: number): number {
+    lockWord(this.#words, this.#recvLock);
+    try {
+      const waiting = this.#get(TlsRegion.PlainLen);
+      return waiting > 0 ? this.#readPlain(into, off, len, waiting) : this.#readRecords(into, off, len);
+    } catch (error) {
+      throw this.#fail(error);
+    } finally {
+      unlockWord(this.#words, this.#recvLock);
+    }
+  }
+
+  write(from: Uint8Array, off: number, len: number): number {
+    lockWord(this.#words, this.#sendLock);
+    try {
+      if (this.#get(TlsRegion.Finished) !== 0) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
+      let taken = 0;
+      while (taken < len) {
+        const wanted = Math.min(len - taken, LARGEST_PLAINTEXT_BYTES);
+        const chunk = Math.min(wanted, this.socket.writableBytes - SEAL_OVERHEAD_BYTES);
+        if (chunk < wanted && chunk < LEAST_RECORD_BYTES) break;
+        const length = this.#sealer.seal(APPLICATION_DATA, from, off + taken, chunk, scratchRecord, 0);
+        this.#put(length);
+        taken += chunk;
+      }
+      // also says why a connection has ended
+      return taken > 0 ? taken : this.socket.write(scratchRecord, 0, 0);
+    } finally {
+      unlockWord(this.#words, this.#sendLock);
+    }
+  }
+
+  shutdown(): boolean {
+    lockWord(this.#words, this.#sendLock);
+    try {
+      if (this.#get(TlsRegion.Finished) !== 0) return true;
+      if (this.socket.writableBytes < SEAL_OVERHEAD_BYTES) return false;
+      this.#sendAlert(AlertLevel.Warning, AlertDescription.CloseNotify);
+    } finally {
+      unlockWord(this.#words, this.#sendLock);
+    }
+    return this.socket.shutdown();
+  }
+
+  #readPlain(into: Uint8Array, off: number, len: number, waiting: number): number {
+    const from = this.#region + TlsRegion.Plain + this.#get(TlsRegion.PlainOff);
+    const given = Math.min(len, waiting);
+    into.set(this.#slab.bytes.subarray(from, from + given), off);
+    // decrypted data does not lie about longer than it must
+    this.#slab.bytes.fill(0, from, from + given);
+    this.#set(TlsRegion.PlainOff, this.#get(TlsRegion.PlainOff) + given);
+    this.#set(TlsRegion.PlainLen, waiting - given);
+    return given;
+  }
+
+  #readRecords(into: Uint8Array, off: number, len: number): number {
+    while (this.#get(TlsRegion.Closed) === 0) {
+      const finished = this.socket.peerFinished || this.socket.status === SocketStatus.Closed;
+      const length = this.#nextRecord();
+      if (length === WOULD_BLOCK) {
+        if (!finished) return WOULD_BLOCK;
+        // RFC 8446 §6.1: without close_notify the stream may have been cut short
+        throw new NetError('TLS_TRUNCATED', { phase: Phase.Transfer });
+      }
+      // what fits for sure is decrypted where it belongs
+      const direct = len >= length;
+      const target = direct ? into : scratchPlain;
+      const result = this.#opener.open(scratchRecord, 0, length, target, direct ? off : 0);
+      this.socket.consume(length);
+      if (result === OpenResult.Closed) this.#set(TlsRegion.Closed, 1);
+      else if (result > 0) return direct ? result : this.#keepRest(into, off, len, result);
+    }
+    return 0;
+  }
+
+  /** Copies the next whole record to `scratchRecord`. @returns its length, or WOULD_BLOCK */
+  #nextRecord(): number {
+    const header = this.socket.peek(scratchRecord, 0, RECORD_HEADER_BYTES);
+    if (header < RECORD_HEADER_BYTES) return WOULD_BLOCK;
+    const content = ((scratchRecord[3] ?? 0) << 8) | (scratchRecord[4] ?? 0);
+    const length = RECORD_HEADER_BYTES + content;
+    if (length > LARGEST_RECORD_BYTES) {
+      throw new TlsError('RecordOverflow', `at most ${LARGEST_RECORD_BYTES - RECORD_HEADER_BYTES}, got ${content}`);
+    }
+    if (this.socket.readableBytes < length) return WOULD_BLOCK;
+    return this.socket.peek(scratchRecord, 0, length);
+  }
+
+  #keepRest(into: Uint8Array, off: number, len: number, length: number): number {
+    const given = Math.min(len, length);
+    into.set(scratchPlain.subarray(0, given), off);
+    this.#slab.bytes.set(scratchPlain.subarray(given, length), this.#region + TlsRegion.Plain);
+    this.#set(TlsRegion.PlainOff, 0);
+    this.#set(TlsRegion.PlainLen, length - given);
+    scratchPlain.fill(0, 0, length);
+    return given;
+  }
+
+  /** A peer that broke the protocol is told so (RFC 8446 §6.2), once. */
+  #fail(error: unknown): unknown {
+    if (!(error instanceof TlsError)) return error;
+    if (error.alert >= 0) {
+      lockWord(this.#words, this.#sendLock);
+      if (this.#get(TlsRegion.Finished) === 0 && this.socket.writableBytes >= SEAL_OVERHEAD_BYTES) {
+        this.#sendAlert(AlertLevel.Fatal, error.alert);
+      }
+      unlockWord(this.#words, this.#sendLock);
+    }
+    this.socket.shutdown();
+    return tlsNetError(error, null, false);
+  }
+
+  #sendAlert(level: number, description: number): void {
+    this.#set(TlsRegion.Finished, 1);
+    this.#put(this.#sealer.alert(level, description, scratchRecord, 0));
+  }
+
+  /** There was room for the whole record. */
+  #put(length: number): void {
+    this.socket.write(scratchRecord, 0, length);
+  }
+
+  #get(field: number): number {
+    return this.#slab.view.getInt32(this.#region + field);
+  }
+
+  #set(field: number, value: number): void {
+    this.#slab.view.setInt32(this.#region + field, value);
+  }
+}

@@ -1,0 +1,128 @@
+import { NetError, Phase } from '../stack/errors.ts';
+import type { RandomSource } from '../stack/random.ts';
+import { TlsClient, type TlsInfo } from '../tls/client.ts';
+import type { CertificateVerifier } from '../tls/x509/verdict.ts';
+import { ArenaWord } from './arena.ts';
+import { WOULD_BLOCK } from './channel.ts';
+import type { SharedSocket } from './shared-socket.ts';
+import { Command, SocketStatus, SocketWord } from './socket-block.ts';
+import { TlsChannel } from './tls-channel.ts';
+import { tlsNetError } from './tls-error.ts';
+import { TlsRegion } from './tls-region.ts';
+import { wakeEngine } from './wake.ts';
+
+export interface TlsOptions {
+  /** The name the certificate must be for: a DNS name or an IP literal. */
+  readonly serverName: string;
+  readonly verifier: CertificateVerifier;
+  /** Application protocols in the order of preference. */
+  readonly alpn?: readonly string[];
+  /** Time of day, for the validity of certificates. */
+  readonly unixTimeMs: number;
+  readonly random: RandomSource;
+  /** Gets the connection's secrets in the NSS key log format (RFC 9850). Only ever on explicit request. */
+  readonly keyLog?: (line: string) => void;
+}
+
+/** What a handshake waits for: `'read'` data from the peer, `'write'` room towards it, `'done'` nothing. */
+export type TlsProgress = 'done' | 'read' | 'write';
+
+/** Enough for what one flight of a server brings at once; the rest stays in the ring. */
+const scratch = new Uint8Array(64 * 1024);
+
+/**
+ * A TLS handshake over a connected socket, in the calling thread. {@link step} is called again whenever the socket has
+ * become readable or writable, until it says `'done'`.
+ */
+export class TlsHandshake {
+  readonly #socket: SharedSocket;
+  readonly #tls: TlsClient;
+  #outgoing: Uint8Array | null = null;
+  #sentBytes = 0;
+  #channel: TlsChannel | null = null;
+
+  constructor(socket: SharedSocket, options: TlsOptions) {
+    this.#socket = socket;
+    const { arena } = socket.client;
+    const captured = arena.load(ArenaWord.KeyLogWanted) !== 0;
+    const keyLog = (line: string): void => {
+      options.keyLog?.(line);
+      if (captured && arena.writeKeyLog(line)) wakeEngine(arena);
+    };
+    this.#tls = new TlsClient({
+      serverName: options.serverName,
+      random: options.random,
+      unixTimeMs: options.unixTimeMs,
+      verifier: options.verifier,
+      alpn: options.alpn ?? [],
+      keyLog: captured || options.keyLog !== undefined ? keyLog : null,
+    });
+    socket.client.command(socket.block, Command.Tls);
+    this.#tls.start();
+  }
+
+  get info(): TlsInfo {
+    return this.#tls.info;
+  }
+
+  /** The connection after `'done'`. */
+  get channel(): TlsChannel {
+    if (this.#channel === null) {
+      throw new NetError('INTERNAL', { phase: Phase.Handshake, detail: 'the handshake is not done' });
+    }
+    return this.#channel;
+  }
+
+  /**
+   * Goes as far as it can without waiting.
+   * @throws NetError CERT_*, TLS_*, or why the connection ended; the alert for the peer is on its way then
+   */
+  step(): TlsProgress {
+    for (;;) {
+      if (!this.#flush()) return 'write';
+      const { error } = this.#tls;
+      if (error !== null) throw tlsNetError(error, this.#tls.info.certificate, true);
+      if (this.#tls.state === 'connected') return this.#finish();
+      const finished = this.#socket.peerFinished || this.#socket.status === SocketStatus.Closed;
+      const available = this.#socket.peek(scratch, 0, scratch.length);
+      if (available === WOULD_BLOCK) return 'read';
+      const consumed = available === 0 ? 0 : this.#tls.receive(scratch, 0, available);
+      if (consumed > 0) this.#socket.consume(consumed);
+      else if (this.#tls.error === null) {
+        if (!finished) return 'read';
+        throw new NetError('TLS_TRUNCATED', {
+          phase: Phase.Handshake,
+          detail: 'the server closed the connection before the handshake ended; does it speak TLS on this port?',
+        });
+      }
+    }
+  }
+
+  /** @returns false while the send ring is full */
+  #flush(): boolean {
+    for (;;) {
+      this.#outgoing ??= this.#tls.takeOutgoing();
+      const bytes = this.#outgoing;
+      if (bytes === null) return true;
+      while (this.#sentBytes < bytes.length) {
+        const taken = this.#socket.write(bytes, this.#sentBytes, bytes.length - this.#sentBytes);
+        if (taken === WOULD_BLOCK) return false;
+        this.#sentBytes += taken;
+      }
+      this.#outgoing = null;
+      this.#sentBytes = 0;
+    }
+  }
+
+  #finish(): TlsProgress {
+    const offset = this.#socket.block.get(SocketWord.TlsOffset);
+    // the engine is still looking for memory; it tells when it has some, or ends the socket
+    if (offset === 0) {
+      this.#socket.throwIfFailed();
+      return 'write';
+    }
+    this.#tls.exportTraffic(this.#socket.client.arena.slab, offset + TlsRegion.Traffic);
+    this.#channel = new TlsChannel(this.#socket);
+    return 'done';
+  }
+}

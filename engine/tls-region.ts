@@ -1,0 +1,20 @@
+/**
+ * What a TLS connection keeps in shared memory after its handshake, so that any thread can go on with it: the traffic
+ * state of tls/ (secrets, keys, sequence numbers, partial messages), and what was decrypted but not yet read.
+ */
+export const TlsRegion = {
+  /** Words: plaintext waiting for the reader, from `Plain`. */
+  PlainOff: 0,
+  PlainLen: 4,
+  /** The peer's close_notify was read: 1. */
+  Closed: 8,
+  /** Our close_notify was sent: 1. */
+  Finished: 12,
+  /** Offset of the traffic state of tls/. */
+  Traffic: 64,
+  /** Offset of the plaintext of one record (RFC 8446 §5.1: at most 2^14 bytes). */
+  Plain: 24 * 1024,
+} as const;
+
+/** A power of two that holds the above. */
+export const TLS_REGION_BYTES: number = 64 * 1024;
