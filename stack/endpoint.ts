@@ -14,6 +14,12 @@ export const EndpointEvent = {
   Incoming: 32,
 } as const;
 
+/**
+ * The `owner` of a connection that the stack makes for itself (a name server asked over TCP): no application sees it, and a
+ * ring source gives it rings from the heap.
+ */
+export const INTERNAL_OWNER = -2;
+
 /** Gets an endpoint's events inside the stack (the resolver's sockets, for instance) instead of `Stack.pollEvent`. */
 export interface EndpointObserver {
   endpointEvents(endpoint: Endpoint, events: number, now: number): void;

@@ -1,0 +1,339 @@
+import type { Endpoint, EndpointObserver } from '../endpoint.ts';
+import { type ErrorDetail, NetError, Phase } from '../errors.ts';
+import type { Stack } from '../stack.ts';
+import { TimerEntry, type TimerTarget } from '../timers.ts';
+import type { DatagramReceiver, UdpSocket } from '../udp/udp-socket.ts';
+import type { Slab } from '../wire/slab.ts';
+import type { CacheableReply } from './cache.ts';
+import type { ResolverCounters } from './counters.ts';
+import {
+  checkReply,
+  type DnsReply,
+  type DnsType,
+  encodeQuery,
+  MAX_CHAIN_LINKS,
+  mixCase,
+  ReplyCheck,
+  readReply,
+  type SentQuery,
+} from './dns-message.ts';
+import { DnsOverTcp, type TcpMessageReceiver } from './dns-over-tcp.ts';
+import { type NameServer, ServerRecord } from './name-server.ts';
+
+/** Longest wait for one try, however often it was doubled. */
+export const MAX_TRY_MS = 30_000;
+
+/** How servers are asked. */
+export interface QuerySettings {
+  readonly servers: readonly NameServer[];
+  /** Wait for the first try at each server; doubled with every round. */
+  readonly timeoutMs: number;
+  /** Tries per server. */
+  readonly attempts: number;
+  readonly counters: ResolverCounters;
+}
+
+/** How a question ended: an answer, or why there is none. */
+export type QueryOutcome = CacheableReply | { readonly kind: 'error'; readonly error: NetError };
+
+/** Whoever wants the outcome of a query. Called once, possibly before `start` returns. */
+export interface QueryOwner {
+  queryDone(query: DnsQuery, outcome: QueryOutcome): void;
+}
+
+/**
+ * One question (name and type) on its way through the name servers, until there is an answer or nobody is left to ask.
+ *
+ * Each try has a UDP socket of its own with a random port, a random id and random letter case (RFC 5452 §9.2); messages that
+ * do not fit all three are counted and waiting goes on. A question that comes back in other letter case is from a server that
+ * does not keep the case, or forged: it is not used, and the server is asked again over TCP, which cannot be forged from
+ * outside the path. Should TCP fail, further tries of this query go without mixed case.
+ */
+export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver, TcpMessageReceiver {
+  readonly name: string;
+  readonly type: DnsType;
+  readonly #stack: Stack;
+  readonly #settings: QuerySettings;
+  readonly #owner: QueryOwner;
+  readonly #timer: TimerEntry = new TimerEntry(this);
+  readonly #records: readonly ServerRecord[];
+  /** Names already asked for along a chain of aliases. */
+  readonly #asked = new Set<string>();
+  #target: string;
+  /** Time to live over the aliases followed so far. */
+  #chainTtlSeconds = Infinity;
+  #chainLinks = 0;
+  #tries = 0;
+  #mixesCase = true;
+  #waitMs = 0;
+  #over = false;
+  #current: ServerRecord;
+  #sent: SentQuery | null = null;
+  #socket: UdpSocket | null = null;
+  #tcp: DnsOverTcp | null = null;
+
+  /** @param name lower-case, without trailing dot. There must be at least one server. */
+  constructor(stack: Stack, settings: QuerySettings, name: string, type: DnsType, owner: QueryOwner) {
+    this.name = name;
+    this.type = type;
+    this.#stack = stack;
+    this.#settings = settings;
+    this.#owner = owner;
+    this.#target = name;
+    this.#records = settings.servers
+      .toSorted((a, b) => a.failures - b.failures)
+      .map((server) => new ServerRecord(server));
+    const first = this.#records[0];
+    if (first === undefined) throw new RangeError('a query needs a name server');
+    this.#current = first;
+  }
+
+  /** Asks the first server. */
+  start(): void {
+    this.#asked.add(this.#target);
+    this.#nextTry();
+  }
+
+  /** Gives up; the owner is not called any more. */
+  cancel(): void {
+    this.#over = true;
+    this.#endTry();
+    this.#stack.timers.remove(this.#timer);
+  }
+
+  /** For messages: who has been asked and has not answered. */
+  waitingFor(): string {
+    const silent = this.#records.filter((record) => record.refusal === null && record.tries > 0);
+    const refused = this.#records.filter((record) => record.refusal !== null);
+    const parts: string[] = [];
+    if (silent.length > 0) {
+      const tries = silent.reduce((sum, record) => sum + record.tries, 0);
+      const servers = silent.map((record) => record.server).join(', ');
+      parts.push(
+        `no answer from name server${silent.length > 1 ? 's' : ''} ${servers} after ${tries} ${tries === 1 ? 'try' : 'tries'}`,
+      );
+    }
+    for (const record of refused) parts.push(`name server ${record.server}: ${record.refusal}`);
+    return parts.join('; ');
+  }
+
+  /** The time for the current try is over. */
+  onDeadline(): void {
+    if (this.#over) return;
+    this.#settings.counters.timeouts++;
+    this.#tryFailed();
+  }
+
+  /** A datagram from the connected server. */
+  datagram(_socket: UdpSocket, slab: Slab, off: number, len: number): void {
+    this.#message(slab.bytes, off, len);
+  }
+
+  /** Events of the UDP socket: an ICMP error has come. */
+  endpointEvents(_endpoint: Endpoint): void {
+    const error = this.#socket?.pendingError ?? null;
+    if (error === null || this.#over) return;
+    this.#refusedLocally(error);
+    this.#nextTry();
+  }
+
+  tcpMessage(bytes: Uint8Array, lengthBytes: number): void {
+    this.#message(bytes, 0, lengthBytes);
+  }
+
+  tcpEnded(reason: string): void {
+    // After another letter case UDP is still left; after a truncated reply there is no other way at this server.
+    if (this.#mixesCase) this.#current.refusal = reason;
+    this.#tryFailed();
+  }
+
+  #nextTry(): void {
+    const count = this.#records.length;
+    while (this.#tries < this.#settings.attempts * count) {
+      const record = this.#records[this.#tries % count];
+      this.#waitMs = Math.min(this.#settings.timeoutMs * 2 ** Math.floor(this.#tries / count), MAX_TRY_MS);
+      this.#tries++;
+      if (record === undefined || record.refusal !== null) continue;
+      this.#current = record;
+      record.tries++;
+      if (this.#askOverUdp()) return;
+    }
+    this.#giveUp();
+  }
+
+  /** @returns false when the query could not be sent: the record says why */
+  #askOverUdp(): boolean {
+    const { server } = this.#current;
+    const { counters } = this.#settings;
+    const name = this.#mixesCase ? mixCase(this.#stack.random, this.#target) : this.#target;
+    const sent = encodeQuery(this.#stack.random, name, this.type, server.edns);
+    try {
+      const socket = this.#stack.udp.open({
+        local: null,
+        localPort: 0,
+        remote: server.address,
+        remotePort: server.port,
+        broadcast: false,
+        receiver: this,
+      });
+      this.#socket = socket;
+      socket.observer = this;
+      socket.sendTo(sent.bytes, 0, sent.bytes.length, null, 0);
+    } catch (error) {
+      this.#refusedLocally(error);
+      return false;
+    }
+    counters.udpQueries++;
+    this.#sent = sent;
+    this.#setTimer();
+    return true;
+  }
+
+  #askOverTcp(): void {
+    const { server } = this.#current;
+    this.#endTry();
+    const sent = encodeQuery(this.#stack.random, this.#target, this.type, server.edns);
+    try {
+      this.#tcp = new DnsOverTcp(this.#stack, server, sent.bytes, this);
+    } catch (error) {
+      this.#refusedLocally(error);
+      this.#nextTry();
+      return;
+    }
+    this.#settings.counters.tcpQueries++;
+    this.#sent = sent;
+    this.#setTimer();
+  }
+
+  #setTimer(): void {
+    this.#stack.timers.set(this.#timer, this.#stack.now + this.#waitMs);
+  }
+
+  #message(bytes: Uint8Array, off: number, len: number): void {
+    const { counters } = this.#settings;
+    const sent = this.#sent;
+    if (this.#over || sent === null) return;
+    switch (checkReply(bytes, off, len, sent)) {
+      case ReplyCheck.OtherId:
+        counters.ignoredId++;
+        return;
+      case ReplyCheck.OtherQuestion:
+        counters.ignoredQuestion++;
+        return;
+      case ReplyCheck.OtherCase:
+        counters.otherCase++;
+        if (this.#tcp !== null) return;
+        this.#mixesCase = false;
+        this.#askOverTcp();
+        return;
+    }
+    this.#reply(readReply(bytes, off, len, sent, this.#target, this.type, counters));
+  }
+
+  #reply(reply: DnsReply): void {
+    const { counters } = this.#settings;
+    const { server } = this.#current;
+    switch (reply.kind) {
+      case 'addresses':
+      case 'nodata':
+      case 'nxdomain':
+        counters.replies++;
+        server.failures = 0;
+        this.#finish({ ...reply, ttlSeconds: Math.min(reply.ttlSeconds, this.#chainTtlSeconds) });
+        return;
+      case 'alias':
+        counters.replies++;
+        server.failures = 0;
+        this.#followAlias(reply.target, reply.links, reply.ttlSeconds);
+        return;
+      case 'truncated':
+        counters.truncated++;
+        if (this.#tcp === null) this.#askOverTcp();
+        else this.#refused('truncated a reply over TCP');
+        return;
+      case 'edns-refused':
+        counters.ednsRefused++;
+        server.edns = false;
+        this.#endTry();
+        if (!this.#askOverUdp()) this.#nextTry();
+        return;
+      case 'failed':
+        counters.failed++;
+        this.#refused(`answered ${reply.reason}`);
+        return;
+      case 'bad-chain':
+        counters.chainsRefused++;
+        this.#refused(reply.reason);
+        return;
+      case 'malformed':
+        counters.malformed++;
+        this.#refused(`sent a malformed reply (${reply.reason})`);
+    }
+  }
+
+  #followAlias(target: string, links: number, ttlSeconds: number): void {
+    this.#chainLinks += links;
+    this.#chainTtlSeconds = Math.min(this.#chainTtlSeconds, ttlSeconds);
+    if (this.#asked.has(target) || this.#chainLinks > MAX_CHAIN_LINKS) {
+      this.#settings.counters.chainsRefused++;
+      this.#refused(`the aliases form a loop or are more than ${MAX_CHAIN_LINKS}`);
+      return;
+    }
+    this.#asked.add(target);
+    this.#target = target;
+    this.#endTry();
+    for (const record of this.#records) record.reset();
+    this.#tries = 0;
+    this.#nextTry();
+  }
+
+  /** The server will not answer this query: the next one is asked at once. */
+  #refused(reason: string): void {
+    this.#current.refusal = reason;
+    this.#tryFailed();
+  }
+
+  #refusedLocally(error: unknown): void {
+    if (!(error instanceof NetError)) throw error;
+    this.#settings.counters.unreachable++;
+    this.#current.server.failures++;
+    this.#current.refusal = error.message;
+    this.#current.cause = error;
+    this.#endTry();
+  }
+
+  #tryFailed(): void {
+    this.#current.server.failures++;
+    this.#endTry();
+    this.#nextTry();
+  }
+
+  #giveUp(): void {
+    const { server } = this.#current;
+    const refused = this.#records.filter((record) => record.refusal !== null);
+    const detail: ErrorDetail = {
+      phase: Phase.Resolve,
+      detail: `${this.#target}: ${this.waitingFor()}`,
+      address: String(server.address),
+      port: server.port,
+      cause: refused.find((record) => record.cause !== null)?.cause ?? undefined,
+    };
+    this.#finish({
+      kind: 'error',
+      error: new NetError(refused.length === 0 ? 'DNS_TIMEOUT' : 'DNS_FAILURE', detail),
+    });
+  }
+
+  #finish(outcome: QueryOutcome): void {
+    this.cancel();
+    this.#owner.queryDone(this, outcome);
+  }
+
+  #endTry(): void {
+    this.#socket?.close();
+    this.#socket = null;
+    this.#tcp?.cancel();
+    this.#tcp = null;
+    this.#sent = null;
+  }
+}
