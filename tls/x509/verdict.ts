@@ -41,7 +41,7 @@ export interface CertificateVerdict {
   /** One sentence for people; for a valid chain, the path that was found. */
   readonly reason: string;
   /** The alert to send when not accepted (RFC 8446 §6.2), else 0. */
-  readonly alert: CertificateAlert;
+  readonly alert: number;
 }
 
 /** Decides about the certificates of a TLS server. Never throws, whatever the bytes are. */

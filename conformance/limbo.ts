@@ -1,0 +1,122 @@
+/**
+ * Runs the TLS server cases of an x509-limbo file against the certificate validator:
+ *
+ *     node conformance/limbo.ts FILE.json[.gz]
+ *
+ * Prints a summary and every disagreement with its reason. Those that are meant are listed in limbo-disagreements.json;
+ * the exit code is 1 when there are others, 2 when the file cannot be used. The suite: https://github.com/C2SP/x509-limbo
+ */
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { ChainVerifier } from '../tls/x509/chain-verifier.ts';
+import { readPem } from '../tls/x509/pem.ts';
+import { TrustStore } from '../tls/x509/trust-store.ts';
+import type { CertificateVerdict } from '../tls/x509/verdict.ts';
+
+/** What is used of a case in x509-limbo's format, version 1. */
+interface LimboCase {
+  readonly id: string;
+  readonly features: readonly string[];
+  readonly validation_kind: 'SERVER' | 'CLIENT';
+  readonly trusted_certs: readonly string[];
+  readonly untrusted_intermediates: readonly string[];
+  readonly peer_certificate: string;
+  readonly validation_time: string | null;
+  readonly expected_result: 'SUCCESS' | 'FAILURE';
+  readonly expected_peer_name: { readonly kind: 'DNS' | 'IP' | 'RFC822'; readonly value: string } | null;
+  readonly max_chain_depth: number | null;
+}
+
+/** What a case needs that the validator does not have. */
+const UNSUPPORTED_FEATURES: ReadonlySet<string> = new Set(['has-crl']);
+
+/** Counts of one part of the suite. */
+interface Tally {
+  passed: number;
+  skipped: number;
+  wronglyAccepted: number;
+  wronglyRejected: number;
+}
+
+/** @returns the exit code */
+function main(args: readonly string[]): number {
+  const [file] = args;
+  if (file === undefined || args.length !== 1) {
+    console.error('usage: node conformance/limbo.ts FILE.json[.gz]');
+    return 2;
+  }
+  const cases = readCases(file);
+  const listed = new Map(Object.entries(readJson(new URL('limbo-disagreements.json', import.meta.url))));
+  const tallies = new Map<string, Tally>();
+  let unlisted = 0;
+  const now = Date.now();
+  for (const test of cases) {
+    const part = test.id.startsWith('bettertls::') ? test.id.split('::').slice(0, 2).join('::') : 'own';
+    let tally = tallies.get(part);
+    if (tally === undefined) {
+      tally = { passed: 0, skipped: 0, wronglyAccepted: 0, wronglyRejected: 0 };
+      tallies.set(part, tally);
+    }
+    if (
+      test.validation_kind !== 'SERVER' ||
+      test.features.some((feature) => UNSUPPORTED_FEATURES.has(feature))
+    ) {
+      tally.skipped++;
+      continue;
+    }
+    const verdict = judge(test, now);
+    const why = listed.get(test.id);
+    if (verdict.accepted === (test.expected_result === 'SUCCESS')) {
+      tally.passed++;
+      if (why !== undefined) console.log(`listed, but as expected: ${test.id}`);
+      continue;
+    }
+    if (verdict.accepted) tally.wronglyAccepted++;
+    else tally.wronglyRejected++;
+    if (why === undefined) unlisted++;
+    console.log(`${verdict.accepted ? 'accepted' : 'rejected'}: ${test.id}\n    verdict: ${verdict.reason}`);
+    console.log(why === undefined ? '    NOT LISTED' : `    listed: ${String(why)}`);
+  }
+  for (const [part, tally] of tallies) {
+    const { passed, skipped, wronglyAccepted, wronglyRejected } = tally;
+    console.log(
+      `${part}: ${passed} passed, ${skipped} skipped, ${wronglyAccepted} wrongly accepted, ${wronglyRejected} wrongly rejected`,
+    );
+  }
+  console.log(`${unlisted} disagreements that are not listed`);
+  return unlisted === 0 ? 0 : 1;
+}
+
+function judge(test: LimboCase, now: number): CertificateVerdict {
+  const roots = new TrustStore();
+  for (const pem of test.trusted_certs) roots.addPem(pem);
+  const chain = [test.peer_certificate, ...test.untrusted_intermediates].flatMap((pem) =>
+    readPem(pem).map((block) => block.bytes),
+  );
+  const depth = test.max_chain_depth;
+  const verifier = new ChainVerifier(roots, depth === null ? {} : { maxIntermediates: depth });
+  const time = test.validation_time === null ? now : Date.parse(test.validation_time);
+  const name = test.expected_peer_name;
+  return name === null ? verifier.verifyPath(chain, time) : verifier.verify(chain, name.value, time);
+}
+
+function readCases(file: string): readonly LimboCase[] {
+  const raw = readFileSync(file);
+  const text = (file.endsWith('.gz') ? gunzipSync(raw) : raw).toString('utf8');
+  const suite = JSON.parse(text) as { readonly version: number; readonly testcases: readonly LimboCase[] };
+  if (suite.version !== 1 || !Array.isArray(suite.testcases)) {
+    throw new Error(`${file} is not x509-limbo's JSON, version 1`);
+  }
+  return suite.testcases;
+}
+
+function readJson(url: URL): Record<string, unknown> {
+  return JSON.parse(readFileSync(url, 'utf8')) as Record<string, unknown>;
+}
+
+try {
+  process.exitCode = main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 2;
+}
