@@ -1,0 +1,173 @@
+import { type LinkCapabilities, RxFlag, type TxPacket } from '../stack/link.ts';
+import { foldChecksum, sumSlab } from '../stack/wire/checksum.ts';
+import { IPV4_HEADER_BYTES, IpProtocol, Ipv4, ipVersion, ipv4HeaderBytes } from '../stack/wire/ipv4.ts';
+import { IPV6_HEADER_BYTES, Ipv6, Ipv6Next } from '../stack/wire/ipv6.ts';
+import type { Slab } from '../stack/wire/slab.ts';
+import { UDP_HEADER_BYTES, Udp } from '../stack/wire/udp.ts';
+import type { Device, DeviceCounters, PacketInput } from './device.ts';
+import { Direction, LINKTYPE_RAW, type PcapngWriter } from './pcapng.ts';
+
+export interface CaptureOptions {
+  /** The monotonic clock in milliseconds that `advance` is called with. */
+  readonly clock: () => number;
+  /** Time of day at the clock's 0, in milliseconds since 1970; default: taken from the system's clock now. */
+  readonly epochMs?: number;
+  /** The interface's name in the file; default the device's. */
+  readonly name?: string;
+}
+
+const TCP_HEADER_BYTES = 20;
+const TCP_CSUM_OFFSET = 16;
+
+/**
+ * Wraps a device so that every packet that passes is also written to a capture, sent ones as they are handed over (in front
+ * of segmentation). Checksums that a device is left to complete are completed in the written copy. Closing
+ * the device writes out what waits but leaves the writer open: it may serve other devices.
+ */
+export function capture(device: Device, writer: PcapngWriter, options: CaptureOptions): Device {
+  return new CaptureDevice(device, writer, options);
+}
+
+class CaptureDevice implements Device, PacketInput {
+  readonly name: string;
+  readonly capabilities: LinkCapabilities;
+  readonly counters: DeviceCounters;
+  readonly #device: Device;
+  readonly #writer: PcapngWriter;
+  readonly #clock: () => number;
+  readonly #epochMs: number;
+  readonly #interface: number;
+  #input: PacketInput | null = null;
+
+  constructor(device: Device, writer: PcapngWriter, options: CaptureOptions) {
+    this.name = device.name;
+    this.capabilities = device.capabilities;
+    this.counters = device.counters;
+    this.#device = device;
+    this.#writer = writer;
+    this.#clock = options.clock;
+    // a whole number, so that the clock's fractions are kept exactly
+    this.#epochMs = Math.round(options.epochMs ?? Date.now() - options.clock());
+    this.#interface = writer.addInterface(options.name ?? device.name, LINKTYPE_RAW);
+  }
+
+  get pollFd(): number {
+    return this.#device.pollFd;
+  }
+
+  receive(input: PacketInput, budget: number): number {
+    this.#input = input;
+    return this.#device.receive(this, budget);
+  }
+
+  input(slab: Slab, off: number, len: number, flags: number): void {
+    const at = this.#begin(len);
+    if (at >= 0) {
+      const copy = this.#writer.slab;
+      copy.bytes.set(slab.bytes.subarray(off, off + len), at);
+      if ((flags & RxFlag.ChecksumPartial) !== 0) completeReceived(copy, at, len);
+      this.#writer.endPacket(Direction.Inbound, '');
+    }
+    this.#input?.input(slab, off, len, flags);
+  }
+
+  send(packet: TxPacket): boolean {
+    if (!this.#device.send(packet)) return false;
+    const lengthBytes = packet.lengthBytes;
+    const at = this.#begin(lengthBytes);
+    if (at < 0) return true;
+    const copy = this.#writer.slab;
+    packet.gather(copy.bytes, at);
+    if (packet.csumStart >= 0) complete(copy, at, lengthBytes, packet.csumStart, packet.csumOffset);
+    this.#writer.endPacket(Direction.Outbound, commentOf(packet));
+    return true;
+  }
+
+  /** @returns where the packet goes in the writer's slab; -1: it is not written */
+  #begin(lengthBytes: number): number {
+    const now = this.#clock();
+    const wholeMs = Math.floor(now);
+    this.#writer.advance(now);
+    return this.#writer.beginPacket(
+      this.#interface,
+      this.#epochMs + wholeMs,
+      Math.floor((now - wholeMs) * 1e6),
+      lengthBytes,
+    );
+  }
+
+  flush(): void {
+    this.#device.flush();
+  }
+
+  prepareSleep(): boolean {
+    return this.#device.prepareSleep();
+  }
+
+  awake(): void {
+    this.#device.awake();
+  }
+
+  nextDeadline(): number {
+    return Math.min(this.#device.nextDeadline(), this.#writer.nextDeadline());
+  }
+
+  advance(now: number): void {
+    this.#device.advance(now);
+    this.#writer.advance(now);
+  }
+
+  close(): void {
+    this.#device.close();
+    this.#writer.flush();
+  }
+}
+
+function commentOf(packet: TxPacket): string {
+  if (packet.gsoBytes === 0) return packet.comment;
+  const segments = Math.ceil((packet.bodyLen + packet.body2Len) / packet.gsoBytes);
+  const offload = `handed to the device as ${segments} segments of ${packet.gsoBytes} bytes`;
+  return packet.comment === '' ? offload : `${packet.comment}; ${offload}`;
+}
+
+/** Adds the data to the pseudo-header sum in the field, as the device would. */
+function complete(copy: Slab, off: number, len: number, csumStart: number, csumOffset: number): void {
+  const field = off + csumStart + csumOffset;
+  const sum = foldChecksum(sumSlab(copy, off + csumStart, len - csumStart, 0));
+  // RFC 768: a UDP checksum of zero is sent as all ones
+  copy.view.setUint16(field, sum === 0 && csumOffset === Udp.Checksum ? 0xffff : sum);
+}
+
+/** The same for a received packet, whose link layer only told that the checksum is partial. */
+function completeReceived(copy: Slab, off: number, len: number): void {
+  const view = copy.view;
+  let protocol: number;
+  let start: number;
+  if (ipVersion(view, off) === 4) {
+    if (len < IPV4_HEADER_BYTES) return;
+    protocol = view.getUint8(off + Ipv4.Protocol);
+    start = ipv4HeaderBytes(view, off);
+  } else {
+    if (len < IPV6_HEADER_BYTES) return;
+    protocol = view.getUint8(off + Ipv6.NextHeader);
+    start = IPV6_HEADER_BYTES;
+    // RFC 8200 §4: the extension headers that may stand before a whole transport segment
+    while (isOptionsHeader(protocol) && start + 8 <= len) {
+      protocol = view.getUint8(off + start);
+      start += 8 + view.getUint8(off + start + 1) * 8;
+    }
+  }
+  if (protocol === IpProtocol.Tcp && start + TCP_HEADER_BYTES <= len) {
+    complete(copy, off, len, start, TCP_CSUM_OFFSET);
+  } else if (protocol === IpProtocol.Udp && start + UDP_HEADER_BYTES <= len) {
+    complete(copy, off, len, start, Udp.Checksum);
+  }
+}
+
+function isOptionsHeader(nextHeader: number): boolean {
+  return (
+    nextHeader === Ipv6Next.HopByHop ||
+    nextHeader === Ipv6Next.Routing ||
+    nextHeader === Ipv6Next.DestinationOptions
+  );
+}
