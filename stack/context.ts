@@ -71,6 +71,8 @@ export interface IpOutput {
    * @throws NetError NETWORK_UNREACHABLE, ADDRESS_NOT_AVAILABLE (phase route)
    */
   route(destination: IpAddress, source: IpAddress | null): Route;
+  /** True when an interface of this stack has the address. */
+  isOwnAddress(address: IpAddress): boolean;
   /**
    * Starts a packet in `context.tx`: resets it and leaves room for the IP header.
    * @returns the offset in `tx.head` where the transport header of `transportHeaderBytes` bytes is to be written

@@ -33,6 +33,10 @@ export class IpSender implements IpOutput {
     return this.#routes.route(destination, source);
   }
 
+  isOwnAddress(address: IpAddress): boolean {
+    return this.#routes.owner(address) !== null;
+  }
+
   reducePathMtu(route: Route, mtuBytes: number): boolean {
     return this.#routes.reducePathMtu(route, mtuBytes, this.#context.now);
   }

@@ -85,6 +85,13 @@ export class RouteTable {
     return route;
   }
 
+  /** The interface that has the address; null: none. */
+  owner(address: IpAddress): Interface | null {
+    const { family, w0, w1, w2, w3 } = address;
+    for (const iface of this.interfaces) if (iface.owns(family, w0, w1, w2, w3)) return iface;
+    return null;
+  }
+
   /** See {@link IpOutput.reducePathMtu}. */
   reducePathMtu(route: Route, mtuBytes: number, now: number): boolean {
     // RFC 8201 §4: never below the minimum link MTU
@@ -127,12 +134,12 @@ export class RouteTable {
     if (destination.isUnspecified)
       throw unreachable(destination, 'the destination is the unspecified address');
     if (destination.isLoopback) throw unreachable(destination, 'a stack has no loopback interface');
-    if (this.#owner(destination) !== null)
+    if (this.owner(destination) !== null)
       throw unreachable(
         destination,
         "the destination is this stack's own address; a stack does not call itself",
       );
-    const via = source === null ? null : this.#owner(source);
+    const via = source === null ? null : this.owner(source);
     if (source !== null && (via === null || source.family !== family)) {
       const detail =
         via === null
@@ -154,12 +161,6 @@ export class RouteTable {
       });
     }
     return new CachedRoute(row.iface, from, destination, row.gateway ?? destination);
-  }
-
-  #owner(address: IpAddress): Interface | null {
-    const { family, w0, w1, w2, w3 } = address;
-    for (const iface of this.interfaces) if (iface.owns(family, w0, w1, w2, w3)) return iface;
-    return null;
   }
 
   #longestPrefix(destination: IpAddress, via: Interface | null): Row | null {

@@ -1,0 +1,197 @@
+import type { RingSource, StackContext, Transmitter } from './context.ts';
+import { Counters } from './counters.ts';
+import type { Endpoint } from './endpoint.ts';
+import { NetError, Phase } from './errors.ts';
+import { IpCounters } from './ip/counters.ts';
+import { IcmpLayer } from './ip/icmp.ts';
+import { IpInput } from './ip/input.ts';
+import { Interface, type PacketReceiver } from './ip/interface.ts';
+import { IpSender } from './ip/output.ts';
+import { RouteTable } from './ip/route-table.ts';
+import { HEADER_BYTES, HEADROOM_BYTES, type LinkCapabilities, type PacketSink, TxPacket } from './link.ts';
+import type { RandomSource } from './random.ts';
+import { TimerQueue } from './timers.ts';
+import { UdpLayer } from './udp/udp-layer.ts';
+import { IpAddress, type IpPrefix, parsePrefix } from './wire/ip-address.ts';
+import { IP_MAX_PACKET_BYTES, IpProtocol } from './wire/ipv4.ts';
+import { IPV6_MIN_MTU_BYTES } from './wire/ipv6.ts';
+import { Slab } from './wire/slab.ts';
+
+/** RFC 791 §3.2: every link carries packets of this size. */
+export const IPV4_MIN_MTU_BYTES = 68;
+
+/** What a stack needs from outside. */
+export interface StackOptions {
+  readonly random: RandomSource;
+  readonly rings: RingSource;
+  /** Milliseconds of the monotonic clock that all later times are of. */
+  readonly now: number;
+}
+
+/** What an interface is made of. */
+export interface InterfaceOptions {
+  readonly name: string;
+  readonly sink: PacketSink;
+  readonly capabilities: LinkCapabilities;
+  /** In CIDR notation: `192.0.2.2/24`, `2001:db8::2/64`. */
+  readonly addresses: readonly string[];
+  /** Routers on the link for everything that is not on it. */
+  readonly gateways: readonly string[];
+}
+
+/**
+ * A TCP/IP stack without I/O. A driver calls `Interface.input` for packets, {@link advance} when {@link nextDeadline} has come, and
+ * the layers on behalf of applications; after any of these it calls {@link pollEvent} until null, then {@link transmit}. Same inputs,
+ * same random source: same packets.
+ */
+export class Stack implements StackContext, PacketReceiver {
+  now: number;
+  readonly random: RandomSource;
+  readonly rings: RingSource;
+  readonly counters: Counters = new Counters();
+  readonly timers: TimerQueue = new TimerQueue();
+  readonly tx: TxPacket = new TxPacket(Slab.alloc(HEADROOM_BYTES + HEADER_BYTES));
+  readonly routes: RouteTable;
+  readonly ip: IpSender;
+  readonly ipInput: IpInput;
+  readonly icmp: IcmpLayer;
+  readonly udp: UdpLayer;
+  #transmitters: Transmitter | null = null;
+  #lastTransmitter: Transmitter | null = null;
+  #endpoints: Endpoint | null = null;
+  #lastEndpoint: Endpoint | null = null;
+
+  constructor(options: StackOptions) {
+    this.now = options.now;
+    this.random = options.random;
+    this.rings = options.rings;
+    const ipCounters = this.counters.group('ip', new IpCounters());
+    this.routes = new RouteTable(this.timers, ipCounters);
+    this.ip = new IpSender(this, this.routes, ipCounters);
+    this.icmp = new IcmpLayer(this, (protocol) => this.ipInput.handlerOf(protocol));
+    this.ipInput = new IpInput(this, ipCounters, this.icmp);
+    this.udp = new UdpLayer(this, this.icmp);
+    this.ipInput.register(IpProtocol.Icmp, this.icmp.v4);
+    this.ipInput.register(IpProtocol.Icmpv6, this.icmp.v6);
+    this.ipInput.register(IpProtocol.Udp, this.udp);
+  }
+
+  /** The interfaces, in the order they were added. */
+  get interfaces(): readonly Interface[] {
+    return this.routes.interfaces;
+  }
+
+  /**
+   * Adds an interface. Its device calls `input` of the interface returned.
+   * @throws NetError ARGUMENT_INVALID
+   */
+  addInterface(options: InterfaceOptions): Interface {
+    const { name, sink, capabilities } = options;
+    const addresses = options.addresses.map(ownPrefix);
+    const gateways = options.gateways.map(gatewayAddress);
+    const { mtuBytes } = capabilities;
+    // RFC 8200 §5: a link with less than 1280 bytes is no link for IPv6.
+    const least = addresses.some((prefix) => prefix.address.family === 6)
+      ? IPV6_MIN_MTU_BYTES
+      : IPV4_MIN_MTU_BYTES;
+    if (!Number.isInteger(mtuBytes) || mtuBytes < least || mtuBytes > IP_MAX_PACKET_BYTES)
+      throw invalid(
+        `interface ${name} needs an MTU of ${least} to ${IP_MAX_PACKET_BYTES} bytes, got ${mtuBytes}`,
+      );
+    const iface = new Interface(this, name, sink, capabilities, addresses, gateways);
+    this.routes.addInterface(iface);
+    return iface;
+  }
+
+  /** Takes a packet from an interface; see `Interface.input`. */
+  receive(iface: Interface, slab: Slab, off: number, len: number, flags: number, now: number): void {
+    this.now = now;
+    this.ipInput.receive(iface, slab, off, len, flags);
+  }
+
+  /** Runs what is due at `now`. */
+  advance(now: number): void {
+    this.now = now;
+    this.timers.expire(now);
+  }
+
+  /** When {@link advance} is to be called next, at the latest; Infinity: nothing waits for a time. */
+  nextDeadline(): number {
+    return this.timers.next();
+  }
+
+  /** Lets everybody send who wants to. @returns false when a device was full: call again when it can take more */
+  transmit(now: number): boolean {
+    this.now = now;
+    let source = this.#transmitters;
+    this.#transmitters = null;
+    this.#lastTransmitter = null;
+    let done = true;
+    while (source !== null) {
+      const next: Transmitter | null = source.nextToTransmit;
+      source.nextToTransmit = null;
+      source.waitsToTransmit = false;
+      // The others have their turn all the same: they may send through another device.
+      if (!source.transmit()) {
+        done = false;
+        this.wantsToTransmit(source);
+      }
+      source = next;
+    }
+    return done;
+  }
+
+  /**
+   * Gives events to observers, and the next endpoint that has none to the driver, who takes its events
+   * (`Endpoint.takeEvents`) before anything else happens to it. @returns null when there are no more
+   */
+  pollEvent(): Endpoint | null {
+    for (;;) {
+      const endpoint = this.#endpoints;
+      if (endpoint === null) return null;
+      this.#endpoints = endpoint.nextWithEvents;
+      if (this.#endpoints === null) this.#lastEndpoint = null;
+      endpoint.nextWithEvents = null;
+      // Taken meanwhile by somebody else
+      if (endpoint.events === 0) continue;
+      if (endpoint.observer === null) return endpoint;
+      endpoint.observer.endpointEvents(endpoint, endpoint.takeEvents(), this.now);
+    }
+  }
+
+  wantsToTransmit(source: Transmitter): void {
+    if (source.waitsToTransmit) return;
+    source.waitsToTransmit = true;
+    if (this.#lastTransmitter === null) this.#transmitters = source;
+    else this.#lastTransmitter.nextToTransmit = source;
+    this.#lastTransmitter = source;
+  }
+
+  enqueue(endpoint: Endpoint): void {
+    // Its events were taken while it waited, and now it has new ones: it is in the queue already.
+    if (endpoint.nextWithEvents !== null || endpoint === this.#lastEndpoint) return;
+    if (this.#lastEndpoint === null) this.#endpoints = endpoint;
+    else this.#lastEndpoint.nextWithEvents = endpoint;
+    this.#lastEndpoint = endpoint;
+  }
+}
+
+function ownPrefix(text: string): IpPrefix {
+  const prefix = parsePrefix(text);
+  if (prefix === null) throw invalid(`expected an address like 192.0.2.2/24 or 2001:db8::2/64, got ${text}`);
+  const { address } = prefix;
+  if (address.isMulticast || address.isUnspecified || address.isLoopback || address.isLimitedBroadcast)
+    throw invalid(`${text} cannot be the address of an interface`);
+  return prefix;
+}
+
+function gatewayAddress(text: string): IpAddress {
+  const address = IpAddress.parse(text);
+  if (address === null || address.isMulticast || address.isUnspecified)
+    throw invalid(`expected the address of a gateway, got ${text}`);
+  return address;
+}
+
+function invalid(detail: string): NetError {
+  return new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail });
+}

@@ -1,0 +1,105 @@
+import type { Ring } from '../ring.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+
+/**
+ * Datagrams in a {@link Ring}, as records of a header and a payload padded to 4 bytes. Header, in network order: payload length
+ * (u32), port (u16), family (u16: 4, 6, or 0 for "the connected peer"), address (4 words). In a send ring the address is the
+ * destination, in a receive ring the source. Records are whole or not there at all, and may wrap anywhere.
+ */
+export const RECORD_HEADER_BYTES = 24;
+
+/** The header of one record, and where its payload lies. Made once and filled by {@link peekDatagram}. */
+export class DatagramHeader {
+  lengthBytes = 0;
+  port = 0;
+  /** 0: no address; the connected peer. */
+  family: 0 | 4 | 6 = 0;
+  w0 = 0;
+  w1 = 0;
+  w2 = 0;
+  w3 = 0;
+  /** Ring position of the payload. */
+  position = 0;
+}
+
+/** Bytes that a record with this payload takes in a ring. */
+export function recordBytes(payloadBytes: number): number {
+  return RECORD_HEADER_BYTES + ((payloadBytes + 3) & ~3);
+}
+
+/** Producer: the largest payload that fits now; negative when not even an empty datagram does. */
+export function datagramRoom(ring: Ring): number {
+  return (ring.freeBytes & ~3) - RECORD_HEADER_BYTES;
+}
+
+/**
+ * Producer: appends one datagram.
+ * @param family 0 with zero words: to the connected peer
+ * @returns false when it does not fit: nothing was written
+ */
+export function pushDatagram(
+  ring: Ring,
+  family: 0 | 4 | 6,
+  w0: number,
+  w1: number,
+  w2: number,
+  w3: number,
+  port: number,
+  from: Uint8Array,
+  fromOff: number,
+  lengthBytes: number,
+): boolean {
+  const record = recordBytes(lengthBytes);
+  if (record > ring.freeBytes) return false;
+  const { view } = ring.slab;
+  const { head } = ring;
+  view.setInt32(ring.offsetOf(head), lengthBytes);
+  view.setInt32(ring.offsetOf(head + 4), (port << 16) | family);
+  view.setInt32(ring.offsetOf(head + 8), w0);
+  view.setInt32(ring.offsetOf(head + 12), w1);
+  view.setInt32(ring.offsetOf(head + 16), w2);
+  view.setInt32(ring.offsetOf(head + 20), w3);
+  if (lengthBytes > 0) ring.copyIn(head + RECORD_HEADER_BYTES, from, fromOff, lengthBytes);
+  ring.advanceHead(record);
+  return true;
+}
+
+/** Producer: {@link pushDatagram} with an address object; null: to the connected peer. */
+export function pushDatagramTo(
+  ring: Ring,
+  to: IpAddress | null,
+  port: number,
+  from: Uint8Array,
+  fromOff: number,
+  lengthBytes: number,
+): boolean {
+  if (to === null) return pushDatagram(ring, 0, 0, 0, 0, 0, port, from, fromOff, lengthBytes);
+  return pushDatagram(ring, to.family, to.w0, to.w1, to.w2, to.w3, port, from, fromOff, lengthBytes);
+}
+
+/** Consumer: reads the header of the oldest datagram. @returns false when there is none */
+export function peekDatagram(ring: Ring, into: DatagramHeader): boolean {
+  const used = ring.usedBytes;
+  if (used < RECORD_HEADER_BYTES) return false;
+  const { view } = ring.slab;
+  const { tail } = ring;
+  const length = view.getUint32(ring.offsetOf(tail));
+  // The other side is a thread of ours; a length that cannot be is still not followed.
+  if (recordBytes(length) > used || length > used) return false;
+  const portFamily = view.getInt32(ring.offsetOf(tail + 4));
+  const family = portFamily & 0xffff;
+  into.lengthBytes = length;
+  into.port = portFamily >>> 16;
+  into.family = family === 4 || family === 6 ? family : 0;
+  into.w0 = view.getInt32(ring.offsetOf(tail + 8));
+  into.w1 = view.getInt32(ring.offsetOf(tail + 12));
+  into.w2 = view.getInt32(ring.offsetOf(tail + 16));
+  into.w3 = view.getInt32(ring.offsetOf(tail + 20));
+  into.position = (tail + RECORD_HEADER_BYTES) | 0;
+  return true;
+}
+
+/** Consumer: gives the oldest datagram's memory back. @param header what {@link peekDatagram} read */
+export function shiftDatagram(ring: Ring, header: DatagramHeader): void {
+  ring.advanceTail(recordBytes(header.lengthBytes));
+}

@@ -1,0 +1,320 @@
+import { type IcmpError, IcmpErrorKind, type Route, type RxPacket, type Transmitter } from '../context.ts';
+import { Endpoint, EndpointEvent } from '../endpoint.ts';
+import { type ErrorCode, NetError, Phase } from '../errors.ts';
+import type { Ring } from '../ring.ts';
+import { IpAddress } from '../wire/ip-address.ts';
+import type { Slab } from '../wire/slab.ts';
+import { UDP_MAX_PAYLOAD_V4_BYTES, UDP_MAX_PAYLOAD_V6_BYTES } from '../wire/udp.ts';
+import { DatagramHeader, peekDatagram, pushDatagram, shiftDatagram } from './datagram-ring.ts';
+import type { UdpLayer } from './udp-layer.ts';
+
+/** Datagrams that a socket without rings keeps while the device is full; more are dropped and counted. */
+export const MAX_PENDING_DATAGRAMS = 16;
+
+/** Takes a socket's datagrams as they arrive, instead of a receive ring. */
+export interface DatagramReceiver {
+  /** The payload is valid during the call only. */
+  datagram(
+    socket: UdpSocket,
+    slab: Slab,
+    off: number,
+    lengthBytes: number,
+    from: IpAddress,
+    fromPort: number,
+  ): void;
+}
+
+interface PendingDatagram {
+  readonly bytes: Uint8Array;
+  readonly to: IpAddress;
+  readonly port: number;
+}
+
+/**
+ * A UDP socket. Datagrams lie as records (datagram-ring.ts) in `sendRing` and `recvRing`, or go to a receiver and come from
+ * {@link sendTo}. A connected socket hears its peer only. An ICMP error about a connected socket's datagram, and a failure to
+ * send a record, are left in `pendingError` and signalled as Readable: the socket stays open, as the error may be
+ * somebody's forgery or pass (RFC 1122 §4.1.3.3).
+ */
+export class UdpSocket extends Endpoint implements Transmitter {
+  nextToTransmit: Transmitter | null = null;
+  waitsToTransmit = false;
+  sendRing: Ring | null = null;
+  recvRing: Ring | null = null;
+  /** The address bound; null: any of ours. */
+  readonly local: IpAddress | null;
+  readonly localPort: number;
+  /** The connected peer; null: none. */
+  remote: IpAddress | null = null;
+  remotePort = 0;
+  /** Sending to broadcast addresses is allowed. */
+  broadcast: boolean;
+  ttl: number;
+  trafficClass: number;
+  readonly receiver: DatagramReceiver | null;
+  /** What went wrong since {@link takeError}; null: nothing. */
+  pendingError: ErrorCode | null = null;
+  closed = false;
+  /** The next socket with the same local port. */
+  nextOnPort: UdpSocket | null = null;
+  readonly #layer: UdpLayer;
+  /** The way to the last destination. */
+  #route: Route | null = null;
+  readonly #record: DatagramHeader = new DatagramHeader();
+  readonly #pending: PendingDatagram[] = [];
+
+  /** Made by {@link UdpLayer.open}. */
+  constructor(
+    layer: UdpLayer,
+    local: IpAddress | null,
+    localPort: number,
+    broadcast: boolean,
+    ttl: number,
+    trafficClass: number,
+    receiver: DatagramReceiver | null,
+  ) {
+    super(layer.context);
+    this.#layer = layer;
+    this.local = local;
+    this.localPort = localPort;
+    this.broadcast = broadcast;
+    this.ttl = ttl;
+    this.trafficClass = trafficClass;
+    this.receiver = receiver;
+  }
+
+  /** The address datagrams to the connected peer are sent from; else the bound one; null: chosen for each. */
+  get localAddress(): IpAddress | null {
+    return this.remote !== null && this.#route !== null ? this.#route.source : this.local;
+  }
+
+  /**
+   * Chooses the peer: only its datagrams are received, and it is where datagrams without a destination go.
+   * @throws NetError NETWORK_UNREACHABLE, ADDRESS_NOT_AVAILABLE, ACCESS_DENIED, PORT_INVALID, SHUT_DOWN
+   */
+  connect(remote: IpAddress, port: number): void {
+    this.remote = null;
+    this.#route = this.#wayTo(remote, port);
+    this.remote = remote;
+    this.remotePort = port;
+    this.pendingError = null;
+  }
+
+  /**
+   * Sends one datagram now, or when the device can take it.
+   * @param to null: the connected peer, and `port` is not looked at
+   * @throws NetError NOT_CONNECTED, MESSAGE_TOO_LONG, and what {@link connect} throws
+   */
+  sendTo(bytes: Uint8Array, off: number, lengthBytes: number, to: IpAddress | null, port: number): void {
+    const address = to ?? this.remote;
+    const toPort = to === null ? this.remotePort : port;
+    if (address === null) throw noPeer();
+    const route = this.#wayTo(address, toPort);
+    checkLength(lengthBytes, address, toPort);
+    if (this.#pending.length === 0) {
+      const slab = this.#layer.scratch;
+      slab.bytes.set(bytes.subarray(off, off + lengthBytes), 0);
+      if (this.#layer.send(this, route, toPort, slab, 0, lengthBytes, 0, 0)) return;
+    }
+    if (this.#pending.length >= MAX_PENDING_DATAGRAMS) {
+      this.#layer.counters.dropSendQueueFull++;
+      return;
+    }
+    this.#pending.push({ bytes: bytes.slice(off, off + lengthBytes), to: address, port: toPort });
+    this.#layer.context.wantsToTransmit(this);
+  }
+
+  /** The application has put records into `sendRing`. */
+  appWrote(): void {
+    if (!this.closed) this.#layer.context.wantsToTransmit(this);
+  }
+
+  /** The application has taken records from `recvRing`. There is nothing to do: UDP tells nobody about room. */
+  appRead(): void {}
+
+  /** The error noted last, once. */
+  takeError(): ErrorCode | null {
+    const error = this.pendingError;
+    this.pendingError = null;
+    return error;
+  }
+
+  /** Ends the socket. What lies in `sendRing` is sent if the device takes it now. */
+  close(): void {
+    if (this.closed) return;
+    this.transmit();
+    this.closed = true;
+    this.#pending.length = 0;
+    this.#layer.forget(this);
+    this.signal(EndpointEvent.Closed);
+  }
+
+  transmit(): boolean {
+    if (this.closed) return true;
+    return this.#transmitPending() && this.#transmitRing();
+  }
+
+  /** Takes a datagram whose header was verified. `rx.off`, `rx.len` is the payload. */
+  deliver(rx: RxPacket, fromPort: number): void {
+    const { counters } = this.#layer;
+    if (this.receiver !== null) {
+      counters.delivered++;
+      const from = new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3);
+      this.receiver.datagram(this, rx.slab, rx.off, rx.len, from, fromPort);
+      return;
+    }
+    const ring = this.recvRing;
+    const { src0, src1, src2, src3 } = rx;
+    const taken =
+      ring !== null &&
+      pushDatagram(ring, rx.family, src0, src1, src2, src3, fromPort, rx.slab.bytes, rx.off, rx.len);
+    if (!taken) {
+      counters.dropReceiveRingFull++;
+      return;
+    }
+    counters.delivered++;
+    this.signal(EndpointEvent.Readable);
+  }
+
+  /** Takes an ICMP error about a datagram of this socket. */
+  icmpError(error: IcmpError): void {
+    if (error.kind === IcmpErrorKind.TooBig) {
+      const route = this.#route;
+      if (
+        route !== null &&
+        leadsTo(route, error.family, error.remote0, error.remote1, error.remote2, error.remote3)
+      )
+        this.#layer.context.ip.reducePathMtu(route, error.mtuBytes);
+      return;
+    }
+    if (this.remote === null) {
+      this.#layer.counters.icmpUnconnected++;
+      return;
+    }
+    this.#fail(errorCodeOfIcmp(error.kind));
+  }
+
+  #fail(code: ErrorCode): void {
+    this.pendingError = code;
+    this.signal(EndpointEvent.Readable);
+  }
+
+  #transmitPending(): boolean {
+    for (;;) {
+      const first = this.#pending[0];
+      if (first === undefined) return true;
+      const slab = this.#layer.scratch;
+      slab.bytes.set(first.bytes, 0);
+      try {
+        const route = this.#wayTo(first.to, first.port);
+        if (!this.#layer.send(this, route, first.port, slab, 0, first.bytes.length, 0, 0)) return false;
+      } catch (error) {
+        this.#sendFailed(error);
+      }
+      this.#pending.shift();
+    }
+  }
+
+  #transmitRing(): boolean {
+    const ring = this.sendRing;
+    if (ring === null) return true;
+    const record = this.#record;
+    while (peekDatagram(ring, record)) {
+      try {
+        if (!this.#transmitRecord(ring, record)) return false;
+      } catch (error) {
+        this.#sendFailed(error);
+      }
+      shiftDatagram(ring, record);
+      this.signal(EndpointEvent.Writable);
+    }
+    return true;
+  }
+
+  #transmitRecord(ring: Ring, record: DatagramHeader): boolean {
+    const { family, w0, w1, w2, w3, lengthBytes } = record;
+    let route = this.#route;
+    let port = record.port;
+    if (family === 0) {
+      if (this.remote === null || route === null) throw noPeer();
+      port = this.remotePort;
+    } else if (route === null || port === 0 || !leadsTo(route, family, w0, w1, w2, w3)) {
+      route = this.#wayTo(new IpAddress(family, w0, w1, w2, w3), port);
+    }
+    checkLength(lengthBytes, route.destination, port);
+    const first = ring.contiguous(record.position, lengthBytes);
+    const at = ring.offsetOf(record.position);
+    return this.#layer.send(this, route, port, ring.slab, at, first, ring.base, lengthBytes - first);
+  }
+
+  /** A datagram that cannot be sent is dropped, and the reason is left for the application. */
+  #sendFailed(error: unknown): void {
+    if (!(error instanceof NetError)) throw error;
+    this.#layer.counters.dropSendFailed++;
+    this.#fail(error.tunwireCode);
+  }
+
+  #wayTo(address: IpAddress, port: number): Route {
+    if (this.closed)
+      throw new NetError('SHUT_DOWN', { phase: Phase.Transfer, detail: 'the socket is closed' });
+    if (!Number.isInteger(port) || port < 1 || port > 65_535)
+      throw new NetError('PORT_INVALID', { phase: Phase.Argument, detail: `got ${port}` });
+    const known = this.#route;
+    const route = known?.destination.equals(address)
+      ? known
+      : this.#layer.context.ip.route(address, this.local);
+    if (!this.broadcast && address.family === 4 && route.iface.isBroadcast(address.w3)) {
+      throw new NetError('ACCESS_DENIED', {
+        phase: Phase.Argument,
+        detail: `${address} is a broadcast address, and the socket is not open for broadcast`,
+        address: address.toString(),
+        port,
+      });
+    }
+    // A connected socket keeps the way to its peer.
+    if (this.remote === null) this.#route = route;
+    return route;
+  }
+}
+
+/** Largest payload for a family of addresses, in bytes. */
+export function maxDatagramBytes(family: 4 | 6): number {
+  // 65,535 - 8: the payload length field of IPv6 does not count the IPv6 header.
+  return family === 4 ? UDP_MAX_PAYLOAD_V4_BYTES : UDP_MAX_PAYLOAD_V6_BYTES;
+}
+
+function noPeer(): NetError {
+  return new NetError('NOT_CONNECTED', {
+    phase: Phase.Transfer,
+    detail: 'the datagram names no destination, and the socket has no peer',
+  });
+}
+
+function checkLength(lengthBytes: number, to: IpAddress, port: number): void {
+  const most = maxDatagramBytes(to.family);
+  if (lengthBytes <= most) return;
+  throw new NetError('MESSAGE_TOO_LONG', {
+    phase: Phase.Transfer,
+    detail: `a datagram over IPv${to.family} carries at most ${most} bytes, got ${lengthBytes}`,
+    address: to.toString(),
+    port,
+  });
+}
+
+function leadsTo(route: Route, family: number, w0: number, w1: number, w2: number, w3: number): boolean {
+  const to = route.destination;
+  return to.w3 === w3 && to.family === family && to.w0 === w0 && to.w1 === w1 && to.w2 === w2;
+}
+
+function errorCodeOfIcmp(kind: IcmpErrorKind): ErrorCode {
+  switch (kind) {
+    // RFC 1122 §4.2.3.9 names the hard errors; port and protocol unreachable both mean that nobody is there.
+    case IcmpErrorKind.UnreachablePort:
+    case IcmpErrorKind.UnreachableProtocol:
+      return 'CONNECT_REFUSED';
+    case IcmpErrorKind.UnreachableNet:
+      return 'NETWORK_UNREACHABLE';
+    default:
+      return 'HOST_UNREACHABLE';
+  }
+}
