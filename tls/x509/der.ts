@@ -164,10 +164,9 @@ export class DerReader {
     const unused = value[0]!;
     if (unused > 7 || (value.length === 1 && unused !== 0)) throw new DerError('malformed BIT STRING');
     if (value.length > 1) {
-      // X.690 §11.2: unused bits are zero, and named bits have no trailing zero bits.
-      const last = value[value.length - 1]!;
-      if ((last & ((1 << unused) - 1)) !== 0) throw new DerError('unused bits of BIT STRING are set');
-      if ((last & (1 << unused)) === 0) throw new DerError('BIT STRING ends in zero bits');
+      // X.690 §11.2.1: unused bits are zero. Differs from §11.2.2 in that trailing zero bits of a list of named bits are
+      // taken: two roots of every Linux distribution have them.
+      if ((value[value.length - 1]! & ((1 << unused) - 1)) !== 0) throw new DerError('unused bits of BIT STRING are set');
     }
     let bits = 0;
     for (let n = 0; n < 16 && n >> 3 < value.length - 1; n++) {

@@ -98,6 +98,8 @@ function rsaProblem(key: Uint8Array, policy: StrengthPolicy): string {
   const bits = modulus.length === lead ? 0 : (modulus.length - lead) * 8 - (Math.clz32(modulus[lead]!) - 24);
   if (bits < policy.minRsaBits) return `its RSA key of ${bits} bits is shorter than ${policy.minRsaBits}`;
   if (bits > MAX_RSA_BITS) return `its RSA key of ${bits} bits is longer than ${MAX_RSA_BITS}`;
+  // CA/Browser Forum Baseline Requirements §6.1.6; an odd size is a generator's mistake.
+  if (bits % 8 !== 0) return `its RSA key of ${bits} bits is not whole octets`;
   if ((modulus[modulus.length - 1]! & 1) === 0) return 'its RSA modulus is even';
   const tiny = exponent.length === 1 && exponent[0]! < 3;
   if (tiny || (exponent[exponent.length - 1]! & 1) === 0) return 'its RSA exponent is even or below 3';
