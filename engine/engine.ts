@@ -386,7 +386,8 @@ export class Engine implements PacketInput {
   }
 
   #describe(block: SocketBlock, endpoint: TcpConnection | UdpSocket): void {
-    block.setAddress(SocketWord.LocalFamily, endpoint.local, endpoint.localPort);
+    const local = endpoint instanceof UdpSocket ? endpoint.localAddress : endpoint.local;
+    block.setAddress(SocketWord.LocalFamily, local, endpoint.localPort);
     block.setAddress(SocketWord.RemoteFamily, endpoint.remote, endpoint.remotePort);
   }
 

@@ -1,7 +1,8 @@
 import { performance } from 'node:perf_hooks';
-import { type CaptureDevice, capture } from '../drivers/capture.ts';
+import { capture } from '../drivers/capture.ts';
 import type { Device } from '../drivers/device.ts';
 import { type MemoryLinkEnd, openMemory } from '../drivers/memory.ts';
+import { PcapngWriter } from '../drivers/pcapng.ts';
 import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
 import { openTun } from '../drivers/tun.ts';
 import { ERRORS, NetError, Phase } from '../stack/errors.ts';
@@ -28,55 +29,55 @@ const WAKE_SLOT = 1;
  */
 export function runEngine(arena: Arena, options: EngineOptions): void {
   const clock = (): number => performance.now();
-  let device: Device | null = null;
-  let engine: Engine | null = null;
   const wakeFd = eventfd();
+  arena.store(ArenaWord.EventFd, wakeFd);
+  let device: Device | null = null;
+  let writer: PcapngWriter | null = null;
+  let engine: Engine | null = null;
+  let failure: NetError | null = null;
   try {
-    arena.store(ArenaWord.EventFd, wakeFd);
-    const sizes = engineSizes(options);
-    const table = new SocketTable(
-      arena,
-      new Pool(arena.poolOffset, sizes.poolBytes),
-      sizes.sendBytes,
-      sizes.recvBytes,
-    );
-    const services = new Services(options, table, clock());
-    const bare = openDevice(options, wakeFd);
-    device = bare;
-    const recorder = options.capture ? openCapture(bare, options.capture, clock) : null;
-    if (recorder !== null) device = recorder;
-    const iface = services.stack.addInterface({
-      name: device.name,
-      sink: device,
-      capabilities: device.capabilities,
-      addresses: options.addresses,
-      gateways: options.gateways ?? [],
-    });
-    arena.store(ArenaWord.KeyLogWanted, recorder !== null && options.capture?.secrets === true ? 1 : 0);
-    engine = new Engine(arena, device, services, table, iface, clock);
+    device = openDevice(options, wakeFd);
+    if (options.capture !== undefined) {
+      writer = new PcapngWriter(options.capture.file);
+      device = capture(device, writer, { clock });
+      arena.store(ArenaWord.KeyLogWanted, options.capture.secrets === true ? 1 : 0);
+    }
+    engine = buildEngine(arena, options, device, clock);
     setState(arena, EngineState.Running);
-    const loop = new Loop(arena, device, engine, recorder, wakeFd, clock);
+    const loop = new Loop(arena, device, engine, writer, wakeFd, clock);
     loop.untilStopped();
     loop.drain();
-    engine.failAll(new NetError('ENGINE_STOPPED', { phase: Phase.Transfer }));
-    setState(arena, EngineState.Stopped);
   } catch (error) {
-    const failure =
-      error instanceof NetError
-        ? error
-        : new NetError('INTERNAL', {
-            phase: Phase.None,
-            detail: error instanceof Error ? (error.stack ?? error.message) : String(error),
-            cause: error,
-          });
+    failure = error instanceof NetError ? error : internal(error);
     arena.setFailure(ERRORS[failure.tunwireCode].number, failure.detail);
-    setState(arena, EngineState.Failed);
-    engine?.failAll(failure);
-  } finally {
-    device?.close();
-    arena.store(ArenaWord.EventFd, -1);
-    close(wakeFd);
   }
+  device?.close();
+  writer?.close();
+  arena.store(ArenaWord.EventFd, -1);
+  close(wakeFd);
+  // last: whoever waits for the state may end the process then
+  engine?.failAll(failure ?? new NetError('ENGINE_STOPPED', { phase: Phase.Transfer }));
+  setState(arena, failure === null ? EngineState.Stopped : EngineState.Failed);
+}
+
+function buildEngine(arena: Arena, options: EngineOptions, device: Device, clock: () => number): Engine {
+  const sizes = engineSizes(options);
+  const pool = new Pool(arena.poolOffset, sizes.poolBytes);
+  const table = new SocketTable(arena, pool, sizes.sendBytes, sizes.recvBytes);
+  const services = new Services(options, table, clock());
+  const iface = services.stack.addInterface({
+    name: device.name,
+    sink: device,
+    capabilities: device.capabilities,
+    addresses: options.addresses,
+    gateways: options.gateways ?? [],
+  });
+  return new Engine(arena, device, services, table, iface, clock);
+}
+
+function internal(error: unknown): NetError {
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return new NetError('INTERNAL', { phase: Phase.None, detail, cause: error });
 }
 
 /** One engine's loop: turns while there is work, sleep in poll(2) between. */
@@ -84,7 +85,7 @@ class Loop {
   readonly #arena: Arena;
   readonly #device: Device;
   readonly #engine: Engine;
-  readonly #recorder: CaptureDevice | null;
+  readonly #writer: PcapngWriter | null;
   readonly #wakeFd: number;
   readonly #clock: () => number;
   readonly #poll: PollSet = new PollSet(2);
@@ -93,14 +94,14 @@ class Loop {
     arena: Arena,
     device: Device,
     engine: Engine,
-    recorder: CaptureDevice | null,
+    writer: PcapngWriter | null,
     wakeFd: number,
     clock: () => number,
   ) {
     this.#arena = arena;
     this.#device = device;
     this.#engine = engine;
-    this.#recorder = recorder;
+    this.#writer = writer;
     this.#wakeFd = wakeFd;
     this.#clock = clock;
     this.#poll.set(WAKE_SLOT, wakeFd, POLLIN);
@@ -126,9 +127,9 @@ class Loop {
   }
 
   #turn(): boolean {
-    if (this.#recorder !== null) {
+    if (this.#writer !== null) {
       const lines = this.#arena.takeKeyLog();
-      if (lines !== '') this.#recorder.secrets(lines);
+      if (lines !== '') this.#writer.secrets(lines);
     }
     this.#device.advance(this.#clock());
     return this.#engine.turn();

@@ -44,6 +44,7 @@ export interface ConnectRequest {
 
 /** A thread's hold on one socket of an engine: everything that needs no protocol of its own. */
 export class SharedSocket implements Channel {
+  readonly socket: SharedSocket = this;
   readonly client: EngineClient;
   readonly block: SocketBlock;
   readonly #generation: number;

@@ -13,7 +13,7 @@ export const TlsRegion = {
   /** Offset of the traffic state of tls/. */
   Traffic: 64,
   /** Offset of the plaintext of one record (RFC 8446 §5.1: at most 2^14 bytes). */
-  Plain: 24 * 1024,
+  Plain: 0x6000,
 } as const;
 
 /** A power of two that holds the above. */
