@@ -1,0 +1,149 @@
+import type { RandomSource } from '../stack/random.ts';
+import type { Slab } from '../stack/wire/slab.ts';
+import { NO_ALERT, TlsError } from './errors.ts';
+import { makeOffer, writeClientHello } from './handshake/client-hello.ts';
+import { Connected } from './handshake/connected.ts';
+import { ExpectServerHello } from './handshake/expect-server-hello.ts';
+import type { Handshake, HandshakeState, TlsInfo } from './handshake/state.ts';
+import { HandshakeRecords, recordLength } from './record/handshake-records.ts';
+import { writeTrafficState } from './traffic/state.ts';
+import type { CertificateVerifier } from './x509/verdict.ts';
+
+export { TlsError } from './errors.ts';
+export type { TlsInfo } from './handshake/state.ts';
+export { TRAFFIC_STATE_BYTES } from './traffic/state.ts';
+export type { CertificateVerdict, CertificateVerifier } from './x509/verdict.ts';
+
+/** What a TLS client needs from outside. */
+export interface TlsClientOptions {
+  /** A DNS name in A-label form, or an IP address literal. */
+  readonly serverName: string;
+  /** All randomness, private keys too: the same seed gives the same ClientHello and the same keys. */
+  readonly random: RandomSource;
+  /** Time of day in milliseconds since 1970, for the validity of certificates. */
+  readonly unixTimeMs: number;
+  readonly verifier: CertificateVerifier;
+  /** Application protocols in order of preference, each 1 … 255 bytes. */
+  readonly alpn?: readonly string[];
+  /** Takes lines of the key log format (RFC 9850). Whoever has them can read the connection. */
+  readonly keyLog?: ((line: string) => void) | null;
+  /** RFC 8449: lets the server limit the records that we send; the sealer then says how much fits. Default false. */
+  readonly recordSizeLimit?: boolean;
+}
+
+/**
+ * The handshake of a TLS 1.3 client (RFC 8446), without any I/O: bytes in, bytes out. After it the connection lives on
+ * in a traffic state ({@link TlsClient.exportTraffic}).
+ */
+export class TlsClient {
+  readonly #handshake: Handshake;
+  readonly #alpn: readonly string[];
+  readonly #recordSizeLimit: boolean;
+  #current: HandshakeState | null = null;
+  #error: TlsError | null = null;
+
+  constructor(options: TlsClientOptions) {
+    this.#alpn = options.alpn ?? [];
+    this.#recordSizeLimit = options.recordSizeLimit ?? false;
+    this.#handshake = {
+      serverName: options.serverName,
+      unixTimeMs: options.unixTimeMs,
+      random: options.random,
+      verifier: options.verifier,
+      keyLog: options.keyLog ?? null,
+      records: new HandshakeRecords(),
+      info: {
+        version: '',
+        cipherSuite: '',
+        cipherBits: 0,
+        group: '',
+        signatureScheme: '',
+        alpn: null,
+        peerCertificates: [],
+        certificate: null,
+        serverName: options.serverName,
+      },
+    };
+  }
+
+  get state(): 'handshaking' | 'connected' | 'failed' {
+    if (this.#error !== null) return 'failed';
+    return this.#current instanceof Connected ? 'connected' : 'handshaking';
+  }
+
+  /** Why the handshake failed. */
+  get error(): TlsError | null {
+    return this.#error;
+  }
+
+  /** What is known so far; complete when connected. */
+  get info(): TlsInfo {
+    return this.#handshake.info;
+  }
+
+  /**
+   * Produces the ClientHello.
+   *
+   * @throws RangeError when an ALPN name is not 1 … 255 bytes
+   */
+  start(): void {
+    const { serverName, random, records } = this.#handshake;
+    const offer = makeOffer(serverName, this.#alpn, this.#recordSizeLimit, random);
+    const hello = writeClientHello(offer);
+    records.send(hello);
+    this.#current = new ExpectServerHello(offer, hello);
+  }
+
+  /**
+   * Takes bytes of the server, whole records only. It stops after the record that ends the handshake or makes it fail:
+   * bytes after the server's Finished belong to the traffic phase.
+   *
+   * @returns the bytes consumed; the caller keeps the rest and gives it again with more
+   */
+  receive(bytes: Uint8Array, off: number, len: number): number {
+    let consumed = 0;
+    try {
+      while (this.state === 'handshaking' && this.#current !== null) {
+        const recordBytes = recordLength(bytes, off + consumed, len - consumed);
+        if (recordBytes === 0 || recordBytes > len - consumed) break;
+        const at = off + consumed;
+        consumed += recordBytes;
+        this.#handshake.records.receive(bytes, at, recordBytes);
+        this.#handleMessages();
+      }
+    } catch (error) {
+      if (!(error instanceof TlsError)) throw error;
+      this.#error = error;
+      if (error.alert !== NO_ALERT) this.#handshake.records.sendAlert(error.alert);
+    }
+    return consumed;
+  }
+
+  /** Bytes to send now, or null; after a failure the alert. */
+  takeOutgoing(): Uint8Array | null {
+    return this.#handshake.records.takeOutgoing();
+  }
+
+  /**
+   * Writes what the connection needs from now on, once, and forgets it.
+   *
+   * @param into memory that may be shared between threads; TRAFFIC_STATE_BYTES bytes from `off` are written
+   * @throws Error when the handshake is not complete, or was exported before
+   */
+  exportTraffic(into: Slab, off: number): void {
+    const connected = this.#current;
+    if (!(connected instanceof Connected) || connected.isWiped) {
+      throw new Error('the traffic state can be exported once, after the handshake');
+    }
+    writeTrafficState(into, off, connected);
+    connected.wipe();
+  }
+
+  #handleMessages(): void {
+    for (;;) {
+      const message = this.#handshake.records.nextMessage();
+      if (message === null || this.#current === null) return;
+      this.#current = this.#current.handle(message, this.#handshake);
+    }
+  }
+}

@@ -1,0 +1,174 @@
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+import type { RandomSource } from '../../stack/random.ts';
+import { GROUPS, generateKeyShare, type KeyShare, type NamedGroup } from '../keys/groups.ts';
+import { SIGNATURE_SCHEMES } from '../keys/signatures.ts';
+import { CIPHER_SUITES } from '../keys/suites.ts';
+import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
+import { ExtensionType, HandshakeType, ProtocolVersion } from '../wire/codes.ts';
+import { handshakeMessage } from '../wire/messages.ts';
+import { Writer } from '../wire/writer.ts';
+
+/** What a ClientHello offers: the measure of everything that the server answers. */
+export interface Offer {
+  /** 32 bytes. */
+  readonly random: Uint8Array;
+  /** 32 bytes in middlebox compatibility mode (RFC 8446 §D.4). */
+  readonly sessionId: Uint8Array;
+  readonly cipherSuites: readonly number[];
+  readonly groups: readonly NamedGroup[];
+  readonly signatureSchemes: readonly number[];
+  readonly keyShares: readonly KeyShare[];
+  /** The name for server_name, or null for none. */
+  readonly hostName: string | null;
+  readonly alpn: readonly string[];
+  /** RFC 8449: whether record_size_limit is offered. */
+  readonly recordSizeLimit: boolean;
+  /** Of a HelloRetryRequest. */
+  readonly cookie: Uint8Array | null;
+}
+
+/**
+ * The first offer of a connection.
+ *
+ * @throws RangeError when a name in `alpn` is not 1 … 255 bytes
+ */
+export function makeOffer(
+  serverName: string,
+  alpn: readonly string[],
+  recordSizeLimit: boolean,
+  random: RandomSource,
+): Offer {
+  for (const name of alpn) {
+    const lengthBytes = utf8ToBytes(name).length;
+    if (lengthBytes < 1 || lengthBytes > 255) throw new RangeError(`ALPN name of ${lengthBytes} bytes`);
+  }
+  const helloRandom = new Uint8Array(32);
+  random.fill(helloRandom);
+  const sessionId = new Uint8Array(32);
+  random.fill(sessionId);
+  return {
+    random: helloRandom,
+    sessionId,
+    cipherSuites: CIPHER_SUITES.map((suite) => suite.id),
+    groups: GROUPS,
+    signatureSchemes: SIGNATURE_SCHEMES,
+    keyShares: [generateKeyShare(GROUPS[0]!, random)],
+    hostName: hostNameForSni(serverName),
+    alpn,
+    recordSizeLimit,
+    cookie: null,
+  };
+}
+
+/**
+ * RFC 8446 §4.1.2: what may change after a HelloRetryRequest: the key shares are replaced by one of the selected group,
+ * and the cookie is added.
+ */
+export function retryOffer(
+  first: Offer,
+  group: NamedGroup | null,
+  cookie: Uint8Array | null,
+  random: RandomSource,
+): Offer {
+  return {
+    ...first,
+    keyShares: group === null ? first.keyShares : [generateKeyShare(group, random)],
+    cookie,
+  };
+}
+
+/** RFC 8446 §4.1.2 */
+export function writeClientHello(offer: Offer): Uint8Array {
+  const writer = new Writer();
+  writer.u16(ProtocolVersion.Tls12);
+  writer.bytes(offer.random);
+  writer.vector8(() => writer.bytes(offer.sessionId));
+  writer.vector16(() => {
+    for (const suite of offer.cipherSuites) writer.u16(suite);
+  });
+  // legacy_compression_methods: null only
+  writer.vector8(() => writer.u8(0));
+  writer.vector16(() => writeExtensions(writer, offer));
+  return handshakeMessage(HandshakeType.ClientHello, writer.finish());
+}
+
+/** The extensions with which EncryptedExtensions may answer an offer (RFC 8446 §4.2). */
+export function answersInEncryptedExtensions(offer: Offer): ReadonlySet<number> {
+  const types = new Set<number>([ExtensionType.SupportedGroups]);
+  if (offer.hostName !== null) types.add(ExtensionType.ServerName);
+  if (offer.alpn.length > 0) types.add(ExtensionType.ApplicationLayerProtocolNegotiation);
+  if (offer.recordSizeLimit) types.add(ExtensionType.RecordSizeLimit);
+  return types;
+}
+
+/** RFC 8446 §4.2: the extensions of a ServerHello. */
+export const ANSWERS_IN_SERVER_HELLO: ReadonlySet<number> = new Set([
+  ExtensionType.SupportedVersions,
+  ExtensionType.KeyShare,
+]);
+
+/** RFC 8446 §4.1.4: the extensions of a HelloRetryRequest. */
+export const ANSWERS_IN_HELLO_RETRY_REQUEST: ReadonlySet<number> = new Set([
+  ExtensionType.SupportedVersions,
+  ExtensionType.KeyShare,
+  ExtensionType.Cookie,
+]);
+
+/** Nothing is offered that a certificate entry could answer (RFC 8446 §4.4.2.1). */
+export const ANSWERS_IN_CERTIFICATE: ReadonlySet<number> = new Set();
+
+/** RFC 6066 §3: no trailing dot, and literal addresses are not permitted. */
+export function hostNameForSni(serverName: string): string | null {
+  const name = serverName.endsWith('.') ? serverName.slice(0, -1) : serverName;
+  const isAddress = name.includes(':') || /^\d+(\.\d+){3}$/.test(name);
+  return name === '' || isAddress ? null : name;
+}
+
+function writeExtensions(writer: Writer, offer: Offer): void {
+  const extension = (type: number, content: () => void): void => {
+    writer.u16(type);
+    writer.vector16(content);
+  };
+  if (offer.hostName !== null) {
+    const name = utf8ToBytes(offer.hostName);
+    extension(ExtensionType.ServerName, () =>
+      writer.vector16(() => {
+        writer.u8(0); // host_name
+        writer.vector16(() => writer.bytes(name));
+      }),
+    );
+  }
+  extension(ExtensionType.SupportedGroups, () =>
+    writer.vector16(() => {
+      for (const group of offer.groups) writer.u16(group);
+    }),
+  );
+  extension(ExtensionType.SignatureAlgorithms, () =>
+    writer.vector16(() => {
+      for (const scheme of offer.signatureSchemes) writer.u16(scheme);
+    }),
+  );
+  if (offer.alpn.length > 0) {
+    extension(ExtensionType.ApplicationLayerProtocolNegotiation, () =>
+      writer.vector16(() => {
+        for (const name of offer.alpn) writer.vector8(() => writer.bytes(utf8ToBytes(name)));
+      }),
+    );
+  }
+  // RFC 8449 §4: in TLS 1.3 the limit includes the content type: one more than the largest content
+  if (offer.recordSizeLimit)
+    extension(ExtensionType.RecordSizeLimit, () => writer.u16(MAX_PLAINTEXT_BYTES + 1));
+  extension(ExtensionType.SupportedVersions, () => writer.vector8(() => writer.u16(ProtocolVersion.Tls13)));
+  // RFC 8446 §4.2.9: servers send no tickets to clients that do not say how they would use them
+  extension(ExtensionType.PskKeyExchangeModes, () => writer.vector8(() => writer.u8(1))); // psk_dhe_ke
+  extension(ExtensionType.KeyShare, () =>
+    writer.vector16(() => {
+      for (const share of offer.keyShares) {
+        writer.u16(share.group);
+        writer.vector16(() => writer.bytes(share.publicKey));
+      }
+    }),
+  );
+  const { cookie } = offer;
+  if (cookie !== null) extension(ExtensionType.Cookie, () => writer.vector16(() => writer.bytes(cookie)));
+}

@@ -1,0 +1,43 @@
+import { TlsError } from '../errors.ts';
+import { signatureSchemeName, verifyServerSignature } from '../keys/signatures.ts';
+import { HandshakeType } from '../wire/codes.ts';
+import { type HandshakeMessage, readCertificateVerify } from '../wire/messages.ts';
+import type { Agreed } from './expect-encrypted-extensions.ts';
+import { ExpectFinished } from './expect-finished.ts';
+import { expectType, type Handshake, type HandshakeState } from './state.ts';
+
+/** The signature of the server over the handshake. */
+export class ExpectCertificateVerify implements HandshakeState {
+  readonly agreed: Agreed;
+  readonly sendLimitBytes: number;
+  readonly isCertificateRequested: boolean;
+  /** DER, leaf first, never empty. */
+  readonly chain: readonly Uint8Array[];
+
+  constructor(
+    agreed: Agreed,
+    sendLimitBytes: number,
+    isCertificateRequested: boolean,
+    chain: readonly Uint8Array[],
+  ) {
+    this.agreed = agreed;
+    this.sendLimitBytes = sendLimitBytes;
+    this.isCertificateRequested = isCertificateRequested;
+    this.chain = chain;
+  }
+
+  handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
+    expectType(message, HandshakeType.CertificateVerify);
+    const { offer, transcript } = this.agreed;
+    const { scheme, signature } = readCertificateVerify(message);
+    // 1. the chain
+    const verdict = handshake.verifier.verify(this.chain, handshake.serverName, handshake.unixTimeMs);
+    handshake.info.certificate = verdict;
+    if (!verdict.accepted) throw new TlsError('Rejected', verdict.reason, verdict.alert);
+    // 2. the signature, also when the verifier accepts every chain
+    verifyServerSignature(this.chain[0]!, offer.signatureSchemes, scheme, signature, transcript.hash());
+    handshake.info.signatureScheme = signatureSchemeName(scheme);
+    transcript.add(message.raw);
+    return new ExpectFinished(this.agreed, this.sendLimitBytes, this.isCertificateRequested);
+  }
+}

@@ -1,0 +1,50 @@
+import { HandshakeType } from '../wire/codes.ts';
+import { type HandshakeMessage, readCertificate, readCertificateRequest } from '../wire/messages.ts';
+import { ANSWERS_IN_CERTIFICATE } from './client-hello.ts';
+import { ExpectCertificateVerify } from './expect-certificate-verify.ts';
+import type { Agreed } from './expect-encrypted-extensions.ts';
+import { type Handshake, type HandshakeState, unexpectedMessage } from './state.ts';
+
+/** After EncryptedExtensions: the server may ask for a certificate before it sends its own. */
+export class ExpectCertificateOrRequest implements HandshakeState {
+  readonly agreed: Agreed;
+  readonly sendLimitBytes: number;
+
+  constructor(agreed: Agreed, sendLimitBytes: number) {
+    this.agreed = agreed;
+    this.sendLimitBytes = sendLimitBytes;
+  }
+
+  handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
+    if (message.type === HandshakeType.CertificateRequest) {
+      readCertificateRequest(message);
+      this.agreed.transcript.add(message.raw);
+      return new ExpectCertificate(this.agreed, this.sendLimitBytes, true);
+    }
+    return new ExpectCertificate(this.agreed, this.sendLimitBytes, false).handle(message, handshake);
+  }
+}
+
+/** The certificate chain of the server. */
+export class ExpectCertificate implements HandshakeState {
+  readonly agreed: Agreed;
+  readonly sendLimitBytes: number;
+  readonly isCertificateRequested: boolean;
+
+  constructor(agreed: Agreed, sendLimitBytes: number, isCertificateRequested: boolean) {
+    this.agreed = agreed;
+    this.sendLimitBytes = sendLimitBytes;
+    this.isCertificateRequested = isCertificateRequested;
+  }
+
+  handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
+    if (message.type !== HandshakeType.Certificate) {
+      const expected = this.isCertificateRequested ? 'certificate' : 'certificate or certificate_request';
+      throw unexpectedMessage(message, expected);
+    }
+    const chain = readCertificate(message, ANSWERS_IN_CERTIFICATE);
+    handshake.info.peerCertificates = chain;
+    this.agreed.transcript.add(message.raw);
+    return new ExpectCertificateVerify(this.agreed, this.sendLimitBytes, this.isCertificateRequested, chain);
+  }
+}

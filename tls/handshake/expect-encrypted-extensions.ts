@@ -1,0 +1,70 @@
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+import { TlsError } from '../errors.ts';
+import type { KeySchedule, TrafficSecrets } from '../keys/key-schedule.ts';
+import type { Transcript } from '../keys/transcript.ts';
+import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
+import { ExtensionType, HandshakeType } from '../wire/codes.ts';
+import type { Extensions } from '../wire/extensions.ts';
+import {
+  equalBytes,
+  type HandshakeMessage,
+  readEncryptedExtensions,
+  readSelectedProtocol,
+} from '../wire/messages.ts';
+import { answersInEncryptedExtensions, type Offer } from './client-hello.ts';
+import { ExpectCertificateOrRequest } from './expect-certificate.ts';
+import { expectType, type Handshake, type HandshakeState } from './state.ts';
+
+/** What is known once both hellos are exchanged. */
+export interface Agreed {
+  readonly offer: Offer;
+  readonly transcript: Transcript;
+  readonly schedule: KeySchedule;
+  /** Of the handshake. */
+  readonly secrets: TrafficSecrets;
+}
+
+/** After ServerHello. */
+export class ExpectEncryptedExtensions implements HandshakeState {
+  readonly agreed: Agreed;
+
+  constructor(agreed: Agreed) {
+    this.agreed = agreed;
+  }
+
+  handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
+    expectType(message, HandshakeType.EncryptedExtensions);
+    const { offer, transcript } = this.agreed;
+    const extensions = readEncryptedExtensions(message, answersInEncryptedExtensions(offer));
+    // RFC 6066 §3: the "extension_data" field of this extension SHALL be empty
+    extensions.get(ExtensionType.ServerName)?.finish();
+    // RFC 8446 §4.2.7: the groups of the server must not be acted upon before the handshake ends: for later connections
+    extensions.get(ExtensionType.SupportedGroups)?.vector16('named_group_list');
+    handshake.info.alpn = selectedProtocol(extensions, offer);
+    const sendLimitBytes = sendLimit(extensions);
+    transcript.add(message.raw);
+    return new ExpectCertificateOrRequest(this.agreed, sendLimitBytes);
+  }
+}
+
+function selectedProtocol(extensions: Extensions, offer: Offer): string | null {
+  const content = extensions.get(ExtensionType.ApplicationLayerProtocolNegotiation);
+  if (content === undefined) return null;
+  const bytes = readSelectedProtocol(content);
+  const selected = offer.alpn.find((name) => equalBytes(utf8ToBytes(name), bytes));
+  if (selected === undefined) {
+    throw new TlsError('UnofferedApplicationProtocol', JSON.stringify(Buffer.from(bytes).toString('latin1')));
+  }
+  return selected;
+}
+
+/** RFC 8449 §4: the most content that the server wants in one record. */
+function sendLimit(extensions: Extensions): number {
+  const content = extensions.get(ExtensionType.RecordSizeLimit);
+  if (content === undefined) return MAX_PLAINTEXT_BYTES;
+  const limit = content.u16();
+  content.finish();
+  // RFC 8449 §4: a value smaller than 64 → illegal_parameter
+  if (limit < 64) throw new TlsError('InvalidRecordSizeLimit', String(limit));
+  return Math.min(limit - 1, MAX_PLAINTEXT_BYTES);
+}

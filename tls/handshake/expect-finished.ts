@@ -1,0 +1,60 @@
+import { timingSafeEqual } from 'node:crypto';
+import { TlsError } from '../errors.ts';
+import { finishedVerifyData } from '../keys/key-schedule.ts';
+import { HandshakeType } from '../wire/codes.ts';
+import {
+  type HandshakeMessage,
+  readFinished,
+  writeEmptyCertificate,
+  writeFinished,
+} from '../wire/messages.ts';
+import { Connected } from './connected.ts';
+import type { Agreed } from './expect-encrypted-extensions.ts';
+import { expectType, type Handshake, type HandshakeState, logSecret } from './state.ts';
+
+/** The last message of the server; our flight answers it. */
+export class ExpectFinished implements HandshakeState {
+  readonly agreed: Agreed;
+  readonly sendLimitBytes: number;
+  readonly isCertificateRequested: boolean;
+
+  constructor(agreed: Agreed, sendLimitBytes: number, isCertificateRequested: boolean) {
+    this.agreed = agreed;
+    this.sendLimitBytes = sendLimitBytes;
+    this.isCertificateRequested = isCertificateRequested;
+  }
+
+  handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
+    expectType(message, HandshakeType.Finished);
+    const { offer, transcript, schedule, secrets } = this.agreed;
+    const { records } = handshake;
+    const { suite } = schedule;
+    const verifyData = readFinished(message, suite.hashBytes);
+    const expected = finishedVerifyData(suite, secrets.server, transcript.hash());
+    // RFC 8446 §4.4.4: incorrect → decrypt_error; compared in constant time
+    if (!timingSafeEqual(expected, verifyData)) throw new TlsError('BadFinished');
+    transcript.add(message.raw);
+    records.endOfKey();
+
+    const traffic = schedule.master(transcript.hash());
+    logSecret(handshake, 'CLIENT_TRAFFIC_SECRET_0', offer.random, traffic.client);
+    logSecret(handshake, 'SERVER_TRAFFIC_SECRET_0', offer.random, traffic.server);
+    logSecret(handshake, 'EXPORTER_SECRET', offer.random, traffic.exporter);
+    traffic.exporter.fill(0);
+
+    records.sendChangeCipherSpec();
+    if (this.isCertificateRequested) {
+      // RFC 8446 §4.4.2: without a suitable certificate the client MUST send a Certificate message with none
+      const certificate = writeEmptyCertificate();
+      records.send(certificate);
+      transcript.add(certificate);
+    }
+    const finished = writeFinished(finishedVerifyData(suite, secrets.client, transcript.hash()));
+    records.send(finished);
+    transcript.add(finished);
+    const resumption = schedule.resumption(transcript.hash());
+    secrets.client.fill(0);
+    secrets.server.fill(0);
+    return new Connected(suite, this.sendLimitBytes, traffic.client, traffic.server, resumption);
+  }
+}

@@ -1,0 +1,185 @@
+import { TlsError } from '../errors.ts';
+import { groupName, type KeyShare } from '../keys/groups.ts';
+import { KeySchedule } from '../keys/key-schedule.ts';
+import { type CipherSuite, cipherSuiteOf } from '../keys/suites.ts';
+import { Transcript } from '../keys/transcript.ts';
+import { ExtensionType, HandshakeType, ProtocolVersion } from '../wire/codes.ts';
+import { checkAnswered, type Extensions } from '../wire/extensions.ts';
+import {
+  equalBytes,
+  type HandshakeMessage,
+  readCookie,
+  readServerHello,
+  readServerKeyShare,
+  type ServerHello,
+} from '../wire/messages.ts';
+import {
+  ANSWERS_IN_HELLO_RETRY_REQUEST,
+  ANSWERS_IN_SERVER_HELLO,
+  type Offer,
+  retryOffer,
+  writeClientHello,
+} from './client-hello.ts';
+import { ExpectEncryptedExtensions } from './expect-encrypted-extensions.ts';
+import { expectType, type Handshake, type HandshakeState, logSecret } from './state.ts';
+
+// RFC 8446 §4.1.3: "DOWNGRD" in the last eight bytes of the random, then 1 for TLS 1.2 and 0 for older versions
+const DOWNGRADE_SENTINEL: Uint8Array = Uint8Array.of(0x44, 0x4f, 0x57, 0x4e, 0x47, 0x52, 0x44);
+
+/** After the first ClientHello: a ServerHello of any version or a HelloRetryRequest. */
+export class ExpectServerHello implements HandshakeState {
+  readonly offer: Offer;
+  /** The ClientHello as it was sent. */
+  readonly hello: Uint8Array;
+
+  constructor(offer: Offer, hello: Uint8Array) {
+    this.offer = offer;
+    this.hello = hello;
+  }
+
+  handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
+    expectType(message, HandshakeType.ServerHello);
+    const answer = readServerHello(message);
+    // the states of older versions would branch off here
+    checkVersion(answer);
+    const suite = checkSelection(answer, this.offer);
+    if (answer.isHelloRetryRequest) return this.#retry(message, answer, suite, handshake);
+    const transcript = new Transcript(suite.hash);
+    transcript.add(this.hello);
+    return agree(message, answer, suite, this.offer, transcript, handshake);
+  }
+
+  #retry(
+    message: HandshakeMessage,
+    request: ServerHello,
+    suite: CipherSuite,
+    handshake: Handshake,
+  ): HandshakeState {
+    checkAnswered(request.extensions, 'hello_retry_request', ANSWERS_IN_HELLO_RETRY_REQUEST);
+    const group = this.#selectedGroup(request.extensions);
+    const cookieContent = request.extensions.get(ExtensionType.Cookie);
+    const cookie = cookieContent === undefined ? null : readCookie(cookieContent);
+    // RFC 8446 §4.1.4: illegal_parameter if the HelloRetryRequest would not result in any change in the ClientHello
+    if (group === null && cookie === null) throw new TlsError('RetryWithoutChange');
+    handshake.records.endOfKey();
+
+    const transcript = new Transcript(suite.hash, this.hello);
+    transcript.add(message.raw);
+    const offer = retryOffer(this.offer, group, cookie, handshake.random);
+    const hello = writeClientHello(offer);
+    transcript.add(hello);
+    // RFC 8446 §D.4: either before its second ClientHello or before its encrypted handshake flight
+    handshake.records.sendChangeCipherSpec();
+    handshake.records.send(hello);
+    return new ExpectServerHelloAfterRetry(offer, transcript, suite);
+  }
+
+  #selectedGroup(extensions: Extensions): KeyShare['group'] | null {
+    const content = extensions.get(ExtensionType.KeyShare);
+    if (content === undefined) return null;
+    const selected = content.u16();
+    content.finish();
+    // RFC 8446 §4.2.8: the selected_group MUST be in supported_groups and MUST NOT be in the original key_share
+    const group = this.offer.groups.find((each) => each === selected);
+    if (group === undefined) throw new TlsError('UnofferedGroup', `group ${selected} in hello_retry_request`);
+    if (this.offer.keyShares.some((share) => share.group === group)) {
+      throw new TlsError('RetryGroupAlreadyShared', groupName(group));
+    }
+    return group;
+  }
+}
+
+/** After the second ClientHello: only a ServerHello that keeps to the HelloRetryRequest. */
+export class ExpectServerHelloAfterRetry implements HandshakeState {
+  readonly offer: Offer;
+  readonly transcript: Transcript;
+  /** Of the HelloRetryRequest. */
+  readonly suite: CipherSuite;
+
+  constructor(offer: Offer, transcript: Transcript, suite: CipherSuite) {
+    this.offer = offer;
+    this.transcript = transcript;
+    this.suite = suite;
+  }
+
+  handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
+    expectType(message, HandshakeType.ServerHello);
+    const answer = readServerHello(message);
+    checkVersion(answer);
+    // RFC 8446 §4.1.4: a second HelloRetryRequest in the same connection → unexpected_message
+    if (answer.isHelloRetryRequest) throw new TlsError('SecondHelloRetryRequest');
+    const suite = checkSelection(answer, this.offer);
+    // RFC 8446 §4.1.4: the same cipher suite, otherwise illegal_parameter
+    if (suite !== this.suite) {
+      throw new TlsError('CipherSuiteChanged', `expected ${this.suite.name}, got ${suite.name}`);
+    }
+    return agree(message, answer, suite, this.offer, this.transcript, handshake);
+  }
+}
+
+function checkVersion(answer: ServerHello): void {
+  if (answer.selectedVersion === null) {
+    if (hasDowngradeSentinel(answer.random)) throw new TlsError('DowngradeDetected');
+    throw new TlsError('VersionNotSupported', `offered 0x0304, got 0x${hex16(answer.legacyVersion)}`);
+  }
+  // RFC 8446 §4.2.1: a version not offered, or prior to TLS 1.3 → illegal_parameter
+  if (answer.selectedVersion !== ProtocolVersion.Tls13) {
+    throw new TlsError('UnofferedVersion', `0x${hex16(answer.selectedVersion)}`);
+  }
+  if (answer.legacyVersion !== ProtocolVersion.Tls12) {
+    throw new TlsError('WrongLegacyVersion', `0x${hex16(answer.legacyVersion)}`);
+  }
+}
+
+function hasDowngradeSentinel(random: Uint8Array): boolean {
+  const mark = random.subarray(24);
+  return equalBytes(mark.subarray(0, 7), DOWNGRADE_SENTINEL) && mark[7]! <= 1;
+}
+
+/** RFC 8446 §4.1.3: what ServerHello and HelloRetryRequest have in common. */
+function checkSelection(answer: ServerHello, offer: Offer): CipherSuite {
+  if (!equalBytes(answer.sessionId, offer.sessionId)) throw new TlsError('SessionIdMismatch');
+  if (answer.compression !== 0) throw new TlsError('UnofferedCompression', `method ${answer.compression}`);
+  const suite = offer.cipherSuites.includes(answer.cipherSuite)
+    ? cipherSuiteOf(answer.cipherSuite)
+    : undefined;
+  if (suite === undefined) throw new TlsError('UnofferedCipherSuite', `0x${hex16(answer.cipherSuite)}`);
+  return suite;
+}
+
+/** Agrees on the handshake secrets and changes to them. */
+function agree(
+  message: HandshakeMessage,
+  answer: ServerHello,
+  suite: CipherSuite,
+  offer: Offer,
+  transcript: Transcript,
+  handshake: Handshake,
+): HandshakeState {
+  checkAnswered(answer.extensions, 'server_hello', ANSWERS_IN_SERVER_HELLO);
+  const content = answer.extensions.get(ExtensionType.KeyShare);
+  // RFC 8446 §9.2: without a PSK key_share is required → missing_extension
+  if (content === undefined) throw new TlsError('MissingExtension', 'key_share in server_hello');
+  const { group, publicKey } = readServerKeyShare(content);
+  // RFC 8446 §4.2.8: the group of a share that was sent; after a HelloRetryRequest that is the selected one
+  const share = offer.keyShares.find((each) => each.group === group);
+  if (share === undefined) throw new TlsError('UnofferedGroup', `group ${group} in server_hello`);
+  const sharedSecret = share.agree(publicKey);
+
+  transcript.add(message.raw);
+  const schedule = new KeySchedule(suite);
+  const secrets = schedule.handshake(sharedSecret, transcript.hash());
+  logSecret(handshake, 'CLIENT_HANDSHAKE_TRAFFIC_SECRET', offer.random, secrets.client);
+  logSecret(handshake, 'SERVER_HANDSHAKE_TRAFFIC_SECRET', offer.random, secrets.server);
+  handshake.records.protectReading(suite, secrets.server);
+  handshake.records.protectWriting(suite, secrets.client);
+  handshake.info.version = 'TLSv1.3';
+  handshake.info.cipherSuite = suite.name;
+  handshake.info.cipherBits = suite.bits;
+  handshake.info.group = groupName(share.group);
+  return new ExpectEncryptedExtensions({ offer, transcript, schedule, secrets });
+}
+
+function hex16(value: number): string {
+  return value.toString(16).padStart(4, '0');
+}

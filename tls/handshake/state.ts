@@ -1,0 +1,74 @@
+import type { RandomSource } from '../../stack/random.ts';
+import { TlsError } from '../errors.ts';
+import { type KeyLogLabel, keyLogLine } from '../key-log.ts';
+import type { HandshakeRecords } from '../record/handshake-records.ts';
+import { handshakeTypeName } from '../wire/codes.ts';
+import type { HandshakeMessage } from '../wire/messages.ts';
+import type { CertificateVerdict, CertificateVerifier } from '../x509/verdict.ts';
+
+/** What was negotiated; a part that is not known yet is empty or null. */
+export interface TlsInfo {
+  /** 'TLSv1.3' */
+  readonly version: string;
+  /** The IANA name of the cipher suite. */
+  readonly cipherSuite: string;
+  /** The key strength of the cipher suite. */
+  readonly cipherBits: number;
+  /** The group of the key exchange: 'X25519', 'P-256', 'P-384'. */
+  readonly group: string;
+  /** How the server signed the handshake, as RFC 8446 §4.2.3 names it. */
+  readonly signatureScheme: string;
+  /** The application protocol that the server selected, or null. */
+  readonly alpn: string | null;
+  /** DER, as the server sent them, its own certificate first. */
+  readonly peerCertificates: readonly Uint8Array[];
+  /** What the verifier said of them, also when it refused. */
+  readonly certificate: CertificateVerdict | null;
+  /** The name or address that was asked for. */
+  readonly serverName: string;
+}
+
+/** The facts that states add to {@link TlsInfo} as they learn them. */
+export type TlsInfoInProgress = { -readonly [Key in keyof TlsInfo]: TlsInfo[Key] };
+
+/** What a handshake works with; the same for all its states. */
+export interface Handshake {
+  readonly serverName: string;
+  readonly unixTimeMs: number;
+  readonly random: RandomSource;
+  readonly verifier: CertificateVerifier;
+  readonly keyLog: ((line: string) => void) | null;
+  readonly records: HandshakeRecords;
+  readonly info: TlsInfoInProgress;
+}
+
+/** One state of the handshake: it owns what is known and legal at that moment. */
+export interface HandshakeState {
+  /**
+   * Takes one message.
+   *
+   * @returns the state after it
+   * @throws TlsError
+   */
+  handle(message: HandshakeMessage, handshake: Handshake): HandshakeState;
+}
+
+/** Throws unless the message is of the one type that may come now. */
+export function expectType(message: HandshakeMessage, type: number): void {
+  if (message.type !== type) throw unexpectedMessage(message, handshakeTypeName(type));
+}
+
+/** RFC 8446 §4: a message in the wrong order → unexpected_message. */
+export function unexpectedMessage(message: HandshakeMessage, expected: string): TlsError {
+  return new TlsError('UnexpectedMessage', `expected ${expected}, got ${handshakeTypeName(message.type)}`);
+}
+
+/** Gives a secret to the key log, when there is one. */
+export function logSecret(
+  handshake: Handshake,
+  label: KeyLogLabel,
+  clientRandom: Uint8Array,
+  secret: Uint8Array,
+): void {
+  if (handshake.keyLog !== null) handshake.keyLog(keyLogLine(label, clientRandom, secret));
+}

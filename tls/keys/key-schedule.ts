@@ -1,0 +1,135 @@
+import { expand, extract } from '@noble/hashes/hkdf.js';
+import { hmac } from '@noble/hashes/hmac.js';
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+import { type CipherSuite, type Hash, IV_BYTES } from './suites.ts';
+
+const NO_CONTEXT = new Uint8Array(0);
+
+/** RFC 8446 §7.1: HKDF-Expand-Label. */
+export function expandLabel(
+  hash: Hash,
+  secret: Uint8Array,
+  label: string,
+  context: Uint8Array,
+  lengthBytes: number,
+): Uint8Array {
+  const name = utf8ToBytes(`tls13 ${label}`);
+  const info = new Uint8Array(2 + 1 + name.length + 1 + context.length);
+  info[0] = lengthBytes >>> 8;
+  info[1] = lengthBytes;
+  info[2] = name.length;
+  info.set(name, 3);
+  info[3 + name.length] = context.length;
+  info.set(context, 4 + name.length);
+  return expand(hash, secret, info, lengthBytes);
+}
+
+/** Key and IV of one direction (RFC 8446 §7.3). */
+export interface TrafficKey {
+  readonly key: Uint8Array;
+  readonly iv: Uint8Array;
+}
+
+/** RFC 8446 §7.3: the record key of a traffic secret. */
+export function trafficKeyOf(suite: CipherSuite, secret: Uint8Array): TrafficKey {
+  return {
+    key: expandLabel(suite.hash, secret, 'key', NO_CONTEXT, suite.keyBytes),
+    iv: expandLabel(suite.hash, secret, 'iv', NO_CONTEXT, IV_BYTES),
+  };
+}
+
+/** RFC 8446 §7.2: the traffic secret after a key update. */
+export function nextTrafficSecret(suite: CipherSuite, secret: Uint8Array): Uint8Array {
+  return expandLabel(suite.hash, secret, 'traffic upd', NO_CONTEXT, suite.hashBytes);
+}
+
+/** RFC 8446 §4.4.4: the content of a Finished message. */
+export function finishedVerifyData(
+  suite: CipherSuite,
+  baseSecret: Uint8Array,
+  transcriptHash: Uint8Array,
+): Uint8Array {
+  const finishedKey = expandLabel(suite.hash, baseSecret, 'finished', NO_CONTEXT, suite.hashBytes);
+  const verifyData = hmac(suite.hash, finishedKey, transcriptHash);
+  finishedKey.fill(0);
+  return verifyData;
+}
+
+/** RFC 8446 §4.6.1: the PSK of a ticket. */
+export function ticketPsk(suite: CipherSuite, resumptionSecret: Uint8Array, nonce: Uint8Array): Uint8Array {
+  return expandLabel(suite.hash, resumptionSecret, 'resumption', nonce, suite.hashBytes);
+}
+
+/** Secrets of one stage, client's and server's. */
+export interface TrafficSecrets {
+  readonly client: Uint8Array;
+  readonly server: Uint8Array;
+}
+
+/**
+ * RFC 8446 §7.1: the key schedule. It is advanced by {@link handshake} and {@link master}; every secret is wiped when
+ * the next one is derived from it.
+ */
+export class KeySchedule {
+  readonly suite: CipherSuite;
+  #secret: Uint8Array;
+
+  /** Starts at the Early Secret without a PSK. */
+  constructor(suite: CipherSuite) {
+    this.suite = suite;
+    const zeros = new Uint8Array(suite.hashBytes);
+    this.#secret = extract(suite.hash, zeros, zeros);
+  }
+
+  /**
+   * Advances to the Handshake Secret.
+   *
+   * @param sharedSecret (EC)DHE result; wiped
+   * @param transcriptHash over ClientHello … ServerHello
+   */
+  handshake(sharedSecret: Uint8Array, transcriptHash: Uint8Array): TrafficSecrets {
+    this.#advance(sharedSecret);
+    sharedSecret.fill(0);
+    return {
+      client: this.#derive('c hs traffic', transcriptHash),
+      server: this.#derive('s hs traffic', transcriptHash),
+    };
+  }
+
+  /**
+   * Advances to the Master Secret.
+   *
+   * @param transcriptHash over ClientHello … server Finished
+   */
+  master(transcriptHash: Uint8Array): TrafficSecrets & { readonly exporter: Uint8Array } {
+    this.#advance(new Uint8Array(this.suite.hashBytes));
+    return {
+      client: this.#derive('c ap traffic', transcriptHash),
+      server: this.#derive('s ap traffic', transcriptHash),
+      exporter: this.#derive('exp master', transcriptHash),
+    };
+  }
+
+  /**
+   * The resumption secret, last of all; wipes the Master Secret.
+   *
+   * @param transcriptHash over ClientHello … client Finished
+   */
+  resumption(transcriptHash: Uint8Array): Uint8Array {
+    const secret = this.#derive('res master', transcriptHash);
+    this.#secret.fill(0);
+    return secret;
+  }
+
+  #advance(input: Uint8Array): void {
+    const salt = this.#derive('derived', this.suite.hash(NO_CONTEXT));
+    const next = extract(this.suite.hash, input, salt);
+    salt.fill(0);
+    this.#secret.fill(0);
+    this.#secret = next;
+  }
+
+  #derive(label: string, transcriptHash: Uint8Array): Uint8Array {
+    return expandLabel(this.suite.hash, this.#secret, label, transcriptHash, this.suite.hashBytes);
+  }
+}

@@ -1,0 +1,115 @@
+import { constants, type KeyObject, verify, X509Certificate } from 'node:crypto';
+import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { TlsError } from '../errors.ts';
+
+/** How a server may sign its handshake, or only its certificates. */
+interface SchemeRow {
+  readonly id: number;
+  readonly name: string;
+  /** What node:crypto calls the type of the key. */
+  readonly keyType: 'ec' | 'ed25519' | 'rsa' | 'rsa-pss';
+  /** Only for EC keys: TLS 1.3 ties curve and hash together. */
+  readonly curve: string | null;
+  readonly hash: 'sha256' | 'sha384' | 'sha512' | null;
+  /** Whether CertificateVerify may use it. */
+  readonly forHandshake: boolean;
+}
+
+/**
+ * RFC 8446 §4.2.3, in order of preference. The RSASSA-PKCS1-v1_5 rows refer solely to signatures in certificates.
+ */
+const SCHEMES: readonly SchemeRow[] = [
+  row(0x0403, 'ecdsa_secp256r1_sha256', 'ec', 'sha256', 'prime256v1'),
+  row(0x0807, 'ed25519', 'ed25519', null),
+  row(0x0804, 'rsa_pss_rsae_sha256', 'rsa', 'sha256'),
+  row(0x0503, 'ecdsa_secp384r1_sha384', 'ec', 'sha384', 'secp384r1'),
+  row(0x0805, 'rsa_pss_rsae_sha384', 'rsa', 'sha384'),
+  row(0x0806, 'rsa_pss_rsae_sha512', 'rsa', 'sha512'),
+  row(0x0809, 'rsa_pss_pss_sha256', 'rsa-pss', 'sha256'),
+  row(0x080a, 'rsa_pss_pss_sha384', 'rsa-pss', 'sha384'),
+  row(0x080b, 'rsa_pss_pss_sha512', 'rsa-pss', 'sha512'),
+  row(0x0603, 'ecdsa_secp521r1_sha512', 'ec', 'sha512', 'secp521r1'),
+  row(0x0401, 'rsa_pkcs1_sha256', 'rsa', 'sha256', null, false),
+  row(0x0501, 'rsa_pkcs1_sha384', 'rsa', 'sha384', null, false),
+  row(0x0601, 'rsa_pkcs1_sha512', 'rsa', 'sha512', null, false),
+];
+
+/** What signature_algorithms offers, for handshakes and certificates. */
+export const SIGNATURE_SCHEMES: readonly number[] = SCHEMES.map((scheme) => scheme.id);
+
+/** The name of a scheme as RFC 8446 writes it. */
+export function signatureSchemeName(id: number): string {
+  return SCHEMES.find((scheme) => scheme.id === id)?.name ?? `0x${id.toString(16).padStart(4, '0')}`;
+}
+
+// RFC 8446 §4.4.3: 64 spaces, the context string, a zero byte, the transcript hash
+const SERVER_CONTEXT = utf8ToBytes(`${' '.repeat(64)}TLS 1.3, server CertificateVerify\0`);
+
+/**
+ * Checks the signature of a server's CertificateVerify (RFC 8446 §4.4.3).
+ *
+ * @param certificate DER
+ * @param offered the schemes of our signature_algorithms
+ * @param transcriptHash over ClientHello … Certificate
+ * @throws TlsError when the scheme was not offered, does not fit the key, or the signature is wrong
+ */
+export function verifyServerSignature(
+  certificate: Uint8Array,
+  offered: readonly number[],
+  schemeId: number,
+  signature: Uint8Array,
+  transcriptHash: Uint8Array,
+): void {
+  const scheme = SCHEMES.find((each) => each.id === schemeId);
+  // RFC 8446 §4.4.3: the algorithm MUST be one offered in "signature_algorithms"; RSA signatures MUST be RSASSA-PSS
+  if (scheme === undefined || !scheme.forHandshake || !offered.includes(schemeId)) {
+    throw new TlsError('UnofferedSignatureScheme', signatureSchemeName(schemeId));
+  }
+  const key = publicKeyOf(certificate);
+  const fits =
+    key.asymmetricKeyType === scheme.keyType &&
+    (scheme.curve === null || key.asymmetricKeyDetails?.namedCurve === scheme.curve);
+  if (!fits) {
+    throw new TlsError('SignatureSchemeMismatch', `${scheme.name} with a key of type ${describeKey(key)}`);
+  }
+  const content = concatBytes(SERVER_CONTEXT, transcriptHash);
+  if (!verifies(scheme, content, key, signature)) throw new TlsError('BadSignature', scheme.name);
+}
+
+function verifies(scheme: SchemeRow, content: Uint8Array, key: KeyObject, signature: Uint8Array): boolean {
+  try {
+    if (scheme.keyType !== 'rsa' && scheme.keyType !== 'rsa-pss')
+      return verify(scheme.hash, content, key, signature);
+    // RFC 8446 §4.2.3: the length of the salt MUST be equal to the length of the digest
+    const padding = constants.RSA_PKCS1_PSS_PADDING;
+    const saltLength = constants.RSA_PSS_SALTLEN_DIGEST;
+    return verify(scheme.hash, content, { key, padding, saltLength }, signature);
+  } catch {
+    // OpenSSL throws instead of answering when an RSA-PSS key demands other parameters, or is too small for the hash
+    return false;
+  }
+}
+
+function publicKeyOf(certificate: Uint8Array): KeyObject {
+  try {
+    return new X509Certificate(certificate).publicKey;
+  } catch (cause) {
+    throw new TlsError('CertificateUnreadable', cause instanceof Error ? cause.message : String(cause));
+  }
+}
+
+function describeKey(key: KeyObject): string {
+  const curve = key.asymmetricKeyDetails?.namedCurve;
+  return curve === undefined ? String(key.asymmetricKeyType) : `${key.asymmetricKeyType} ${curve}`;
+}
+
+function row(
+  id: number,
+  name: string,
+  keyType: SchemeRow['keyType'],
+  hash: SchemeRow['hash'],
+  curve: string | null = null,
+  forHandshake = true,
+): SchemeRow {
+  return { id, name, keyType, curve, hash, forHandshake };
+}

@@ -1,0 +1,20 @@
+/** RFC 8446 §5.1: content bytes of one record. */
+export const MAX_PLAINTEXT_BYTES = 16384;
+/** RFC 8446 §5.2: bytes that protection may add to a record of TLS 1.3. */
+export const MAX_PROTECTION_BYTES = 256;
+/** Largest handshake message accepted, header included, except Certificate. */
+export const MAX_HANDSHAKE_MESSAGE_BYTES: number = 64 * 1024;
+/** Largest Certificate message accepted, header included. */
+export const MAX_CERTIFICATE_MESSAGE_BYTES: number = 256 * 1024;
+/** Most certificates of one chain. */
+export const MAX_CHAIN_LENGTH = 32;
+/** Largest handshake message accepted after the handshake (tickets, key updates), header included. */
+export const MAX_POST_HANDSHAKE_MESSAGE_BYTES = 16384;
+/** Empty records of application data in a row; also change_cipher_spec records of one handshake. */
+export const MAX_EMPTY_RECORDS = 32;
+/** Key updates of the peer without application data between them. */
+export const MAX_KEY_UPDATES_IN_ROW = 32;
+/** Session tickets without application data between them. */
+export const MAX_TICKETS_IN_ROW = 32;
+/** Warning alerts without anything else between them. */
+export const MAX_WARNINGS_IN_ROW = 4;

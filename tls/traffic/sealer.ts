@@ -1,0 +1,149 @@
+import type { Slab } from '../../stack/wire/slab.ts';
+import { AlertDescription, type AlertLevel } from '../alerts.ts';
+import { nextTrafficSecret } from '../keys/key-schedule.ts';
+import { type CipherSuite, IV_BYTES } from '../keys/suites.ts';
+import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
+import { RECORD_OVERHEAD_BYTES, RecordKey } from '../record/record-key.ts';
+import { ContentType, HANDSHAKE_HEADER_BYTES } from '../wire/codes.ts';
+import { writeKeyUpdate } from '../wire/messages.ts';
+import { copyKey, copySecret, suiteOf, TrafficOffset, wipeWriteSide, writeWriteSecret } from './state.ts';
+
+/** Size of the record of a key update. */
+export const KEY_UPDATE_RECORD_BYTES: number = HANDSHAKE_HEADER_BYTES + 1 + RECORD_OVERHEAD_BYTES;
+
+/** What {@link TrafficSealer.seal} may write beyond the content: its record's overhead and a key update before it. */
+export const MAX_SEAL_OVERHEAD_BYTES: number = RECORD_OVERHEAD_BYTES + KEY_UPDATE_RECORD_BYTES;
+
+/** Most bytes that one call of {@link TrafficSealer.seal} writes. */
+export const MAX_SEALED_BYTES: number = MAX_PLAINTEXT_BYTES + MAX_SEAL_OVERHEAD_BYTES;
+
+/**
+ * The writing side of a connection, over a traffic state that other threads may use too: the caller holds the writing
+ * side's lock during each call.
+ */
+export class TrafficSealer {
+  readonly #state: Slab;
+  readonly #off: number;
+  readonly #suite: CipherSuite;
+  #key: RecordKey | null = null;
+  #keyEpoch = 0;
+
+  /** @param off of the region in `state` */
+  constructor(state: Slab, off: number) {
+    this.#state = state;
+    this.#off = off;
+    this.#suite = suiteOf(state, off);
+  }
+
+  /** Whether close_notify or a fatal alert was sent: nothing may follow it. */
+  get closed(): boolean {
+    return this.#state.bytes[this.#off + TrafficOffset.WriteClosed] !== 0;
+  }
+
+  /** Most content bytes of one record: 16384, or less when the server set a limit. */
+  get maxContentBytes(): number {
+    return this.#state.view.getUint16(this.#off + TrafficOffset.SendLimit, true);
+  }
+
+  /** Whether the peer waits for a key update; the next record serves it, or {@link keyUpdate}. */
+  get keyUpdateOwed(): boolean {
+    return Atomics.load(this.#state.bytes, this.#off + TrafficOffset.KeyUpdateOwed) !== 0;
+  }
+
+  /**
+   * Writes a record, and a key update before it when one is owed or due (RFC 8446 §4.6.3, §5.5).
+   *
+   * @param type content type
+   * @param from may be shared memory
+   * @param len 0 … {@link maxContentBytes}
+   * @param into takes `len` + MAX_SEAL_OVERHEAD_BYTES bytes
+   * @returns the bytes written
+   * @throws RangeError for a length out of range, Error after the side was closed
+   */
+  seal(type: number, from: Uint8Array, off: number, len: number, into: Uint8Array, intoOff: number): number {
+    if (len < 0 || len > this.maxContentBytes) {
+      throw new RangeError(`a record takes 0 … ${this.maxContentBytes} bytes, got ${len}`);
+    }
+    const updateBytes = this.#updateKeyIfNeeded(into, intoOff);
+    return updateBytes + this.#sealRecord(type, from, off, len, into, intoOff + updateBytes);
+  }
+
+  /**
+   * Writes a KeyUpdate and changes to the next key (RFC 8446 §4.6.3).
+   *
+   * @param requestPeer asks the peer to change its key too
+   * @returns the bytes written, KEY_UPDATE_RECORD_BYTES
+   */
+  keyUpdate(requestPeer: boolean, into: Uint8Array, off: number): number {
+    const { bytes, view } = this.#state;
+    // taken before the record is made: a request that comes now is served by the next update
+    Atomics.store(bytes, this.#off + TrafficOffset.KeyUpdateOwed, 0);
+    const message = writeKeyUpdate(requestPeer);
+    const written = this.#sealRecord(ContentType.Handshake, message, 0, message.length, into, off);
+    const old = copySecret(this.#state, this.#off + TrafficOffset.WriteSecret, this.#suite);
+    const next = nextTrafficSecret(this.#suite, old);
+    writeWriteSecret(this.#state, this.#off, this.#suite, next);
+    old.fill(0);
+    next.fill(0);
+    const epoch = view.getUint32(this.#off + TrafficOffset.WriteEpoch, true);
+    view.setUint32(this.#off + TrafficOffset.WriteEpoch, epoch + 1, true);
+    view.setUint32(this.#off + TrafficOffset.WriteSeqHigh, 0, true);
+    view.setUint32(this.#off + TrafficOffset.WriteSeqLow, 0, true);
+    return written;
+  }
+
+  /**
+   * Writes an alert. All but user_canceled end the writing side and wipe its keys (RFC 8446 §6).
+   *
+   * @returns the bytes written
+   */
+  alert(level: AlertLevel, description: number, into: Uint8Array, off: number): number {
+    const written = this.#sealRecord(ContentType.Alert, Uint8Array.of(level, description), 0, 2, into, off);
+    if (description !== AlertDescription.UserCanceled) {
+      this.#state.bytes[this.#off + TrafficOffset.WriteClosed] = 1;
+      this.#key = null;
+      wipeWriteSide(this.#state, this.#off);
+    }
+    return written;
+  }
+
+  #updateKeyIfNeeded(into: Uint8Array, off: number): number {
+    const { view } = this.#state;
+    const sent =
+      view.getUint32(this.#off + TrafficOffset.WriteSeqHigh, true) * 2 ** 32 +
+      view.getUint32(this.#off + TrafficOffset.WriteSeqLow, true);
+    const isDue = sent >= this.#suite.maxRecordsPerKey;
+    return isDue || this.keyUpdateOwed ? this.keyUpdate(false, into, off) : 0;
+  }
+
+  #sealRecord(
+    type: number,
+    from: Uint8Array,
+    off: number,
+    len: number,
+    into: Uint8Array,
+    intoOff: number,
+  ): number {
+    if (this.closed) throw new Error('nothing can be sent after the closing alert');
+    const { view } = this.#state;
+    const high = view.getUint32(this.#off + TrafficOffset.WriteSeqHigh, true);
+    const low = view.getUint32(this.#off + TrafficOffset.WriteSeqLow, true);
+    const written = this.#currentKey().seal(high, low, type, from, off, len, into, intoOff);
+    if (low === 0xffffffff) view.setUint32(this.#off + TrafficOffset.WriteSeqHigh, high + 1, true);
+    view.setUint32(this.#off + TrafficOffset.WriteSeqLow, low + 1, true);
+    return written;
+  }
+
+  /** The key of the region's epoch, which another thread may have moved. */
+  #currentKey(): RecordKey {
+    const epoch = this.#state.view.getUint32(this.#off + TrafficOffset.WriteEpoch, true);
+    if (this.#key === null || this.#keyEpoch !== epoch) {
+      const key = copyKey(this.#state, this.#off + TrafficOffset.WriteKey, this.#suite);
+      const ivAt = this.#off + TrafficOffset.WriteIv;
+      this.#key = new RecordKey(this.#suite, key, this.#state.bytes.subarray(ivAt, ivAt + IV_BYTES));
+      this.#keyEpoch = epoch;
+      key.fill(0);
+    }
+    return this.#key;
+  }
+}

@@ -1,0 +1,243 @@
+import { hexToBytes } from '@noble/hashes/utils.js';
+import { TlsError } from '../errors.ts';
+import { MAX_CHAIN_LENGTH } from '../limits.ts';
+import { ExtensionType, HANDSHAKE_HEADER_BYTES, HandshakeType } from './codes.ts';
+import { checkAnswered, type Extensions, readExtensions } from './extensions.ts';
+import { Reader } from './reader.ts';
+import { Writer } from './writer.ts';
+
+/** One whole handshake message. The bytes are borrowed: they are gone when the handler returns. */
+export interface HandshakeMessage {
+  readonly type: number;
+  /** Header and body, as the transcript takes them. */
+  readonly raw: Uint8Array;
+}
+
+/** A reader over the body of a message. */
+export function bodyOf(message: HandshakeMessage, what: string): Reader {
+  return new Reader(message.raw, what, HANDSHAKE_HEADER_BYTES);
+}
+
+/** RFC 8446 §4.1.3: SHA-256 of "HelloRetryRequest" in the random field marks a HelloRetryRequest. */
+export const HELLO_RETRY_REQUEST_RANDOM: Uint8Array = hexToBytes(
+  'cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c',
+);
+
+/** RFC 8446 §4.1.3 */
+export interface ServerHello {
+  readonly legacyVersion: number;
+  readonly random: Uint8Array;
+  readonly isHelloRetryRequest: boolean;
+  readonly sessionId: Uint8Array;
+  readonly cipherSuite: number;
+  readonly compression: number;
+  /** Not yet checked against what was offered: that depends on the version. */
+  readonly extensions: Extensions;
+  /** RFC 8446 §4.2.1: what supported_versions says, or null when it is not there (TLS 1.2 and older). */
+  readonly selectedVersion: number | null;
+}
+
+/** Reads a ServerHello of any version, or a HelloRetryRequest. */
+export function readServerHello(message: HandshakeMessage): ServerHello {
+  const body = bodyOf(message, 'server_hello');
+  const legacyVersion = body.u16();
+  const random = body.take(32);
+  const sessionId = body.vector8('session id').rest();
+  if (sessionId.length > 32) throw new TlsError('InvalidVector', `session id of ${sessionId.length} bytes`);
+  const cipherSuite = body.u16();
+  const compression = body.u8();
+  // RFC 5246 §7.4.1.3: before TLS 1.3 the whole block may be missing
+  const extensions: Extensions = body.done ? new Map() : readExtensions(body, 'server_hello');
+  body.finish();
+  const versions = extensions.get(ExtensionType.SupportedVersions);
+  const selectedVersion = versions === undefined ? null : versions.u16();
+  versions?.finish();
+  return {
+    legacyVersion,
+    random,
+    isHelloRetryRequest: equalBytes(random, HELLO_RETRY_REQUEST_RANDOM),
+    sessionId,
+    cipherSuite,
+    compression,
+    extensions,
+    selectedVersion,
+  };
+}
+
+/** RFC 8446 §4.2.8: the key share of a ServerHello. The key is borrowed. */
+export function readServerKeyShare(content: Reader): { group: number; publicKey: Uint8Array } {
+  const group = content.u16();
+  const key = content.vector16('key_exchange');
+  if (key.done) throw new TlsError('InvalidVector', 'empty key_exchange');
+  const publicKey = key.rest();
+  content.finish();
+  return { group, publicKey };
+}
+
+/** RFC 8446 §4.2.2: a copy of the cookie of a HelloRetryRequest. */
+export function readCookie(content: Reader): Uint8Array {
+  const cookie = content.vector16('cookie');
+  if (cookie.done) throw new TlsError('InvalidVector', 'empty cookie');
+  const copy = cookie.rest().slice();
+  content.finish();
+  return copy;
+}
+
+/** RFC 7301 §3.1: the one protocol name of a server's answer; borrowed. */
+export function readSelectedProtocol(content: Reader): Uint8Array {
+  const list = content.vector16('protocol_name_list');
+  const name = list.vector8('protocol name');
+  if (name.done) throw new TlsError('InvalidVector', 'empty protocol name');
+  const selected = name.rest();
+  list.finish();
+  content.finish();
+  return selected;
+}
+
+/** RFC 8446 §4.3.1 */
+export function readEncryptedExtensions(message: HandshakeMessage, allowed: ReadonlySet<number>): Extensions {
+  const body = bodyOf(message, 'encrypted_extensions');
+  const extensions = readExtensions(body, 'encrypted_extensions');
+  body.finish();
+  checkAnswered(extensions, 'encrypted_extensions', allowed);
+  return extensions;
+}
+
+/** RFC 8446 §4.3.2 in a handshake: what the server accepts from us. */
+export interface CertificateRequest {
+  readonly signatureSchemes: readonly number[];
+}
+
+/** Reads a CertificateRequest of the handshake itself (its context is empty). */
+export function readCertificateRequest(message: HandshakeMessage): CertificateRequest {
+  const body = bodyOf(message, 'certificate_request');
+  // RFC 8446 §4.3.2: This field SHALL be zero length unless used for the post-handshake authentication exchanges
+  if (!body.vector8('certificate_request_context').done) throw new TlsError('UnsolicitedCertificateContext');
+  // RFC 8446 §4.3.2: Clients MUST ignore unrecognized extensions.
+  const extensions = readExtensions(body, 'certificate_request');
+  body.finish();
+  const algorithms = extensions.get(ExtensionType.SignatureAlgorithms);
+  // RFC 8446 §4.3.2: The "signature_algorithms" extension MUST be specified
+  if (algorithms === undefined)
+    throw new TlsError('MissingExtension', 'signature_algorithms in certificate_request');
+  const list = algorithms.vector16('supported_signature_algorithms');
+  if (list.done) throw new TlsError('InvalidVector', 'no signature algorithms');
+  const signatureSchemes: number[] = [];
+  while (!list.done) signatureSchemes.push(list.u16());
+  algorithms.finish();
+  return { signatureSchemes };
+}
+
+/**
+ * RFC 8446 §4.4.2: copies of the certificates of the server, leaf first.
+ *
+ * @param allowed extensions that an entry may carry
+ */
+export function readCertificate(
+  message: HandshakeMessage,
+  allowed: ReadonlySet<number>,
+): readonly Uint8Array[] {
+  const body = bodyOf(message, 'certificate');
+  // RFC 8446 §4.4.2: in server authentication, this field SHALL be zero length
+  if (!body.vector8('certificate_request_context').done) throw new TlsError('UnsolicitedCertificateContext');
+  const list = body.vector24('certificate_list');
+  body.finish();
+  const chain: Uint8Array[] = [];
+  while (!list.done) {
+    if (chain.length === MAX_CHAIN_LENGTH)
+      throw new TlsError('ChainTooLong', `more than ${MAX_CHAIN_LENGTH}`);
+    const certificate = list.vector24('cert_data');
+    if (certificate.done) throw new TlsError('InvalidVector', 'empty cert_data');
+    chain.push(certificate.rest().slice());
+    checkAnswered(readExtensions(list, 'certificate'), 'certificate', allowed);
+  }
+  // RFC 8446 §4.4.2.4: an empty Certificate message of a server → decode_error
+  if (chain.length === 0) throw new TlsError('NoCertificate');
+  return chain;
+}
+
+/** RFC 8446 §4.4.3; the signature is borrowed. */
+export function readCertificateVerify(message: HandshakeMessage): { scheme: number; signature: Uint8Array } {
+  const body = bodyOf(message, 'certificate_verify');
+  const scheme = body.u16();
+  const signature = body.vector16('signature').rest();
+  body.finish();
+  return { scheme, signature };
+}
+
+/** RFC 8446 §4.4.4; the verify data is borrowed. */
+export function readFinished(message: HandshakeMessage, hashBytes: number): Uint8Array {
+  const body = bodyOf(message, 'finished');
+  const verifyData = body.take(hashBytes);
+  body.finish();
+  return verifyData;
+}
+
+/** RFC 8446 §4.6.1 */
+export interface NewSessionTicket {
+  readonly lifetimeSeconds: number;
+  readonly ageAdd: number;
+  readonly nonce: Uint8Array;
+  readonly ticket: Uint8Array;
+  /** 0 when early data is not allowed. */
+  readonly maxEarlyDataBytes: number;
+}
+
+/** Reads a ticket into memory of its own. */
+export function readNewSessionTicket(message: HandshakeMessage): NewSessionTicket {
+  const body = bodyOf(message, 'new_session_ticket');
+  const lifetimeSeconds = body.u32();
+  const ageAdd = body.u32();
+  const nonce = body.vector8('ticket_nonce').rest().slice();
+  const ticket = body.vector16('ticket').rest().slice();
+  if (ticket.length === 0) throw new TlsError('InvalidVector', 'empty ticket');
+  // RFC 8446 §4.6.1: Clients MUST ignore unrecognized extensions.
+  const extensions = readExtensions(body, 'new_session_ticket');
+  body.finish();
+  let maxEarlyDataBytes = 0;
+  const earlyData = extensions.get(ExtensionType.EarlyData);
+  if (earlyData !== undefined) {
+    maxEarlyDataBytes = earlyData.u32();
+    earlyData.finish();
+  }
+  return { lifetimeSeconds, ageAdd, nonce, ticket, maxEarlyDataBytes };
+}
+
+/** RFC 8446 §4.6.3: whether the peer wants a key update of ours. */
+export function readKeyUpdate(message: HandshakeMessage): boolean {
+  const body = bodyOf(message, 'key_update');
+  const request = body.u8();
+  body.finish();
+  // RFC 8446 §4.6.3: any other value → illegal_parameter
+  if (request > 1) throw new TlsError('InvalidKeyUpdate', `request_update ${request}`);
+  return request === 1;
+}
+
+/** RFC 8446 §4.6.3 */
+export function writeKeyUpdate(requestPeer: boolean): Uint8Array {
+  return Uint8Array.of(HandshakeType.KeyUpdate, 0, 0, 1, requestPeer ? 1 : 0);
+}
+
+/** RFC 8446 §4.4.2.3: the Certificate message of a client that has none. */
+export function writeEmptyCertificate(): Uint8Array {
+  return handshakeMessage(HandshakeType.Certificate, Uint8Array.of(0, 0, 0, 0));
+}
+
+/** RFC 8446 §4.4.4 */
+export function writeFinished(verifyData: Uint8Array): Uint8Array {
+  return handshakeMessage(HandshakeType.Finished, verifyData);
+}
+
+/** Puts the handshake header before a body. */
+export function handshakeMessage(type: number, body: Uint8Array): Uint8Array {
+  const writer = new Writer();
+  writer.u8(type);
+  writer.u24(body.length);
+  writer.bytes(body);
+  return writer.finish();
+}
+
+/** Compares bytes that are no secrets. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
