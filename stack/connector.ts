@@ -103,7 +103,7 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
     // Addresses that are known by half time are used then, even if the other family is still being asked for
     const { now } = this.#stack;
     this.#stack.timers.set(this.#timer, now + (deadline - now) / 2);
-    const lookup = resolver.lookup(host, localAddress === null ? 0 : localAddress.family);
+    const lookup = resolver.lookup(host, localAddress === null ? this.#families() : localAddress.family);
     this.#lookup = lookup;
     lookup.observer = this;
     if (lookup.isDone) this.#resolved(lookup);
@@ -157,7 +157,7 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
 
   #resolved(lookup: Lookup): void {
     if (lookup.error !== null) {
-      this.#fail(lookup.error);
+      this.#fail(this.#explained(lookup.error, lookup.family));
       return;
     }
     this.resolvedAt = this.#stack.now;
@@ -172,6 +172,15 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
     this.#nextAddress();
   }
 
+  /** Only what the stack has addresses of its own for is asked for. */
+  #families(): 0 | 4 | 6 {
+    const own = this.#stack.interfaces.flatMap((iface) => iface.addresses);
+    const ipv4 = own.some(({ address }) => address.family === 4);
+    const ipv6 = own.some(({ address }) => address.family === 6);
+    if (ipv4 === ipv6) return 0;
+    return ipv4 ? 4 : 6;
+  }
+
   #hasRoute(address: IpAddress): boolean {
     try {
       this.#stack.ip.route(address, this.request.localAddress);
@@ -180,6 +189,18 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
       this.#noteFailure(error, address);
       return false;
     }
+  }
+
+  /** "No address" can mean that the addresses there are cannot be used from here. */
+  #explained(error: NetError, family: 0 | 4 | 6): NetError {
+    if (error.tunwireCode !== 'HOST_NO_ADDRESS' || family === 0) return error;
+    const { host, localAddress } = this.request;
+    const why =
+      localAddress === null
+        ? `this stack has IPv${family} addresses only`
+        : `the local address ${localAddress} was asked for`;
+    const detail = `${host} has no IPv${family} address, and ${why}`;
+    return new NetError('HOST_NO_ADDRESS', { phase: Phase.Resolve, detail, cause: error });
   }
 
   #nextAddress(): void {

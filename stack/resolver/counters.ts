@@ -22,9 +22,7 @@ export class ResolverCounters {
   ednsRefused = 0;
   /** Replies SERVFAIL, REFUSED and the like. */
   failed = 0;
-  /** Ignored: not from the asked server and port. */
-  ignoredSource = 0;
-  /** Ignored: too short, no reply, or another id. */
+  /** Ignored: too short, no reply, or another id. (What is not from the asked server and port does not get here: see UDP.) */
   ignoredId = 0;
   /** Ignored: another question. */
   ignoredQuestion = 0;

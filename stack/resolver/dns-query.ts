@@ -130,10 +130,14 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
   }
 
   /** Events of the UDP socket: an ICMP error has come. */
-  endpointEvents(_endpoint: Endpoint): void {
-    const error = this.#socket?.pendingError ?? null;
-    if (error === null || this.#over) return;
-    this.#refusedLocally(error);
+  endpointEvents(endpoint: Endpoint): void {
+    const code = this.#socket?.pendingError ?? null;
+    if (this.#over || endpoint !== this.#socket || code === null) return;
+    const { server } = this.#current;
+    const address = String(server.address);
+    this.#refusedLocally(
+      new NetError(code, { phase: Phase.Resolve, detail: 'ICMP', address, port: server.port }),
+    );
     this.#nextTry();
   }
 
