@@ -124,6 +124,7 @@ export class Stack implements StackContext, PacketReceiver {
   transmit(now: number): boolean {
     this.now = now;
     let source = this.#transmitters;
+    const last = this.#lastTransmitter;
     this.#transmitters = null;
     this.#lastTransmitter = null;
     let done = true;
@@ -131,10 +132,15 @@ export class Stack implements StackContext, PacketReceiver {
       const next: Transmitter | null = source.nextToTransmit;
       source.nextToTransmit = null;
       source.waitsToTransmit = false;
-      // The others have their turn all the same: they may send through another device.
       if (!source.transmit()) {
         done = false;
         this.wantsToTransmit(source);
+        // With one device the others need not try; they are first next time. Others may have another device.
+        if (this.interfaces.length === 1 && next !== null && last !== null) {
+          last.nextToTransmit = this.#transmitters;
+          this.#transmitters = next;
+          break;
+        }
       }
       source = next;
     }

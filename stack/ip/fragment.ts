@@ -36,7 +36,8 @@ export class Fragmenter {
    */
   send(route: Route, protocol: number, headerBytes: number, trafficClass: number, ttl: number): boolean {
     const { tx } = this.#context;
-    const payload = (this.#payload ??= Slab.alloc(IP_MAX_PACKET_BYTES));
+    this.#payload ??= Slab.alloc(IP_MAX_PACKET_BYTES);
+    const payload = this.#payload;
     tx.headOff += headerBytes;
     tx.headLen -= headerBytes;
     const total = tx.gather(payload.bytes, 0);

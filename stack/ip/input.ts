@@ -58,7 +58,8 @@ export class IpInput implements ReassemblyObserver {
   receive(iface: Interface, slab: Slab, off: number, len: number, flags: number): void {
     this.#counters.received++;
     this.#counters.receivedBytes += len;
-    const rx = (this.#rx ??= new RxPacket(slab, iface));
+    this.#rx ??= new RxPacket(slab, iface);
+    const rx = this.#rx;
     rx.iface = iface;
     rx.checksumValid = (flags & RxFlag.ChecksumValid) !== 0;
     this.#packet(rx, slab, off, len, false);

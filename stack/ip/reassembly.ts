@@ -239,7 +239,8 @@ export class Reassembler {
       this.#counters.dropFragmentEcn++;
       return 0;
     }
-    const packet = (this.packet ??= Slab.alloc(IPV6_HEADER_BYTES + IP_MAX_PACKET_BYTES));
+    this.packet ??= Slab.alloc(IPV6_HEADER_BYTES + IP_MAX_PACKET_BYTES);
+    const { packet } = this;
     const { bytes, view } = packet;
     bytes.set(header, 0);
     for (const piece of whole.pieces) bytes.set(piece.bytes, header.length + piece.at);

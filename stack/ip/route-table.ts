@@ -96,7 +96,7 @@ export class RouteTable {
   reducePathMtu(route: Route, mtuBytes: number, now: number): boolean {
     // RFC 8201 §4: never below the minimum link MTU
     const floor = route.destination.family === 4 ? IPV4_MIN_PATH_MTU_BYTES : IPV6_MIN_MTU_BYTES;
-    const mtu = mtuBytes > floor ? mtuBytes : floor;
+    const mtu = Math.max(mtuBytes, floor);
     if (mtu >= route.pathMtuBytes) return false;
     route.pathMtuBytes = mtu;
     this.#counters.pathMtuReduced++;

@@ -52,6 +52,8 @@ export interface UdpOptions {
   readonly trafficClass?: number;
   /** Set: takes the datagrams, and the socket has no rings. */
   readonly receiver?: DatagramReceiver | null;
+  /** The application's mark, set before the socket asks for its rings; default -1. */
+  readonly owner?: number;
 }
 
 /** UDP (RFC 768, RFC 1122 §4.1, RFC 8085): finds the socket for a datagram, and a port for a socket. */
@@ -76,7 +78,8 @@ export class UdpLayer implements TransportHandler {
 
   /** Where datagrams wait for their headers that do not come from a ring. */
   get scratch(): Slab {
-    return (this.#scratch ??= Slab.alloc(IP_MAX_PACKET_BYTES));
+    this.#scratch ??= Slab.alloc(IP_MAX_PACKET_BYTES);
+    return this.#scratch;
   }
 
   /**
@@ -112,6 +115,7 @@ export class UdpLayer implements TransportHandler {
     const ttl = options.ttl ?? (remote?.isMulticast ? 1 : DEFAULT_TTL);
     const receiver = options.receiver ?? null;
     const socket = new UdpSocket(this, local, port, broadcast, ttl, options.trafficClass ?? 0, receiver);
+    socket.owner = options.owner ?? -1;
     if (remote !== null) socket.connect(remote, remotePort);
     if (receiver === null && !this.context.rings.open(socket))
       throw new NetError('NO_BUFFERS', {
