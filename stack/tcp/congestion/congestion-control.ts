@@ -1,0 +1,32 @@
+/**
+ * Decides how much may be in flight. Loss recovery tells it what happened; the sender reads `cwndBytes`. One object per
+ * connection; plain numbers, no allocation per ACK.
+ */
+export interface CongestionControl {
+  readonly name: string;
+  cwndBytes: number;
+  /** Infinity before the first congestion event. */
+  ssthreshBytes: number;
+  /** The connection is established. @param mssBytes effective send MSS */
+  start(mssBytes: number): void;
+  /** The effective send MSS has changed (path MTU). */
+  setMss(mssBytes: number): void;
+  /**
+   * New data was acknowledged outside fast recovery.
+   * @param limited the window was used up, so that it may grow (RFC 7661 §4.1)
+   */
+  acked(ackedBytes: number, srttMs: number, limited: boolean, now: number): void;
+  /** Loss was detected by ACKs: fast recovery begins. */
+  congestion(inFlightBytes: number, now: number): void;
+  /** Everything that was in flight at `congestion` is acknowledged. */
+  recovered(now: number): void;
+  /** The retransmission timer expired. @param again for the same data: ssthresh is kept (RFC 5681 §3.1) */
+  timeout(inFlightBytes: number, again: boolean, now: number): void;
+  /** Nothing was sent for longer than one RTO (RFC 5681 §4.1). */
+  restartAfterIdle(): void;
+}
+
+/** RFC 6928 §2: IW = min(10 * MSS, max(2 * MSS, 14600)). */
+export function initialWindowBytes(mssBytes: number): number {
+  return Math.min(10 * mssBytes, Math.max(2 * mssBytes, 14_600));
+}

@@ -1,0 +1,109 @@
+import { type CongestionControl, initialWindowBytes } from './congestion-control.ts';
+
+/** RFC 9438 §4.6. */
+const BETA = 0.7;
+/** RFC 9438 §5.1, in segments per second cubed. */
+const C = 0.4;
+/** RFC 9438 §4.3: the additive increase that makes the estimate as aggressive as Reno with BETA. */
+const ALPHA = (3 * (1 - BETA)) / (1 + BETA);
+
+/** CUBIC (RFC 9438). Windows in bytes; the cubic function itself in segments, as the RFC writes it. */
+export class Cubic implements CongestionControl {
+  readonly name = 'cubic';
+  cwndBytes = 0;
+  ssthreshBytes: number = Infinity;
+  #mssBytes = 536;
+  /** W_max in segments; 0: no congestion yet. */
+  #wMax = 0;
+  /** Start of the current congestion avoidance stage, ms; -1: at the next ACK. */
+  #epochAt = -1;
+  #k = 0;
+  #wEst = 0;
+  /** cwnd just before the last reduction, in segments: from there on W_est grows like Reno. */
+  #cwndPrior = 0;
+
+  start(mssBytes: number): void {
+    this.#mssBytes = mssBytes;
+    this.cwndBytes = initialWindowBytes(mssBytes);
+  }
+
+  setMss(mssBytes: number): void {
+    this.#mssBytes = mssBytes;
+    if (this.cwndBytes < mssBytes) this.cwndBytes = mssBytes;
+  }
+
+  acked(ackedBytes: number, srttMs: number, limited: boolean, now: number): void {
+    if (!limited) {
+      // RFC 9438 §5.8: time in which the application did not fill the window does not count
+      this.#epochAt = -1;
+      return;
+    }
+    if (this.cwndBytes < this.ssthreshBytes) {
+      // RFC 9438 §4.10
+      this.cwndBytes += ackedBytes;
+      return;
+    }
+    this.#avoidCongestion(ackedBytes / this.#mssBytes, srttMs, now);
+  }
+
+  #avoidCongestion(ackedSegments: number, srttMs: number, now: number): void {
+    const cwnd = this.cwndBytes / this.#mssBytes;
+    if (this.#epochAt < 0) {
+      this.#epochAt = now;
+      this.#wEst = cwnd;
+      if (this.#wMax < cwnd) this.#wMax = cwnd;
+      // RFC 9438 §4.2, figure 2
+      this.#k = Math.cbrt((this.#wMax - cwnd) / C);
+    }
+    // RFC 9438 §4.3, figure 4
+    this.#wEst += (this.#wEst >= this.#cwndPrior ? 1 : ALPHA) * (ackedSegments / cwnd);
+    const t = (now - this.#epochAt) / 1000;
+    const cubic = this.#at(t);
+    if (cubic < this.#wEst) {
+      this.cwndBytes = Math.max(this.cwndBytes, this.#wEst * this.#mssBytes);
+      return;
+    }
+    // RFC 9438 §4.2: the target one round trip ahead, at least cwnd and at most 1.5 times it
+    let target = this.#at(t + srttMs / 1000);
+    if (target < cwnd) target = cwnd;
+    else if (target > 1.5 * cwnd) target = 1.5 * cwnd;
+    // RFC 9438 §4.4, §4.5
+    this.cwndBytes += ((target - cwnd) / cwnd) * ackedSegments * this.#mssBytes;
+  }
+
+  /** W_cubic(t), RFC 9438 §4.2, figure 1. */
+  #at(seconds: number): number {
+    return C * (seconds - this.#k) ** 3 + this.#wMax;
+  }
+
+  congestion(inFlightBytes: number, _now: number): void {
+    this.#reduce(inFlightBytes);
+    this.cwndBytes = this.ssthreshBytes;
+  }
+
+  #reduce(inFlightBytes: number): void {
+    const cwnd = this.cwndBytes / this.#mssBytes;
+    this.#cwndPrior = cwnd;
+    // RFC 9438 §4.7: fast convergence
+    this.#wMax = cwnd < this.#wMax ? (cwnd * (1 + BETA)) / 2 : cwnd;
+    // RFC 9438 §4.6
+    this.ssthreshBytes = Math.max(inFlightBytes * BETA, 2 * this.#mssBytes);
+    this.#epochAt = -1;
+  }
+
+  recovered(_now: number): void {
+    this.cwndBytes = this.ssthreshBytes;
+  }
+
+  timeout(inFlightBytes: number, again: boolean, _now: number): void {
+    // RFC 9438 §4.8
+    if (!again) this.#reduce(inFlightBytes);
+    this.#epochAt = -1;
+    this.cwndBytes = this.#mssBytes;
+  }
+
+  restartAfterIdle(): void {
+    this.#epochAt = -1;
+    this.cwndBytes = Math.min(this.cwndBytes, initialWindowBytes(this.#mssBytes));
+  }
+}

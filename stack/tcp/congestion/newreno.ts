@@ -1,0 +1,57 @@
+import { type CongestionControl, initialWindowBytes } from './congestion-control.ts';
+
+/** RFC 5681 with the byte counting of RFC 3465 [MUST-19]. */
+export class NewReno implements CongestionControl {
+  readonly name = 'newreno';
+  cwndBytes = 0;
+  ssthreshBytes: number = Infinity;
+  #mssBytes = 536;
+  #ackedBytes = 0;
+
+  start(mssBytes: number): void {
+    this.#mssBytes = mssBytes;
+    this.cwndBytes = initialWindowBytes(mssBytes);
+  }
+
+  setMss(mssBytes: number): void {
+    this.#mssBytes = mssBytes;
+    if (this.cwndBytes < mssBytes) this.cwndBytes = mssBytes;
+  }
+
+  acked(ackedBytes: number, _srttMs: number, limited: boolean, _now: number): void {
+    if (!limited) return;
+    if (this.cwndBytes < this.ssthreshBytes) {
+      // RFC 5681 §3.1 (2) per segment; an ACK for a whole super-segment counts in full, as its pacing is the receiver's
+      this.cwndBytes += ackedBytes;
+      return;
+    }
+    // RFC 5681 §3.1: one MSS per window, counted in bytes
+    this.#ackedBytes += ackedBytes;
+    if (this.#ackedBytes >= this.cwndBytes) {
+      this.#ackedBytes -= this.cwndBytes;
+      this.cwndBytes += this.#mssBytes;
+    }
+  }
+
+  congestion(inFlightBytes: number, _now: number): void {
+    // RFC 5681 §3.1 (4)
+    this.ssthreshBytes = Math.max(inFlightBytes / 2, 2 * this.#mssBytes);
+    this.cwndBytes = this.ssthreshBytes;
+    this.#ackedBytes = 0;
+  }
+
+  recovered(_now: number): void {
+    this.cwndBytes = this.ssthreshBytes;
+  }
+
+  timeout(inFlightBytes: number, again: boolean, _now: number): void {
+    if (!again) this.ssthreshBytes = Math.max(inFlightBytes / 2, 2 * this.#mssBytes);
+    // RFC 5681 §3.1: the loss window
+    this.cwndBytes = this.#mssBytes;
+    this.#ackedBytes = 0;
+  }
+
+  restartAfterIdle(): void {
+    this.cwndBytes = Math.min(this.cwndBytes, initialWindowBytes(this.#mssBytes));
+  }
+}

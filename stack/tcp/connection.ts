@@ -1,0 +1,487 @@
+import type { Route, StackContext, Transmitter } from '../context.ts';
+import { Endpoint, EndpointEvent } from '../endpoint.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { Ring } from '../ring.ts';
+import { TimerEntry, type TimerTarget } from '../timers.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+import { IPV4_HEADER_BYTES } from '../wire/ipv4.ts';
+import { IPV6_HEADER_BYTES } from '../wire/ipv6.ts';
+import { TCP_HEADER_BYTES, TCP_MAX_HEADER_BYTES, TIMESTAMP_OPTION_BYTES } from '../wire/tcp.ts';
+import { Assembler } from './assembler.ts';
+import { ChallengeBudget } from './challenge-ack.ts';
+import type { CongestionControl } from './congestion/congestion-control.ts';
+import type { Flow } from './connection-table.ts';
+import { delayedAckExpired } from './delayed-ack.ts';
+import { type ConnectionInfo, describeConnection } from './info.ts';
+import { type KeepAlive, keepAliveExpired, startKeepAlive } from './keepalive.ts';
+import type { TcpListener } from './listener.ts';
+import { persistExpired } from './persist.ts';
+import { appHasRead } from './receiver.ts';
+import { RecoveryState, retransmissionTimeout } from './recovery.ts';
+import { RttEstimator } from './rto.ts';
+import { transmitSegments } from './sender.ts';
+import { SentQueue } from './sent-queue.ts';
+import type { TcpLayer } from './tcp-layer.ts';
+import { TcpState } from './tcp-state.ts';
+import { enterTimeWait, FIN_WAIT_2_TIMEOUT_MS } from './time-wait.ts';
+
+/** The timers of a connection: places in `deadlines`. */
+export const TcpTimer = {
+  Retransmit: 0,
+  Persist: 1,
+  DelayedAck: 2,
+  KeepAlive: 3,
+  FinWait2: 4,
+  User: 5,
+} as const;
+export type TcpTimer = (typeof TcpTimer)[keyof typeof TcpTimer];
+const TIMERS = 6;
+
+/** Below this a peer's MSS is not believed: every byte would cost a header (Linux's TCP_MIN_SND_MSS, CVE-2019-11479). */
+const MIN_SEND_MSS_BYTES = 48;
+/** RFC 9293 §3.7.1 [MUST-15]: what a peer takes that sends no MSS option. */
+const DEFAULT_MSS_V4_BYTES = 536;
+const DEFAULT_MSS_V6_BYTES = 1220;
+/** Hop limit of what we send (RFC 1700, IANA). */
+const DEFAULT_TTL = 64;
+
+/**
+ * One connection: its state with the variables of RFC 9293 §3.3.1, and the user calls. What arrives is worked off in
+ * segment-arrives.ts, what is sent in sender.ts; both change the fields here. Fields are public for them and for
+ * tests, which can so build any state; applications use the methods, `state`, `error`, the addresses and the rings.
+ */
+export class TcpConnection extends Endpoint implements Transmitter, TimerTarget {
+  readonly layer: TcpLayer;
+  readonly context: StackContext;
+  readonly route: Route;
+  readonly local: IpAddress;
+  readonly remote: IpAddress;
+  readonly localPort: number;
+  readonly remotePort: number;
+
+  state: TcpState = TcpState.Closed;
+  /** Why the connection ended; null: in order, or it has not ended. */
+  error: ErrorCode | null = null;
+  errorDetail = '';
+  /** What ICMP reported without ending the connection (RFC 9293 §3.9.2.2 [MUST-56]); null: nothing. */
+  softError: ErrorCode | null = null;
+
+  /** Null until the connection can carry data. */
+  sendRing: Ring | null = null;
+  recvRing: Ring | null = null;
+  /** Sequence number of the send ring's position 0. The receive ring needs none: its head is RCV.NXT. */
+  sendBase = 0;
+  #ringsOpen = false;
+
+  // --- send sequence variables
+  iss = 0;
+  sndUna = 0;
+  sndNxt = 0;
+  /** SND.WND, scaled. */
+  sndWnd = 0;
+  sndWl1 = 0;
+  sndWl2 = 0;
+  /** Largest window the peer ever offered: Max(SND.WND) of RFC 9293 §3.8.6.2.1. */
+  maxSndWnd = 0;
+  /** Snd.Wind.Shift of RFC 7323 §2.3. */
+  sndShift = 0;
+  /** SendMSS: the peer's MSS option. */
+  peerMss = 0;
+  /** Eff.snd.MSS of RFC 9293 §3.7.1: payload of a full segment. */
+  mss = 0;
+  /** Payload of the largest packet the device takes: a multiple of `mss`. */
+  chunkBytes = 0;
+  /** The path MTU that `mss` was computed for. */
+  pathMtuBytes = 0;
+  /** The application has said that no more data comes; `finSeq` is the FIN's sequence number. */
+  finQueued = false;
+  finSeq = 0;
+  /** A SYN (SYN-SENT) or SYN-ACK (SYN-RECEIVED) is to be sent. */
+  synToSend = false;
+  rstToSend = false;
+
+  // --- receive sequence variables
+  irs = 0;
+  rcvNxt = 0;
+  /** Right edge of the window offered so far: RCV.NXT + RCV.WND. */
+  rcvAdv = 0;
+  rcvShift = 0;
+  /** The MSS we told the peer. */
+  advMss = 0;
+  /** Size of the peer's full segments as seen so far. */
+  rcvMss = 0;
+  /** A FIN has come, maybe before data that is still missing; its sequence number. */
+  finSeen = false;
+  rcvFinSeq = 0;
+  /** RCV.UP */
+  rcvUp = 0;
+  lastAckSent = 0;
+  readonly assembler: Assembler = new Assembler();
+
+  // --- options agreed on
+  scaleOk = true;
+  sackOk = true;
+  tsOk = true;
+  tsOffset = 0;
+  tsRecent = 0;
+  tsRecentAt = 0;
+
+  // --- acknowledgments owed
+  ackNow = false;
+  ackComment = '';
+  /** Bytes received since the last ACK was sent. */
+  unackedBytes = 0;
+  /** Without SACK every segment out of order gets an ACK of its own (RFC 5681 §4.2). */
+  dupAcksOwed = 0;
+  /** RFC 2883: the duplicate to report; nothing when both are equal. */
+  dsackLeft = 0;
+  dsackRight = 0;
+  readonly challenges: ChallengeBudget = new ChallengeBudget();
+
+  // --- loss recovery
+  readonly sent: SentQueue = new SentQueue();
+  recovery: RecoveryState = RecoveryState.Open;
+  /** `recover` of RFC 6582, RecoveryPoint of RFC 6675. */
+  recoveryPoint = 0;
+  hasRecoveryPoint = false;
+  dupAcks = 0;
+  /** Without SACK: bytes that duplicate ACKs tell to have left the network. */
+  renoSackedBytes = 0;
+  /** RFC 6675 §5 (4.3): the first retransmission goes out whatever cwnd says. */
+  forceRetransmit = false;
+  cc: CongestionControl;
+  /** End of the data that was sent while cwnd was the limit. */
+  limitedTo = 0;
+  isLimited = false;
+  readonly rtt: RttEstimator = new RttEstimator();
+  /** Doublings of the RTO; also counts zero-window probes. */
+  backoff = 0;
+  /** Timeouts (or probes) without an answer. */
+  retries = 0;
+  /** The octet at SND.NXT was sent as a zero-window probe. */
+  probeSent = false;
+  lastSentAt = 0;
+  lastReceivedAt = 0;
+
+  // --- what the application wants
+  noDelay = false;
+  keepAlive: KeepAlive | null = null;
+  keepAliveProbes = 0;
+  /** R2 as a time (RFC 9293 §3.8.3 [MUST-21]); 0: by the number of retransmissions. */
+  userTimeoutMs = 0;
+  /** DiffServ field of what is sent [MUST-48]; ECN bits are added by the layer. */
+  trafficClass = 0;
+  ttl: number = DEFAULT_TTL;
+  /** The application has closed: what still arrives is unwanted. */
+  detached = false;
+
+  // --- statistics for info()
+  bytesIn = 0;
+  bytesOut = 0;
+  segmentsIn = 0;
+  segmentsOut = 0;
+  fastRetransmits = 0;
+  timeoutRetransmits = 0;
+  synRetransmits = 0;
+  windowProbes = 0;
+  keepaliveProbesSent = 0;
+
+  // --- bookkeeping of the layers around
+  hash = 0;
+  nextInBucket: Flow | null = null;
+  nextToTransmit: Transmitter | null = null;
+  waitsToTransmit = false;
+  /** The listener until it gave the connection out; null for active opens [MUST-11]. */
+  parent: TcpListener | null = null;
+  /** Was opened by a listener, at any time. */
+  readonly passive: boolean;
+  #heldEvents = 0;
+  readonly #deadlines: Float64Array = new Float64Array(TIMERS).fill(Infinity);
+  readonly #timer: TimerEntry;
+
+  constructor(
+    layer: TcpLayer,
+    route: Route,
+    localPort: number,
+    remotePort: number,
+    cc: CongestionControl,
+    parent: TcpListener | null,
+  ) {
+    super(layer.context);
+    this.layer = layer;
+    this.context = layer.context;
+    this.route = route;
+    this.local = route.source;
+    this.remote = route.destination;
+    this.localPort = localPort;
+    this.remotePort = remotePort;
+    this.cc = cc;
+    this.parent = parent;
+    this.passive = parent !== null;
+    this.peerMss = route.destination.family === 4 ? DEFAULT_MSS_V4_BYTES : DEFAULT_MSS_V6_BYTES;
+    // RFC 9293 §3.7.1 [MUST-67]: what the interface takes in one piece, whatever the path out is
+    this.advMss = Math.min(route.iface.capabilities.mtuBytes - this.ipHeaderBytes - TCP_HEADER_BYTES, 0xffff);
+    this.#timer = new TimerEntry(this);
+  }
+
+  // ---------------------------------------------------------------- user calls
+
+  /** The application has put data into the send ring. */
+  appWrote(): void {
+    this.context.wantsToTransmit(this);
+  }
+
+  /** The application has taken data out of the receive ring. */
+  appRead(): void {
+    appHasRead(this);
+  }
+
+  /** Sends a FIN after what is queued (RFC 9293 §3.10.4); receiving goes on. Data written after this call is not sent. */
+  shutdown(): void {
+    if (this.finQueued || this.state === TcpState.Closed) return;
+    this.finQueued = true;
+    this.finSeq = this.queuedTo();
+    switch (this.state) {
+      case TcpState.Established:
+        this.state = TcpState.FinWait1;
+        break;
+      case TcpState.CloseWait:
+        this.state = TcpState.LastAck;
+        break;
+      // In the SYN states the FIN waits until the connection is established
+    }
+    this.context.wantsToTransmit(this);
+  }
+
+  /**
+   * The application lets go. Ends with a FIN, or with a reset when received data was never read; the connection then
+   * lives on by itself until the peer has everything.
+   */
+  close(): void {
+    if (this.detached) return;
+    this.detached = true;
+    switch (this.state) {
+      case TcpState.Closed:
+      case TcpState.TimeWait:
+        return;
+      case TcpState.SynSent:
+        // RFC 9293 §3.10.4: nothing is sent
+        this.terminate(null, '');
+        return;
+    }
+    // RFC 9293 §3.6.1 [SHLD-3], RFC 2525 §2.17: the peer must learn that its data was lost
+    if (this.recvRing !== null && this.recvRing.usedBytes > 0) {
+      this.abort();
+      return;
+    }
+    this.shutdown();
+    if (this.state === TcpState.FinWait2) this.startFinWait2Timer();
+  }
+
+  /** Ends at once with a reset (RFC 9293 §3.10.5). */
+  abort(): void {
+    this.detached = true;
+    if (this.state === TcpState.Closed || this.state === TcpState.TimeWait) return;
+    this.terminateWithReset('ABORTED', '');
+  }
+
+  /** @param on true: no Nagle algorithm [MUST-17] */
+  setNoDelay(on: boolean): void {
+    this.noDelay = on;
+    if (on) this.context.wantsToTransmit(this);
+  }
+
+  /** @param keepAlive null: off, which is the default [MUST-25] */
+  setKeepAlive(keepAlive: KeepAlive | null): void {
+    this.keepAlive = keepAlive;
+    if (this.isSynchronized) startKeepAlive(this);
+  }
+
+  /** @param timeoutMs how long data may stay unacknowledged [MUST-21]; 0: the default number of retransmissions */
+  setUserTimeout(timeoutMs: number): void {
+    this.userTimeoutMs = timeoutMs;
+  }
+
+  /** The connection's insides, for people and tests. */
+  info(): ConnectionInfo {
+    return describeConnection(this);
+  }
+
+  // ---------------------------------------------------------------- from the stack
+
+  transmit(): boolean {
+    return transmitSegments(this);
+  }
+
+  onDeadline(now: number): void {
+    for (let timer = 0; timer < TIMERS; timer++) {
+      if (this.#deadlines[timer]! > now) continue;
+      this.#deadlines[timer] = Infinity;
+      this.#expired(timer as TcpTimer);
+    }
+    this.#refile();
+  }
+
+  #expired(timer: TcpTimer): void {
+    switch (timer) {
+      case TcpTimer.Retransmit:
+        retransmissionTimeout(this);
+        break;
+      case TcpTimer.Persist:
+        persistExpired(this);
+        break;
+      case TcpTimer.DelayedAck:
+        delayedAckExpired(this);
+        break;
+      case TcpTimer.KeepAlive:
+        keepAliveExpired(this);
+        break;
+      case TcpTimer.FinWait2:
+        this.terminate(null, '');
+        break;
+      case TcpTimer.User:
+        this.terminateWithReset('TIMEOUT', 'the peer acknowledged nothing within the user timeout');
+        break;
+    }
+  }
+
+  /** Events of a connection that nobody has accepted yet are kept for whoever does. */
+  override signal(event: number): void {
+    if (this.parent !== null) this.#heldEvents |= event;
+    else super.signal(event);
+  }
+
+  // ---------------------------------------------------------------- for the other files of TCP
+
+  get now(): number {
+    return this.context.now;
+  }
+
+  get isSynchronized(): boolean {
+    return this.state >= TcpState.Established && this.state !== TcpState.TimeWait;
+  }
+
+  get ipHeaderBytes(): number {
+    return this.route.destination.family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
+  }
+
+  /** Sequence number behind the last byte the application has queued. */
+  queuedTo(): number {
+    if (this.finQueued) return this.finSeq;
+    return this.sendRing === null ? (this.iss + 1) | 0 : (this.sendRing.head + this.sendBase) | 0;
+  }
+
+  /** Everything up to and including our FIN is acknowledged. */
+  get finAcked(): boolean {
+    return this.finQueued && ((this.sndUna - this.finSeq) | 0) > 0;
+  }
+
+  /** Bytes presumed in the network (pipe of RFC 6675). */
+  inFlightBytes(): number {
+    const { sackedBytes, lostBytes, retransmittedBytes } = this.sent;
+    return (
+      ((this.sndNxt - this.sndUna) | 0) - sackedBytes - this.renoSackedBytes - lostBytes + retransmittedBytes
+    );
+  }
+
+  /** The clock of RFC 7323 §5.4: one tick per millisecond, from an offset of the connection's own. */
+  timestamp(): number {
+    return (Math.floor(this.now) + this.tsOffset) | 0;
+  }
+
+  /** Recomputes the effective MSS for the path MTU of now (RFC 9293 §3.7.1 [MUST-16]). */
+  updateMss(): void {
+    const { route } = this;
+    this.pathMtuBytes = route.pathMtuBytes;
+    const headers = this.ipHeaderBytes + TCP_HEADER_BYTES;
+    const options = this.tsOk ? TIMESTAMP_OPTION_BYTES : 0;
+    const byPath = route.pathMtuBytes - headers;
+    const segment = Math.max(Math.min(this.peerMss, byPath), MIN_SEND_MSS_BYTES + options);
+    this.mss = segment - options;
+    const superSegment = route.iface.capabilities.txSegmentBytes;
+    const room = superSegment - this.ipHeaderBytes - TCP_MAX_HEADER_BYTES;
+    this.chunkBytes = room > this.mss ? room - (room % this.mss) : this.mss;
+    this.cc.setMss(this.mss);
+  }
+
+  /** Gets memory and ties it to the sequence numbers. @returns false when there is none */
+  openRings(): boolean {
+    if (!this.context.rings.open(this)) return false;
+    this.#ringsOpen = true;
+    if (this.sendRing !== null) this.sendBase = (this.iss + 1 - this.sendRing.tail) | 0;
+    return true;
+  }
+
+  /** Sets or moves a timer; Infinity stops it. */
+  setTimer(timer: TcpTimer, deadline: number): void {
+    this.#deadlines[timer] = deadline;
+    this.#refile();
+  }
+
+  deadlineOf(timer: TcpTimer): number {
+    return this.#deadlines[timer]!;
+  }
+
+  #refile(): void {
+    const deadlines = this.#deadlines;
+    let earliest = deadlines[0]!;
+    for (let i = 1; i < TIMERS; i++) if (deadlines[i]! < earliest) earliest = deadlines[i]!;
+    if (earliest !== this.#timer.deadline) this.context.timers.set(this.#timer, earliest);
+  }
+
+  startFinWait2Timer(): void {
+    this.setTimer(TcpTimer.FinWait2, this.now + FIN_WAIT_2_TIMEOUT_MS);
+  }
+
+  /** The listener gives the connection out. */
+  released(): void {
+    this.parent = null;
+    const held = this.#heldEvents;
+    this.#heldEvents = 0;
+    if (held !== 0) this.signal(held);
+  }
+
+  /** Ends with a reset to the peer, when it has heard of the connection. */
+  terminateWithReset(error: ErrorCode, detail: string): void {
+    // RFC 9293 §3.10.5: SYN-SENT sends nothing
+    this.rstToSend = this.state !== TcpState.SynSent;
+    this.terminate(error, detail);
+    if (this.rstToSend) this.context.wantsToTransmit(this);
+  }
+
+  /** The end of the connection [MUST-12]. @param error null: in order */
+  terminate(error: ErrorCode | null, detail: string): void {
+    if (this.state === TcpState.Closed) return;
+    const counters = this.layer.counters;
+    if (this.state < TcpState.Established) counters.attemptFails++;
+    else if (error !== null) counters.aborts++;
+    this.error = error;
+    this.errorDetail = detail;
+    this.state = TcpState.Closed;
+    this.layer.table.remove(this);
+    this.#finish();
+  }
+
+  /** Hands the four-tuple over to a small object that waits out 2 MSL [MUST-13]. */
+  timeWait(): void {
+    this.state = TcpState.TimeWait;
+    this.layer.table.remove(this);
+    enterTimeWait(this);
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#deadlines.fill(Infinity);
+    this.context.timers.remove(this.#timer);
+    this.synToSend = false;
+    this.ackNow = false;
+    this.dupAcksOwed = 0;
+    const parent = this.parent;
+    // Whoever dies before it was accepted is never seen
+    if (parent !== null) parent.forget(this);
+    this.signal(EndpointEvent.Closed);
+    if (!this.#ringsOpen) return;
+    this.#ringsOpen = false;
+    this.context.rings.close(this);
+  }
+}

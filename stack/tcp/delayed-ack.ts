@@ -1,0 +1,36 @@
+import { type TcpConnection, TcpTimer } from './connection.ts';
+
+/** RFC 9293 §3.8.6.3 [MUST-40]: less than 500 ms; Linux's TCP_DELACK_MIN. */
+export const DELAYED_ACK_MS = 40;
+
+/**
+ * In-order data has come [SHLD-18]: an ACK at once for the second full segment [SHLD-19], later for less. A packet that was
+ * coalesced from several counts as several, for bytes are counted. Nothing is sent here: one ACK answers all that is
+ * worked off together [MUST-58] [MUST-59].
+ */
+export function acknowledgeData(c: TcpConnection, bytes: number): void {
+  c.unackedBytes += bytes;
+  if (c.unackedBytes >= 2 * c.rcvMss) {
+    c.ackNow = true;
+  } else if (!c.ackNow && c.deadlineOf(TcpTimer.DelayedAck) === Infinity) {
+    c.setTimer(TcpTimer.DelayedAck, c.now + DELAYED_ACK_MS);
+  }
+}
+
+export function delayedAckExpired(c: TcpConnection): void {
+  if (c.unackedBytes === 0) return;
+  c.layer.counters.delayedAcks++;
+  c.ackNow = true;
+  c.context.wantsToTransmit(c);
+}
+
+/** An acknowledgment has left, with data or without. */
+export function acknowledged(c: TcpConnection): void {
+  c.lastAckSent = c.rcvNxt;
+  c.ackNow = false;
+  c.ackComment = '';
+  c.dsackRight = c.dsackLeft;
+  if (c.unackedBytes === 0) return;
+  c.unackedBytes = 0;
+  if (c.deadlineOf(TcpTimer.DelayedAck) !== Infinity) c.setTimer(TcpTimer.DelayedAck, Infinity);
+}

@@ -1,0 +1,172 @@
+import { EndpointEvent } from '../endpoint.ts';
+import { IpProtocol } from '../wire/ipv4.ts';
+import {
+  synOptionBytes,
+  TCP_HEADER_BYTES,
+  Tcp,
+  TcpFlag,
+  type TcpOptions,
+  writeSynOptions,
+  writeTcpHeader,
+} from '../wire/tcp.ts';
+import { type TcpConnection, TcpTimer } from './connection.ts';
+import { startKeepAlive } from './keepalive.ts';
+import { RTO_AFTER_SYN_LOSS_MS } from './rto.ts';
+import type { Segment } from './segment.ts';
+import { TCP_STATE_NAMES, TcpState } from './tcp-state.ts';
+
+/** Our window scale: windows up to 8 MB in steps of 128 bytes (Linux's with 6 MB buffers). */
+const WINDOW_SHIFT = 7;
+/** RFC 7323 §2.3: higher shifts count as this. */
+const MAX_WINDOW_SHIFT = 14;
+/** Window of a SYN-ACK, sent before there is a ring; every ring is larger. */
+const PASSIVE_WINDOW_BYTES = 64_240;
+/** SYN is sent again after 1, 2, 4 … 64 s and given up after 255 s: more than three minutes [MUST-23]. */
+const SYN_RETRIES = 7;
+/** A peer that does not answer a SYN-ACK costs us memory: Linux's tcp_synack_retries, 63 s. */
+const SYN_ACK_RETRIES = 5;
+/** What the peer's segments are taken for before one was seen (RFC 9293 §3.7.1). */
+const INITIAL_RCV_MSS_BYTES = 536;
+
+/** Active open: chooses the sequence number and queues the SYN. */
+export function startActive(c: TcpConnection): void {
+  begin(c);
+  c.state = TcpState.SynSent;
+  c.layer.counters.activeOpens++;
+}
+
+/** Passive open: takes the peer's SYN and queues the SYN-ACK. @param issFloor see RFC 9293 §3.10.7.4 [MAY-2]; 0: none */
+export function startPassive(c: TcpConnection, seg: Segment, issFloor: number): void {
+  begin(c);
+  if (issFloor !== 0 && ((c.iss - issFloor) | 0) <= 0) {
+    c.iss = (issFloor + 1) | 0;
+    c.sndUna = c.iss;
+    c.sndNxt = (c.iss + 1) | 0;
+  }
+  c.state = TcpState.SynReceived;
+  takeSyn(c, seg);
+  c.layer.counters.passiveOpens++;
+}
+
+function begin(c: TcpConnection): void {
+  const { isn } = c.layer;
+  isn.compute(c.local, c.localPort, c.remote, c.remotePort);
+  c.iss = isn.isn(c.now);
+  c.tsOffset = isn.timestampOffset;
+  c.sndUna = c.iss;
+  c.sndNxt = (c.iss + 1) | 0;
+  c.rcvShift = WINDOW_SHIFT;
+  c.rcvMss = Math.min(INITIAL_RCV_MSS_BYTES, c.advMss);
+  c.synToSend = true;
+  c.lastReceivedAt = c.now;
+  c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.rtoMs);
+  c.context.wantsToTransmit(c);
+}
+
+/** Notes IRS, the options and the window of a SYN or SYN-ACK. */
+export function takeSyn(c: TcpConnection, seg: Segment): void {
+  c.irs = seg.seq;
+  c.rcvNxt = (seg.seq + 1) | 0;
+  c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
+  c.lastAckSent = c.rcvNxt;
+  c.rcvUp = c.rcvNxt;
+  negotiate(c, seg.options);
+  // RFC 7323 §2.2: the window of a segment with SYN is never scaled
+  c.sndWnd = seg.windowField;
+  c.maxSndWnd = Math.max(c.maxSndWnd, c.sndWnd);
+  c.sndWl1 = seg.seq;
+  c.sndWl2 = seg.ack;
+}
+
+/** What both sides have offered is used. */
+function negotiate(c: TcpConnection, options: TcpOptions): void {
+  // RFC 9293 §3.7.1 [MUST-14]; without the option the default stays [MUST-15]
+  if (options.mssBytes >= 0) c.peerMss = options.mssBytes;
+  c.scaleOk = c.scaleOk && options.windowShift >= 0;
+  if (c.scaleOk) c.sndShift = Math.min(options.windowShift, MAX_WINDOW_SHIFT);
+  else c.rcvShift = 0;
+  c.sackOk = c.sackOk && options.sackPermitted;
+  c.tsOk = c.tsOk && options.hasTimestamps;
+  if (c.tsOk) {
+    c.tsRecent = options.tsVal;
+    c.tsRecentAt = c.now;
+  }
+}
+
+function synWindow(c: TcpConnection): number {
+  if (c.recvRing === null) return PASSIVE_WINDOW_BYTES;
+  return Math.min(c.recvRing.freeBytes - (1 << WINDOW_SHIFT), 0xffff);
+}
+
+/** Sends the SYN of SYN-SENT or the SYN-ACK of SYN-RECEIVED. @returns false when the device was full */
+export function sendSyn(c: TcpConnection): boolean {
+  const { context } = c;
+  const answer = c.state === TcpState.SynReceived;
+  const headerBytes = TCP_HEADER_BYTES + synOptionBytes(c.scaleOk, c.sackOk, c.tsOk);
+  const off = context.ip.begin(c.route, headerBytes);
+  const { view } = context.tx.head;
+  const flags = answer ? TcpFlag.Syn | TcpFlag.Ack : TcpFlag.Syn;
+  const ack = answer ? c.rcvNxt : 0;
+  writeTcpHeader(view, off, c.localPort, c.remotePort, c.iss, ack, headerBytes, flags, synWindow(c));
+  const tsEcr = answer ? c.tsRecent : 0;
+  const shift = c.scaleOk ? WINDOW_SHIFT : -1;
+  // [SHLD-5] [MAY-3]: always with MSS
+  writeSynOptions(view, off + Tcp.Options, c.advMss, shift, c.sackOk, c.tsOk, c.timestamp(), tsEcr);
+  if (c.retries > 0) context.tx.comment = `retransmission ${c.retries} after RTO`;
+  if (!context.ip.finish(c.route, IpProtocol.Tcp, Tcp.Checksum, c.trafficClass, c.ttl)) {
+    c.layer.counters.deviceFull++;
+    return false;
+  }
+  c.synToSend = false;
+  c.ackNow = false;
+  c.lastSentAt = c.now;
+  c.segmentsOut++;
+  c.layer.counters.segmentsOut++;
+  if (c.retries > 0) {
+    c.synRetransmits++;
+    c.layer.counters.synRetransmits++;
+  }
+  c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));
+  return true;
+}
+
+/** No answer to a SYN or SYN-ACK [MUST-22]. */
+export function handshakeTimeout(c: TcpConnection): void {
+  const limit = c.passive ? SYN_ACK_RETRIES : SYN_RETRIES;
+  if (c.retries >= limit) {
+    c.terminate(
+      c.softError ?? 'TIMEOUT',
+      `no answer to ${c.retries + 1} SYNs in ${TCP_STATE_NAMES[c.state]}`,
+    );
+    return;
+  }
+  c.retries++;
+  c.backoff++;
+  c.synToSend = true;
+  c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));
+  c.context.wantsToTransmit(c);
+}
+
+/** Our SYN is acknowledged and the peer's is known. */
+export function established(c: TcpConnection, seg: Segment): void {
+  c.state = TcpState.Established;
+  c.sndUna = seg.ack;
+  c.synToSend = false;
+  c.layer.counters.established++;
+  if (c.synRetransmits === 0) {
+    c.rtt.sample(c.now - c.lastSentAt);
+  } else if (c.tsOk && seg.options.hasTimestamps) {
+    c.rtt.sample(Math.max((c.timestamp() - seg.options.tsEcr) | 0, 0));
+  } else {
+    c.rtt.rtoMs = RTO_AFTER_SYN_LOSS_MS;
+  }
+  c.retries = 0;
+  c.backoff = 0;
+  c.updateMss();
+  c.cc.start(c.mss);
+  c.setTimer(TcpTimer.Retransmit, Infinity);
+  startKeepAlive(c);
+  c.signal(EndpointEvent.Ready);
+  // RFC 9293 §3.10.4: a CLOSE that came before
+  if (c.finQueued) c.state = TcpState.FinWait1;
+}

@@ -1,0 +1,132 @@
+import type { RxPacket } from '../context.ts';
+import { Endpoint, EndpointEvent } from '../endpoint.ts';
+import { NetError } from '../errors.ts';
+import { IpAddress } from '../wire/ip-address.ts';
+import { TcpFlag } from '../wire/tcp.ts';
+import type { TcpConnection } from './connection.ts';
+import { startPassive } from './handshake.ts';
+import type { Segment } from './segment.ts';
+import type { TcpLayer } from './tcp-layer.ts';
+
+/** Half-open connections per listener; further SYNs are dropped, and the peers send them again. */
+export const MAX_SYN_BACKLOG = 256;
+/** Established connections that wait to be accepted, whatever the application asks for (Linux's somaxconn). */
+export const MAX_BACKLOG = 4096;
+
+/** LISTEN: makes a connection of every SYN [MUST-41] [MUST-42]. */
+export class TcpListener extends Endpoint {
+  /** Null: any local address. */
+  readonly local: IpAddress | null;
+  readonly localPort: number;
+  readonly #layer: TcpLayer;
+  readonly #backlog: number;
+  /** In SYN-RECEIVED. */
+  readonly #halfOpen: Set<TcpConnection> = new Set();
+  /** Established and not yet accepted, oldest first. */
+  readonly #ready: TcpConnection[] = [];
+  #closed = false;
+
+  constructor(layer: TcpLayer, local: IpAddress | null, localPort: number, backlog: number) {
+    super(layer.context);
+    this.#layer = layer;
+    this.local = local;
+    this.localPort = localPort;
+    this.#backlog = Math.max(1, Math.min(backlog, MAX_BACKLOG));
+  }
+
+  /** The next established connection, or null. Its events so far follow. */
+  accept(): TcpConnection | null {
+    const connection = this.#ready.shift();
+    if (connection === undefined) return null;
+    connection.released();
+    return connection;
+  }
+
+  /** Ends listening; connections that were not accepted are reset. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#layer.removeListener(this);
+    for (const connection of [...this.#halfOpen, ...this.#ready]) connection.abort();
+    this.signal(EndpointEvent.Closed);
+  }
+
+  /** RFC 9293 §3.10.7.2. @param issFloor see {@link startPassive} */
+  segmentArrives(rx: RxPacket, seg: Segment, issFloor: number): void {
+    const { counters } = this.#layer;
+    const { flags } = seg;
+    // First RST, second ACK, third SYN
+    if ((flags & TcpFlag.Rst) !== 0) {
+      counters.dropNoConnection++;
+      return;
+    }
+    if ((flags & TcpFlag.Ack) !== 0) {
+      counters.dropNoConnection++;
+      this.#layer.resetReply(seg);
+      return;
+    }
+    if ((flags & TcpFlag.Syn) === 0) {
+      counters.dropNoAck++;
+      return;
+    }
+    // As Linux: no new connections while the application does not take those that are ready
+    if (this.#ready.length >= this.#backlog) {
+      counters.listenOverflows++;
+      return;
+    }
+    if (this.#halfOpen.size >= MAX_SYN_BACKLOG) {
+      counters.synBacklogOverflows++;
+      return;
+    }
+    this.#open(rx, seg, issFloor);
+  }
+
+  #open(rx: RxPacket, seg: Segment, issFloor: number): void {
+    const layer = this.#layer;
+    const local = new IpAddress(rx.family, rx.dst0, rx.dst1, rx.dst2, rx.dst3);
+    const remote = new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3);
+    const connection = this.#connection(local, remote, seg);
+    if (connection === null) {
+      layer.counters.sendUnroutable++;
+      return;
+    }
+    this.#halfOpen.add(connection);
+    layer.table.add(connection);
+    startPassive(connection, seg, issFloor);
+  }
+
+  #connection(local: IpAddress, remote: IpAddress, seg: Segment): TcpConnection | null {
+    try {
+      return this.#layer.passiveConnection(this, local, remote, seg);
+    } catch (error) {
+      // No way back to the peer
+      if (error instanceof NetError) return null;
+      throw error;
+    }
+  }
+
+  /** A handshake is complete. @returns false: the ACK is ignored for now, or the connection is gone */
+  admit(connection: TcpConnection): boolean {
+    const { counters } = this.#layer;
+    if (this.#ready.length >= this.#backlog) {
+      counters.listenOverflows++;
+      return false;
+    }
+    if (!connection.openRings()) {
+      counters.acceptedWithoutMemory++;
+      connection.terminateWithReset('NO_BUFFERS', '');
+      return false;
+    }
+    this.#halfOpen.delete(connection);
+    this.#ready.push(connection);
+    this.signal(EndpointEvent.Incoming);
+    return true;
+  }
+
+  /** A connection ended before it was accepted. */
+  forget(connection: TcpConnection): void {
+    this.#halfOpen.delete(connection);
+    const at = this.#ready.indexOf(connection);
+    if (at >= 0) this.#ready.splice(at, 1);
+  }
+}

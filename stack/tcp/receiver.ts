@@ -1,0 +1,160 @@
+import { EndpointEvent } from '../endpoint.ts';
+import { TIMESTAMP_OPTION_BYTES } from '../wire/tcp.ts';
+import type { TcpConnection } from './connection.ts';
+import { acknowledgeData } from './delayed-ack.ts';
+import type { Segment } from './segment.ts';
+
+/** Beyond this many ACKs at once no sender learns more (RFC 5681 §3.2 needs three). */
+const MAX_DUP_ACKS_OWED = 16;
+
+/** Bytes that fit between RCV.NXT and the end of the ring, less what rounding the scaled field up may promise. */
+function roomBytes(c: TcpConnection): number {
+  const ring = c.recvRing;
+  if (ring === null) return 0;
+  const room = ring.freeBytes - roundingBytes(c);
+  return Math.max(room, 0);
+}
+
+function roundingBytes(c: TcpConnection): number {
+  return (1 << c.rcvShift) - 1;
+}
+
+/**
+ * The window field of a segment about to be sent. The right edge moves by a useful amount or not at all (silly-window
+ * avoidance of RFC 9293 §3.8.6.2.2 [MUST-39]) and never back [SHLD-14].
+ */
+export function windowField(c: TcpConnection): number {
+  const offered = (c.rcvAdv - c.rcvNxt) | 0;
+  let window = offered;
+  const room = roomBytes(c);
+  const max = 0xffff * (1 << c.rcvShift);
+  const wanted = Math.min(room, max);
+  // Without a ring no more than the SYN's window is known to be possible
+  if (wanted > offered && c.recvRing !== null) {
+    const step = Math.min(c.recvRing.capacityBytes >> 1, c.rcvMss);
+    // The edge follows the data when the ring stays empty; only opening it needs the step
+    if (wanted - offered >= step) window = wanted;
+  }
+  const rounding = roundingBytes(c);
+  if (window > offered) {
+    // Rounded down when it grows, so that the promise is kept to the byte
+    window &= ~rounding;
+    if (window <= offered) window = offered;
+    else c.rcvAdv = (c.rcvNxt + window) | 0;
+  }
+  // RFC 7323 §2.4: an edge that is not a multiple is rounded up, which must not look like shrinking
+  const field = (window + rounding) >> c.rcvShift;
+  return Math.min(field, 0xffff);
+}
+
+/** Tells the peer of a window that opened (RFC 9293 §3.8.6.2.2); not for every read. */
+export function appHasRead(c: TcpConnection): void {
+  const ring = c.recvRing;
+  if (ring === null || !c.isSynchronized || (c.finSeen && ((c.rcvNxt - c.rcvFinSeq) | 0) > 0)) return;
+  const offered = (c.rcvAdv - c.rcvNxt) | 0;
+  const gain = roomBytes(c) - offered;
+  const capacity = ring.capacityBytes;
+  // 4.4BSD's rule (tcp_output.c): by half the buffer, or by two segments when little is left
+  if (
+    gain >= capacity >> 1 ||
+    (gain >= 2 * c.rcvMss && (gain >= capacity >> 2 || offered <= capacity >> 3))
+  ) {
+    c.ackNow = true;
+    c.context.wantsToTransmit(c);
+  }
+}
+
+/**
+ * Takes a segment's text into the ring [MUST-60]: the seventh step of RFC 9293 §3.10.7.4, in ESTABLISHED, FIN-WAIT-1
+ * and FIN-WAIT-2. What lies outside of the window is cut off.
+ */
+export function receiveText(c: TcpConnection, seg: Segment): void {
+  const ring = c.recvRing;
+  if (ring === null) return;
+  let seq = seg.seq;
+  let off = seg.payloadOff;
+  let len = seg.payloadLen;
+  const old = (c.rcvNxt - seq) | 0;
+  if (old > 0) {
+    // RFC 2883 §4: the duplicate part
+    reportDuplicate(c, seq, (seq + Math.min(old, len)) | 0);
+    c.ackNow = true;
+    if (old >= len) return;
+    seq = c.rcvNxt;
+    off += old;
+    len -= old;
+  }
+  const window = ((c.rcvAdv - c.rcvNxt) | 0) + roundingBytes(c);
+  const free = ring.freeBytes;
+  const ahead = (seq - c.rcvNxt) | 0;
+  const beyond = ahead + len - Math.min(window, free);
+  if (beyond > 0) {
+    c.layer.counters.dropBeyondWindow++;
+    c.ackNow = true;
+    len -= beyond;
+    if (len <= 0) return;
+  }
+  if (len > c.rcvMss) noteFullSegment(c, len);
+  if (ahead === 0) takeInOrder(c, seg, off, len);
+  else takeOutOfOrder(c, seg, seq, off, len);
+}
+
+/** Learns how long the peer's full segments are; a coalesced packet is longer than any of them. */
+export function noteFullSegment(c: TcpConnection, len: number): void {
+  const most = c.tsOk ? c.advMss - TIMESTAMP_OPTION_BYTES : c.advMss;
+  c.rcvMss = Math.min(len, most);
+}
+
+/** Segment text that begins at RCV.NXT and fits. */
+export function takeInOrder(c: TcpConnection, seg: Segment, off: number, len: number): void {
+  const ring = c.recvRing!;
+  ring.copyIn(ring.head, seg.slab.bytes, off, len);
+  let advanced = len;
+  // What is owed for gaps was about an older RCV.NXT
+  c.dupAcksOwed = 0;
+  if (c.assembler.count > 0) {
+    const next = c.assembler.take((c.rcvNxt + len) | 0);
+    advanced = (next - c.rcvNxt) | 0;
+    // RFC 5681 §4.2: at once when a gap is filled, wholly or in part
+    c.ackNow = true;
+  }
+  c.rcvNxt = (c.rcvNxt + advanced) | 0;
+  ring.advanceHead(advanced);
+  // The room that rounding the field up had promised
+  if (((c.rcvAdv - c.rcvNxt) | 0) < 0) c.rcvAdv = c.rcvNxt;
+  c.bytesIn += advanced;
+  c.layer.counters.bytesIn += advanced;
+  acknowledgeData(c, advanced);
+  c.signal(EndpointEvent.Readable);
+}
+
+/** [SHLD-31]: kept at its final place; acknowledged at once [MAY-13]. */
+function takeOutOfOrder(c: TcpConnection, seg: Segment, seq: number, off: number, len: number): void {
+  const counters = c.layer.counters;
+  counters.outOfOrder++;
+  oweDupAck(c);
+  const right = (seq + len) | 0;
+  if (c.assembler.contains(seq, right)) {
+    reportDuplicate(c, seq, right);
+    return;
+  }
+  if (!c.assembler.add(seq, right)) {
+    counters.reassemblyOverflows++;
+    return;
+  }
+  const ring = c.recvRing!;
+  ring.copyIn((ring.head + ((seq - c.rcvNxt) | 0)) | 0, seg.slab.bytes, off, len);
+}
+
+/** RFC 5681 §4.2: a duplicate ACK for every segment out of order; with SACK one says as much as many. */
+function oweDupAck(c: TcpConnection): void {
+  if (c.ackNow && !c.sackOk && c.dupAcksOwed < MAX_DUP_ACKS_OWED) c.dupAcksOwed++;
+  c.ackNow = true;
+}
+
+/** RFC 2883 §4: the next ACK begins with this block. */
+export function reportDuplicate(c: TcpConnection, left: number, right: number): void {
+  if (!c.sackOk) return;
+  c.dsackLeft = left;
+  c.dsackRight = right;
+}

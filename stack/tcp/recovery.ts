@@ -1,0 +1,232 @@
+import { EndpointEvent } from '../endpoint.ts';
+import { TcpFlag } from '../wire/tcp.ts';
+import { challengeAck } from './challenge-ack.ts';
+import { type TcpConnection, TcpTimer } from './connection.ts';
+import { handshakeTimeout } from './handshake.ts';
+import { stopPersist } from './persist.ts';
+import type { Segment } from './segment.ts';
+import { DUP_THRESH } from './sent-queue.ts';
+import { TcpState } from './tcp-state.ts';
+
+/** What loss recovery is doing. */
+export const RecoveryState = {
+  Open: 0,
+  /** Fast recovery (RFC 6675, RFC 6582). */
+  Fast: 1,
+  /** After a timeout, until everything sent before it is acknowledged. */
+  Loss: 2,
+} as const;
+export type RecoveryState = (typeof RecoveryState)[keyof typeof RecoveryState];
+
+/** R2 as a number of timeouts (RFC 9293 §3.8.3 [SHLD-11], Linux's tcp_retries2): about 15 minutes, at least 100 s. */
+export const MAX_RETRIES = 15;
+/** The same when the application has gone (Linux's tcp_orphan_retries). */
+export const ORPHAN_RETRIES = 8;
+
+/**
+ * The ACK field of an acceptable segment in a synchronized state: the fifth step of RFC 9293 §3.10.7.4 with loss
+ * recovery. Which pieces are lost is decided by the scoreboard here; times for RFC 8985 are in its records.
+ * @returns false when the segment is to be dropped
+ */
+export function ackArrives(c: TcpConnection, seg: Segment): boolean {
+  const ack = seg.ack;
+  const una = c.sndUna;
+  let acked = (ack - una) | 0;
+  if (acked < 0) {
+    // RFC 5961 §5.2 [MAY-12]: older than any window the peer ever offered
+    if (acked < -c.maxSndWnd) return refuse(c);
+    acked = 0;
+  } else if (((ack - c.sndNxt) | 0) > 0) {
+    // The octet of a zero-window probe is the only thing beyond SND.NXT that can be acknowledged
+    if (!c.probeSent || ack !== ((c.sndNxt + 1) | 0)) return refuse(c);
+    c.sndNxt = ack;
+  }
+  const outstanding = c.sndNxt !== una;
+  const windowChanged = ((ack - una) | 0) >= 0 && updateWindow(c, seg);
+  // [MUST-37]: a peer that answers probes, or keeps its window shut over data in flight, is alive
+  if (acked > 0 || !outstanding || c.sndWnd === 0) c.retries = 0;
+  const sacked = seg.options.sackBlocks > 0 && c.sackOk && outstanding ? takeSackBlocks(c, seg) : 0;
+  if (acked > 0) {
+    cumulativeAck(c, seg, ack, acked);
+  } else if (outstanding) {
+    // RFC 5681 §2; with SACK it must tell something new (RFC 6675 §2)
+    const duplicate = c.sackOk
+      ? sacked > 0
+      : ack === una && seg.payloadLen === 0 && !windowChanged && (seg.flags & TcpFlag.Fin) === 0;
+    if (duplicate) duplicateAck(c);
+  }
+  if (c.sackOk && c.sent.sackedBytes > 0 && c.recovery !== RecoveryState.Loss) judgeLosses(c);
+  return true;
+}
+
+function refuse(c: TcpConnection): boolean {
+  c.layer.counters.dropAckRange++;
+  challengeAck(c);
+  return false;
+}
+
+/** @returns true when SND.WND has changed */
+function updateWindow(c: TcpConnection, seg: Segment): boolean {
+  const newer = (seg.seq - c.sndWl1) | 0;
+  if (newer < 0 || (newer === 0 && ((seg.ack - c.sndWl2) | 0) < 0)) return false;
+  c.sndWl1 = seg.seq;
+  c.sndWl2 = seg.ack;
+  // RFC 9293 §3.10.7.4 [REC-1]: 32 bits here, 16 on the wire
+  const window = seg.windowField * (1 << c.sndShift);
+  if (window === c.sndWnd) return false;
+  c.sndWnd = window;
+  if (window > c.maxSndWnd) c.maxSndWnd = window;
+  return true;
+}
+
+/** @returns bytes newly reported */
+function takeSackBlocks(c: TcpConnection, seg: Segment): number {
+  const { sackBlocks, sackLeft, sackRight } = seg.options;
+  const counters = c.layer.counters;
+  let total = 0;
+  for (let i = 0; i < sackBlocks; i++) {
+    const left = sackLeft[i]!;
+    const right = sackRight[i]!;
+    // A duplicate report (RFC 2883 §4) lies at or below the cumulative ACK; it says nothing about the scoreboard
+    if (((right - seg.ack) | 0) <= 0) continue;
+    if (((right - left) | 0) <= 0 || ((right - c.sndNxt) | 0) > 0 || ((left - c.sndUna) | 0) < 0) {
+      counters.sackInvalid++;
+      continue;
+    }
+    const marked = c.sent.markSacked(left, right);
+    if (marked < 0) counters.sackSplitsRefused++;
+    else total += marked;
+  }
+  return total;
+}
+
+/** SND.UNA advances. */
+function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: number): void {
+  const { sent } = c;
+  const dataEnd = c.queuedTo();
+  const data = ((ack - dataEnd) | 0) > 0 ? (dataEnd - c.sndUna) | 0 : acked;
+  sent.ackTo(ack);
+  c.sndUna = ack;
+  if (data > 0) {
+    c.sendRing!.advanceTail(data);
+    c.bytesOut += data;
+    c.signal(EndpointEvent.Writable);
+  }
+  if (c.probeSent) {
+    c.probeSent = false;
+    if (c.deadlineOf(TcpTimer.Persist) !== Infinity) stopPersist(c);
+  }
+  c.backoff = 0;
+  c.dupAcks = 0;
+  sampleRtt(c, seg);
+
+  if (c.recovery === RecoveryState.Open) {
+    if (c.hasRecoveryPoint && ((ack - c.recoveryPoint) | 0) > 0) c.hasRecoveryPoint = false;
+    c.renoSackedBytes = 0;
+  } else if (((ack - c.recoveryPoint) | 0) >= 0) {
+    leaveRecovery(c);
+  } else if (!c.sackOk) {
+    partialAck(c, acked);
+  }
+  if (c.recovery !== RecoveryState.Fast) {
+    const limited = c.isLimited && ((c.limitedTo - ack) | 0) > -acked;
+    c.cc.acked(acked, c.rtt.srttMs, limited || c.recovery === RecoveryState.Loss, c.now);
+  }
+  // RFC 6298 §5.2, §5.3
+  c.setTimer(TcpTimer.Retransmit, ack === c.sndNxt ? Infinity : c.now + c.rtt.rtoMs);
+  if (c.userTimeoutMs > 0) {
+    c.setTimer(TcpTimer.User, ack === c.sndNxt ? Infinity : c.now + c.userTimeoutMs);
+  }
+}
+
+function sampleRtt(c: TcpConnection, seg: Segment): void {
+  if (c.sent.ackedSentAt >= 0) {
+    c.rtt.sample(c.now - c.sent.ackedSentAt);
+  } else if (c.tsOk && seg.options.hasTimestamps && seg.options.tsEcr !== 0) {
+    // RFC 7323 §4.1: an echoed timestamp also tells which transmission arrived
+    const rtt = (c.timestamp() - seg.options.tsEcr) | 0;
+    if (rtt >= 0) c.rtt.sample(rtt);
+  }
+}
+
+/** Without SACK a duplicate ACK tells that one segment more has left the network. */
+function duplicateAck(c: TcpConnection): void {
+  c.dupAcks++;
+  if (c.sackOk || c.recovery === RecoveryState.Loss) return;
+  // RFC 3042 follows from this: the pipe shrinks, and one new segment may leave
+  const outstanding = (c.sndNxt - c.sndUna) | 0;
+  c.renoSackedBytes = Math.max(Math.min(c.renoSackedBytes + c.mss, outstanding - c.mss), 0);
+  if (c.recovery !== RecoveryState.Open || c.dupAcks < DUP_THRESH) return;
+  // RFC 6582 §3.2 step 2: duplicates of what was retransmitted before are no sign of loss
+  if (c.hasRecoveryPoint && ((c.sndUna - 1 - c.recoveryPoint) | 0) < 0) return;
+  c.sent.markHeadLost(c.mss);
+  enterFastRecovery(c);
+}
+
+/** RFC 6675 §5 */
+function judgeLosses(c: TcpConnection): void {
+  let lost = c.sent.markLost(c.mss);
+  if (lost === 0 && c.sent.lostBytes === 0 && c.dupAcks >= DUP_THRESH) lost = c.sent.markHeadLost(c.mss);
+  if (lost > 0 && c.recovery === RecoveryState.Open) enterFastRecovery(c);
+}
+
+function enterFastRecovery(c: TcpConnection): void {
+  c.cc.congestion((c.sndNxt - c.sndUna) | 0, c.now);
+  c.recovery = RecoveryState.Fast;
+  c.recoveryPoint = c.sndNxt;
+  c.hasRecoveryPoint = true;
+  c.forceRetransmit = true;
+}
+
+/** RFC 6582 §3.2 step 3: the next hole, one per round trip. */
+function partialAck(c: TcpConnection, acked: number): void {
+  c.renoSackedBytes = Math.max(c.renoSackedBytes - Math.max(acked - c.mss, 0), 0);
+  if (c.recovery !== RecoveryState.Fast) return;
+  c.sent.markHeadLost(c.mss);
+  c.forceRetransmit = true;
+}
+
+function leaveRecovery(c: TcpConnection): void {
+  if (c.recovery === RecoveryState.Fast) c.cc.recovered(c.now);
+  c.recovery = RecoveryState.Open;
+  c.renoSackedBytes = 0;
+  c.forceRetransmit = false;
+  if (((c.sndUna - c.recoveryPoint) | 0) > 0) c.hasRecoveryPoint = false;
+}
+
+/** The retransmission timer has expired (RFC 6298 §5.4 … §5.7). */
+export function retransmissionTimeout(c: TcpConnection): void {
+  if (c.state === TcpState.SynSent || c.state === TcpState.SynReceived) {
+    handshakeTimeout(c);
+    return;
+  }
+  if (c.sndUna === c.sndNxt) return;
+  const limit = c.detached ? ORPHAN_RETRIES : MAX_RETRIES;
+  if (c.retries >= limit) {
+    c.terminateWithReset(c.softError ?? 'TIMEOUT', `no acknowledgment after ${c.retries} retransmissions`);
+    return;
+  }
+  c.layer.counters.timeouts++;
+  c.retries++;
+  // RFC 2018 §8: whoever leaves the head out of its ACK has thrown data away
+  if (c.sent.headIsSacked) {
+    c.layer.counters.sackReneging++;
+    c.sent.forgetSacks();
+  }
+  c.cc.timeout((c.sndNxt - c.sndUna) | 0, c.backoff > 0, c.now);
+  c.backoff++;
+  presumeAllLost(c);
+  c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));
+  c.context.wantsToTransmit(c);
+}
+
+/** Everything in flight is sent again, from the first byte on, as cwnd allows. */
+export function presumeAllLost(c: TcpConnection): void {
+  c.sent.markAllLost();
+  c.renoSackedBytes = 0;
+  c.dupAcks = 0;
+  c.recovery = RecoveryState.Loss;
+  c.recoveryPoint = c.sndNxt;
+  c.hasRecoveryPoint = true;
+  c.forceRetransmit = true;
+}

@@ -1,0 +1,292 @@
+import { EndpointEvent } from '../endpoint.ts';
+import { TcpFlag } from '../wire/tcp.ts';
+import { challengeAck } from './challenge-ack.ts';
+import type { TcpConnection } from './connection.ts';
+import { established, takeSyn } from './handshake.ts';
+import { noteFullSegment, receiveText, reportDuplicate, takeInOrder } from './receiver.ts';
+import { ackArrives } from './recovery.ts';
+import type { Segment } from './segment.ts';
+import { TcpState } from './tcp-state.ts';
+
+/** RFC 7323 §5.5: a timestamp that nothing was compared with for 24 days says nothing. */
+const TS_RECENT_VALID_MS = 24 * 24 * 3600 * 1000;
+/** The flags that header prediction looks at. */
+const PREDICTED_FLAGS = TcpFlag.Fin | TcpFlag.Syn | TcpFlag.Rst | TcpFlag.Ack | TcpFlag.Urg;
+
+/** SEGMENT ARRIVES for a connection: RFC 9293 §3.10.7.3 and §3.10.7.4, in their order. Nothing is sent here. */
+export function segmentArrives(c: TcpConnection, seg: Segment): void {
+  c.segmentsIn++;
+  if (!seg.optionsLegal) c.layer.counters.optionErrors++;
+  if (c.state === TcpState.SynSent) synSent(c, seg);
+  else if (c.state !== TcpState.Established || !predicted(c, seg)) synchronized(c, seg);
+  c.context.wantsToTransmit(c);
+}
+
+/**
+ * The segment that was to be expected in ESTABLISHED: in order, nothing but ACK and text (V. Jacobson's header prediction).
+ * @returns false when it is not of that kind: nothing was done
+ */
+function predicted(c: TcpConnection, seg: Segment): boolean {
+  if ((seg.flags & PREDICTED_FLAGS) !== TcpFlag.Ack || seg.seq !== c.rcvNxt || c.detached || c.finSeen)
+    return false;
+  const length = seg.payloadLen;
+  if (length > ((c.rcvAdv - c.rcvNxt) | 0) || (length > 0 && c.recvRing!.freeBytes < length)) return false;
+  if (c.tsOk) {
+    const { options } = seg;
+    if (!options.hasTimestamps || ((options.tsVal - c.tsRecent) | 0) < 0) return false;
+    // RFC 7323 §4.3: the segment that our last ACK asked for
+    if (((seg.seq - c.lastAckSent) | 0) <= 0) {
+      c.tsRecent = options.tsVal;
+      c.tsRecentAt = c.now;
+    }
+  }
+  c.lastReceivedAt = c.now;
+  if (!ackArrives(c, seg) || length === 0) return true;
+  if (length > c.rcvMss) noteFullSegment(c, length);
+  takeInOrder(c, seg, seg.payloadOff, length);
+  return true;
+}
+
+/** RFC 9293 §3.10.7.3 */
+function synSent(c: TcpConnection, seg: Segment): void {
+  const { flags } = seg;
+  const hasAck = (flags & TcpFlag.Ack) !== 0;
+  // First: the ACK
+  if (hasAck && (((seg.ack - c.iss) | 0) <= 0 || ((seg.ack - c.sndNxt) | 0) > 0)) {
+    if ((flags & TcpFlag.Rst) === 0) c.layer.resetReply(seg);
+    c.layer.counters.dropAckRange++;
+    return;
+  }
+  // Second: RST, which must acknowledge our SYN
+  if ((flags & TcpFlag.Rst) !== 0) {
+    if (hasAck) {
+      c.layer.counters.resetsIn++;
+      c.terminate('CONNECT_REFUSED', `${c.remote}:${c.remotePort} answered with a reset`);
+    } else {
+      c.layer.counters.dropSynSent++;
+    }
+    return;
+  }
+  // Third, security: differs from RFC 9293 A.1, as every TCP does that has no IP security option
+  // Fourth: SYN
+  if ((flags & TcpFlag.Syn) === 0) {
+    c.layer.counters.dropSynSent++;
+    return;
+  }
+  c.lastReceivedAt = c.now;
+  takeSyn(c, seg);
+  if (!hasAck) {
+    // [MUST-10]: simultaneous open. Text with the SYN is not taken; it comes again.
+    c.state = TcpState.SynReceived;
+    c.synToSend = true;
+    c.retries = 0;
+    return;
+  }
+  established(c, seg);
+  c.ackNow = true;
+  // RFC 9293: text and FIN of the SYN-ACK count; they follow the SYN
+  if (seg.payloadLen > 0 || (flags & TcpFlag.Fin) !== 0) {
+    seg.seq = (seg.seq + 1) | 0;
+    textAndFin(c, seg);
+  }
+}
+
+/** RFC 9293 §3.10.7.4 */
+function synchronized(c: TcpConnection, seg: Segment): void {
+  // First: the sequence number, and before it PAWS (RFC 7323 §5.3 R1)
+  if (!timestampFits(c, seg) || !sequenceFits(c, seg)) return;
+  // Second: RST
+  if ((seg.flags & TcpFlag.Rst) !== 0) {
+    resetArrives(c, seg);
+    return;
+  }
+  // Third, security: see SYN-SENT
+  // Fourth: SYN. RFC 5961 §4.2: a challenge ACK, whatever the sequence number
+  if ((seg.flags & TcpFlag.Syn) !== 0) {
+    challengeAck(c);
+    return;
+  }
+  // Fifth: ACK
+  if ((seg.flags & TcpFlag.Ack) === 0) {
+    c.layer.counters.dropNoAck++;
+    return;
+  }
+  if (c.state === TcpState.SynReceived && !synReceivedAck(c, seg)) return;
+  c.lastReceivedAt = c.now;
+  noteTimestamp(c, seg);
+  if (!ackArrives(c, seg) || !finAcknowledged(c)) return;
+  // Sixth: URG
+  if ((seg.flags & TcpFlag.Urg) !== 0) urgentArrives(c, seg);
+  // Seventh and eighth
+  textAndFin(c, seg);
+}
+
+/** @returns false when an old duplicate was dropped */
+function timestampFits(c: TcpConnection, seg: Segment): boolean {
+  if (!c.tsOk || (seg.flags & TcpFlag.Rst) !== 0) return true;
+  const { options } = seg;
+  if (!options.hasTimestamps) {
+    // RFC 7323 §3.2: SHOULD be dropped. A SYN of an earlier life may lack them and gets its challenge below.
+    if ((seg.flags & TcpFlag.Syn) !== 0) return true;
+    c.layer.counters.dropNoTimestamp++;
+    return false;
+  }
+  if (((options.tsVal - c.tsRecent) | 0) >= 0) return true;
+  if (c.now - c.tsRecentAt > TS_RECENT_VALID_MS) return true;
+  c.layer.counters.dropPaws++;
+  answerUnacceptable(c, seg);
+  return false;
+}
+
+/** RFC 7323 §4.3 */
+function noteTimestamp(c: TcpConnection, seg: Segment): void {
+  if (!c.tsOk || !seg.options.hasTimestamps || ((seg.seq - c.lastAckSent) | 0) > 0) return;
+  c.tsRecent = seg.options.tsVal;
+  c.tsRecentAt = c.now;
+}
+
+/** The four cases of RFC 9293 §3.4, table 5. @returns false when the segment was dropped */
+function sequenceFits(c: TcpConnection, seg: Segment): boolean {
+  const window = (c.rcvAdv - c.rcvNxt) | 0;
+  const first = (seg.seq - c.rcvNxt) | 0;
+  const length = seg.lengthSeq;
+  if (length === 0) {
+    if (window > 0 ? first >= 0 && first < window : first === 0) return true;
+  } else if (window > 0) {
+    if (first < window && first + length > 0) return true;
+  } else if (first === 0) {
+    // [MUST-66]: ACK, RST and URG of a segment at a closed window count; its text is cut off later
+    return true;
+  }
+  // RFC 9293 leaves open what a duplicate of the SYN is; Linux sends the SYN-ACK again, and so does this
+  if (
+    c.state === TcpState.SynReceived &&
+    seg.seq === c.irs &&
+    (seg.flags & (TcpFlag.Syn | TcpFlag.Ack)) === TcpFlag.Syn
+  ) {
+    if (c.challenges.take(c.now)) c.synToSend = true;
+    return false;
+  }
+  c.layer.counters.dropUnacceptable++;
+  if ((seg.flags & TcpFlag.Rst) !== 0) c.layer.counters.dropRstOutOfWindow++;
+  else answerUnacceptable(c, seg);
+  return false;
+}
+
+/** An ACK that tells what is expected; text gets one each time, anything else may be part of a loop. */
+function answerUnacceptable(c: TcpConnection, seg: Segment): void {
+  if (seg.payloadLen > 0 || (seg.flags & TcpFlag.Fin) !== 0) {
+    if (((seg.seq - c.rcvNxt) | 0) < 0) reportDuplicate(c, seg.seq, (seg.seq + seg.payloadLen) | 0);
+    c.ackNow = true;
+    return;
+  }
+  challengeAck(c);
+}
+
+/** RFC 5961 §3.2: only the exact sequence number resets; another one in the window is asked about. */
+function resetArrives(c: TcpConnection, seg: Segment): void {
+  if (seg.seq !== c.rcvNxt) {
+    challengeAck(c);
+    return;
+  }
+  c.layer.counters.resetsIn++;
+  switch (c.state) {
+    case TcpState.SynReceived:
+      // [MUST-11]: a passive open goes back to LISTEN, which never stopped; an active one was refused
+      if (c.passive) c.terminate('RESET', '');
+      else c.terminate('CONNECT_REFUSED', `${c.remote}:${c.remotePort} answered with a reset`);
+      break;
+    case TcpState.Closing:
+    case TcpState.LastAck:
+      c.terminate(null, '');
+      break;
+    default:
+      c.terminate('RESET', `by ${c.remote}:${c.remotePort}`);
+  }
+}
+
+/** The ACK of our SYN-ACK. @returns false when the segment was dropped */
+function synReceivedAck(c: TcpConnection, seg: Segment): boolean {
+  if (((seg.ack - c.sndUna) | 0) <= 0 || ((seg.ack - c.sndNxt) | 0) > 0) {
+    c.layer.counters.dropAckRange++;
+    c.layer.resetReply(seg);
+    return false;
+  }
+  const { parent } = c;
+  if (parent !== null && !parent.admit(c)) return false;
+  // RFC 9293: the window is taken from this segment, scaled now
+  c.sndWl1 = (seg.seq - 1) | 0;
+  established(c, seg);
+  return true;
+}
+
+/** What the acknowledgment of our FIN changes. @returns false when the connection is over */
+function finAcknowledged(c: TcpConnection): boolean {
+  if (!c.finAcked) return true;
+  switch (c.state) {
+    case TcpState.FinWait1:
+      c.state = TcpState.FinWait2;
+      if (c.detached) c.startFinWait2Timer();
+      return true;
+    case TcpState.Closing:
+      c.timeWait();
+      return false;
+    case TcpState.LastAck:
+      c.terminate(null, '');
+      return false;
+    default:
+      return true;
+  }
+}
+
+/** RFC 6093 §3: the pointer is noted; the octets stay in the stream [MUST-30] [MUST-31]. */
+function urgentArrives(c: TcpConnection, seg: Segment): void {
+  const pointer = (seg.seq + seg.urgentPointer) | 0;
+  if (((pointer - c.rcvUp) | 0) > 0) c.rcvUp = pointer;
+}
+
+function textAndFin(c: TcpConnection, seg: Segment): void {
+  const { state } = c;
+  if (state !== TcpState.Established && state !== TcpState.FinWait1 && state !== TcpState.FinWait2) {
+    // The peer has said that nothing follows its FIN
+    if (seg.lengthSeq > 0) c.ackNow = true;
+    return;
+  }
+  const end = (seg.seq + seg.payloadLen) | 0;
+  if (seg.payloadLen > 0) {
+    // RFC 9293 §3.6.1, RFC 2525 §2.17: nobody is left to read what comes after CLOSE
+    if (c.detached && ((end - c.rcvNxt) | 0) > 0) {
+      c.terminateWithReset('ABORTED', 'data arrived after the application had closed');
+      return;
+    }
+    receiveText(c, seg);
+  }
+  if ((seg.flags & TcpFlag.Fin) !== 0 && !c.finSeen && ((end - c.rcvAdv) | 0) <= 0) {
+    c.finSeen = true;
+    c.rcvFinSeq = end;
+    // Something before it is missing
+    if (end !== c.rcvNxt) c.ackNow = true;
+  }
+  if (c.finSeen && ((c.rcvNxt - c.rcvFinSeq) | 0) >= 0) finArrives(c);
+}
+
+/** The eighth step: everything before the FIN is here. */
+function finArrives(c: TcpConnection): void {
+  c.rcvNxt = (c.rcvNxt + 1) | 0;
+  c.ackNow = true;
+  // Nothing can follow; the edge stays where it is, or just behind the FIN
+  if (((c.rcvAdv - c.rcvNxt) | 0) < 0) c.rcvAdv = c.rcvNxt;
+  c.signal(EndpointEvent.PeerFinished);
+  switch (c.state) {
+    case TcpState.Established:
+      c.state = TcpState.CloseWait;
+      break;
+    case TcpState.FinWait1:
+      // Were our FIN acknowledged, this would be FIN-WAIT-2
+      c.state = TcpState.Closing;
+      break;
+    case TcpState.FinWait2:
+      c.timeWait();
+      break;
+  }
+}

@@ -1,0 +1,302 @@
+import { IpProtocol } from '../wire/ipv4.ts';
+import {
+  MAX_SACK_BLOCKS,
+  TCP_HEADER_BYTES,
+  Tcp,
+  TcpFlag,
+  TIMESTAMP_OPTION_BYTES,
+  writeTcpHeader,
+  writeTimestamps,
+} from '../wire/tcp.ts';
+import { type TcpConnection, TcpTimer } from './connection.ts';
+import { acknowledged } from './delayed-ack.ts';
+import { sendSyn } from './handshake.ts';
+import { startPersist, stopPersist } from './persist.ts';
+import { windowField } from './receiver.ts';
+import { RecoveryState } from './recovery.ts';
+
+/** NOP, NOP, kind, length before the blocks of a SACK option. */
+const SACK_PREFIX_BYTES = 4;
+const SACK_PREFIX = 0x01010500;
+
+/** Sends everything that may be sent now. @returns false when the device was full */
+export function transmitSegments(c: TcpConnection): boolean {
+  if (c.rstToSend) return sendReset(c);
+  if (c.synToSend) return sendSyn(c);
+  if (c.isSynchronized) {
+    if (c.route.pathMtuBytes !== c.pathMtuBytes) c.updateMss();
+    if (c.sent.lostBytes > 0 && !sendLost(c)) return false;
+    if (!sendNew(c)) return false;
+  }
+  if (c.ackNow && !sendAck(c, c.ackComment)) return false;
+  while (c.dupAcksOwed > 0) {
+    c.dupAcksOwed--;
+    if (!sendAck(c, '')) return false;
+  }
+  return true;
+}
+
+/** Retransmits what is presumed lost, oldest first, as far as cwnd reaches (RFC 6675 §5 NextSeg rule 1). */
+function sendLost(c: TcpConnection): boolean {
+  const { sent } = c;
+  for (;;) {
+    let at = sent.nextLost();
+    if (at < 0) return true;
+    const start = sent.start[at]!;
+    const length = (sent.end[at]! - start) | 0;
+    let room = Math.floor(c.cc.cwndBytes) - c.inFlightBytes();
+    if (room < c.mss) {
+      if (!c.forceRetransmit) return true;
+      room = c.mss;
+    }
+    const mss = c.mss - sackBytes(c);
+    let take = Math.min(length, chunkLimit(c, mss), room - (room % c.mss));
+    // A FIN rides along
+    if (length - take === 1 && coversFin(c, (start + length) | 0)) take = length;
+    if (take < length) {
+      sent.split(at, (start + take) | 0);
+      at = sent.find(start);
+    }
+    if (!sendData(c, start, take, mss, retransmissionComment(c))) return false;
+    c.forceRetransmit = false;
+    sent.retransmitted(at, c.now);
+    countRetransmission(c);
+    armRetransmit(c);
+  }
+}
+
+function retransmissionComment(c: TcpConnection): string {
+  if (c.recovery !== RecoveryState.Loss) return 'fast retransmission';
+  return c.retries > 0 ? `retransmission ${c.retries} after RTO` : 'retransmission after RTO';
+}
+
+function countRetransmission(c: TcpConnection): void {
+  const counters = c.layer.counters;
+  counters.retransmits++;
+  if (c.recovery === RecoveryState.Loss) {
+    c.timeoutRetransmits++;
+  } else {
+    c.fastRetransmits++;
+    counters.fastRetransmits++;
+  }
+}
+
+/** Sends new data and the FIN: when, and how much, is RFC 9293 §3.8.6.2.1 with Nagle's algorithm (§3.7.4). */
+function sendNew(c: TcpConnection): boolean {
+  const queuedTo = c.queuedTo();
+  let unsent = (queuedTo - c.sndNxt) | 0;
+  // The FIN is one more sequence number behind the data; -1: it was sent before
+  if (unsent < 0 || (unsent === 0 && !c.finQueued)) return true;
+  const { cc } = c;
+  c.isLimited = false;
+  // RFC 5681 §4.1: after an idle time nothing paces what cwnd would allow
+  if (c.sndUna === c.sndNxt && c.lastSentAt > 0 && c.now - c.lastSentAt > c.rtt.rtoMs) cc.restartAfterIdle();
+  const sack = sackBytes(c);
+  const mss = c.mss - sack;
+  for (;;) {
+    const window = (c.sndUna + c.sndWnd - c.sndNxt) | 0;
+    const inFlight = c.inFlightBytes();
+    let take = unsent;
+    let byWindow = false;
+    if (take > window) {
+      take = Math.max(window, 0);
+      byWindow = true;
+    }
+    const limit = chunkLimit(c, mss);
+    if (take > limit) take = limit;
+    const room = Math.floor(cc.cwndBytes) - inFlight;
+    if (take > room) {
+      // Whole segments only, and one at least when nothing is in flight
+      const whole = room - (room % mss);
+      const allowed = whole > 0 ? whole : inFlight <= 0 ? mss : 0;
+      if (take > allowed) {
+        take = allowed;
+        c.isLimited = true;
+        c.limitedTo = c.sndNxt;
+        if (take === 0) break;
+        byWindow = false;
+      }
+    }
+    const withFin = c.finQueued && take === unsent && take < window;
+    const partial = take % mss;
+    if (partial !== 0 && !withFin) {
+      // [MUST-38]: a segment is full, or it is all there is and may go, or it fills half of the largest window
+      const mayGo =
+        take === unsent ? mayNagle(c, take) : byWindow && take - partial === 0 && take >= c.maxSndWnd / 2;
+      if (!mayGo) take -= partial;
+    }
+    if (take === 0 && !withFin) break;
+    const length = take + (withFin ? 1 : 0);
+    if (!sendData(c, c.sndNxt, length, mss, '')) return false;
+    c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now);
+    c.sndNxt = (c.sndNxt + length) | 0;
+    c.probeSent = false;
+    armRetransmit(c);
+    unsent -= length;
+    if (unsent < 0 || (unsent === 0 && !c.finQueued)) return true;
+  }
+  // Blocked with nothing in flight: nobody else would ever start this again
+  if (c.sndUna === c.sndNxt) startPersist(c);
+  return true;
+}
+
+/** Nagle's algorithm [SHLD-7]: the last, short segment waits while anything is unacknowledged. */
+function mayNagle(c: TcpConnection, take: number): boolean {
+  return c.noDelay || c.sndUna === c.sndNxt || take === c.mss;
+}
+
+/** Largest payload of one packet for the device. */
+function chunkLimit(c: TcpConnection, mss: number): number {
+  if (mss === c.mss) return c.chunkBytes;
+  return Math.max(c.chunkBytes - (c.chunkBytes % mss), mss);
+}
+
+function coversFin(c: TcpConnection, end: number): boolean {
+  return c.finQueued && end === ((c.finSeq + 1) | 0);
+}
+
+function armRetransmit(c: TcpConnection): void {
+  c.lastSentAt = c.now;
+  if (c.deadlineOf(TcpTimer.Persist) !== Infinity) stopPersist(c);
+  if (c.deadlineOf(TcpTimer.Retransmit) !== Infinity) return;
+  c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));
+  if (c.userTimeoutMs > 0) c.setTimer(TcpTimer.User, c.now + c.userTimeoutMs);
+}
+
+/** Bytes the SACK option takes in the next segment. */
+function sackBytes(c: TcpConnection): number {
+  if (!c.sackOk) return 0;
+  const blocks = sackBlockCount(c);
+  return blocks === 0 ? 0 : SACK_PREFIX_BYTES + 8 * blocks;
+}
+
+function sackBlockCount(c: TcpConnection): number {
+  const blocks = c.assembler.count + (c.dsackLeft !== c.dsackRight ? 1 : 0);
+  const most = c.tsOk ? MAX_SACK_BLOCKS - 1 : MAX_SACK_BLOCKS;
+  return Math.min(blocks, most);
+}
+
+/**
+ * Sends sequence numbers `seq` … `seq` + `length` - 1, the FIN included when they reach it. The payload stays in the ring.
+ * @returns false when the device was full
+ */
+function sendData(c: TcpConnection, seq: number, length: number, mss: number, comment: string): boolean {
+  const end = (seq + length) | 0;
+  const fin = coversFin(c, end);
+  const payload = fin ? length - 1 : length;
+  let flags: number = TcpFlag.Ack;
+  if (fin) flags |= TcpFlag.Fin;
+  // [MUST-61]: what empties the send queue is pushed
+  if (payload > 0 && (fin || end === c.queuedTo())) flags |= TcpFlag.Psh;
+  return sendSegment(c, seq, flags, payload, mss, comment);
+}
+
+/** A segment without data that acknowledges. */
+function sendAck(c: TcpConnection, comment: string): boolean {
+  return sendSegment(c, c.sndNxt, TcpFlag.Ack, 0, 0, comment);
+}
+
+/** Writes and sends one segment of a synchronized state (or SYN-RECEIVED). */
+function sendSegment(
+  c: TcpConnection,
+  seq: number,
+  flags: number,
+  payload: number,
+  mss: number,
+  comment: string,
+): boolean {
+  const { context, route } = c;
+  const blocks = c.sackOk ? sackBlockCount(c) : 0;
+  const optionBytes =
+    (c.tsOk ? TIMESTAMP_OPTION_BYTES : 0) + (blocks > 0 ? SACK_PREFIX_BYTES + 8 * blocks : 0);
+  const headerBytes = TCP_HEADER_BYTES + optionBytes;
+  const off = context.ip.begin(route, headerBytes);
+  const { tx } = context;
+  const { view } = tx.head;
+  writeTcpHeader(view, off, c.localPort, c.remotePort, seq, c.rcvNxt, headerBytes, flags, windowField(c));
+  let at = off + Tcp.Options;
+  if (c.tsOk) at += writeTimestamps(view, at, c.timestamp(), c.tsRecent);
+  if (blocks > 0) writeSack(c, view, at, blocks);
+  if (payload > 0) {
+    const ring = c.sendRing!;
+    const position = (seq - c.sendBase) | 0;
+    const first = ring.contiguous(position, payload);
+    tx.body = ring.slab;
+    tx.bodyOff = ring.offsetOf(position);
+    tx.bodyLen = first;
+    tx.body2Off = ring.base;
+    tx.body2Len = payload - first;
+    if (payload > mss) tx.gsoBytes = mss;
+  }
+  tx.comment = comment;
+  if (!context.ip.finish(route, IpProtocol.Tcp, Tcp.Checksum, c.trafficClass, c.ttl)) {
+    c.layer.counters.deviceFull++;
+    return false;
+  }
+  c.segmentsOut++;
+  c.layer.counters.segmentsOut++;
+  c.layer.counters.bytesOut += payload;
+  acknowledged(c);
+  return true;
+}
+
+function writeSack(c: TcpConnection, view: DataView, off: number, blocks: number): void {
+  view.setInt32(off, SACK_PREFIX | (2 + 8 * blocks));
+  let at = off + SACK_PREFIX_BYTES;
+  let left = blocks;
+  if (c.dsackLeft !== c.dsackRight) {
+    view.setInt32(at, c.dsackLeft);
+    view.setInt32(at + 4, c.dsackRight);
+    at += 8;
+    left--;
+  }
+  c.assembler.writeBlocks(view, at, left);
+}
+
+/** Keep-alive: an old sequence number without data, which every TCP answers with an ACK. @returns false: device full */
+export function sendProbe(c: TcpConnection, comment: string): boolean {
+  return sendSegment(c, (c.sndNxt - 1) | 0, TcpFlag.Ack, 0, 0, comment);
+}
+
+/**
+ * RFC 9293 §3.8.6.1: one octet of new data (or the FIN) into the closed window. A window that is open, but too small for
+ * silly-window avoidance, gets what fits: the override timeout of §3.8.6.2.1 (4).
+ * @returns false when the device was full
+ */
+export function sendPersistProbe(c: TcpConnection): boolean {
+  const unsent = (c.queuedTo() - c.sndNxt) | 0;
+  const window = (c.sndUna + c.sndWnd - c.sndNxt) | 0;
+  if (window > 0 && unsent > 0) {
+    const length = Math.min(unsent, window, c.mss);
+    if (!sendData(c, c.sndNxt, length, c.mss, 'zero-window probe')) return false;
+    c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now);
+    c.sndNxt = (c.sndNxt + length) | 0;
+    armRetransmit(c);
+    return true;
+  }
+  if (!sendData(c, c.sndNxt, 1, 1, 'zero-window probe')) return false;
+  c.probeSent = true;
+  return true;
+}
+
+/** RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>; with ACK, as everybody sends it. */
+function sendReset(c: TcpConnection): boolean {
+  const off = c.context.ip.begin(c.route, TCP_HEADER_BYTES);
+  const { view } = c.context.tx.head;
+  writeTcpHeader(
+    view,
+    off,
+    c.localPort,
+    c.remotePort,
+    c.sndNxt,
+    c.rcvNxt,
+    TCP_HEADER_BYTES,
+    TcpFlag.Rst | TcpFlag.Ack,
+    0,
+  );
+  if (!c.context.ip.finish(c.route, IpProtocol.Tcp, Tcp.Checksum, c.trafficClass, c.ttl)) return false;
+  c.rstToSend = false;
+  c.layer.counters.segmentsOut++;
+  c.layer.counters.resetsOut++;
+  return true;
+}

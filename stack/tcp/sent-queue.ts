@@ -1,0 +1,305 @@
+/** State of a sent piece; bits. The three sums below follow from them, as in Linux (net/ipv4/tcp_input.c). */
+export const SentFlag = {
+  /** The peer has reported it (RFC 2018). */
+  Sacked: 1,
+  /** Presumed dropped; stays set while its retransmission is under way. */
+  Lost: 2,
+  /** A retransmission is in flight. */
+  Retransmitted: 4,
+  /** Was sent more than once: no round-trip sample (Karn). */
+  EverRetransmitted: 8,
+} as const;
+
+/** Records are split by SACK blocks only while there are fewer: a peer could report every other byte. */
+export const MAX_SENT_RECORDS = 8192;
+
+/** RFC 5681 §3.2, RFC 6675 §2. */
+export const DUP_THRESH = 3;
+
+/**
+ * What is sent and not yet acknowledged, one record per packet handed to the device (a super-segment is one): when it was
+ * sent and what became of it. The scoreboard of RFC 6675 with the times that RFC 8985 needs. Parallel arrays,
+ * ordered by sequence number without gaps.
+ */
+export class SentQueue {
+  start: Int32Array = new Int32Array(16);
+  end: Int32Array = new Int32Array(16);
+  sentAt: Float64Array = new Float64Array(16);
+  flags: Uint8Array = new Uint8Array(16);
+  /** Records are at indexes first … last - 1. */
+  first = 0;
+  last = 0;
+  sackedBytes = 0;
+  lostBytes = 0;
+  retransmittedBytes = 0;
+  /** After `ackTo`: when the oldest newly acknowledged piece had been sent; -1: no sample can be taken (Karn). */
+  ackedSentAt = -1;
+  /** Right edge of the highest SACK block; meaningless while nothing is sacked. */
+  #highestSacked = 0;
+  /** Everything below has been judged by `markLost`. */
+  #judgedTo = 0;
+  /** No record before this sequence number waits to be retransmitted. */
+  #lostFrom = 0;
+
+  get count(): number {
+    return this.last - this.first;
+  }
+
+  /** Notes a packet just sent: sequence numbers `start` … `end` - 1. */
+  push(start: number, end: number, now: number): void {
+    if (this.first === this.last) {
+      this.first = 0;
+      this.last = 0;
+      this.#judgedTo = start;
+      this.#lostFrom = start;
+    }
+    if (this.last === this.start.length) this.#makeRoom();
+    const at = this.last++;
+    this.start[at] = start;
+    this.end[at] = end;
+    this.sentAt[at] = now;
+    this.flags[at] = 0;
+  }
+
+  /** Forgets everything before `ack`. Sets `ackedSentAt`. */
+  ackTo(ack: number): void {
+    this.ackedSentAt = -1;
+    let karn = false;
+    while (this.first < this.last) {
+      const at = this.first;
+      const flags = this.flags[at]!;
+      const whole = ((ack - this.end[at]!) | 0) >= 0;
+      const bytes = ((whole ? this.end[at]! : ack) - this.start[at]!) | 0;
+      if (bytes <= 0) break;
+      if (flags === 0) {
+        if (this.ackedSentAt < 0) this.ackedSentAt = this.sentAt[at]!;
+      } else {
+        if (flags & SentFlag.EverRetransmitted) karn = true;
+        this.#discount(flags, bytes);
+      }
+      if (!whole) {
+        this.start[at] = ack;
+        break;
+      }
+      this.first++;
+    }
+    // What lay behind a retransmitted piece may have arrived long ago and waited for it
+    if (karn) this.ackedSentAt = -1;
+    if (((this.#judgedTo - ack) | 0) < 0) this.#judgedTo = ack;
+    if (((this.#lostFrom - ack) | 0) < 0) this.#lostFrom = ack;
+  }
+
+  #discount(flags: number, bytes: number): void {
+    if (flags & SentFlag.Sacked) this.sackedBytes -= bytes;
+    if (flags & SentFlag.Lost) this.lostBytes -= bytes;
+    if (flags & SentFlag.Retransmitted) this.retransmittedBytes -= bytes;
+  }
+
+  /** Index of the record that contains `seq`; `last` when it lies behind all. */
+  find(seq: number): number {
+    let low = this.first;
+    let high = this.last;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (((seq - this.end[middle]!) | 0) >= 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Makes `seq`, inside record `at`, the start of a record of its own, at index `at` + 1. */
+  split(at: number, seq: number): void {
+    if (this.last === this.start.length) {
+      const offset = at - this.first;
+      this.#makeRoom();
+      at = this.first + offset;
+    }
+    this.#move(at + 1, at, this.last);
+    this.last++;
+    this.end[at] = seq;
+    this.start[at + 1] = seq;
+  }
+
+  /**
+   * Marks `left` … `right` - 1 as received by the peer; pieces outside of what is recorded are ignored.
+   * @returns bytes newly marked, or -1 when the block would have split too many records
+   */
+  markSacked(left: number, right: number): number {
+    if (this.first === this.last) return 0;
+    let from = this.find(left);
+    if (from === this.last) return 0;
+    if (((left - this.start[from]!) | 0) > 0 && !(this.flags[from]! & SentFlag.Sacked)) {
+      if (this.count >= MAX_SENT_RECORDS) return -1;
+      const offset = from - this.first;
+      this.split(from, left);
+      from = this.first + offset + 1;
+    }
+    let to = this.find(right);
+    if (to < this.last && ((right - this.start[to]!) | 0) > 0) {
+      if (!(this.flags[to]! & SentFlag.Sacked)) {
+        if (this.count >= MAX_SENT_RECORDS) return -1;
+        const offset = from - this.first;
+        const toOffset = to - this.first;
+        this.split(to, right);
+        from = this.first + offset;
+        to = this.first + toOffset;
+      }
+      to++;
+    }
+    if (from >= to) return 0;
+    let marked = 0;
+    for (let at = from; at < to; at++) {
+      const flags = this.flags[at]!;
+      if (flags & SentFlag.Sacked) continue;
+      const bytes = (this.end[at]! - this.start[at]!) | 0;
+      this.#discount(flags, bytes);
+      this.sackedBytes += bytes;
+      marked += bytes;
+      this.flags[at] = (flags & SentFlag.EverRetransmitted) | SentFlag.Sacked;
+    }
+    if (marked === 0) return 0;
+    if (this.sackedBytes === marked || ((right - this.#highestSacked) | 0) > 0) this.#highestSacked = right;
+    this.#merge(from, to);
+    return marked;
+  }
+
+  /** Joins the sacked records `from` … `to` - 1 and sacked neighbours to one. */
+  #merge(from: number, to: number): void {
+    let low = from;
+    let high = to;
+    if (low > this.first && this.flags[low - 1]! & SentFlag.Sacked) low--;
+    if (high < this.last && this.flags[high]! & SentFlag.Sacked) high++;
+    if (high - low < 2) return;
+    this.end[low] = this.end[high - 1]!;
+    this.#move(low + 1, high, this.last);
+    this.last -= high - low - 1;
+  }
+
+  /**
+   * Judges by the SACK scoreboard which records are lost: more than (DupThresh - 1) * SMSS bytes, or DupThresh
+   * separate blocks, are sacked above (IsLost of RFC 6675 §4).
+   * @returns bytes newly marked
+   */
+  markLost(mssBytes: number): number {
+    if (this.sackedBytes === 0) return 0;
+    let above = 0;
+    let blocks = 0;
+    let at = Math.min(this.find((this.#highestSacked - 1) | 0), this.last - 1);
+    for (; at >= this.first; at--) {
+      if (!(this.flags[at]! & SentFlag.Sacked)) continue;
+      above += (this.end[at]! - this.start[at]!) | 0;
+      blocks++;
+      if (above > (DUP_THRESH - 1) * mssBytes || blocks >= DUP_THRESH) break;
+    }
+    if (at < this.first) return 0;
+    const threshold = this.start[at]!;
+    let marked = 0;
+    for (let i = this.find(this.#judgedTo); i < at; i++) marked += this.#markRecordLost(i);
+    if (((threshold - this.#judgedTo) | 0) > 0) this.#judgedTo = threshold;
+    return marked;
+  }
+
+  #markRecordLost(at: number): number {
+    const flags = this.flags[at]!;
+    if (flags & (SentFlag.Sacked | SentFlag.Lost)) return 0;
+    const bytes = (this.end[at]! - this.start[at]!) | 0;
+    this.flags[at] = flags | SentFlag.Lost;
+    this.lostBytes += bytes;
+    if (((this.start[at]! - this.#lostFrom) | 0) < 0) this.#lostFrom = this.start[at]!;
+    return bytes;
+  }
+
+  /** Without SACK: presumes the first `mssBytes` bytes lost (RFC 6582). @returns bytes newly marked */
+  markHeadLost(mssBytes: number): number {
+    if (this.first === this.last) return 0;
+    const cut = (this.start[this.first]! + mssBytes) | 0;
+    if (((this.end[this.first]! - cut) | 0) > 0) this.split(this.first, cut);
+    const at = this.first;
+    // On a partial ACK the head may have been retransmitted long ago: that one is lost as well.
+    if (this.flags[at]! & SentFlag.Retransmitted) {
+      this.retransmittedBytes -= (this.end[at]! - this.start[at]!) | 0;
+      this.flags[at] = this.flags[at]! & ~SentFlag.Retransmitted;
+    }
+    this.#lostFrom = this.start[at]!;
+    return this.#markRecordLost(at);
+  }
+
+  /** After a timeout everything that is not sacked is presumed lost, retransmissions included (RFC 6675 §5.1). */
+  markAllLost(): void {
+    for (let at = this.first; at < this.last; at++) {
+      const flags = this.flags[at]!;
+      if (flags & SentFlag.Sacked) continue;
+      this.flags[at] = (flags | SentFlag.Lost) & ~SentFlag.Retransmitted;
+      if (!(flags & SentFlag.Lost)) this.lostBytes += (this.end[at]! - this.start[at]!) | 0;
+    }
+    this.retransmittedBytes = 0;
+    if (this.first < this.last) {
+      this.#lostFrom = this.start[this.first]!;
+      this.#judgedTo = this.end[this.last - 1]!;
+    }
+  }
+
+  /** The peer has thrown away what it had reported (RFC 2018 §8). */
+  forgetSacks(): void {
+    for (let at = this.first; at < this.last; at++) this.flags[at] = this.flags[at]! & ~SentFlag.Sacked;
+    this.sackedBytes = 0;
+    if (this.first < this.last) this.#judgedTo = this.start[this.first]!;
+  }
+
+  get headIsSacked(): boolean {
+    return this.first < this.last && (this.flags[this.first]! & SentFlag.Sacked) !== 0;
+  }
+
+  /** Index of the first lost record that is not retransmitted yet; -1: none. */
+  nextLost(): number {
+    if (this.lostBytes === this.retransmittedBytes) return -1;
+    for (let at = this.find(this.#lostFrom); at < this.last; at++) {
+      if ((this.flags[at]! & (SentFlag.Lost | SentFlag.Retransmitted)) === SentFlag.Lost) {
+        this.#lostFrom = this.start[at]!;
+        return at;
+      }
+    }
+    return -1;
+  }
+
+  /** Record `at` was sent again. */
+  retransmitted(at: number, now: number): void {
+    const flags = this.flags[at]!;
+    if (!(flags & SentFlag.Retransmitted)) this.retransmittedBytes += (this.end[at]! - this.start[at]!) | 0;
+    this.flags[at] = flags | SentFlag.Lost | SentFlag.Retransmitted | SentFlag.EverRetransmitted;
+    if (!(flags & SentFlag.Lost)) this.lostBytes += (this.end[at]! - this.start[at]!) | 0;
+    this.sentAt[at] = now;
+  }
+
+  #move(to: number, from: number, end: number): void {
+    this.start.copyWithin(to, from, end);
+    this.end.copyWithin(to, from, end);
+    this.sentAt.copyWithin(to, from, end);
+    this.flags.copyWithin(to, from, end);
+  }
+
+  /** Frees a place behind `last`: moves the records down, or doubles the arrays. */
+  #makeRoom(): void {
+    const count = this.count;
+    if (this.first > this.start.length >> 1) {
+      this.#move(0, this.first, this.last);
+    } else {
+      this.start = grown(this.start, new Int32Array(this.start.length * 2), this.first, this.last);
+      this.end = grown(this.end, new Int32Array(this.end.length * 2), this.first, this.last);
+      this.sentAt = grown(this.sentAt, new Float64Array(this.sentAt.length * 2), this.first, this.last);
+      this.flags = grown(this.flags, new Uint8Array(this.flags.length * 2), this.first, this.last);
+    }
+    this.first = 0;
+    this.last = count;
+  }
+}
+
+function grown<T extends Int32Array | Float64Array | Uint8Array>(
+  old: T,
+  into: T,
+  first: number,
+  last: number,
+): T {
+  into.set(old.subarray(first, last));
+  return into;
+}

@@ -1,0 +1,65 @@
+/** The group 'tcp' of a stack's counters. Names follow `netstat -s` and RFC 4022 where they have one. */
+export class TcpCounters {
+  segmentsIn = 0;
+  segmentsOut = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  activeOpens = 0;
+  passiveOpens = 0;
+  established = 0;
+  /** Attempts that never were established. */
+  attemptFails = 0;
+  /** Established connections that ended with an error. */
+  aborts = 0;
+  resetsIn = 0;
+  resetsOut = 0;
+
+  // received segments that were dropped, by reason
+  dropTooShort = 0;
+  dropBadOffset = 0;
+  dropChecksum = 0;
+  dropMulticast = 0;
+  dropInvalidSource = 0;
+  dropNoConnection = 0;
+  dropNoAck = 0;
+  dropUnacceptable = 0;
+  dropPaws = 0;
+  dropNoTimestamp = 0;
+  dropAckRange = 0;
+  dropRstOutOfWindow = 0;
+  dropTimeWait = 0;
+  dropClosing = 0;
+  dropSynSent = 0;
+  /** Data beyond the offered window or the room in the ring. */
+  dropBeyondWindow = 0;
+
+  // things a peer can make us do or keep, and their limits
+  optionErrors = 0;
+  listenOverflows = 0;
+  synBacklogOverflows = 0;
+  acceptedWithoutMemory = 0;
+  timeWaitOverflows = 0;
+  challengeAcks = 0;
+  challengeAcksSuppressed = 0;
+  outOfOrder = 0;
+  reassemblyOverflows = 0;
+  sackSplitsRefused = 0;
+  sackInvalid = 0;
+  sackReneging = 0;
+
+  // sending
+  retransmits = 0;
+  fastRetransmits = 0;
+  timeouts = 0;
+  synRetransmits = 0;
+  windowProbes = 0;
+  keepaliveProbes = 0;
+  delayedAcks = 0;
+  deviceFull = 0;
+  sendUnroutable = 0;
+
+  // ICMP (RFC 5927)
+  icmpMatched = 0;
+  icmpIgnored = 0;
+  pathMtuReduced = 0;
+}

@@ -1,0 +1,392 @@
+import {
+  type IcmpError,
+  IcmpErrorKind,
+  type Route,
+  type RxPacket,
+  type StackContext,
+  type TransportHandler,
+} from '../context.ts';
+import { NetError, Phase } from '../errors.ts';
+import { foldChecksum, sumPseudoHeaderV4, sumPseudoHeaderV6, sumSlab } from '../wire/checksum.ts';
+import { IpAddress } from '../wire/ip-address.ts';
+import { IpProtocol } from '../wire/ipv4.ts';
+import { TCP_HEADER_BYTES, Tcp, TcpFlag, writeTcpHeader } from '../wire/tcp.ts';
+import type { CongestionControl } from './congestion/congestion-control.ts';
+import { Cubic } from './congestion/cubic.ts';
+import { NewReno } from './congestion/newreno.ts';
+import { TcpConnection } from './connection.ts';
+import { ConnectionTable } from './connection-table.ts';
+import { startActive } from './handshake.ts';
+import { icmpErrorArrives } from './icmp-error.ts';
+import { InitialSequence } from './isn.ts';
+import type { KeepAlive } from './keepalive.ts';
+import { TcpListener } from './listener.ts';
+import { Segment } from './segment.ts';
+import { segmentArrives } from './segment-arrives.ts';
+import { TcpCounters } from './tcp-counters.ts';
+import { TimeWait } from './time-wait.ts';
+
+/** RFC 6056 §3.2 wants a large range; registered ports below 32,768 stay out of it, as on Linux. */
+const EPHEMERAL_FIRST = 32_768;
+const EPHEMERAL_COUNT = 65_536 - EPHEMERAL_FIRST;
+/** INET_OPTION_RESERVEDPORT: an unused port from here downwards. */
+const RESERVED_LAST = 1023;
+const RESERVED_FIRST = 1;
+/** `localPort` of {@link ConnectOptions}: a reserved one. */
+export const RESERVED_PORT = -1;
+const DEFAULT_TTL = 64;
+
+/** What an active open wants. */
+export interface ConnectOptions {
+  readonly remote: IpAddress;
+  readonly remotePort: number;
+  /** Null: chosen by route [MUST-43] [MUST-44]. */
+  readonly local: IpAddress | null;
+  /** 0: an ephemeral port; -1: an unused port below 1024, from 1023 downwards. */
+  readonly localPort: number;
+  readonly noDelay: boolean;
+  /** Null: off. */
+  readonly keepAlive: KeepAlive | null;
+  /** 'cubic' (default) or 'newreno'. */
+  readonly congestion?: string;
+  /** The application's mark, see {@link Endpoint.owner}. */
+  readonly owner?: number;
+}
+
+/** What a passive open wants. */
+export interface ListenOptions {
+  /** Null: all local addresses. */
+  readonly local: IpAddress | null;
+  /** 0: an ephemeral port. */
+  readonly port: number;
+  /** Established connections that may wait to be accepted. */
+  readonly backlog: number;
+}
+
+/** TCP (RFC 9293): all connections and listeners of a stack. */
+export class TcpLayer implements TransportHandler {
+  readonly context: StackContext;
+  readonly counters: TcpCounters;
+  readonly table: ConnectionTable;
+  readonly isn: InitialSequence;
+  /** Connections in TIME-WAIT. */
+  timeWaits = 0;
+  readonly #segment: Segment = new Segment();
+  readonly #listeners: Map<number, TcpListener[]> = new Map();
+  /** The packet being worked off. */
+  #rx: RxPacket | null = null;
+
+  constructor(context: StackContext) {
+    this.context = context;
+    this.counters = context.counters.group('tcp', new TcpCounters());
+    this.table = new ConnectionTable(context.random);
+    this.isn = new InitialSequence(context.random);
+  }
+
+  /**
+   * Active open. The connection is usable for writing at once; it is established when it signals Ready.
+   * @throws NetError NETWORK_UNREACHABLE, ADDRESS_NOT_AVAILABLE, ADDRESS_IN_USE (phase route), NO_BUFFERS (phase connect)
+   */
+  connect(options: ConnectOptions): TcpConnection {
+    const { remote, remotePort, local } = options;
+    const where = { phase: Phase.Route, address: remote.toString(), port: remotePort };
+    // RFC 9293 §3.9.2.3 [MUST-46]
+    if (remote.isMulticast || remote.isLimitedBroadcast || remote.isUnspecified) {
+      throw new NetError('NETWORK_UNREACHABLE', { ...where, detail: `${remote} is not a host's address` });
+    }
+    const route = this.context.ip.route(remote, local);
+    if (remote.family === 4 && route.iface.isBroadcast(remote.w3)) {
+      throw new NetError('NETWORK_UNREACHABLE', { ...where, detail: `${remote} is a broadcast address` });
+    }
+    const port = this.#localPort(route, options.localPort, remotePort);
+    const connection = new TcpConnection(this, route, port, remotePort, congestion(options.congestion), null);
+    if (options.owner !== undefined) connection.owner = options.owner;
+    connection.noDelay = options.noDelay;
+    connection.keepAlive = options.keepAlive;
+    if (!connection.openRings()) throw new NetError('NO_BUFFERS', { ...where, phase: Phase.Connect });
+    this.table.add(connection);
+    startActive(connection);
+    // The sequence number is known only now
+    if (connection.sendRing !== null) {
+      connection.sendBase = (connection.iss + 1 - connection.sendRing.tail) | 0;
+    }
+    return connection;
+  }
+
+  /** Passive open. @throws NetError ADDRESS_NOT_AVAILABLE, ADDRESS_IN_USE (phase route) */
+  listen(options: ListenOptions): TcpListener {
+    const { local } = options;
+    const port = options.port === 0 ? this.#freeListenPort(local) : options.port;
+    if (options.port !== 0 && this.#listenerClashes(local, port)) {
+      throw new NetError('ADDRESS_IN_USE', {
+        phase: Phase.Route,
+        detail: `somebody listens on port ${port}`,
+        port,
+      });
+    }
+    const listener = new TcpListener(this, local, port, options.backlog);
+    const others = this.#listeners.get(port);
+    if (others === undefined) this.#listeners.set(port, [listener]);
+    else others.push(listener);
+    return listener;
+  }
+
+  /** Called by the listener when it is closed. */
+  removeListener(listener: TcpListener): void {
+    const others = this.#listeners.get(listener.localPort);
+    if (others === undefined) return;
+    const left = others.filter((other) => other !== listener);
+    if (left.length > 0) this.#listeners.set(listener.localPort, left);
+    else this.#listeners.delete(listener.localPort);
+  }
+
+  hasListener(local: IpAddress, port: number): boolean {
+    return this.#findListener(local.family, local.w0, local.w1, local.w2, local.w3, port) !== null;
+  }
+
+  /** A connection that a listener makes of a SYN. @throws NetError when there is no route back */
+  passiveConnection(parent: TcpListener, local: IpAddress, remote: IpAddress, seg: Segment): TcpConnection {
+    const route = this.context.ip.route(remote, local);
+    return new TcpConnection(this, route, seg.destinationPort, seg.sourcePort, congestion(undefined), parent);
+  }
+
+  // ---------------------------------------------------------------- arriving packets
+
+  input(rx: RxPacket): void {
+    const { counters } = this;
+    const seg = this.#segment;
+    counters.segmentsIn++;
+    if (rx.multicast) {
+      // RFC 9293 §3.9.2.3 [MUST-57]
+      counters.dropMulticast++;
+      return;
+    }
+    if (rx.len < TCP_HEADER_BYTES) {
+      counters.dropTooShort++;
+      return;
+    }
+    if (!rx.checksumValid && !checksumFits(rx)) {
+      counters.dropChecksum++;
+      return;
+    }
+    if (!seg.read(rx.slab, rx.off, rx.len)) {
+      counters.dropBadOffset++;
+      return;
+    }
+    this.#rx = rx;
+    const flow = this.table.findByPacket(rx, seg.destinationPort, seg.sourcePort);
+    if (flow === null) this.#withoutConnection(rx, seg, 0);
+    else if (flow instanceof TcpConnection) segmentArrives(flow, seg);
+    // RFC 9293 §3.10.7.4 [MAY-2]: the new ISS must be larger than what the old connection used
+    else if (!flow.arrives(seg)) this.#withoutConnection(rx, seg, (flow.sndNxt + 0xffff) | 0);
+    this.#rx = null;
+  }
+
+  #withoutConnection(rx: RxPacket, seg: Segment, issFloor: number): void {
+    if (!isHost(rx)) {
+      // RFC 9293 §3.9.2.3 [MUST-63]
+      this.counters.dropInvalidSource++;
+      return;
+    }
+    const listener = this.#findListener(rx.family, rx.dst0, rx.dst1, rx.dst2, rx.dst3, seg.destinationPort);
+    if (listener !== null) {
+      listener.segmentArrives(rx, seg, issFloor);
+      return;
+    }
+    // RFC 9293 §3.10.7.1: CLOSED
+    this.counters.dropNoConnection++;
+    if ((seg.flags & TcpFlag.Rst) === 0) this.resetReply(seg);
+  }
+
+  icmpError(error: IcmpError): void {
+    const flow = this.table.findByError(error);
+    if (flow === null || flow instanceof TimeWait || error.kind > IcmpErrorKind.AdminProhibited) {
+      this.counters.icmpIgnored++;
+      return;
+    }
+    icmpErrorArrives(flow, error);
+  }
+
+  /**
+   * Answers the segment being worked off with a reset (RFC 9293 §3.5.2, §3.10.7.1). Sent at once and not repeated: the
+   * peer asks again if it gets lost.
+   */
+  resetReply(seg: Segment): void {
+    const rx = this.#rx;
+    if (rx === null) return;
+    const { ip, tx } = this.context;
+    const route = this.#routeBack(rx);
+    if (route === null) {
+      this.counters.sendUnroutable++;
+      return;
+    }
+    const off = ip.begin(route, TCP_HEADER_BYTES);
+    const hasAck = (seg.flags & TcpFlag.Ack) !== 0;
+    writeTcpHeader(
+      tx.head.view,
+      off,
+      seg.destinationPort,
+      seg.sourcePort,
+      hasAck ? seg.ack : 0,
+      hasAck ? 0 : (seg.seq + seg.lengthSeq) | 0,
+      TCP_HEADER_BYTES,
+      hasAck ? TcpFlag.Rst : TcpFlag.Rst | TcpFlag.Ack,
+      0,
+    );
+    if (!ip.finish(route, IpProtocol.Tcp, Tcp.Checksum, 0, DEFAULT_TTL)) {
+      this.counters.deviceFull++;
+      return;
+    }
+    this.counters.segmentsOut++;
+    this.counters.resetsOut++;
+  }
+
+  #routeBack(rx: RxPacket): Route | null {
+    try {
+      return this.context.ip.route(
+        new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3),
+        new IpAddress(rx.family, rx.dst0, rx.dst1, rx.dst2, rx.dst3),
+      );
+    } catch (error) {
+      if (error instanceof NetError) return null;
+      throw error;
+    }
+  }
+
+  // ---------------------------------------------------------------- ports
+
+  #findListener(
+    family: 4 | 6,
+    w0: number,
+    w1: number,
+    w2: number,
+    w3: number,
+    port: number,
+  ): TcpListener | null {
+    const listeners = this.#listeners.get(port);
+    if (listeners === undefined) return null;
+    let any: TcpListener | null = null;
+    for (const listener of listeners) {
+      const { local } = listener;
+      if (local === null) any = listener;
+      else if (
+        local.family === family &&
+        local.w3 === w3 &&
+        local.w2 === w2 &&
+        local.w1 === w1 &&
+        local.w0 === w0
+      ) {
+        return listener;
+      }
+    }
+    return any;
+  }
+
+  /** True when another listener has the port for the same address, or all. */
+  #listenerClashes(local: IpAddress | null, port: number): boolean {
+    const listeners = this.#listeners.get(port);
+    if (listeners === undefined) return false;
+    return listeners.some(
+      (other) =>
+        other.local === local || (other.local !== null && local !== null && other.local.equals(local)),
+    );
+  }
+
+  #localPort(route: Route, asked: number, remotePort: number): number {
+    if (asked === 0) return this.#ephemeralPort(route, remotePort);
+    if (asked === RESERVED_PORT) return this.#reservedPort();
+    if (!this.#isFree(route, asked, remotePort)) {
+      throw new NetError('ADDRESS_IN_USE', {
+        phase: Phase.Route,
+        detail: `${route.source}:${asked}`,
+        port: asked,
+      });
+    }
+    return asked;
+  }
+
+  /** RFC 6056 §3.3.1: a random start, then the next that makes an unused four-tuple. */
+  #ephemeralPort(route: Route, remotePort: number): number {
+    const start = this.context.random.uint32() % EPHEMERAL_COUNT;
+    for (let i = 0; i < EPHEMERAL_COUNT; i++) {
+      const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
+      if (this.#isFree(route, port, remotePort)) return port;
+    }
+    throw new NetError('ADDRESS_NOT_AVAILABLE', {
+      phase: Phase.Route,
+      detail: 'all ephemeral ports are in use',
+    });
+  }
+
+  #reservedPort(): number {
+    for (let port = RESERVED_LAST; port >= RESERVED_FIRST; port--) {
+      if (this.table.usesOfPort(port) === 0 && !this.#listeners.has(port)) return port;
+    }
+    throw new NetError('ADDRESS_NOT_AVAILABLE', {
+      phase: Phase.Route,
+      detail: 'all reserved ports are in use',
+    });
+  }
+
+  #isFree(route: Route, port: number, remotePort: number): boolean {
+    if (this.table.usesOfPort(port) === 0 && !this.#listeners.has(port)) return true;
+    if (this.hasListener(route.source, port)) return false;
+    return this.table.find(route.source, port, route.destination, remotePort) === null;
+  }
+
+  #freeListenPort(local: IpAddress | null): number {
+    const start = this.context.random.uint32() % EPHEMERAL_COUNT;
+    for (let i = 0; i < EPHEMERAL_COUNT; i++) {
+      const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
+      if (this.table.usesOfPort(port) === 0 && !this.#listenerClashes(local, port)) return port;
+    }
+    throw new NetError('ADDRESS_NOT_AVAILABLE', {
+      phase: Phase.Route,
+      detail: 'all ephemeral ports are in use',
+    });
+  }
+}
+
+function congestion(name: string | undefined): CongestionControl {
+  switch (name) {
+    case undefined:
+    case 'cubic':
+      return new Cubic();
+    case 'newreno':
+      return new NewReno();
+    default:
+      throw new NetError('ARGUMENT_INVALID', {
+        phase: Phase.Argument,
+        detail: `congestion control '${name}', expected cubic or newreno`,
+      });
+  }
+}
+
+/** RFC 9293 §3.1 [MUST-3] */
+function checksumFits(rx: RxPacket): boolean {
+  const pseudo =
+    rx.family === 4
+      ? sumPseudoHeaderV4(rx.src3, rx.dst3, IpProtocol.Tcp, rx.len)
+      : sumPseudoHeaderV6(
+          rx.src0,
+          rx.src1,
+          rx.src2,
+          rx.src3,
+          rx.dst0,
+          rx.dst1,
+          rx.dst2,
+          rx.dst3,
+          IpProtocol.Tcp,
+          rx.len,
+        );
+  return foldChecksum(sumSlab(rx.slab, rx.off, rx.len, pseudo)) === 0;
+}
+
+/** The source of a packet is an address that a host can have. */
+function isHost(rx: RxPacket): boolean {
+  if (rx.family === 6) {
+    if (rx.src0 >>> 24 === 0xff) return false;
+    return (rx.src0 | rx.src1 | rx.src2 | rx.src3) !== 0;
+  }
+  return rx.src3 >>> 28 !== 14 && rx.src3 !== 0 && !rx.iface.isBroadcast(rx.src3);
+}

@@ -1,0 +1,167 @@
+import type { Route, StackContext, Transmitter } from '../context.ts';
+import { TimerEntry, type TimerTarget } from '../timers.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+import { IpProtocol } from '../wire/ipv4.ts';
+import {
+  TCP_HEADER_BYTES,
+  Tcp,
+  TcpFlag,
+  TIMESTAMP_OPTION_BYTES,
+  writeTcpHeader,
+  writeTimestamps,
+} from '../wire/tcp.ts';
+import { ChallengeBudget } from './challenge-ack.ts';
+import type { TcpConnection } from './connection.ts';
+import type { Flow } from './connection-table.ts';
+import type { Segment } from './segment.ts';
+import type { TcpLayer } from './tcp-layer.ts';
+import { TcpState } from './tcp-state.ts';
+
+/**
+ * RFC 9293 §3.6.1 [MUST-13] asks for 2 MSL. differs from RFC 9293 §3.4.2 (MSL 2 minutes): MSL 30 s, so that the whole is
+ * Linux's TCP_TIMEWAIT_LEN (include/net/tcp.h).
+ */
+export const TIME_WAIT_MS = 60_000;
+/** How long the peer of a closed socket may keep its side open: Linux's tcp_fin_timeout. RFC 9293 has no limit. */
+export const FIN_WAIT_2_TIMEOUT_MS = 60_000;
+/** Beyond this many a closed connection is forgotten at once. */
+export const MAX_TIME_WAIT = 16_384;
+
+/** What is left of a connection in TIME-WAIT: enough to acknowledge a repeated FIN and to tell old segments from new. */
+export class TimeWait implements Transmitter, TimerTarget {
+  readonly state: TcpState = TcpState.TimeWait;
+  readonly layer: TcpLayer;
+  readonly context: StackContext;
+  readonly route: Route;
+  readonly local: IpAddress;
+  readonly remote: IpAddress;
+  readonly localPort: number;
+  readonly remotePort: number;
+  readonly sndNxt: number;
+  readonly rcvNxt: number;
+  readonly #windowField: number;
+  readonly #tsOk: boolean;
+  readonly #tsOffset: number;
+  #tsRecent: number;
+  readonly #trafficClass: number;
+  readonly #ttl: number;
+  readonly #timer: TimerEntry;
+  readonly #challenges: ChallengeBudget = new ChallengeBudget();
+  #ackNow: boolean;
+  hash = 0;
+  nextInBucket: Flow | null = null;
+  nextToTransmit: Transmitter | null = null;
+  waitsToTransmit = false;
+
+  constructor(c: TcpConnection) {
+    this.layer = c.layer;
+    this.context = c.context;
+    this.route = c.route;
+    this.local = c.local;
+    this.remote = c.remote;
+    this.localPort = c.localPort;
+    this.remotePort = c.remotePort;
+    this.sndNxt = c.sndNxt;
+    this.rcvNxt = c.rcvNxt;
+    this.#windowField = Math.max((c.rcvAdv - c.rcvNxt) | 0, 0) >> c.rcvShift;
+    this.#tsOk = c.tsOk;
+    this.#tsOffset = c.tsOffset;
+    this.#tsRecent = c.tsRecent;
+    this.#trafficClass = c.trafficClass;
+    this.#ttl = c.ttl;
+    this.#ackNow = c.ackNow;
+    this.#timer = new TimerEntry(this);
+    this.#restart();
+    if (this.#ackNow) this.context.wantsToTransmit(this);
+  }
+
+  #restart(): void {
+    this.context.timers.set(this.#timer, this.context.now + TIME_WAIT_MS);
+  }
+
+  /**
+   * RFC 9293 §3.10.7.4 in TIME-WAIT.
+   * @returns false when the segment begins a new connection and this one is gone [MAY-2]
+   */
+  arrives(seg: Segment): boolean {
+    const { flags } = seg;
+    if ((flags & TcpFlag.Rst) !== 0) {
+      if (seg.seq === this.rcvNxt) this.remove();
+      else this.layer.counters.dropRstOutOfWindow++;
+      return true;
+    }
+    const hasTs = this.#tsOk && seg.options.hasTimestamps;
+    if ((flags & (TcpFlag.Syn | TcpFlag.Ack)) === TcpFlag.Syn) {
+      // RFC 6191 §2: a later timestamp, or without them a later sequence number
+      const later = hasTs ? (seg.options.tsVal - this.#tsRecent) | 0 : 0;
+      const isNew = later > 0 || (later === 0 && ((seg.seq - this.rcvNxt) | 0) > 0);
+      if (isNew && this.layer.hasListener(this.local, this.localPort)) {
+        this.remove();
+        return false;
+      }
+    }
+    this.layer.counters.dropTimeWait++;
+    if ((flags & TcpFlag.Fin) !== 0 && ((seg.seq + seg.lengthSeq - this.rcvNxt) | 0) === 0) {
+      // The peer did not get our last ACK
+      this.#restart();
+      this.#acknowledge();
+    } else if (seg.seq !== this.rcvNxt || seg.lengthSeq > 0) {
+      if (this.#challenges.take(this.context.now)) this.#acknowledge();
+    }
+    return true;
+  }
+
+  #acknowledge(): void {
+    this.#ackNow = true;
+    this.context.wantsToTransmit(this);
+  }
+
+  transmit(): boolean {
+    if (!this.#ackNow) return true;
+    const { context } = this;
+    const headerBytes = TCP_HEADER_BYTES + (this.#tsOk ? TIMESTAMP_OPTION_BYTES : 0);
+    const off = context.ip.begin(this.route, headerBytes);
+    const { view } = context.tx.head;
+    writeTcpHeader(
+      view,
+      off,
+      this.localPort,
+      this.remotePort,
+      this.sndNxt,
+      this.rcvNxt,
+      headerBytes,
+      TcpFlag.Ack,
+      this.#windowField,
+    );
+    if (this.#tsOk) {
+      const tsVal = (Math.floor(context.now) + this.#tsOffset) | 0;
+      writeTimestamps(view, off + Tcp.Options, tsVal, this.#tsRecent);
+    }
+    if (!context.ip.finish(this.route, IpProtocol.Tcp, Tcp.Checksum, this.#trafficClass, this.#ttl))
+      return false;
+    this.#ackNow = false;
+    this.layer.counters.segmentsOut++;
+    return true;
+  }
+
+  onDeadline(): void {
+    this.remove();
+  }
+
+  remove(): void {
+    this.context.timers.remove(this.#timer);
+    this.layer.table.remove(this);
+    this.layer.timeWaits--;
+  }
+}
+
+/** Replaces a connection that is through with its TIME-WAIT. */
+export function enterTimeWait(c: TcpConnection): void {
+  const { layer } = c;
+  if (layer.timeWaits >= MAX_TIME_WAIT) {
+    layer.counters.timeWaitOverflows++;
+    return;
+  }
+  layer.timeWaits++;
+  layer.table.add(new TimeWait(c));
+}
