@@ -1,4 +1,6 @@
 import type { RingSource } from '../stack/context.ts';
+import { INTERNAL_OWNER } from '../stack/endpoint.ts';
+import { Ring } from '../stack/ring.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
 import type { UdpSocket } from '../stack/udp/udp-socket.ts';
 import { type Arena, SlotWord } from './arena.ts';
@@ -8,6 +10,9 @@ import { TLS_REGION_BYTES } from './tls-region.ts';
 
 /** Accepted connections that wait for the application, 4 bytes each; further ones wait in the stack's backlog. */
 const ACCEPT_RING_BYTES = 4096;
+
+/** Rings of the stack's own connections (a name server asked over TCP): what one DNS message takes, 64 KB. */
+const INTERNAL_RING_BYTES = 65_536;
 
 /**
  * The engine's side of the socket blocks: which block belongs to which endpoint, where its rings are, and who is to be
@@ -42,6 +47,11 @@ export class SocketTable implements RingSource {
 
   /** RingSource: files the rings under the endpoint's owner; a connection from a listener gets a block of its own. */
   open(endpoint: TcpConnection | UdpSocket): boolean {
+    if (endpoint.owner === INTERNAL_OWNER) {
+      endpoint.sendRing = Ring.alloc(INTERNAL_RING_BYTES);
+      endpoint.recvRing = Ring.alloc(INTERNAL_RING_BYTES);
+      return true;
+    }
     if (endpoint.owner < 0) {
       const index = this.arena.takeBlock(SocketWord.NextFree);
       if (index < 0) return false;
