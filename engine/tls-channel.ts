@@ -2,8 +2,8 @@ import { NetError, Phase } from '../stack/errors.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
 import { TlsError } from '../tls/errors.ts';
-import { OpenResult, TrafficOpener } from '../tls/traffic/opener.ts';
-import { TrafficSealer } from '../tls/traffic/sealer.ts';
+import { OPENED_CLOSE_NOTIFY, TrafficOpener } from '../tls/traffic/opener.ts';
+import { MAX_SEAL_OVERHEAD_BYTES, TrafficSealer } from '../tls/traffic/sealer.ts';
 import { lockWord, unlockWord } from './arena.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
 import type { SharedSocket } from './shared-socket.ts';
@@ -17,13 +17,11 @@ const APPLICATION_DATA = 23;
 const LARGEST_PLAINTEXT_BYTES = 16384;
 /** RFC 8446 §5.2: a protected record may be 256 bytes longer than its content. */
 const LARGEST_RECORD_BYTES: number = RECORD_HEADER_BYTES + LARGEST_PLAINTEXT_BYTES + 256;
-/** What sealing adds: header, inner content type, tag, and the key update that may have to go first. */
-const SEAL_OVERHEAD_BYTES = 64;
 /** A record is not started in less room than this unless it is the last: small records cost most. */
 const LEAST_RECORD_BYTES = 4096;
 
 /** A thread's working memory for records: nothing of a connection stays in it between two calls. */
-const scratchRecord = new Uint8Array(LARGEST_RECORD_BYTES + SEAL_OVERHEAD_BYTES);
+const scratchRecord = new Uint8Array(LARGEST_RECORD_BYTES + MAX_SEAL_OVERHEAD_BYTES);
 const scratchPlain = new Uint8Array(LARGEST_RECORD_BYTES);
 
 /**
@@ -70,8 +68,8 @@ export class TlsChannel implements Channel {
       if (this.#get(TlsRegion.Finished) !== 0) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
       let taken = 0;
       while (taken < len) {
-        const wanted = Math.min(len - taken, LARGEST_PLAINTEXT_BYTES);
-        const chunk = Math.min(wanted, this.socket.writableBytes - SEAL_OVERHEAD_BYTES);
+        const wanted = Math.min(len - taken, this.#sealer.maxContentBytes);
+        const chunk = Math.min(wanted, this.socket.writableBytes - MAX_SEAL_OVERHEAD_BYTES);
         if (chunk < wanted && chunk < LEAST_RECORD_BYTES) break;
         const length = this.#sealer.seal(APPLICATION_DATA, from, off + taken, chunk, scratchRecord, 0);
         this.#put(length);
@@ -88,7 +86,7 @@ export class TlsChannel implements Channel {
     lockWord(this.#words, this.#sendLock);
     try {
       if (this.#get(TlsRegion.Finished) !== 0) return true;
-      if (this.socket.writableBytes < SEAL_OVERHEAD_BYTES) return false;
+      if (this.socket.writableBytes < MAX_SEAL_OVERHEAD_BYTES) return false;
       this.#sendAlert(AlertLevel.Warning, AlertDescription.CloseNotify);
     } finally {
       unlockWord(this.#words, this.#sendLock);
@@ -121,7 +119,7 @@ export class TlsChannel implements Channel {
       const target = direct ? into : scratchPlain;
       const result = this.#opener.open(scratchRecord, 0, length, target, direct ? off : 0);
       this.socket.consume(length);
-      if (result === OpenResult.Closed) this.#set(TlsRegion.Closed, 1);
+      if (result === OPENED_CLOSE_NOTIFY) this.#set(TlsRegion.Closed, 1);
       else if (result > 0) return direct ? result : this.#keepRest(into, off, len, result);
     }
     return 0;
@@ -134,7 +132,10 @@ export class TlsChannel implements Channel {
     const content = ((scratchRecord[3] ?? 0) << 8) | (scratchRecord[4] ?? 0);
     const length = RECORD_HEADER_BYTES + content;
     if (length > LARGEST_RECORD_BYTES) {
-      throw new TlsError('RecordOverflow', `at most ${LARGEST_RECORD_BYTES - RECORD_HEADER_BYTES}, got ${content}`);
+      throw new TlsError(
+        'RecordOverflow',
+        `at most ${LARGEST_RECORD_BYTES - RECORD_HEADER_BYTES}, got ${content}`,
+      );
     }
     if (this.socket.readableBytes < length) return WOULD_BLOCK;
     return this.socket.peek(scratchRecord, 0, length);
@@ -155,7 +156,7 @@ export class TlsChannel implements Channel {
     if (!(error instanceof TlsError)) return error;
     if (error.alert >= 0) {
       lockWord(this.#words, this.#sendLock);
-      if (this.#get(TlsRegion.Finished) === 0 && this.socket.writableBytes >= SEAL_OVERHEAD_BYTES) {
+      if (this.#get(TlsRegion.Finished) === 0 && this.socket.writableBytes >= MAX_SEAL_OVERHEAD_BYTES) {
         this.#sendAlert(AlertLevel.Fatal, error.alert);
       }
       unlockWord(this.#words, this.#sendLock);
@@ -164,7 +165,7 @@ export class TlsChannel implements Channel {
     return tlsNetError(error, null, false);
   }
 
-  #sendAlert(level: number, description: number): void {
+  #sendAlert(level: AlertLevel, description: number): void {
     this.#set(TlsRegion.Finished, 1);
     this.#put(this.#sealer.alert(level, description, scratchRecord, 0));
   }

@@ -28,7 +28,8 @@ export function tlsNetError(
   }
 }
 
-function certificateCode(verdict: CertificateVerdict | null): ErrorCode {
+/** The error code of what a verifier has found wrong. */
+export function certificateCode(verdict: CertificateVerdict | null): ErrorCode {
   switch (verdict?.status) {
     case CertificateStatus.NoMatch:
       return 'CERT_NAME_MISMATCH';

@@ -92,7 +92,8 @@ export class TlsHandshake {
         if (!finished) return 'read';
         throw new NetError('TLS_TRUNCATED', {
           phase: Phase.Handshake,
-          detail: 'the server closed the connection before the handshake ended; does it speak TLS on this port?',
+          detail:
+            'the server closed the connection before the handshake ended; does it speak TLS on this port?',
         });
       }
     }

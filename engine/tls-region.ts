@@ -10,10 +10,14 @@ export const TlsRegion = {
   Closed: 8,
   /** Our close_notify was sent: 1. */
   Finished: 12,
+  /** Bytes of the peer's certificate, 0: none kept. */
+  CertificateLen: 16,
   /** Offset of the traffic state of tls/. */
   Traffic: 64,
   /** Offset of the plaintext of one record (RFC 8446 §5.1: at most 2^14 bytes). */
   Plain: 0x6000,
+  /** Offset of the peer's certificate (DER), for whoever asks about the connection; up to the end of the region. */
+  Certificate: 0xc000,
 } as const;
 
 /** A power of two that holds the above. */

@@ -121,6 +121,8 @@ export class NetError extends Error {
   readonly tunwireCode: ErrorCode;
   readonly code: string;
   readonly phase: (typeof PHASE_NAMES)[number];
+  /** What the message says after the code's own sentence; '' when there is nothing to add. */
+  readonly detail: string;
   readonly address: string | undefined;
   readonly port: number | undefined;
 
@@ -133,6 +135,7 @@ export class NetError extends Error {
     this.tunwireCode = tunwireCode;
     this.code = row.errno;
     this.phase = PHASE_NAMES[where.phase] ?? 'none';
+    this.detail = where.detail ?? '';
     this.address = where.address;
     this.port = where.port;
   }
