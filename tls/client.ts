@@ -51,7 +51,7 @@ export class TlsClient {
       random: options.random,
       verifier: options.verifier,
       keyLog: options.keyLog ?? null,
-      records: new HandshakeRecords(),
+      records: new HandshakeRecords(true),
       info: {
         version: '',
         cipherSuite: '',

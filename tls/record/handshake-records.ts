@@ -50,6 +50,12 @@ export class HandshakeRecords {
   #changeCipherSpecSent = false;
   #changeCipherSpecsReceived = 0;
   #warnings = 0;
+  readonly #isMiddleboxCompatible: boolean;
+
+  /** @param isMiddleboxCompatible whether to send the change_cipher_spec of RFC 8446 §D.4 */
+  constructor(isMiddleboxCompatible: boolean) {
+    this.#isMiddleboxCompatible = isMiddleboxCompatible;
+  }
 
   /** Takes one whole record; its messages then come from {@link nextMessage}. */
   receive(record: Uint8Array, off: number, lengthBytes: number): void {
@@ -112,7 +118,7 @@ export class HandshakeRecords {
    * the first call sends one.
    */
   sendChangeCipherSpec(): void {
-    if (this.#changeCipherSpecSent) return;
+    if (this.#changeCipherSpecSent || !this.#isMiddleboxCompatible) return;
     this.#changeCipherSpecSent = true;
     this.#outgoing.push(
       plainRecord(ContentType.ChangeCipherSpec, ProtocolVersion.Tls12, [CHANGE_CIPHER_SPEC_MESSAGE]),
