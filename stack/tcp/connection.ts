@@ -239,8 +239,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** Sends a FIN after what is queued (RFC 9293 §3.10.4); receiving goes on. Data written after this call is not sent. */
   shutdown(): void {
     if (this.finQueued || this.state === TcpState.Closed) return;
-    this.finQueued = true;
     this.finSeq = this.queuedTo();
+    this.finQueued = true;
     switch (this.state) {
       case TcpState.Established:
         this.state = TcpState.FinWait1;

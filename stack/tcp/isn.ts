@@ -5,11 +5,18 @@ import type { IpAddress } from '../wire/ip-address.ts';
 /** RFC 9293 §3.4.1 [MUST-8]: the clock of initial sequence numbers ticks about every 4 µs. */
 const TICKS_PER_MS = 250;
 
+/** Where initial sequence numbers come from: `compute` for a pair of endpoints, then `isn` and `timestampOffset`. */
+export interface SequenceSource {
+  compute(local: IpAddress, localPort: number, remote: IpAddress, remotePort: number): void;
+  isn(now: number): number;
+  readonly timestampOffset: number;
+}
+
 /**
  * Initial sequence numbers and timestamp offsets: `ISN = M + F(local, remote, secret)` with a keyed hash
  * (RFC 9293 §3.4.1 [SHLD-1], RFC 6528 §3). The secret is injected with the stack's random source [MUST-9].
  */
-export class InitialSequence {
+export class InitialSequence implements SequenceSource {
   readonly #key: Uint8Array = new Uint8Array(32);
   readonly #message: DataView = new DataView(new ArrayBuffer(36));
   #result: DataView = new DataView(new ArrayBuffer(8));

@@ -18,7 +18,7 @@ import { TcpConnection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { startActive } from './handshake.ts';
 import { icmpErrorArrives } from './icmp-error.ts';
-import { InitialSequence } from './isn.ts';
+import { InitialSequence, type SequenceSource } from './isn.ts';
 import type { KeepAlive } from './keepalive.ts';
 import { TcpListener } from './listener.ts';
 import { Segment } from './segment.ts';
@@ -68,7 +68,8 @@ export class TcpLayer implements TransportHandler {
   readonly context: StackContext;
   readonly counters: TcpCounters;
   readonly table: ConnectionTable;
-  readonly isn: InitialSequence;
+  /** Tests put a source of known numbers here. */
+  isn: SequenceSource;
   /** Connections in TIME-WAIT. */
   timeWaits = 0;
   readonly #segment: Segment = new Segment();
