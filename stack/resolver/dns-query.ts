@@ -313,13 +313,10 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
   }
 
   #giveUp(): void {
-    const { server } = this.#current;
     const refused = this.#records.filter((record) => record.refusal !== null);
     const detail: ErrorDetail = {
       phase: Phase.Resolve,
       detail: `${this.#target}: ${this.waitingFor()}`,
-      address: String(server.address),
-      port: server.port,
       cause: refused.find((record) => record.cause !== null)?.cause ?? undefined,
     };
     this.#finish({

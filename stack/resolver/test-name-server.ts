@@ -79,7 +79,10 @@ export class TestNameServer implements DatagramReceiver, EndpointObserver {
 
   endpointEvents(endpoint: Endpoint, events: number): void {
     if (endpoint === this.#listener) {
-      for (let c = this.#listener.accept(); c !== null; c = this.#listener.accept()) c.observer = this;
+      for (let c = this.#listener.accept(); c !== null; c = this.#listener.accept()) {
+        c.observer = this;
+        c.setNoDelay(true);
+      }
       return;
     }
     const connection = endpoint as TcpConnection;
