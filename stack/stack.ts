@@ -10,6 +10,7 @@ import { IpSender } from './ip/output.ts';
 import { RouteTable } from './ip/route-table.ts';
 import { HEADER_BYTES, HEADROOM_BYTES, type LinkCapabilities, type PacketSink, TxPacket } from './link.ts';
 import type { RandomSource } from './random.ts';
+import { TcpLayer } from './tcp/tcp-layer.ts';
 import { TimerQueue } from './timers.ts';
 import { UdpLayer } from './udp/udp-layer.ts';
 import { IpAddress, type IpPrefix, parsePrefix } from './wire/ip-address.ts';
@@ -56,6 +57,7 @@ export class Stack implements StackContext, PacketReceiver {
   readonly ipInput: IpInput;
   readonly icmp: IcmpLayer;
   readonly udp: UdpLayer;
+  readonly tcp: TcpLayer;
   #transmitters: Transmitter | null = null;
   #lastTransmitter: Transmitter | null = null;
   #endpoints: Endpoint | null = null;
@@ -71,9 +73,11 @@ export class Stack implements StackContext, PacketReceiver {
     this.icmp = new IcmpLayer(this, (protocol) => this.ipInput.handlerOf(protocol));
     this.ipInput = new IpInput(this, ipCounters, this.icmp);
     this.udp = new UdpLayer(this, this.icmp);
+    this.tcp = new TcpLayer(this);
     this.ipInput.register(IpProtocol.Icmp, this.icmp.v4);
     this.ipInput.register(IpProtocol.Icmpv6, this.icmp.v6);
     this.ipInput.register(IpProtocol.Udp, this.udp);
+    this.ipInput.register(IpProtocol.Tcp, this.tcp);
   }
 
   /** The interfaces, in the order they were added. */
