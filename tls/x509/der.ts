@@ -18,7 +18,6 @@ export const Tag = {
   OctetString: 0x04,
   Null: 0x05,
   Oid: 0x06,
-  Enumerated: 0x0a,
   Utf8String: 0x0c,
   Sequence: 0x30,
   Set: 0x31,
@@ -29,7 +28,6 @@ export const Tag = {
   UtcTime: 0x17,
   GeneralizedTime: 0x18,
   VisibleString: 0x1a,
-  UniversalString: 0x1c,
   BmpString: 0x1e,
 } as const;
 
@@ -166,7 +164,8 @@ export class DerReader {
     if (value.length > 1) {
       // X.690 §11.2.1: unused bits are zero. Differs from §11.2.2 in that trailing zero bits of a list of named bits are
       // taken: two roots of every Linux distribution have them.
-      if ((value[value.length - 1]! & ((1 << unused) - 1)) !== 0) throw new DerError('unused bits of BIT STRING are set');
+      if ((value[value.length - 1]! & ((1 << unused) - 1)) !== 0)
+        throw new DerError('unused bits of BIT STRING are set');
     }
     let bits = 0;
     for (let n = 0; n < 16 && n >> 3 < value.length - 1; n++) {

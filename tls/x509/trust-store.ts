@@ -56,11 +56,6 @@ export class TrustStore {
     return this.#size;
   }
 
-  /** All certificates, in no particular order. */
-  *[Symbol.iterator](): IterableIterator<Certificate> {
-    for (const anchors of this.#bySubject.values()) yield* anchors;
-  }
-
   /** The anchors that bear a name. */
   named(subject: DistinguishedName): readonly Certificate[] {
     return this.#bySubject.get(subject.key) ?? NONE;
