@@ -1,0 +1,33 @@
+/**
+ * InetConnect and its family, as SocketWrench 11 names them: blocking calls on handles, on tunwire's own stack. Every function
+ * leaves its reason with {@link InetGetLastError}, one per thread, when it fails.
+ */
+export { InetAttachThread, InetGetCurrentThread } from './attach-thread.ts';
+export { InetConnect } from './connect.ts';
+export { InetConnectUrl } from './connect-url.ts';
+export * from './constants.ts';
+export { InetAbort, InetDisconnect, InetShutdown } from './disconnect.ts';
+export {
+  INET_ERRORS,
+  type InetErrorRow,
+  InetGetErrorString,
+  InetGetLastError,
+  InetGetLastFailure,
+  InetSetLastError,
+} from './error-codes.ts';
+export { InetInitialize, InetUninitialize, type InitializeOptions } from './initialize.ts';
+export {
+  InetGetSecurityInformation,
+  type SECURITYCREDENTIALS,
+  SECURITYINFO,
+  SECURITYINFO_SIZE,
+} from './security.ts';
+export {
+  INTERNET_ADDRESS,
+  InetGetLocalAddress,
+  InetGetPeerAddress,
+  InetGetStatus,
+  InetIsConnected,
+  InetIsReadable,
+} from './state.ts';
+export { InetRead, InetWrite } from './transfer.ts';

@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto';
+import { loadRoots, loadSystemRoots } from '../drivers/system-roots.ts';
+import type { SharedSocket } from '../engine/shared-socket.ts';
+import { SocketWord } from '../engine/socket-block.ts';
+import { TLS_REGION_BYTES, TlsRegion } from '../engine/tls-region.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import type { TlsInfo } from '../tls/client.ts';
+import { CIPHER_SUITES } from '../tls/keys/suites.ts';
+import { Certificate } from '../tls/x509/certificate.ts';
+import { ChainVerifier, TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
+import type { TrustStore } from '../tls/x509/trust-store.ts';
+import type { CertificateVerifier } from '../tls/x509/verdict.ts';
+import {
+  INET_OPTION_SECURE_FALLBACK,
+  INET_OPTION_TRUSTEDSITE,
+  SECURITY_CERTIFICATE_NONE,
+  SECURITY_CIPHER_AES,
+  SECURITY_CIPHER_CHACHA20,
+  SECURITY_CIPHER_NONE,
+  SECURITY_HASH_NONE,
+  SECURITY_HASH_SHA256,
+  SECURITY_HASH_SHA384,
+  SECURITY_KEYEX_ECDHE,
+  SECURITY_KEYEX_NONE,
+  SECURITY_PROTOCOL_DEFAULT,
+  SECURITY_PROTOCOL_NONE,
+  SECURITY_PROTOCOL_TLS13,
+} from './constants.ts';
+import { failed } from './error-codes.ts';
+import { openHandle } from './handles.ts';
+
+/**
+ * What a secure connection is to be made with, besides the options of InetConnect. Every field may be left out; the field
+ * list is from memory, the structure's page is not published in what we know.
+ */
+export interface SECURITYCREDENTIALS {
+  /** The structure's size in C; not looked at here. */
+  readonly dwSize?: number;
+  /** SECURITY_PROTOCOL_* that may be used; DEFAULT or nothing: TLS 1.2 or later. TLS 1.3 must be among them so far. */
+  readonly dwProtocol?: number;
+  readonly dwOptions?: number;
+  readonly dwReserved?: number;
+  /** The name the certificate must be for, when it is not the host name. */
+  readonly lpszHostName?: string | null;
+  readonly lpszUserName?: string | null;
+  readonly lpszPassword?: string | null;
+  /** The store of the client certificate. Client certificates are refused so far. */
+  readonly lpszCertStore?: string | null;
+  readonly lpszCertName?: string | null;
+  readonly lpszKeyFile?: string | null;
+}
+
+/** What `dwSize` of a SECURITYINFO must be. Own: the number of its fields' bytes in C on a 32-bit system. */
+export const SECURITYINFO_SIZE = 76;
+
+/** What is known of a connection's security; filled by {@link InetGetSecurityInformation}. */
+export class SECURITYINFO {
+  /** Must be SECURITYINFO_SIZE, which it is from the start. */
+  dwSize: number = SECURITYINFO_SIZE;
+  /** One of SECURITY_PROTOCOL_*; NONE without TLS, and everything below is 0, null or '' then. */
+  dwProtocol: number = SECURITY_PROTOCOL_NONE;
+  /** One of SECURITY_CIPHER_*. */
+  dwCipher: number = SECURITY_CIPHER_NONE;
+  /** Bits of the cipher's key. */
+  dwCipherStrength = 0;
+  /** One of SECURITY_HASH_*. */
+  dwHash: number = SECURITY_HASH_NONE;
+  /** Bits of the hash. */
+  dwHashStrength = 0;
+  /** One of SECURITY_KEYEX_*. */
+  dwKeyExchange: number = SECURITY_KEYEX_NONE;
+  /** One of SECURITY_CERTIFICATE_*. */
+  dwCertStatus: number = SECURITY_CERTIFICATE_NONE;
+  /** From when on the server's certificate is valid. */
+  stCertIssued: Date | null = null;
+  /** Until when it is valid. */
+  stCertExpires: Date | null = null;
+  lpszCertIssuer = '';
+  lpszCertSubject = '';
+  /** SHA-256 of the certificate, in hexadecimal digits. */
+  lpszFingerprint = '';
+}
+
+/**
+ * Tells how a connection is secured, and what its server's certificate is worth.
+ * @param handle of a connection, secure or not
+ * @param info is filled; its dwSize must be SECURITYINFO_SIZE
+ * @returns false on failure: ARGUMENT_INVALID (0x80042726) for a wrong dwSize, HANDLE_INVALID (0x80042736), WRONG_THREAD,
+ * NOT_INITIALIZED (0x8004276D)
+ *
+ * Source: SocketTools SECURITYINFO. Its signature is not published.
+ *
+ * @example
+ * const info = new SECURITYINFO();
+ * if (InetGetSecurityInformation(socket, info) && info.dwCertStatus !== SECURITY_CERTIFICATE_VALID) InetAbort(socket);
+ */
+export function InetGetSecurityInformation(handle: number, info: SECURITYINFO): boolean {
+  try {
+    const { socket } = openHandle(handle);
+    if (info.dwSize !== SECURITYINFO_SIZE) {
+      throw new NetError('ARGUMENT_INVALID', {
+        phase: Phase.Argument,
+        detail: `dwSize must be SECURITYINFO_SIZE (${SECURITYINFO_SIZE}), got ${info.dwSize}`,
+      });
+    }
+    Object.assign(info, new SECURITYINFO());
+    readSecurity(socket, info);
+    return true;
+  } catch (error) {
+    return failed(error, false);
+  }
+}
+
+/**
+ * Who decides about a server's certificate.
+ * @param caFile trusted certificates; null: the system's
+ * @param options of InetConnect: TRUSTEDSITE, SECURE_FALLBACK
+ * @throws NetError ARGUMENT_INVALID when the file cannot be used
+ */
+export function verifierFor(caFile: string | null, options: number): CertificateVerifier {
+  const chain = new ChainVerifier(roots(caFile), { legacy: (options & INET_OPTION_SECURE_FALLBACK) !== 0 });
+  return (options & INET_OPTION_TRUSTEDSITE) === 0 ? chain : new TrustedSiteVerifier(chain);
+}
+
+/** @throws NetError OPTION_INVALID for what is not there yet */
+export function checkCredentials(credentials: SECURITYCREDENTIALS | null): void {
+  if (credentials === null) return;
+  if (credentials.lpszCertStore || credentials.lpszCertName || credentials.lpszKeyFile) {
+    throw new NetError('OPTION_INVALID', {
+      phase: Phase.Argument,
+      detail: 'client certificates (lpszCertStore, lpszCertName, lpszKeyFile) are not supported yet',
+    });
+  }
+  const protocols = credentials.dwProtocol ?? SECURITY_PROTOCOL_DEFAULT;
+  if (protocols !== SECURITY_PROTOCOL_DEFAULT && (protocols & SECURITY_PROTOCOL_TLS13) === 0) {
+    throw new NetError('OPTION_INVALID', {
+      phase: Phase.Argument,
+      detail: 'dwProtocol leaves out TLS 1.3, which is the only version that is supported yet',
+    });
+  }
+}
+
+/** Keeps what a handshake has found out with the socket, for all threads. */
+export function keepSecurity(socket: SharedSocket, info: TlsInfo): void {
+  const { block } = socket;
+  const suite = CIPHER_SUITES.find((known) => known.name === info.cipherSuite);
+  const status = info.certificate?.status ?? SECURITY_CERTIFICATE_NONE;
+  block.set(SocketWord.TlsFlags, ((suite?.id ?? 0) << 16) | (SECURITY_PROTOCOL_TLS13 << 8) | status);
+  const der = info.peerCertificates[0];
+  const { slab } = block.arena;
+  const region = block.get(SocketWord.TlsOffset);
+  // a certificate beyond 16 KB is not kept: its status is
+  if (der === undefined || der.length > TLS_REGION_BYTES - TlsRegion.Certificate) return;
+  slab.bytes.set(der, region + TlsRegion.Certificate);
+  slab.view.setInt32(region + TlsRegion.CertificateLen, der.length);
+}
+
+function readSecurity(socket: SharedSocket, info: SECURITYINFO): void {
+  const { block } = socket;
+  const flags = block.get(SocketWord.TlsFlags);
+  if (flags === 0) return;
+  info.dwProtocol = (flags >>> 8) & 0xff;
+  info.dwCertStatus = flags & 0xff;
+  info.dwKeyExchange = SECURITY_KEYEX_ECDHE;
+  const suite = CIPHER_SUITES.find((known) => known.id === flags >>> 16);
+  if (suite !== undefined) {
+    info.dwCipher = suite.aead === 'chacha20-poly1305' ? SECURITY_CIPHER_CHACHA20 : SECURITY_CIPHER_AES;
+    info.dwCipherStrength = suite.bits;
+    info.dwHash = suite.hashBytes === 32 ? SECURITY_HASH_SHA256 : SECURITY_HASH_SHA384;
+    info.dwHashStrength = suite.hashBytes * 8;
+  }
+  const region = block.get(SocketWord.TlsOffset);
+  const { slab } = block.arena;
+  const length = slab.view.getInt32(region + TlsRegion.CertificateLen);
+  if (length > 0) {
+    const from = region + TlsRegion.Certificate;
+    describeCertificate(slab.bytes.slice(from, from + length), info);
+  }
+}
+
+function describeCertificate(der: Uint8Array, info: SECURITYINFO): void {
+  info.lpszFingerprint = createHash('sha256').update(der).digest('hex');
+  const certificate = parseCertificate(der);
+  if (certificate === null) return;
+  info.stCertIssued = new Date(certificate.notBefore);
+  info.stCertExpires = new Date(certificate.notAfter);
+  info.lpszCertIssuer = String(certificate.issuer);
+  info.lpszCertSubject = String(certificate.subject);
+}
+
+/** @returns null for what only TRUSTEDSITE lets through */
+function parseCertificate(der: Uint8Array): Certificate | null {
+  try {
+    return new Certificate(der);
+  } catch {
+    return null;
+  }
+}
+
+function roots(caFile: string | null): TrustStore {
+  try {
+    return caFile === null ? loadSystemRoots() : loadRoots(caFile);
+  } catch (error) {
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: error instanceof Error ? error.message : String(error),
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,131 @@
+import { SocketStatus, SocketWord } from '../engine/socket-block.ts';
+import { TlsRegion } from '../engine/tls-region.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import type { IpAddress } from '../stack/wire/ip-address.ts';
+import { INET_ADDRESS_IPV4, INET_ADDRESS_IPV6, INET_ADDRESS_UNKNOWN, INET_ERROR } from './constants.ts';
+import { failed } from './error-codes.ts';
+import { anyHandle, type OpenHandle, openHandle } from './handles.ts';
+
+/** An IP address as the family passes it around. */
+export class INTERNET_ADDRESS {
+  /** One of INET_ADDRESS_IPV4, INET_ADDRESS_IPV6; INET_ADDRESS_UNKNOWN: none. */
+  ipFamily: number = INET_ADDRESS_UNKNOWN;
+  /** Network order. IPv4 uses the first four bytes. */
+  readonly ipNumber: Uint8Array = new Uint8Array(16);
+
+  /** For people: `192.0.2.1`, `2001:db8::1` (RFC 5952); '' for no address. */
+  toString(): string {
+    return this.#text;
+  }
+
+  #text = '';
+
+  /** @internal */
+  set(address: IpAddress): void {
+    this.ipFamily = address.family === 4 ? INET_ADDRESS_IPV4 : INET_ADDRESS_IPV6;
+    this.ipNumber.fill(0);
+    address.write(new DataView(this.ipNumber.buffer), 0);
+    this.#text = address.toString();
+  }
+}
+
+/**
+ * Whether InetRead would return at once: with data, with the end of the stream, or with an error.
+ * A TLS connection may be readable and still block, when what has arrived is not a whole record.
+ * @returns false also on failure: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
+ *
+ * Source: SocketWrench 10 InetRead names it; its signature is not published.
+ */
+export function InetIsReadable(handle: number): boolean {
+  try {
+    const opened = openHandle(handle);
+    const { socket } = opened;
+    if (socket.readableBytes > 0 || socket.peerFinished || socket.status === SocketStatus.Closed) return true;
+    return hasBufferedPlaintext(opened) || (opened.isDatagram && opened.block.get(SocketWord.Error) !== 0);
+  } catch (error) {
+    return failed(error, false);
+  }
+}
+
+/**
+ * Whether the connection is up: data can still be exchanged in at least one direction, or has arrived and is unread. Always
+ * true for UDP.
+ * @returns false also on failure: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
+ *
+ * Source: none published; "connected to a server".
+ */
+export function InetIsConnected(handle: number): boolean {
+  try {
+    const opened = openHandle(handle);
+    const { socket } = opened;
+    if (socket.readableBytes > 0 || hasBufferedPlaintext(opened)) return true;
+    return socket.status === SocketStatus.Open && !(socket.peerFinished && !opened.isDatagram);
+  } catch (error) {
+    return failed(error, false);
+  }
+}
+
+/**
+ * What a handle is doing. Every thread may ask.
+ * @returns one of INET_STATUS_*; INET_ERROR: HANDLE_INVALID (0x80042736), NOT_INITIALIZED (0x8004276D)
+ *
+ * Source: SocketTools HTTP GetStatus.
+ */
+export function InetGetStatus(handle: number): number {
+  try {
+    return anyHandle(handle).status;
+  } catch (error) {
+    return failed(error, INET_ERROR);
+  }
+}
+
+/**
+ * The address and port of the other side.
+ * @param address is filled
+ * @returns the port, 1 … 65535; INET_ERROR: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
+ *
+ * Source: SocketWrench 7 names it; its signature is not published. There the port is an output too.
+ *
+ * @example
+ * const address = new INTERNET_ADDRESS();
+ * const port = InetGetPeerAddress(socket, address);
+ * console.log(`${address} port ${port}`);
+ */
+export function InetGetPeerAddress(handle: number, address: INTERNET_ADDRESS): number {
+  try {
+    const { socket } = openHandle(handle);
+    fill(address, socket.remoteAddress);
+    return socket.remotePort;
+  } catch (error) {
+    return failed(error, INET_ERROR);
+  }
+}
+
+/**
+ * The own address and port of a connection.
+ * @param address is filled
+ * @returns the port, 1 … 65535; INET_ERROR: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
+ *
+ * Source: SocketWrench 7 names it; its signature is not published.
+ */
+export function InetGetLocalAddress(handle: number, address: INTERNET_ADDRESS): number {
+  try {
+    const { socket } = openHandle(handle);
+    fill(address, socket.localAddress);
+    return socket.localPort;
+  } catch (error) {
+    return failed(error, INET_ERROR);
+  }
+}
+
+function fill(into: INTERNET_ADDRESS, address: IpAddress | null): void {
+  if (address === null) {
+    throw new NetError('NOT_CONNECTED', { phase: Phase.Transfer, detail: 'the handle has no address yet' });
+  }
+  into.set(address);
+}
+
+function hasBufferedPlaintext(opened: OpenHandle): boolean {
+  const region = opened.block.get(SocketWord.TlsOffset);
+  return region !== 0 && opened.block.arena.slab.view.getInt32(region + TlsRegion.PlainLen) > 0;
+}

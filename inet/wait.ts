@@ -1,0 +1,69 @@
+import type { SharedSocket } from '../engine/shared-socket.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import { INET_STATUS_IDLE, INET_STATUS_READ, INET_STATUS_WRITE } from './constants.ts';
+import type { OpenHandle } from './handles.ts';
+
+/** Sleepers look after the engine this often: one that died without a word wakes nobody. */
+const LOOK_UP_MS = 1000;
+
+/** When a wait of `timeoutMs` from now is over, in the time of `performance.now()`; 0: never. */
+export function deadlineAfter(timeoutMs: number): number {
+  return timeoutMs > 0 ? performance.now() + timeoutMs : Infinity;
+}
+
+/** Blocks until the socket has news for writers or openers. @returns false when the deadline has passed */
+export function sleepSend(socket: SharedSocket, sequence: number, deadline: number): boolean {
+  const leftMs = deadline - performance.now();
+  if (leftMs <= 0) return false;
+  if (!socket.sleepSend(sequence, Math.min(leftMs, LOOK_UP_MS))) socket.client.checkRunning();
+  return true;
+}
+
+/** Blocks until the socket has news for readers. @returns false when the deadline has passed */
+export function sleepRecv(socket: SharedSocket, sequence: number, deadline: number): boolean {
+  const leftMs = deadline - performance.now();
+  if (leftMs <= 0) return false;
+  if (!socket.sleepRecv(sequence, Math.min(leftMs, LOOK_UP_MS))) socket.client.checkRunning();
+  return true;
+}
+
+/**
+ * {@link sleepRecv} for a call on a handle, which shows in its status.
+ * @throws NetError TIMEOUT, CANCELLED when the handle was closed meanwhile, ENGINE_STOPPED
+ */
+export function waitReadable(opened: OpenHandle, sequence: number, deadline: number): void {
+  opened.changeStatus(INET_STATUS_IDLE, INET_STATUS_READ);
+  const inTime = sleepRecv(opened.socket, sequence, deadline);
+  opened.changeStatus(INET_STATUS_READ, INET_STATUS_IDLE);
+  if (!inTime) throw timeout(opened, 'nothing to read came');
+  throwIfClosed(opened);
+}
+
+/**
+ * {@link sleepSend} for a call on a handle.
+ * @throws NetError TIMEOUT, CANCELLED when the handle was closed meanwhile, ENGINE_STOPPED
+ */
+export function waitWritable(opened: OpenHandle, sequence: number, deadline: number): void {
+  opened.changeStatus(INET_STATUS_IDLE, INET_STATUS_WRITE);
+  const inTime = sleepSend(opened.socket, sequence, deadline);
+  opened.changeStatus(INET_STATUS_WRITE, INET_STATUS_IDLE);
+  if (!inTime) throw timeout(opened, 'the peer took no more data');
+  throwIfClosed(opened);
+}
+
+function throwIfClosed(opened: OpenHandle): void {
+  if (opened.isLive) return;
+  throw new NetError('CANCELLED', {
+    phase: Phase.Transfer,
+    detail: 'another thread has closed the connection during the call',
+  });
+}
+
+function timeout(opened: OpenHandle, what: string): NetError {
+  const { remoteAddress, remotePort } = opened.socket;
+  return new NetError('TIMEOUT', {
+    phase: Phase.Transfer,
+    detail: `${what} in ${opened.timeoutMs / 1000} s`,
+    ...(remoteAddress === null ? {} : { address: remoteAddress.toString(), port: remotePort }),
+  });
+}
