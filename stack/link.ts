@@ -88,7 +88,8 @@ export class TxPacket {
 /** Where an interface sends its packets: a device, or a test. */
 export interface PacketSink {
   /**
-   * Takes one packet; nothing of it is referenced after the return.
+   * Takes one packet; nothing of it is referenced after the return. Does not call the stack: an answer that is there at once
+   * waits until the driver's next round.
    * @returns false when the device is full: nothing was taken, the stack sends it again at the next `transmit`
    */
   send(packet: TxPacket): boolean;

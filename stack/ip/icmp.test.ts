@@ -222,6 +222,27 @@ for (const family of ['v4', 'v6'] as const) {
   });
 }
 
+for (const family of ['v4', 'v6'] as const) {
+  test(`reassembly that times out is told about requests, not about errors (${family})`, (t) => {
+    const sendFirst = (type: number): number => {
+      const pair = new StackPair();
+      const from = a[family];
+      const to = b[family];
+      const piece = icmpMessage(from, to, type, 0, 0, bytes(64)).slice(0, 40);
+      pair.inject(
+        'b',
+        family === 'v4'
+          ? ipPacket({ from, to, protocol: 1, flagsFragment: 0x2000 }, piece)
+          : ipPacket({ from, to, protocol: 44 }, Uint8Array.from([58, 0, 0, 1, 0, 0, 0, 5, ...piece])),
+      );
+      pair.runFor(70_000);
+      return pair.b.icmp.counters.errorsSent;
+    };
+    t.is(sendFirst(family === 'v4' ? 8 : 128), 1);
+    for (const type of family === 'v4' ? [3, 5, 11, 12, 200] : [1, 2, 3, 4, 100]) t.is(sendFirst(type), 0);
+  });
+}
+
 test('RFC 1191 §5: a router that does not tell the MTU', (t) => {
   const pair = new StackPair();
   let told = 0;

@@ -157,6 +157,9 @@ test('the path MTU is shared, has a lower bound, and is forgotten after ten minu
   const { ip } = stack;
   const route = ip.route(addressOf('198.51.100.7'), null);
   t.is(ip.route(addressOf('198.51.100.7'), null), route);
+  t.is(ip.route(addressOf('198.51.100.7'), addressOf('192.0.2.2')), route);
+  const given = ip.route(addressOf('198.51.100.8'), addressOf('192.0.2.2'));
+  t.is(ip.route(addressOf('198.51.100.8'), null), given);
   t.false(ip.reducePathMtu(route, 1500));
   t.true(ip.reducePathMtu(route, 1400));
   t.false(ip.reducePathMtu(route, 1400));

@@ -71,17 +71,15 @@ export class RouteTable {
 
   /** The way to `destination`; see {@link IpOutput.route}. */
   route(destination: IpAddress, source: IpAddress | null): Route {
-    const key = source === null ? destination.toString() : `${destination}<${source}`;
+    const key = keyOf(destination, source);
     const known = this.#cache.get(key);
     if (known !== undefined) return known;
-    const route = this.#find(destination, source);
-    if (this.#cache.size >= ROUTE_CACHE_ENTRIES) {
-      for (const oldest of this.#cache.keys()) {
-        this.#cache.delete(oldest);
-        break;
-      }
-    }
-    this.#cache.set(key, route);
+    const found = this.#find(destination, source);
+    // With the source chosen or given, it is one path with one MTU.
+    const twin = source === null ? this.#cache.get(keyOf(destination, found.source)) : undefined;
+    const route = twin?.iface === found.iface ? twin : found;
+    this.#remember(key, route);
+    if (source === null) this.#remember(keyOf(destination, route.source), route);
     return route;
   }
 
@@ -121,6 +119,16 @@ export class RouteTable {
       }
       this.#restore(route);
     }
+  }
+
+  #remember(key: string, route: CachedRoute): void {
+    if (this.#cache.size >= ROUTE_CACHE_ENTRIES) {
+      for (const oldest of this.#cache.keys()) {
+        this.#cache.delete(oldest);
+        break;
+      }
+    }
+    this.#cache.set(key, route);
   }
 
   #restore(route: Route): void {
@@ -185,6 +193,10 @@ export class RouteTable {
     }
     return best;
   }
+}
+
+function keyOf(destination: IpAddress, source: IpAddress | null): string {
+  return source === null ? destination.toString() : `${destination}<${source}`;
 }
 
 function unreachable(destination: IpAddress, detail: string): NetError {

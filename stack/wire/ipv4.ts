@@ -52,10 +52,6 @@ export function ipv4TotalLength(view: DataView, off: number): number {
   return view.getUint16(off + Ipv4.TotalLength);
 }
 
-export function ipv4Protocol(view: DataView, off: number): number {
-  return view.getUint8(off + Ipv4.Protocol);
-}
-
 /** Writes a header without options; the checksum field is left 0 for the caller. */
 export function writeIpv4Header(
   view: DataView,
