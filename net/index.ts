@@ -1,0 +1,27 @@
+/**
+ * tunwire's connections in Node's shape. The one barrel of the project.
+ * @module
+ */
+export { createMemoryLink, type MemoryLinkEnd, type MemoryLinkOptions } from '../drivers/memory.ts';
+export type { CaptureOptions, EngineOptions, ResolverOptions } from '../engine/options.ts';
+export type { KeepAlive } from '../engine/shared-socket.ts';
+export { type ErrorCode, NetError } from '../stack/errors.ts';
+export { TrustStore } from '../tls/x509/trust-store.ts';
+export type { ConnectOptions } from './options.ts';
+export { type ListenOptions, Server } from './server.ts';
+export { type ConnectTimes, type KeepAliveSettings, Socket, type SocketOptions } from './socket.ts';
+export {
+  connect,
+  createConnection,
+  createStack,
+  listen,
+  NetStack,
+  type ResolvedAddress,
+  type ResolveOptions,
+  resolve,
+  type StackOptions,
+  setDefaultStack,
+  udp,
+} from './stack.ts';
+export type { TlsConnectOptions } from './tls-settings.ts';
+export { type Datagram, type UdpOptions, UdpSocket } from './udp.ts';

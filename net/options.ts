@@ -1,0 +1,78 @@
+import type { KeepAlive } from '../engine/shared-socket.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import { IpAddress } from '../stack/wire/ip-address.ts';
+import type { TlsConnectOptions } from './tls-settings.ts';
+
+/** Where to connect to, and how. The names are Node's where Node has the same thing. */
+export interface ConnectOptions {
+  /** A name or an IP literal. Default 'localhost'. */
+  readonly host?: string | undefined;
+  /** 1 … 65535 */
+  readonly port: number;
+  /** Implicit TLS: the handshake follows the connection. `true`: with the system's trusted roots. */
+  readonly tls?: boolean | TlsConnectOptions | undefined;
+  /** For resolving, connecting and the TLS handshake together, in milliseconds; 0: no limit. Default 0. */
+  readonly timeoutMs?: number | undefined;
+  /** Gives the attempt up, or resets the connection that came of it. */
+  readonly signal?: AbortSignal | undefined;
+  readonly localAddress?: string | undefined;
+  /** 0: an ephemeral one. Default 0. */
+  readonly localPort?: number | undefined;
+  readonly noDelay?: boolean | undefined;
+  /** `true`: with Node's intervals (see {@link Socket.setKeepAlive}). Default false. */
+  readonly keepAlive?: boolean | KeepAlive | undefined;
+  /** With `keepAlive: true`: quiet time before the first probe, in milliseconds. */
+  readonly keepAliveInitialDelay?: number | undefined;
+  /** Tries IPv6 addresses before IPv4 ones. Default false. */
+  readonly preferIpv6?: boolean | undefined;
+  /** false: the own direction is ended when the peer has ended its own. Default false. */
+  readonly allowHalfOpen?: boolean | undefined;
+  /** Quiet time until the event 'timeout', in milliseconds, as {@link Socket.setTimeout}; 0: none. Default 0. */
+  readonly timeout?: number | undefined;
+}
+
+/** Linux keeps quiet connections for two hours before it asks (RFC 1122 §4.2.3.6: no less). */
+const KEEP_ALIVE_IDLE_MS = 7_200_000;
+/** What Node sets beside the idle time (doc of `socket.setKeepAlive`). */
+const KEEP_ALIVE_INTERVAL_MS = 1000;
+const KEEP_ALIVE_COUNT = 10;
+/** The largest number that shared memory and timers hold. */
+const MAX_MS = 0x7fffffff;
+
+/** @param initialDelayMs 0: the default @param intervalMs 0: the default @param count 0: the default */
+export function keepAliveOf(initialDelayMs: number, intervalMs: number, count: number): KeepAlive {
+  return {
+    idleMs: initialDelayMs > 0 ? initialDelayMs : KEEP_ALIVE_IDLE_MS,
+    intervalMs: intervalMs > 0 ? intervalMs : KEEP_ALIVE_INTERVAL_MS,
+    count: count > 0 ? count : KEEP_ALIVE_COUNT,
+  };
+}
+
+/** @param least 0 where the stack may choose. @throws NetError PORT_INVALID */
+export function checkPort(port: unknown, least: 0 | 1): number {
+  if (typeof port === 'number' && Number.isInteger(port) && port >= least && port <= 65535) return port;
+  throw new NetError('PORT_INVALID', {
+    phase: Phase.Argument,
+    detail: `expected ${least} … 65535, got ${String(port)}`,
+  });
+}
+
+/** Milliseconds for a timer; fractions are rounded up, more than 24 days become 24 days. @throws NetError ARGUMENT_INVALID */
+export function checkMs(name: string, ms: unknown): number {
+  if (typeof ms === 'number' && ms >= 0) return Math.min(Math.ceil(ms), MAX_MS);
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: `${name} is a number of milliseconds from 0, got ${String(ms)}`,
+  });
+}
+
+/** @returns null for undefined: any address. @throws NetError ARGUMENT_INVALID when it is no IP literal */
+export function checkAddress(name: string, text: string | undefined): IpAddress | null {
+  if (text === undefined) return null;
+  const address = IpAddress.parse(text);
+  if (address !== null) return address;
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: `${name} is an IP address, got '${text}'`,
+  });
+}

@@ -1,0 +1,196 @@
+import { EventEmitter } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import type { EngineClient } from '../engine/client.ts';
+import { SharedSocket } from '../engine/shared-socket.ts';
+import { SocketStatus } from '../engine/socket-block.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import { checkAddress, checkPort } from './options.ts';
+import { Socket } from './socket.ts';
+
+export interface ListenOptions {
+  /** 0: an ephemeral one. */
+  readonly port: number;
+  /** An own address. Default: all of both families. */
+  readonly host?: string | undefined;
+  /** Connections that may wait to be accepted. Default 511, as in Node. */
+  readonly backlog?: number | undefined;
+  /** As for `net.createServer`; servers of `node:http` want true. Default false. */
+  readonly allowHalfOpen?: boolean | undefined;
+  /** Closes the server. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DEFAULT_BACKLOG = 511;
+
+export interface ServerEvents {
+  connection: [socket: Socket];
+  listening: [];
+  close: [];
+  error: [error: Error];
+  newListener: [event: string | symbol, listener: (...args: unknown[]) => void];
+}
+
+/**
+ * A listener. Connections are taken by 'connection' listeners or by `for await`; while there is neither, they wait in the
+ * backlog. `server.on('connection', (socket) => http.emit('connection', socket))` puts a server of `node:http`, `node:https`,
+ * `node:http2` or `node:tls` on top.
+ */
+export class Server extends EventEmitter<ServerEvents> implements AsyncDisposable {
+  readonly #shared: SharedSocket;
+  readonly #allowHalfOpen: boolean;
+  readonly #waiting: ((result: IteratorResult<Socket, undefined>) => void)[] = [];
+  #address: AddressInfo | null = null;
+  #opening: { resolve: () => void; reject: (error: unknown) => void } | null = null;
+  #closed = false;
+  #holdsLoop = false;
+  #stopListening: () => void = () => {};
+
+  private constructor(shared: SharedSocket, options: ListenOptions) {
+    super();
+    this.#shared = shared;
+    this.#allowHalfOpen = options.allowHalfOpen === true;
+    this.on('newListener', (event) => {
+      if (event === 'connection') process.nextTick(() => this.#accept());
+    });
+    this.ref();
+    shared.watch(() => this.#onEvents());
+  }
+
+  /**
+   * Starts to listen.
+   * @throws NetError ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE, PORT_INVALID, ARGUMENT_INVALID, CANCELLED, ENGINE_STOPPED
+   */
+  static async listen(client: EngineClient, options: ListenOptions): Promise<Server> {
+    const { signal } = options;
+    throwIfCancelled(signal);
+    const port = checkPort(options.port, 0);
+    const local = checkAddress('host', options.host);
+    const shared = SharedSocket.listen(client, local, port, options.backlog ?? DEFAULT_BACKLOG);
+    const server = new Server(shared, options);
+    await new Promise<void>((resolve, reject) => {
+      server.#opening = { resolve, reject };
+      if (signal !== undefined) {
+        server.#stopListening = onAbort(signal, () => {
+          reject(cancelled(signal, Phase.Argument));
+          server.#close();
+        });
+      }
+      server.#onEvents();
+    });
+    return server;
+  }
+
+  #onEvents(): void {
+    if (this.#closed) return;
+    const { status } = this.#shared;
+    if (status === SocketStatus.Closed) {
+      this.#fail(this.#shared.block.error ?? new NetError('ABORTED', { phase: Phase.Transfer }));
+    } else if (status === SocketStatus.Open) {
+      if (this.#opening !== null) this.#opened(this.#opening.resolve);
+      this.#accept();
+    }
+  }
+
+  #opened(resolve: () => void): void {
+    this.#opening = null;
+    const local = this.#shared.localAddress;
+    this.#address = {
+      address: local === null ? '::' : local.toString(),
+      family: local?.family === 4 ? 'IPv4' : 'IPv6',
+      port: this.#shared.localPort,
+    };
+    resolve();
+    process.nextTick(() => this.emit('listening'));
+  }
+
+  #fail(error: NetError): void {
+    const opening = this.#opening;
+    this.#opening = null;
+    this.#close();
+    if (opening !== null) opening.reject(error);
+    else this.emit('error', error);
+  }
+
+  #accept(): void {
+    while (!this.#closed && (this.#waiting.length > 0 || this.listenerCount('connection') > 0)) {
+      const shared = this.#shared.accept();
+      if (shared === null) return;
+      const socket = Socket.accepted(shared, { allowHalfOpen: this.#allowHalfOpen });
+      const waiting = this.#waiting.shift();
+      if (waiting !== undefined) waiting({ value: socket, done: false });
+      else this.emit('connection', socket);
+    }
+  }
+
+  /** Where the server listens; null after its end. The address is '::' when it listens on all. */
+  address(): AddressInfo | null {
+    return this.#address;
+  }
+
+  get listening(): boolean {
+    return !this.#closed;
+  }
+
+  /** Stops listening and ends iterations; accepted connections live on. May be called twice. */
+  close(callback?: () => void): this {
+    if (callback !== undefined) {
+      if (this.#closed) process.nextTick(callback);
+      else this.once('close', callback);
+    }
+    this.#close();
+    return this;
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#address = null;
+    this.#stopListening();
+    this.#shared.release();
+    this.unref();
+    for (const waiting of this.#waiting.splice(0)) waiting({ value: undefined, done: true });
+    process.nextTick(() => this.emit('close'));
+  }
+
+  /** The listener keeps the process alive (the default). */
+  ref(): this {
+    if (this.#holdsLoop || this.#closed) return this;
+    this.#holdsLoop = true;
+    this.#shared.client.ref();
+    return this;
+  }
+
+  unref(): this {
+    if (!this.#holdsLoop) return this;
+    this.#holdsLoop = false;
+    this.#shared.client.unref();
+    return this;
+  }
+
+  /** The connections as they come; ends when the server is closed. Leaving the loop closes the server. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Socket, undefined> {
+    return {
+      next: () =>
+        new Promise((resolve) => {
+          if (this.#closed) {
+            resolve({ value: undefined, done: true });
+            return;
+          }
+          this.#waiting.push(resolve);
+          this.#accept();
+        }),
+      return: async () => {
+        this.#close();
+        return { value: undefined, done: true };
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#close();
+  }
+}

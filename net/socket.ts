@@ -1,0 +1,638 @@
+import { type AddressInfo, isIP, type SocketConnectOpts } from 'node:net';
+import { Duplex } from 'node:stream';
+import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } from 'node:tls';
+import { domainToASCII } from 'node:url';
+import { type Channel, WOULD_BLOCK } from '../engine/channel.ts';
+import type { EngineClient } from '../engine/client.ts';
+import { type KeepAlive, SharedSocket } from '../engine/shared-socket.ts';
+import { SocketEvent, SocketStatus } from '../engine/socket-block.ts';
+import { SystemRandom } from '../engine/system-random.ts';
+import { TlsHandshake } from '../engine/tls-handshake.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import type { TlsInfo } from '../tls/client.ts';
+import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import { type ConnectOptions, checkAddress, checkMs, checkPort, keepAliveOf } from './options.ts';
+import { Outgoing } from './outgoing.ts';
+import { lastRead, readPooled } from './read-pool.ts';
+import { type TlsConnectOptions, verifierOf } from './tls-settings.ts';
+import { certificateError, cipherOf, peerCertificateOf } from './tls-view.ts';
+
+/** Chunks read in one go before other sockets get their turn. */
+const READ_BUDGET = 16;
+/** How long {@link Socket}'s `await using` waits for a peer that takes no data. */
+const DISPOSE_PATIENCE_MS = 5000;
+
+export interface SocketOptions {
+  /** false: the own direction is ended when the peer has ended its own. Default false. */
+  readonly allowHalfOpen?: boolean | undefined;
+}
+
+/** Milliseconds that the parts of connecting took; -1: not (yet) done. */
+export interface ConnectTimes {
+  /** Until the name had its address. */
+  readonly resolveMs: number;
+  /** Of the TCP handshake alone. */
+  readonly connectMs: number;
+  /** Of the TLS handshake alone. */
+  readonly handshakeMs: number;
+}
+
+/**
+ * A TCP connection of a tunwire stack in the shape of Node's `net.Socket`; with the option `tls`, of `tls.TLSSocket`. Made by
+ * {@link NetStack.connect}, {@link NetStack.createConnection} and {@link NetStack.listen}. All errors are {@link NetError}.
+ */
+export class Socket extends Duplex {
+  /** Quiet time until 'timeout', in milliseconds; 0: none. */
+  timeout = 0;
+  /** True over TLS. */
+  readonly encrypted: boolean = false;
+  /** The peer's certificate is valid; false without TLS. */
+  authorized = false;
+  /** Why not; only ever set when the option `rejectUnauthorized` is false. */
+  authorizationError: NetError | null = null;
+  /** The application protocol agreed on; false: none. */
+  alpnProtocol: string | false = false;
+  /** The name that the peer's certificate was checked against. */
+  servername = '';
+  /** For Node's `net.Socket`: the stack races addresses by itself and reports none. */
+  readonly autoSelectFamilyAttemptedAddresses: string[] = [];
+
+  // not initialised, and so without `undefined` in their types, as net.Socket has them
+  localAddress?: string;
+  localPort?: number;
+  localFamily?: string;
+  remoteAddress: string | undefined = undefined;
+  remotePort: number | undefined = undefined;
+  remoteFamily: string | undefined = undefined;
+
+  readonly #client: EngineClient | null;
+  #shared: SharedSocket | null = null;
+  /** Set when application data can flow. */
+  #channel: Channel | null = null;
+  #handshake: TlsHandshake | null = null;
+  #tlsInfo: TlsInfo | null = null;
+  #tls: TlsConnectOptions | null = null;
+  #host = '';
+  #connecting = false;
+
+  /** `_read` was called and has not been satisfied. */
+  #wantsData = false;
+  #readScheduled = false;
+  #bytesRead = 0;
+  /** What `_write` was given and the send ring had no room for. */
+  readonly #outgoing: Outgoing = new Outgoing();
+  #written: ((error?: Error | null) => void) | null = null;
+  #finalCallback: ((error?: Error | null) => void) | null = null;
+
+  /** Why the channel failed: the peer knows already, or gets an alert. */
+  #failure: unknown = null;
+  #resetOnDestroy = false;
+  #referenced = true;
+  #holdsLoop = false;
+  #noDelay = false;
+  #keepAlive: KeepAlive | null = null;
+  #deadline = 0;
+  #connectedAt = 0;
+  #timeoutMs = 0;
+  #deadlineTimer: NodeJS.Timeout | null = null;
+  #idleTimer: NodeJS.Timeout | null = null;
+  #stopListening: () => void = () => {};
+  #times: ConnectTimes = { resolveMs: -1, connectMs: -1, handshakeMs: -1 };
+
+  /** @param client the engine to connect through; null: the socket cannot connect */
+  constructor(client: EngineClient | null, options: SocketOptions = {}) {
+    super({ allowHalfOpen: options.allowHalfOpen === true, emitClose: false, autoDestroy: true });
+    this.#client = client;
+  }
+
+  /** A socket on a connection that a listener has accepted. */
+  static accepted(shared: SharedSocket, options: SocketOptions): Socket {
+    const socket = new Socket(shared.client, options);
+    socket.#attach(shared);
+    socket.#noteAddresses(shared);
+    socket.#channel = shared;
+    // whoever gets the socket first puts its listeners on
+    process.nextTick(() => socket.#startReading());
+    return socket;
+  }
+
+  /**
+   * Connects; 'connect' follows, with TLS 'secureConnect', or 'error'. What is written before that is kept.
+   * @throws NetError PORT_INVALID, ARGUMENT_INVALID, CANCELLED, NOT_INITIALIZED, ENGINE_STOPPED
+   */
+  connect(options: ConnectOptions | SocketConnectOpts, listener?: () => void): this;
+  connect(port: number, host: string, listener?: () => void): this;
+  connect(port: number, listener?: () => void): this;
+  connect(path: string, listener?: () => void): this;
+  connect(
+    target: ConnectOptions | SocketConnectOpts | number | string,
+    hostOrListener?: string | (() => void),
+    listener?: () => void,
+  ): this {
+    const host = typeof hostOrListener === 'string' ? hostOrListener : undefined;
+    const connected = typeof hostOrListener === 'function' ? hostOrListener : listener;
+    const options = typeof target === 'object' ? target : { port: target, host };
+    this.#start(options as ConnectOptions);
+    if (connected !== undefined) this.once(this.encrypted ? 'secureConnect' : 'connect', connected);
+    return this;
+  }
+
+  #start(options: ConnectOptions): void {
+    const client = this.#client;
+    if (client === null) throw new NetError('NOT_INITIALIZED', { phase: Phase.Argument });
+    if (this.#shared !== null || this.destroyed) {
+      throw new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail: 'the socket was used before' });
+    }
+    throwIfCancelled(options.signal);
+    const port = checkPort(options.port, 1);
+    this.#host = options.host ?? 'localhost';
+    this.#timeoutMs = checkMs('timeoutMs', options.timeoutMs ?? 0);
+    if (options.tls) this.#setTls(options.tls === true ? {} : options.tls);
+    this.#noDelay = options.noDelay === true || this.#noDelay;
+    const { keepAlive = false } = options;
+    if (typeof keepAlive === 'object') this.#keepAlive = keepAlive;
+    else if (keepAlive) this.#keepAlive = keepAliveOf(options.keepAliveInitialDelay ?? 0, 0, 0);
+    this.#deadline = performance.now() + this.#timeoutMs;
+    const shared = SharedSocket.connect(client, {
+      host: this.#host,
+      port,
+      protocol: 'tcp',
+      timeoutMs: this.#timeoutMs,
+      localAddress: checkAddress('localAddress', options.localAddress),
+      localPort: checkPort(options.localPort ?? 0, 0),
+      noDelay: this.#noDelay,
+      keepAlive: this.#keepAlive,
+      preferIpv6: options.preferIpv6 === true,
+    });
+    this.#connecting = true;
+    if (options.timeout) this.setTimeout(options.timeout);
+    const { signal } = options;
+    if (signal !== undefined) {
+      this.#stopListening = onAbort(signal, () => this.destroy(cancelled(signal, this.#phase)));
+    }
+    this.#attach(shared);
+  }
+
+  #setTls(tls: TlsConnectOptions): void {
+    // made now: bad roots are the caller's fault and fail at once
+    verifierOf(tls);
+    this.#tls = tls;
+    this.servername = tls.servername ?? this.#host;
+    Object.defineProperty(this, 'encrypted', { value: true, enumerable: true });
+  }
+
+  get #phase(): Phase {
+    if (this.#connecting) return Phase.Connect;
+    return this.#handshake === null ? Phase.Transfer : Phase.Handshake;
+  }
+
+  #attach(shared: SharedSocket): void {
+    this.#shared = shared;
+    this.#hold();
+    shared.watch((events) => this.#onEvents(events));
+    // what came before there was a listener
+    process.nextTick(() => this.#onEvents(SocketEvent.Readable | SocketEvent.Writable));
+  }
+
+  #onEvents(events: number): void {
+    const shared = this.#shared;
+    if (shared === null || this.destroyed) return;
+    if (this.#connecting) {
+      this.#onConnecting(shared);
+      return;
+    }
+    if (this.#handshake !== null) {
+      this.#stepHandshake(this.#handshake);
+      return;
+    }
+    if ((events & (SocketEvent.Readable | SocketEvent.Closed)) !== 0 && this.#wantsData) this.#pull();
+    if ((events & (SocketEvent.Writable | SocketEvent.Closed)) !== 0) {
+      this.#flush();
+      this.#finish();
+    }
+    if ((events & SocketEvent.Closed) !== 0) this.#onClosed(shared);
+  }
+
+  #onConnecting(shared: SharedSocket): void {
+    const { status } = shared;
+    if (status === SocketStatus.Closed) {
+      const error = shared.block.error ?? new NetError('ABORTED', { phase: Phase.Connect });
+      if (error.phase === 'resolve') this.emit('lookup', error, undefined, undefined, this.#host);
+      this.#fail(error);
+      return;
+    }
+    if (status !== SocketStatus.Open) return;
+    this.#connecting = false;
+    this.#connectedAt = performance.now();
+    this.#noteAddresses(shared);
+    const { resolveMs, connectMs } = shared.times;
+    this.#times = { resolveMs, connectMs: connectMs - resolveMs, handshakeMs: -1 };
+    this.#touch();
+    if (isIP(this.#host) === 0) {
+      this.emit('lookup', null, this.remoteAddress, shared.remoteAddress?.family, this.#host);
+    }
+    if (!this.destroyed && this.#tls !== null) this.#startHandshake(shared, this.#tls);
+    else this.#channel = shared;
+    if (!this.destroyed) this.emit('connect');
+    if (!this.destroyed) this.emit('ready');
+    if (this.#channel !== null) this.#startReading();
+  }
+
+  #startHandshake(shared: SharedSocket, tls: TlsConnectOptions): void {
+    if (this.#timeoutMs > 0) {
+      const leftMs = Math.max(1, this.#deadline - this.#connectedAt);
+      this.#deadlineTimer = setTimeout(() => this.#onHandshakeTimeout(), leftMs);
+    }
+    try {
+      this.#handshake = new TlsHandshake(shared, {
+        serverName: isIP(this.servername) === 0 ? domainToASCII(this.servername) : this.servername,
+        verifier: verifierOf(tls),
+        alpn: tls.alpnProtocols ?? [],
+        unixTimeMs: Date.now(),
+        random: new SystemRandom(),
+        ...(tls.keylog === undefined ? {} : { keyLog: tls.keylog }),
+      });
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    process.nextTick(() => this.#onEvents(SocketEvent.Readable));
+  }
+
+  #onHandshakeTimeout(): void {
+    const waitedMs = Math.round(performance.now() - this.#connectedAt);
+    const address = this.remoteAddress ?? this.#host;
+    const port = this.remotePort ?? 0;
+    const detail =
+      `connected to ${address} port ${port}, then waited ${waitedMs} ms for the server's part of the TLS ` +
+      `handshake (${this.#timeoutMs} ms for everything)`;
+    this.destroy(new NetError('TIMEOUT', { phase: Phase.Handshake, detail, address, port }));
+  }
+
+  #stepHandshake(handshake: TlsHandshake): void {
+    try {
+      if (handshake.step() !== 'done') return;
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#handshake = null;
+    this.#clearDeadline();
+    this.#times = { ...this.#times, handshakeMs: performance.now() - this.#connectedAt };
+    const { info } = handshake;
+    this.#tlsInfo = info;
+    this.alpnProtocol = info.alpn ?? false;
+    this.authorizationError = certificateError(info);
+    this.authorized = this.authorizationError === null;
+    this.#channel = handshake.channel;
+    this.#touch();
+    this.emit('secureConnect');
+    this.#startReading();
+  }
+
+  /** What was written meanwhile goes out, and the peer's end or reset is noticed even if nobody reads yet. */
+  #startReading(): void {
+    if (this.destroyed || this.#channel === null) return;
+    this.#flush();
+    this.#finish();
+    if (this.#wantsData) this.#pull();
+    else if (!this.isPaused() && !this.destroyed) this.read(0);
+  }
+
+  override _read(): void {
+    this.#wantsData = true;
+    if (this.#channel !== null && !this.#readScheduled) this.#pull();
+  }
+
+  #pull(): void {
+    const channel = this.#channel;
+    for (let chunks = 0; channel !== null && this.#wantsData && !this.destroyed; chunks++) {
+      if (chunks === READ_BUDGET) {
+        this.#pullLater();
+        return;
+      }
+      let bytes = 0;
+      try {
+        bytes = readPooled(channel);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      if (bytes === WOULD_BLOCK) return;
+      this.#touch();
+      if (bytes === 0) {
+        this.#wantsData = false;
+        this.push(null);
+        // 'end' comes to pass for those who wait for nothing else
+        if (this.readableLength === 0) this.read(0);
+        return;
+      }
+      this.#bytesRead += bytes;
+      this.#wantsData = this.push(lastRead);
+    }
+  }
+
+  #pullLater(): void {
+    if (this.#readScheduled) return;
+    this.#readScheduled = true;
+    setImmediate(() => {
+      this.#readScheduled = false;
+      this.#pull();
+    });
+  }
+
+  override _write(
+    chunk: Uint8Array,
+    _encoding: BufferEncoding,
+    callback: (error?: Error | null) => void,
+  ): void {
+    this.#send([chunk], callback);
+  }
+
+  override _writev(
+    chunks: { chunk: Uint8Array; encoding: BufferEncoding }[],
+    callback: (error?: Error | null) => void,
+  ): void {
+    this.#send(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    );
+  }
+
+  #send(chunks: readonly Uint8Array[], callback: (error?: Error | null) => void): void {
+    this.#outgoing.put(chunks);
+    this.#written = callback;
+    this.#flush();
+  }
+
+  #flush(): void {
+    const channel = this.#channel;
+    const written = this.#written;
+    if (channel === null || written === null) return;
+    try {
+      if (this.#outgoing.flush(channel) !== WOULD_BLOCK) this.#touch();
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (!this.#outgoing.isEmpty) return;
+    this.#written = null;
+    written();
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#finalCallback = callback;
+    if (this.#shared === null) {
+      this.#finalCallback = null;
+      callback();
+      return;
+    }
+    this.#finish();
+  }
+
+  #finish(): void {
+    const channel = this.#channel;
+    const callback = this.#finalCallback;
+    if (channel === null || callback === null) return;
+    try {
+      if (!channel.shutdown()) return;
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#finalCallback = null;
+    callback();
+  }
+
+  /** The stack is done with the connection. Nobody would ask why if there is nothing left to read. */
+  #onClosed(shared: SharedSocket): void {
+    const { error } = shared.block;
+    if (error !== null && !this.destroyed && shared.readableBytes === 0) this.#fail(error);
+  }
+
+  /** The connection itself has failed; TLS has told the peer what there is to tell. */
+  #fail(error: unknown): void {
+    this.#failure = error;
+    this.destroy(
+      error instanceof Error ? error : new NetError('INTERNAL', { phase: Phase.None, cause: error }),
+    );
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#connecting = false;
+    this.#handshake = null;
+    this.#channel = null;
+    this.#stopListening();
+    this.#clearDeadline();
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    const shared = this.#shared;
+    this.#shared = null;
+    if (shared !== null) {
+      const discarded = this.readableLength > 0 && !this.writableFinished;
+      if (this.#resetOnDestroy || discarded || (error !== null && error !== this.#failure)) shared.abort();
+      shared.release();
+    }
+    this.#letGo();
+    const written = this.#written;
+    this.#written = null;
+    written?.(error ?? new NetError('ABORTED', { phase: Phase.Transfer, detail: 'destroyed while writing' }));
+    callback(error);
+    // after 'error', as with net.Socket
+    process.nextTick(() => this.emit('close', error !== null));
+  }
+
+  /** Ends the own direction and destroys the socket when everything written is on its way. */
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once('finish', () => this.destroy());
+  }
+
+  /** Resets the connection: what was written and not yet delivered is lost, and the peer sees ECONNRESET. */
+  resetAndDestroy(): this {
+    this.#resetOnDestroy = true;
+    return this.destroy();
+  }
+
+  /** Emits 'timeout' after `ms` milliseconds without data in either direction; 0: never. The connection stays as it is. */
+  setTimeout(ms: number, listener?: () => void): this {
+    this.timeout = checkMs('timeout', ms);
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    this.#idleTimer = null;
+    if (this.timeout === 0) {
+      if (listener !== undefined) this.removeListener('timeout', listener);
+      return this;
+    }
+    if (listener !== undefined) this.once('timeout', listener);
+    if (!this.destroyed) this.#idleTimer = setTimeout(() => this.emit('timeout'), this.timeout).unref();
+    return this;
+  }
+
+  /** Sends small pieces at once instead of waiting for acknowledgements (Nagle's algorithm off). */
+  setNoDelay(noDelay = true): this {
+    this.#noDelay = noDelay;
+    this.#shared?.setNoDelay(noDelay);
+    return this;
+  }
+
+  /**
+   * Asks a quiet peer whether it is still there. Times in milliseconds; 0 stands for 2 hours until the first probe, one
+   * second between two, ten unanswered ones until the connection is given up.
+   */
+  setKeepAlive(enable?: boolean, initialDelay?: number, interval?: number, count?: number): this;
+  setKeepAlive(options: KeepAliveSettings): this;
+  setKeepAlive(enable: boolean | KeepAliveSettings = false, initialDelay = 0, interval = 0, count = 0): this {
+    const options = typeof enable === 'object' ? enable : { enable, initialDelay, interval, count };
+    this.#keepAlive =
+      options.enable === false
+        ? null
+        : keepAliveOf(
+            checkMs('initialDelay', options.initialDelay ?? 0),
+            checkMs('interval', options.interval ?? 0),
+            options.count ?? 0,
+          );
+    this.#shared?.setKeepAlive(this.#keepAlive);
+    return this;
+  }
+
+  /** Always 0: the stack marks no packets yet. */
+  getTypeOfService(): number {
+    return 0;
+  }
+
+  /** @throws NetError ARGUMENT_INVALID for anything but 0 */
+  setTypeOfService(typeOfService: number): this {
+    if (typeOfService === 0) return this;
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: `the type of service of a connection is always 0, got ${typeOfService}`,
+    });
+  }
+
+  /** The open socket keeps the process alive (the default). */
+  ref(): this {
+    this.#referenced = true;
+    if (this.#shared !== null) this.#hold();
+    return this;
+  }
+
+  /** The open socket does not keep the process alive. */
+  unref(): this {
+    this.#referenced = false;
+    this.#letGo();
+    return this;
+  }
+
+  #hold(): void {
+    if (!this.#referenced || this.#holdsLoop) return;
+    this.#holdsLoop = true;
+    this.#shared?.client.ref();
+  }
+
+  #letGo(): void {
+    if (!this.#holdsLoop) return;
+    this.#holdsLoop = false;
+    this.#client?.unref();
+  }
+
+  /** The own address and port; {} without a connection. */
+  address(): AddressInfo | Record<string, never> {
+    const { localAddress: address, localFamily: family, localPort: port } = this;
+    return address === undefined || family === undefined || port === undefined
+      ? {}
+      : { address, family, port };
+  }
+
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /** Bytes written, those still waiting in the socket included. */
+  get bytesWritten(): number {
+    return this.#outgoing.dispatchedBytes + this.writableLength;
+  }
+
+  /** Bytes waiting in the socket for room in the send buffer. */
+  get bufferSize(): number {
+    return this.writableLength;
+  }
+
+  get connecting(): boolean {
+    return this.#connecting;
+  }
+
+  get pending(): boolean {
+    return this.#shared === null || this.#connecting;
+  }
+
+  get readyState(): 'opening' | 'open' | 'readOnly' | 'writeOnly' | 'closed' {
+    if (this.#connecting) return 'opening';
+    if (this.readable) return this.writable ? 'open' : 'readOnly';
+    return this.writable ? 'writeOnly' : 'closed';
+  }
+
+  get times(): ConnectTimes {
+    return this.#times;
+  }
+
+  /** The TLS version as Node names it: 'TLSv1.3'; null without TLS. */
+  getProtocol(): string | null {
+    return this.#tlsInfo?.version ?? null;
+  }
+
+  /** The cipher suite agreed on; null without TLS. */
+  getCipher(): CipherNameAndProtocol | null {
+    return this.#tlsInfo === null ? null : cipherOf(this.#tlsInfo);
+  }
+
+  /** The peer's certificate as Node shows it; {} without TLS. @param detailed with its issuers as sent by the peer */
+  getPeerCertificate(detailed: true): DetailedPeerCertificate;
+  getPeerCertificate(detailed?: boolean): PeerCertificate;
+  getPeerCertificate(detailed = false): PeerCertificate | DetailedPeerCertificate {
+    return this.#tlsInfo === null ? ({} as PeerCertificate) : peerCertificateOf(this.#tlsInfo, detailed);
+  }
+
+  /** `await using`: what was written is still sent, then the connection closes. Waits for a peer that takes no data 5 s. */
+  override async [Symbol.asyncDispose](): Promise<void> {
+    if (this.closed) return;
+    const closed = new Promise<void>((resolve) => this.once('close', () => resolve()));
+    // a failure at this point is of no use to anybody: the socket was given up
+    this.on('error', () => {});
+    const patience = setTimeout(() => this.resetAndDestroy(), DISPOSE_PATIENCE_MS);
+    if (this.connecting || this.#handshake !== null) this.destroy();
+    else this.destroySoon();
+    await closed;
+    clearTimeout(patience);
+  }
+
+  #noteAddresses(shared: SharedSocket): void {
+    const { localAddress, remoteAddress } = shared;
+    if (localAddress !== null) {
+      this.localAddress = localAddress.toString();
+      this.localPort = shared.localPort;
+      this.localFamily = `IPv${localAddress.family}`;
+    }
+    if (remoteAddress !== null) {
+      this.remoteAddress = remoteAddress.toString();
+      this.remotePort = shared.remotePort;
+      this.remoteFamily = `IPv${remoteAddress.family}`;
+    }
+  }
+
+  #touch(): void {
+    this.#idleTimer?.refresh();
+  }
+
+  #clearDeadline(): void {
+    if (this.#deadlineTimer !== null) clearTimeout(this.#deadlineTimer);
+    this.#deadlineTimer = null;
+  }
+}
+
+/** The object form of {@link Socket.setKeepAlive}. */
+export interface KeepAliveSettings {
+  readonly enable?: boolean | undefined;
+  readonly initialDelay?: number | undefined;
+  readonly interval?: number | undefined;
+  readonly count?: number | undefined;
+}

@@ -1,0 +1,194 @@
+import type { Arena } from '../engine/arena.ts';
+import { EngineClient } from '../engine/client.ts';
+import type { EngineOptions } from '../engine/options.ts';
+import { SharedSocket } from '../engine/shared-socket.ts';
+import { SocketStatus } from '../engine/socket-block.ts';
+import { type EngineHandle, publishEngine, sharedEngine, startEngine } from '../engine/start.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import type { ConnectOptions } from './options.ts';
+import { type ListenOptions, Server } from './server.ts';
+import { Socket } from './socket.ts';
+import { type UdpOptions, UdpSocket } from './udp.ts';
+
+export interface StackOptions extends EngineOptions {
+  /**
+   * The stack that `connect`, `listen`, `udp` and `resolve` use when they are given none, in this thread and in those that
+   * it starts from now on. Default false.
+   */
+  readonly shared?: boolean;
+}
+
+export interface ResolveOptions {
+  /** 0: both, in the order in which {@link NetStack.connect} would try them. Default 0. */
+  readonly family?: 0 | 4 | 6 | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An address as `dns.lookup` gives it. */
+export interface ResolvedAddress {
+  readonly address: string;
+  readonly family: 4 | 6;
+}
+
+/** A stack on its device, in a thread of its own. Any thread can hold one on the same engine. */
+export class NetStack implements AsyncDisposable {
+  readonly #client: EngineClient;
+  readonly #handle: EngineHandle | null;
+
+  private constructor(client: EngineClient, handle: EngineHandle | null) {
+    this.#client = client;
+    this.#handle = handle;
+  }
+
+  /** The stack of an engine that somebody else has started, and stops. @param arena default: the process's shared one
+   * @throws NetError NOT_INITIALIZED */
+  static attach(arena: Arena | null = sharedEngine()): NetStack {
+    if (arena !== null) return new NetStack(EngineClient.of(arena), null);
+    throw new NetError('NOT_INITIALIZED', {
+      phase: Phase.Argument,
+      detail: 'make a stack with createStack({ device, addresses, shared: true }), or pass one as `stack`',
+    });
+  }
+
+  /** The stack of an engine that ends with it. */
+  static own(handle: EngineHandle): NetStack {
+    return new NetStack(EngineClient.of(handle.arena), handle);
+  }
+
+  /** The shared memory of the engine: another thread makes it its own stack with {@link attach}. */
+  get arena(): Arena {
+    return this.#client.arena;
+  }
+
+  /**
+   * Connects by name or address. @returns the socket after 'connect', with TLS after 'secureConnect'
+   * @throws NetError everything that can go wrong; `phase` says how far it came
+   */
+  connect(options: ConnectOptions): Promise<Socket> {
+    return new Promise((resolve, reject) => {
+      const socket = new Socket(this.#client, options).connect(options);
+      const connected = socket.encrypted ? 'secureConnect' : 'connect';
+      const closed = (): void =>
+        reject(new NetError('ABORTED', { phase: Phase.Connect, detail: 'closed while connecting' }));
+      socket.once('error', reject);
+      socket.once('close', closed);
+      socket.once(connected, () => {
+        socket.off('close', closed);
+        resolve(socket);
+        // an error before the caller could listen is left in `errored`; the next use of the socket tells it
+        setImmediate(() => socket.off('error', reject));
+      });
+    });
+  }
+
+  /**
+   * The same in the way of `net.createConnection`: the socket at once, for `http.Agent` and others that wait by themselves.
+   * It can be passed on without its stack.
+   */
+  readonly createConnection = (options: ConnectOptions, listener?: () => void): Socket =>
+    new Socket(this.#client, options).connect(options, listener);
+
+  /** @throws NetError ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE, PORT_INVALID … */
+  listen(options: ListenOptions): Promise<Server> {
+    return Server.listen(this.#client, options);
+  }
+
+  /** @throws NetError ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE, PORT_INVALID … */
+  udp(options: UdpOptions = {}): Promise<UdpSocket> {
+    return UdpSocket.open(this.#client, options);
+  }
+
+  /**
+   * Looks a name up: hosts file, then DNS. @returns at least one address
+   * @throws NetError HOST_NOT_FOUND, HOST_NO_ADDRESS, DNS_TIMEOUT, DNS_FAILURE, CANCELLED …
+   */
+  async resolve(name: string, options: ResolveOptions = {}): Promise<ResolvedAddress[]> {
+    const { signal } = options;
+    throwIfCancelled(signal);
+    const lookup = SharedSocket.lookup(this.#client, name, options.family ?? 0);
+    this.#client.ref();
+    let stop = (): void => {};
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const look = (): void => {
+          if (lookup.status > SocketStatus.Opening) resolve();
+        };
+        lookup.watch(look);
+        if (signal !== undefined) stop = onAbort(signal, () => reject(cancelled(signal, Phase.Resolve)));
+        look();
+      });
+      lookup.throwIfFailed();
+      return lookup.addresses.map((address) => ({ address: address.toString(), family: address.family }));
+    } finally {
+      stop();
+      lookup.release();
+      this.#client.unref();
+    }
+  }
+
+  /** Stops the engine if this stack has started it; its sockets end with ENGINE_STOPPED. May be called twice. */
+  async close(): Promise<void> {
+    await this.#handle?.stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Starts a stack on a device, in a thread of its own.
+ * @throws NetError DEVICE_FAILED, ARGUMENT_INVALID
+ * @throws RangeError for sizes out of range
+ */
+export async function createStack(options: StackOptions): Promise<NetStack> {
+  const { shared = false, ...engine } = options;
+  const handle = await startEngine(engine);
+  if (shared) publishEngine(handle.arena);
+  return NetStack.own(handle);
+}
+
+let chosen: NetStack | null = null;
+
+/** The stack to use in this thread when none is given; null: the process's shared one again. */
+export function setDefaultStack(stack: NetStack | null): void {
+  chosen = stack;
+}
+
+interface OnStack {
+  /** Default: {@link setDefaultStack}'s, else the process's shared one. */
+  readonly stack?: NetStack | undefined;
+}
+
+/** {@link NetStack.connect} on the default stack. */
+export async function connect(options: ConnectOptions & OnStack): Promise<Socket> {
+  return stackOf(options).connect(options);
+}
+
+/** {@link NetStack.listen} on the default stack. */
+export async function listen(options: ListenOptions & OnStack): Promise<Server> {
+  return stackOf(options).listen(options);
+}
+
+/** {@link NetStack.udp} on the default stack. */
+export async function udp(options: UdpOptions & OnStack = {}): Promise<UdpSocket> {
+  return stackOf(options).udp(options);
+}
+
+/** {@link NetStack.resolve} on the default stack. */
+export async function resolve(
+  name: string,
+  options: ResolveOptions & OnStack = {},
+): Promise<ResolvedAddress[]> {
+  return stackOf(options).resolve(name, options);
+}
+
+/** {@link NetStack.createConnection} on the default stack: `new http.Agent({ … }).createConnection = createConnection`. */
+export function createConnection(options: ConnectOptions & OnStack, listener?: () => void): Socket {
+  return stackOf(options).createConnection(options, listener);
+}
+
+function stackOf(options: OnStack): NetStack {
+  return options.stack ?? chosen ?? NetStack.attach();
+}

@@ -1,0 +1,29 @@
+import http from 'node:http';
+import type net from 'node:net';
+import type { Duplex } from 'node:stream';
+import tls from 'node:tls';
+import test from 'ava';
+import { type ConnectOptions, createConnection, Socket } from './index.ts';
+
+// The type checker is what tests here: each line must compile.
+const asSocket = (socket: Socket): net.Socket => socket;
+const asDuplex = (socket: Socket): Duplex => socket;
+const asRequest = (options: ConnectOptions): http.ClientRequest =>
+  http.request({ createConnection: () => createConnection(options) });
+const asTransport = (socket: Socket): tls.TLSSocket => tls.connect({ socket });
+const asServerSide = (socket: Socket): tls.TLSSocket => new tls.TLSSocket(socket, { isServer: true });
+const asNodeOptions = (socket: Socket, options: net.SocketConnectOpts): Socket => socket.connect(options);
+
+test('a socket passes for net.Socket, and an unused one costs nothing', (t) => {
+  for (const use of [asSocket, asDuplex, asRequest, asTransport, asServerSide, asNodeOptions]) {
+    t.is(typeof use, 'function');
+  }
+  const socket = new Socket(null);
+  t.is(asSocket(socket), socket);
+  t.deepEqual(socket.address(), {});
+  t.true(socket.pending);
+  t.is(socket.remoteAddress, undefined);
+  const connect = (): Socket => socket.connect({ host: 'device.test', port: 80 });
+  t.throws(connect, { code: 'ENODEV' });
+  socket.destroy();
+});
