@@ -10,6 +10,8 @@ const root = t.issueCa('Root');
 const intermediate = t.issueCa('Intermediate', { issuer: root });
 const server = t.issueServer([HOST], intermediate);
 
+const REQUIRE_POLICY = t.extension('2.5.29.36', der.sequence(der.implicit(0, Uint8Array.of(0))), true);
+
 interface Chain {
   readonly chain: readonly t.TestCertificate[];
   readonly roots?: readonly t.TestCertificate[];
@@ -589,6 +591,27 @@ const refused: Record<string, readonly [CertificateStatus, CertificateAlert, Reg
     BadCertificate,
     /certificate version 4/,
     () => ({ chain: [t.issueServer([HOST], root, { version: 4 })] }),
+  ],
+  'a required policy is missing': [
+    Invalid,
+    BadCertificate,
+    /"CN=www\.example\.com" has no policy that its issuers require/,
+    () => withIntermediate('Strict', { extensions: [REQUIRE_POLICY] }),
+  ],
+  'signature algorithm unknown': [
+    Invalid,
+    UnsupportedCertificate,
+    /signed with an algorithm that is not supported/,
+    () => ({ chain: [t.issueServer([HOST], root, { signature: 'unknown' })] }),
+  ],
+  'many other names': [
+    NoMatch,
+    BadCertificate,
+    /but for 192\.0\.2\.1, a\.b, b\.c, c\.d, d\.e, …$/,
+    () => {
+      const names = [t.ipName(192, 0, 2, 1), ...['a.b', 'b.c', 'c.d', 'd.e', 'e.f'].map(t.dnsName)];
+      return { chain: [t.issue({ subject: 'x', issuer: root, extensions: [t.subjectAltName(...names)] })] };
+    },
   ],
   'intermediate malformed': [
     Invalid,
