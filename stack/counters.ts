@@ -14,8 +14,7 @@ export class Counters {
   /** A copy as plain JSON: `{ ip: { received: 3, … }, tcp: { … } }`. */
   toJSON(): Record<string, Record<string, number>> {
     const all: Record<string, Record<string, number>> = {};
-    for (const [name, counters] of this.#groups)
-      all[name] = { ...(counters as Record<string, number>) };
+    for (const [name, counters] of this.#groups) all[name] = { ...(counters as Record<string, number>) };
     return all;
   }
 }

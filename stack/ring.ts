@@ -72,7 +72,7 @@ export class Ring {
   /** How many of `lengthBytes` bytes from `position` lie in one piece before the ring wraps. */
   contiguous(position: number, lengthBytes: number): number {
     const room = this.capacityBytes - (position & this.mask);
-    return lengthBytes < room ? lengthBytes : room;
+    return Math.min(lengthBytes, room);
   }
 
   /** Producer: makes `lengthBytes` more bytes visible to the consumer. */
@@ -107,7 +107,7 @@ export class Ring {
   /** Producer: appends as much as fits. @returns bytes taken, 0 … `lengthBytes` */
   write(from: Uint8Array, fromOff: number, lengthBytes: number): number {
     const free = this.freeBytes;
-    const taken = lengthBytes < free ? lengthBytes : free;
+    const taken = Math.min(lengthBytes, free);
     if (taken > 0) {
       this.copyIn(this.head, from, fromOff, taken);
       this.advanceHead(taken);
@@ -118,7 +118,7 @@ export class Ring {
   /** Consumer: takes out what there is. @returns bytes copied, 0 … `lengthBytes` */
   read(into: Uint8Array, intoOff: number, lengthBytes: number): number {
     const used = this.usedBytes;
-    const given = lengthBytes < used ? lengthBytes : used;
+    const given = Math.min(lengthBytes, used);
     if (given > 0) {
       this.copyOut(this.tail, into, intoOff, given);
       this.advanceTail(given);
