@@ -91,7 +91,7 @@ class CaptureDevice implements Device, PacketInput {
     return this.#writer.beginPacket(
       this.#interface,
       this.#epochMs + wholeMs,
-      Math.floor((now - wholeMs) * 1e6),
+      Math.min(Math.round((now - wholeMs) * 1e6), 999_999),
       lengthBytes,
     );
   }
