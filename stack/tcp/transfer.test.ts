@@ -145,3 +145,110 @@ test('IPv6, super-segments and offloaded checksums', (t) => {
   };
   verify(t, options, transfer(options));
 });
+
+const SEEDS = 24;
+const HOSTILE = { loss: 0.03, duplicate: 0.02, reorder: 0.05, corrupt: 0.02 };
+
+for (const offload of [false, true]) {
+  for (const family of [4, 6] as const) {
+    test(`loss, duplication, reordering and corruption: IPv${family}, offload ${offload}`, (t) => {
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        const options: TransferOptions = {
+          seed,
+          family,
+          txChecksum: offload,
+          txSegmentBytes: offload ? 65_535 : 0,
+          sendRingBytes: 32_768 << (seed % 4),
+          recvRingBytes: 65_536 << (seed % 3),
+          forwardBytes: 20_000 + 7919 * seed,
+          backwardBytes: seed % 3 === 0 ? 0 : 90_001,
+          forward: HOSTILE,
+          backward: HOSTILE,
+        };
+        verify(t, options, transfer(options));
+      }
+    });
+  }
+}
+
+test('heavy loss, and NewReno', (t) => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const options: TransferOptions = {
+      seed,
+      forwardBytes: 60_000,
+      backwardBytes: 60_000,
+      forward: { loss: 0.2 },
+      backward: { loss: 0.2 },
+      limitMs: 3_000_000,
+      connect: { congestion: seed % 2 === 0 ? 'newreno' : 'cubic' },
+    };
+    verify(t, options, transfer(options));
+  }
+});
+
+test('a device that is full now and then', (t) => {
+  for (const txSegmentBytes of [0, 20_000]) {
+    const slow = { kilobitsPerSecond: 10_000, queuePackets: 3, refuses: true };
+    const options = {
+      seed: 5,
+      txSegmentBytes,
+      forwardBytes: 400_000,
+      backwardBytes: 100_000,
+      forward: slow,
+      backward: slow,
+    };
+    verify(t, options, transfer(options));
+  }
+});
+
+test('a reader that stops makes the window zero; when it goes on, so does the stream [MUST-36] [MUST-37]', (t) => {
+  const options = { seed: 6, forwardBytes: 0, backwardBytes: 500_000 };
+  const result = transfer(options, (pair, client) => {
+    client.reads = false;
+    pair.runFor(300_000);
+    t.is(client.received, 0);
+    t.true((client.connection.recvRing?.freeBytes ?? Infinity) < 256);
+    client.reads = true;
+    client.pump(2);
+  });
+  verify(t, options, result);
+});
+
+test('window scaling: a large ring is used on a long path', (t) => {
+  const options = {
+    seed: 7,
+    forwardBytes: 8_000_000,
+    backwardBytes: 0,
+    sendRingBytes: 1 << 20,
+    recvRingBytes: 1 << 20,
+    txSegmentBytes: 65_535,
+    forward: { latencyMs: 50 },
+    backward: { latencyMs: 50 },
+  };
+  const result = transfer(options);
+  verify(t, options, result);
+  // 64 KB per round trip of 100 ms would take 12 s
+  t.true(result.tookMs < 2500, `${result.tookMs} ms`);
+});
+
+test('throughput with loss on 20 Mbit/s and 20 ms is near the link', (t) => {
+  for (const [loss, limitMs] of [
+    [0, 2600],
+    [0.001, 2600],
+    [0.01, 6000],
+  ] as const) {
+    const link = { latencyMs: 10, kilobitsPerSecond: 20_000, queuePackets: 60, loss };
+    const options = {
+      seed: 8,
+      forwardBytes: 4_000_000,
+      backwardBytes: 0,
+      sendRingBytes: 1 << 18,
+      recvRingBytes: 1 << 18,
+      forward: link,
+      backward: { ...link, loss: 0 },
+    };
+    const result = transfer(options);
+    verify(t, options, result);
+    t.true(result.tookMs < limitMs, `loss ${loss}: ${result.tookMs} ms`);
+  }
+});
