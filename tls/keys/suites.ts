@@ -23,8 +23,6 @@ export interface CipherSuite {
 /** All suites of TLS 1.3 have a tag of 16 and a nonce of 12 bytes (RFC 8446 §5.3). */
 export const TAG_BYTES = 16;
 export const IV_BYTES = 12;
-export const MAX_KEY_BYTES = 32;
-export const MAX_HASH_BYTES = 48;
 
 // RFC 8446 §5.5: up to 2^24.5 full-size records may be encrypted under one AES-GCM key; a rounder number below it
 const GCM_RECORDS_PER_KEY = 2 ** 24;

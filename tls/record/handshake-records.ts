@@ -1,3 +1,4 @@
+import { concatBytes } from '@noble/hashes/utils.js';
 import { AlertLevel } from '../alerts.ts';
 import { TlsError } from '../errors.ts';
 import { trafficKeyOf } from '../keys/key-schedule.ts';
@@ -128,7 +129,7 @@ export class HandshakeRecords {
   /** What is to be sent, once. */
   takeOutgoing(): Uint8Array | null {
     if (this.#outgoing.length === 0) return null;
-    const bytes = Buffer.concat(this.#outgoing);
+    const bytes = concatBytes(...this.#outgoing);
     this.#outgoing.length = 0;
     return bytes;
   }

@@ -172,7 +172,7 @@ export class TrafficOpener {
       view.setUint32(this.#off + TrafficOffset.PartialBytes, have, true);
       if (have < HANDSHAKE_HEADER_BYTES || have < messageLength(bytes, partialAt)) continue;
       view.setUint32(this.#off + TrafficOffset.PartialBytes, 0, true);
-      const raw = bytes.slice(partialAt, partialAt + have);
+      const raw = Uint8Array.from(bytes.subarray(partialAt, partialAt + have));
       this.#handle({ type: raw[0]!, raw }, off === contentBytes);
     }
   }

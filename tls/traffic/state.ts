@@ -1,6 +1,6 @@
 import type { Slab } from '../../stack/wire/slab.ts';
 import { trafficKeyOf } from '../keys/key-schedule.ts';
-import { type CipherSuite, cipherSuiteOf, IV_BYTES, MAX_HASH_BYTES, MAX_KEY_BYTES } from '../keys/suites.ts';
+import { type CipherSuite, cipherSuiteOf, IV_BYTES } from '../keys/suites.ts';
 import { MAX_POST_HANDSHAKE_MESSAGE_BYTES } from '../limits.ts';
 
 /**
@@ -116,10 +116,10 @@ export function wipeReadSide(state: Slab, off: number): void {
 
 /** A private copy of a secret in the region. */
 export function copySecret(state: Slab, at: number, suite: CipherSuite): Uint8Array {
-  return state.bytes.slice(at, at + Math.min(suite.hashBytes, MAX_HASH_BYTES));
+  return Uint8Array.from(state.bytes.subarray(at, at + suite.hashBytes));
 }
 
 /** A private copy of a key in the region. */
 export function copyKey(state: Slab, at: number, suite: CipherSuite): Uint8Array {
-  return state.bytes.slice(at, at + Math.min(suite.keyBytes, MAX_KEY_BYTES));
+  return Uint8Array.from(state.bytes.subarray(at, at + suite.keyBytes));
 }
