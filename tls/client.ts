@@ -114,6 +114,8 @@ export class TlsClient {
     } catch (error) {
       if (!(error instanceof TlsError)) throw error;
       this.#error = error;
+      // drops what is known of the secrets
+      this.#current = null;
       if (error.alert !== NO_ALERT) this.#handshake.records.sendAlert(error.alert);
     }
     return consumed;

@@ -1,0 +1,188 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { duplexPair } from 'node:stream';
+import * as tls from 'node:tls';
+import test, { type ExecutionContext } from 'ava';
+import { SeededRandom } from '../stack/random.ts';
+import type { TlsClient } from './client.ts';
+import { issue, issueCa, type KeyType, type TestCertificate } from './testing/certificates.ts';
+import { testClient } from './testing/client-under-test.ts';
+import { TestConnection } from './testing/connection.ts';
+
+const root = issueCa('interop root');
+const certificates = new Map<string, TestCertificate>();
+
+function certificateOf(type: KeyType | 'rsa-pss'): TestCertificate {
+  const known = certificates.get(type);
+  if (known !== undefined) return known;
+  const certificate = issue({
+    subject: 'server.test',
+    issuer: root,
+    key: type === 'rsa-pss' ? rsaPssKey() : type,
+  });
+  certificates.set(type, certificate);
+  return certificate;
+}
+
+function rsaPssKey(): TestCertificate {
+  const pair = generateKeyPairSync('rsa-pss', { modulusLength: 2048 });
+  return { ...pair, der: new Uint8Array(0), pem: '', subject: new Uint8Array(0) };
+}
+
+/** Connects a client to a node:tls server through memory; the server sends back what it gets. */
+function connect(
+  t: ExecutionContext,
+  options: tls.TlsOptions & { certificate?: KeyType | 'rsa-pss'; onKeyLog?: (line: Buffer) => void } = {},
+  client: TlsClient = testClient({ random: new SeededRandom(Date.now()) }),
+): { connection: TestConnection; socket: Promise<tls.TLSSocket> } {
+  const { certificate = 'p256', onKeyLog, ...rest } = options;
+  const { pem, privateKey } = certificateOf(certificate);
+  const key = privateKey.export({ format: 'pem', type: 'pkcs8' });
+  const server = tls.createServer({ key, cert: pem, minVersion: 'TLSv1.3', ...rest });
+  const socket = new Promise<tls.TLSSocket>((resolve) => {
+    server.on('secureConnection', (connected) => {
+      connected.on('error', () => {});
+      connected.pipe(connected);
+      resolve(connected);
+    });
+  });
+  server.on('tlsClientError', () => {});
+  if (onKeyLog !== undefined) server.on('keylog', onKeyLog);
+  const [near, far] = duplexPair();
+  server.emit('connection', far);
+  const connection = new TestConnection(client, near);
+  t.teardown(() => {
+    near.destroy();
+    far.destroy();
+  });
+  return { connection, socket };
+}
+
+async function echo(t: ExecutionContext, connection: TestConnection): Promise<void> {
+  t.is(await connection.handshake(), null);
+  connection.send(Buffer.from('hello'));
+  await connection.until(() => connection.received.endsWith('hello'));
+}
+
+for (const ciphers of ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256']) {
+  test(`node:tls with ${ciphers}`, async (t) => {
+    const { connection } = connect(t, { ciphers });
+    await echo(t, connection);
+    t.is(connection.client.info.cipherSuite, ciphers);
+    t.true(connection.tickets.length > 0);
+  });
+}
+
+for (const [ecdhCurve, group] of [
+  ['X25519', 'X25519'],
+  ['P-256', 'P-256'],
+  ['P-384', 'P-384'],
+] as const) {
+  // all but the first need a HelloRetryRequest
+  test(`node:tls with group ${group}`, async (t) => {
+    const { connection } = connect(t, { ecdhCurve });
+    await echo(t, connection);
+    t.is(connection.client.info.group, group);
+  });
+}
+
+test('node:tls without a common group', async (t) => {
+  const { connection } = connect(t, { ecdhCurve: 'P-521' });
+  const error = await connection.handshake();
+  t.is(error?.family, 'AlertReceived');
+  t.is(error?.alertReceived, 40);
+});
+
+for (const [certificate, scheme] of [
+  ['p256', 'ecdsa_secp256r1_sha256'],
+  ['p384', 'ecdsa_secp384r1_sha384'],
+  ['p521', 'ecdsa_secp521r1_sha512'],
+  ['ed25519', 'ed25519'],
+  ['rsa2048', 'rsa_pss_rsae_sha256'],
+  ['rsa-pss', 'rsa_pss_pss_sha256'],
+] as const) {
+  test(`node:tls with a ${certificate} certificate`, async (t) => {
+    const { connection } = connect(t, { certificate });
+    await echo(t, connection);
+    t.is(connection.client.info.signatureScheme, scheme);
+    t.deepEqual(connection.client.info.peerCertificates, [certificateOf(certificate).der]);
+  });
+}
+
+test('node:tls sees SNI and ALPN', async (t) => {
+  let asked = '';
+  const { connection, socket } = connect(
+    t,
+    {
+      ALPNProtocols: ['http/1.1', 'h2'],
+      SNICallback: (name, done) => {
+        asked = name;
+        done(null);
+      },
+    },
+    testClient({ serverName: 'server.test.', alpn: ['h2', 'x'] }),
+  );
+  await echo(t, connection);
+  t.is(asked, 'server.test');
+  t.is(connection.client.info.alpn, 'h2');
+  t.is((await socket).alpnProtocol, 'h2');
+});
+
+test('node:tls asks for a certificate and gets none', async (t) => {
+  const { connection, socket } = connect(t, { requestCert: true, rejectUnauthorized: false });
+  await echo(t, connection);
+  t.deepEqual((await socket).getPeerCertificate(), {} as tls.PeerCertificate);
+});
+
+test('node:tls with TLS 1.2 only', async (t) => {
+  const { connection } = connect(t, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' });
+  const error = await connection.handshake();
+  t.is(error?.alertReceived, 70);
+});
+
+test('node:tls: our key updates, requested answers, and large data', async (t) => {
+  const { connection } = connect(t);
+  await echo(t, connection);
+  const data = new Uint8Array(200_000).fill(120);
+  let total = 5;
+  for (let i = 0; i < 3; i++) {
+    connection.updateKey(i % 2 === 0);
+    connection.send(data);
+    total += data.length;
+    await connection.until(() => connection.receivedBytes === total);
+  }
+  t.pass();
+});
+
+test('node:tls: close_notify both ways', async (t) => {
+  const { connection, socket } = connect(t);
+  await echo(t, connection);
+  const server = await socket;
+  const ended = new Promise((resolve) => server.on('end', resolve));
+  connection.close();
+  await ended;
+  await connection.until(() => connection.isClosedByPeer);
+  t.pass();
+});
+
+test('node:tls: the key log of the server is ours', async (t) => {
+  const ours: string[] = [];
+  const theirs: string[] = [];
+  const onKeyLog = (line: Buffer): void => void theirs.push(line.toString('latin1').trim());
+  const { connection } = connect(t, { onKeyLog }, testClient({ keyLog: (line) => ours.push(line) }));
+  await echo(t, connection);
+  t.deepEqual([...ours].sort(), [...theirs].sort());
+  t.is(ours.length, 5);
+});
+
+test('node:tls: the bytes of a session depend on the seed alone', async (t) => {
+  const hellos: Uint8Array[] = [];
+  for (let i = 0; i < 2; i++) {
+    const [near, far] = duplexPair();
+    far.on('data', (chunk: Uint8Array) => hellos.push(Uint8Array.from(chunk)));
+    new TestConnection(testClient({ random: new SeededRandom(99) }), near);
+    await new Promise((resolve) => far.once('data', resolve));
+    near.destroy();
+    far.destroy();
+  }
+  t.deepEqual(hellos[0], hellos[1]);
+});

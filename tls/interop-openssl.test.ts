@@ -1,0 +1,111 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { SeededRandom } from '../stack/random.ts';
+import { AlertDescription } from './alerts.ts';
+import { issue, issueCa } from './testing/certificates.ts';
+import { testClient } from './testing/client-under-test.ts';
+import { TestConnection } from './testing/connection.ts';
+import { TrafficOffset } from './traffic/state.ts';
+
+// the program may be missing on a developer's machine; then these tests only say so
+function opensslTest(name: string, body: (t: ExecutionContext) => Promise<void>): void {
+  test(`openssl s_server: ${name}`, hasOpenssl ? body : sayMissing);
+}
+
+function sayMissing(t: ExecutionContext): void {
+  t.log('openssl is not installed');
+  t.pass();
+}
+
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
+const folder = mkdtempSync(join(tmpdir(), 'tls-interop-'));
+const { pem, privateKey } = issue({ subject: 'server.test', issuer: issueCa('interop root') });
+writeFileSync(join(folder, 'cert.pem'), pem);
+writeFileSync(join(folder, 'key.pem'), privateKey.export({ format: 'pem', type: 'pkcs8' }));
+test.after.always(() => rmSync(folder, { recursive: true }));
+
+/** Starts `openssl s_server` and connects to it. */
+async function connect(
+  t: ExecutionContext,
+  args: readonly string[],
+): Promise<{ connection: TestConnection; server: ChildProcess; output: () => string }> {
+  const files = ['-cert', join(folder, 'cert.pem'), '-key', join(folder, 'key.pem')];
+  const server = spawn('openssl', ['s_server', '-accept', '127.0.0.1:0', ...files, '-tls1_3', ...args]);
+  t.teardown(() => server.kill());
+  let output = '';
+  server.stderr.on('data', (chunk: Buffer) => {
+    output += chunk.toString('latin1');
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    server.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString('latin1');
+      const match = /ACCEPT \S+:(\d+)/.exec(output);
+      if (match !== null) resolve(Number(match[1]));
+    });
+    server.on('exit', () => reject(new Error(`s_server ended: ${output}`)));
+  });
+  const socket = net.connect(port, '127.0.0.1');
+  t.teardown(() => socket.destroy());
+  await new Promise((resolve) => socket.once('connect', resolve));
+  const connection = new TestConnection(testClient({ random: new SeededRandom(port) }), socket);
+  return { connection, server, output: () => output };
+}
+
+const MODES: readonly [string, readonly string[], string][] = [
+  ['a page', ['-www'], 'X25519'],
+  ['AES-256', ['-www', '-ciphersuites', 'TLS_AES_256_GCM_SHA384'], 'X25519'],
+  ['ChaCha20', ['-www', '-ciphersuites', 'TLS_CHACHA20_POLY1305_SHA256'], 'X25519'],
+  ['a HelloRetryRequest', ['-www', '-groups', 'P-384'], 'P-384'],
+  ['a HelloRetryRequest with a cookie', ['-www', '-stateless'], 'X25519'],
+  ['padded records', ['-www', '-record_padding', '1024'], 'X25519'],
+  ['small records', ['-www', '-max_send_frag', '512'], 'X25519'],
+  ['no middlebox mode', ['-www', '-no_middlebox'], 'X25519'],
+  ['a wish for a certificate', ['-www', '-verify', '1'], 'X25519'],
+  ['four tickets', ['-www', '-num_tickets', '4'], 'X25519'],
+];
+for (const [name, args, group] of MODES) {
+  opensslTest(name, async (t) => {
+    const { connection } = await connect(t, args);
+    t.is(await connection.handshake(), null);
+    t.is(connection.client.info.group, group);
+    connection.send(Buffer.from('GET / HTTP/1.0\r\n\r\n'));
+    await connection.until(() => connection.isClosedByPeer);
+    t.regex(connection.received, /HTTP\/1\.0 200 ok/);
+    t.is(connection.tickets.length, name === 'four tickets' ? 4 : 2);
+  });
+}
+
+opensslTest('key updates of the server, with and without an answer', async (t) => {
+  const { connection, server, output } = await connect(t, []);
+  t.is(await connection.handshake(), null);
+  // the program reads a command only when nothing else stands in what it reads
+  const epoch = (): number => connection.state.view.getUint32(TrafficOffset.ReadEpoch, true);
+  for (const [i, command] of ['k', 'K'].entries()) {
+    server.stdin?.write(`${command}\n`);
+    await connection.until(() => epoch() === i + 1);
+    server.stdin?.write(`after ${command}\n`);
+    await connection.until(() => connection.received.includes(`after ${command}`));
+  }
+  t.true(connection.sealer?.keyUpdateOwed);
+  connection.send(Buffer.from('with a new key\n'));
+  t.false(connection.sealer?.keyUpdateOwed);
+  await new Promise<void>((resolve) => {
+    const look = (): void => {
+      if (output().includes('with a new key')) resolve();
+    };
+    server.stdout?.on('data', look);
+    look();
+  });
+  t.pass();
+});
+
+opensslTest('a certificate is demanded: its alert arrives in the traffic phase', async (t) => {
+  const { connection } = await connect(t, ['-Verify', '1', '-verify_return_error']);
+  t.is(await connection.handshake(), null);
+  const error = await t.throwsAsync(connection.until(() => connection.isClosedByPeer));
+  t.like(error, { member: 'Received', alertReceived: AlertDescription.CertificateRequired });
+});
