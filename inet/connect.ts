@@ -87,26 +87,60 @@ export function InetConnect(
 ): number {
   try {
     const { client, settings } = currentSession();
-    const host = checkHost(hostName);
-    checkPort(remotePort);
-    checkProtocol(protocol);
-    const timeoutMs = checkTimeout(timeout);
-    checkOptions(options, protocol);
-    const security = securityFor(host.name, options, credentials, settings.caFile);
-    const request = requestFor(host.text, remotePort, protocol, timeoutMs, options);
-    const { socket, channel, info } = dial(client, request, security);
+    const plan = planConnection(
+      hostName,
+      remotePort,
+      protocol,
+      timeout,
+      options,
+      credentials,
+      settings.caFile,
+    );
+    const { socket, channel, info } = dial(client, plan.request, plan.security);
     if (info !== null) keepSecurity(socket, info);
-    return registerHandle(socket, channel, options, timeoutMs);
+    return registerHandle(socket, channel, options, plan.request.timeoutMs);
   } catch (error) {
     return failed(error, INVALID_SOCKET);
   }
+}
+
+/** What {@link InetConnect} is going to do: arguments that have been checked. */
+export interface ConnectionPlan {
+  readonly request: ConnectRequest;
+  /** null: no TLS. */
+  readonly security: DialSecurity | null;
+}
+
+/**
+ * Checks the arguments of {@link InetConnect} without doing anything.
+ * @param caFile trusted certificates; null: the system's
+ * @throws NetError HOST_INVALID, PORT_INVALID, PROTOCOL_INVALID, OPTION_INVALID, ARGUMENT_INVALID
+ */
+export function planConnection(
+  hostName: string | null,
+  remotePort: number,
+  protocol: number,
+  timeout: number,
+  options: number,
+  credentials: SECURITYCREDENTIALS | null,
+  caFile: string | null,
+): ConnectionPlan {
+  const host = checkHost(hostName);
+  checkPort(remotePort);
+  checkProtocol(protocol);
+  const timeoutMs = checkTimeout(timeout);
+  checkOptions(options, protocol);
+  return {
+    request: requestFor(host.text, remotePort, protocol, timeoutMs, options),
+    security: securityFor(host.name, options, credentials, caFile),
+  };
 }
 
 /**
  * @returns what the engine is to look up, and the name that a certificate must be for
  * @throws NetError HOST_INVALID
  */
-export function checkHost(hostName: unknown): { text: string; name: string } {
+function checkHost(hostName: unknown): { text: string; name: string } {
   if (typeof hostName !== 'string') {
     throw new NetError('HOST_INVALID', {
       phase: Phase.Argument,
@@ -119,13 +153,13 @@ export function checkHost(hostName: unknown): { text: string; name: string } {
 }
 
 /** @throws NetError PORT_INVALID */
-export function checkPort(port: unknown): void {
+function checkPort(port: unknown): void {
   if (typeof port === 'number' && Number.isInteger(port) && port >= 1 && port <= 65_535) return;
   throw new NetError('PORT_INVALID', { phase: Phase.Argument, detail: `got ${String(port)}` });
 }
 
 /** @param seconds what a caller gave @returns milliseconds @throws NetError ARGUMENT_INVALID */
-export function checkTimeout(seconds: unknown): number {
+function checkTimeout(seconds: unknown): number {
   if (typeof seconds === 'number' && seconds >= 0) return Math.min(Math.ceil(seconds * 1000), MAX_TIMEOUT_MS);
   throw new NetError('ARGUMENT_INVALID', {
     phase: Phase.Argument,

@@ -1,0 +1,20 @@
+#!/usr/bin/env node
+/** The command `tunwire`. */
+import { Command, CommanderError } from 'commander';
+import { addConnectCommand } from './connect.ts';
+import { ExitCode } from './exit-code.ts';
+
+const program = new Command('tunwire')
+  .description('connections on a TCP/IP and TLS stack of their own, through a TUN device')
+  .exitOverride()
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'tunwire: ')) })
+  .showHelpAfterError("(see 'tunwire connect --help')");
+addConnectCommand(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // commander has said what is wrong
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? ExitCode.Ok : ExitCode.Usage;
+}

@@ -1,0 +1,92 @@
+/** The other side of the link: a stack of its own with servers on it, over net/. Runs in a worker; see peer.ts. */
+import { TLSSocket } from 'node:tls';
+import { parentPort, workerData } from 'node:worker_threads';
+import { decode, encode } from 'dns-packet';
+import { createStack } from '../../net/index.ts';
+import { type PeerData, PeerPort } from './peer.ts';
+
+const { end, cert, key, otherCert, otherKey } = workerData as PeerData;
+const stack = await createStack({
+  device: end,
+  addresses: ['192.0.2.1/24', '2001:db8::1/64'],
+  resolver: { hostsFile: null },
+});
+
+async function serve(
+  port: number,
+  take: (socket: Awaited<ReturnType<typeof stack.connect>>) => void,
+): Promise<void> {
+  const server = await stack.listen({ port, allowHalfOpen: true });
+  server.on('connection', (socket) => {
+    // tests break connections on purpose
+    socket.on('error', () => {});
+    take(socket);
+  });
+}
+
+async function serveTls(
+  port: number,
+  identity: { cert: string; key: string },
+  take: (socket: TLSSocket) => void,
+): Promise<void> {
+  await serve(port, (socket) => {
+    const tls = new TLSSocket(socket, { isServer: true, ...identity });
+    tls.on('error', () => {});
+    tls.once('secure', () => take(tls));
+  });
+}
+
+await serve(PeerPort.Echo, (socket) => void socket.pipe(socket));
+await serve(PeerPort.Greet, (socket) => void socket.end('hello'));
+await serve(PeerPort.Reset, (socket) => void socket.once('data', () => socket.resetAndDestroy()));
+await serve(PeerPort.Silent, () => {});
+// reads nothing, so that the sender's window closes
+await serve(PeerPort.Full, (socket) => void socket.pause());
+await serve(PeerPort.Count, (socket) => {
+  let bytes = 0;
+  socket.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  socket.on('end', () => socket.end(String(bytes)));
+});
+await serveTls(PeerPort.TlsEcho, { cert, key }, (socket) => void socket.pipe(socket));
+await serveTls(PeerPort.TlsOther, { cert: otherCert, key: otherKey }, (socket) => void socket.pipe(socket));
+await serve(PeerPort.TlsTruncated, (socket) => {
+  const tls = new TLSSocket(socket, { isServer: true, cert, key });
+  tls.on('error', () => {});
+  // the transport ends under TLS: no close_notify
+  tls.once('secure', () => tls.once('data', () => socket.end()));
+});
+
+const echo = await stack.udp({ port: PeerPort.Echo });
+echo.on('message', (data, from) => void echo.send(data, from.port, from.address));
+
+const RECORDS: Readonly<Record<string, readonly [family: 'A' | 'AAAA', address: string][]>> = {
+  'peer.test': [
+    ['A', '192.0.2.1'],
+    ['AAAA', '2001:db8::1'],
+  ],
+  'four.test': [['A', '192.0.2.1']],
+  'six.test': [['AAAA', '2001:db8::1']],
+  'other.test': [['A', '192.0.2.1']],
+};
+
+const dns = await stack.udp({ port: 53 });
+dns.on('message', (data, from) => {
+  const query = decode(data);
+  const question = query.questions?.[0];
+  if (question === undefined || question.name.toLowerCase().endsWith('silent.test')) return;
+  const records = RECORDS[question.name.toLowerCase()];
+  const answer = encode({
+    type: 'response',
+    id: query.id ?? 0,
+    flags: 0x0480 | (records === undefined ? 3 : 0),
+    questions: [question],
+    answers: (records ?? [])
+      .filter(([type]) => type === question.type)
+      .map(([type, address]) => ({ type, name: question.name, ttl: 60, data: address })),
+  });
+  void dns.send(answer, from.port, from.address);
+});
+
+parentPort?.postMessage('ready');

@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { createMemoryLink, type MemoryLinkEnd } from '../../drivers/memory.ts';
+import { issueCa, issueServer } from '../../tls/testing/certificates.ts';
+
+/** What listens where on the peer (192.0.2.1, 2001:db8::1; its name server knows peer.test, four.test, six.test). */
+export const PeerPort = {
+  Echo: 7,
+  /** Sends `hello` and ends. */
+  Greet: 13,
+  /** Resets at the first byte. */
+  Reset: 70,
+  /** Accepts and says nothing. */
+  Silent: 71,
+  /** Accepts and reads nothing. */
+  Full: 72,
+  /** Answers the number of bytes it has read up to the end. */
+  Count: 73,
+  TlsEcho: 443,
+  /** Its certificate is for other.test. */
+  TlsOther: 444,
+  /** Ends without close_notify at the first byte. */
+  TlsTruncated: 445,
+} as const;
+
+/** Within the link's network, and nobody's. */
+export const NOBODY = '192.0.2.99';
+
+export interface PeerData {
+  readonly end: MemoryLinkEnd;
+  readonly cert: string;
+  readonly key: string;
+  readonly otherCert: string;
+  readonly otherKey: string;
+}
+
+/** A stack with servers at the other end of a memory link, in a thread of its own. */
+export interface Peer {
+  /** Our end of the link. */
+  readonly end: MemoryLinkEnd;
+  /** What its certificates lead to. */
+  readonly caFile: string;
+  stop(): Promise<void>;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Starts the peer; it listens when the promise resolves. */
+export async function startPeer(): Promise<Peer> {
+  const [end, otherEnd] = createMemoryLink();
+  const valid = { notBefore: Date.now() - DAY_MS, notAfter: Date.now() + DAY_MS };
+  const ca = issueCa('inet test authority', valid);
+  const server = issueServer(['peer.test', 'four.test', 'six.test'], ca, valid);
+  const other = issueServer(['other.test'], ca, valid);
+  const pem = (certificate: typeof server): string =>
+    certificate.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const data: PeerData = {
+    end: otherEnd,
+    cert: server.pem,
+    key: pem(server),
+    otherCert: other.pem,
+    otherKey: pem(other),
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'tunwire-inet-'));
+  const caFile = join(folder, 'ca.pem');
+  writeFileSync(caFile, ca.pem);
+  const worker = new Worker(new URL('./peer-thread.ts', import.meta.url), { workerData: data });
+  await new Promise<void>((done, fail) => {
+    worker.once('message', () => done());
+    worker.once('error', fail);
+  });
+  return {
+    end,
+    caFile,
+    stop: async (): Promise<void> => {
+      await worker.terminate();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
