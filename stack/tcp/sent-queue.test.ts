@@ -1,0 +1,148 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { MAX_SENT_RECORDS, SentFlag, SentQueue } from './sent-queue.ts';
+
+const START = 0xfffffff0 | 0;
+
+/** What the arrays must always satisfy. */
+function consistent(queue: SentQueue): boolean {
+  let sacked = 0;
+  let lost = 0;
+  let retransmitted = 0;
+  for (let at = queue.first; at < queue.last; at++) {
+    const bytes = (queue.end[at]! - queue.start[at]!) | 0;
+    if (bytes <= 0) return false;
+    if (at > queue.first && queue.start[at] !== queue.end[at - 1]) return false;
+    const flags = queue.flags[at]!;
+    if (flags & SentFlag.Sacked) sacked += bytes;
+    if (flags & SentFlag.Lost) lost += bytes;
+    if (flags & SentFlag.Retransmitted) retransmitted += bytes;
+    if (flags & SentFlag.Sacked && flags & SentFlag.Lost) return false;
+    if (flags & SentFlag.Retransmitted && !(flags & SentFlag.Lost)) return false;
+  }
+  return (
+    sacked === queue.sackedBytes && lost === queue.lostBytes && retransmitted === queue.retransmittedBytes
+  );
+}
+
+test('random use keeps the sums right and forgets no byte', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 0, max: 6 }), fc.nat(4000), fc.nat(4000)), { maxLength: 200 }),
+      (steps) => {
+        const queue = new SentQueue();
+        let una = START;
+        let nxt = START;
+        /** The bytes between una and nxt that are sacked, by offset from START. */
+        const sacked = new Set<number>();
+        for (const [what, x, y] of steps) {
+          const flight = (nxt - una) | 0;
+          switch (what) {
+            case 0:
+            case 1: {
+              const length = (x % 30) + 1;
+              queue.push(nxt, (nxt + length) | 0, 1);
+              nxt = (nxt + length) | 0;
+              break;
+            }
+            case 2: {
+              if (flight === 0) break;
+              una = (una + 1 + (x % flight)) | 0;
+              queue.ackTo(una);
+              break;
+            }
+            case 3: {
+              if (flight < 2) break;
+              const left = (una + 1 + (x % (flight - 1))) | 0;
+              const right = (left + 1 + (y % ((nxt - left) | 0))) | 0;
+              let fresh = 0;
+              for (let at = left; at !== right; at = (at + 1) | 0) {
+                const offset = (at - START) | 0;
+                if (!sacked.has(offset)) fresh++;
+                sacked.add(offset);
+              }
+              if (queue.markSacked(left, right) !== fresh) return false;
+              break;
+            }
+            case 4:
+              queue.markLost(10);
+              break;
+            case 5:
+              if (x % 3 === 0) queue.markAllLost();
+              else queue.markHeadLost(10);
+              // Both leave sacked pieces alone
+              break;
+            default: {
+              const at = queue.nextLost();
+              if (at >= 0) queue.retransmitted(at, 2);
+            }
+          }
+          if (!consistent(queue)) return false;
+          if (queue.count > 0 && (queue.start[queue.first] !== una || queue.end[queue.last - 1] !== nxt)) {
+            return false;
+          }
+          if (queue.count === 0 && una !== nxt) return false;
+        }
+        return true;
+      },
+    ),
+    { numRuns: 500 },
+  );
+  t.pass();
+});
+
+test('lost is what has more than two segments sacked above it (RFC 6675 §4)', (t) => {
+  const queue = new SentQueue();
+  for (let i = 0; i < 6; i++) queue.push(i * 100, i * 100 + 100, i);
+  queue.markSacked(100, 300);
+  t.is(queue.markLost(100), 0, 'two segments are not enough');
+  queue.markSacked(100, 301);
+  t.is(queue.markLost(100), 100);
+  t.is(queue.nextLost(), queue.first);
+  queue.retransmitted(queue.first, 9);
+  t.is(queue.nextLost(), -1);
+  t.is(queue.markLost(100), 0, 'what is lost already is not lost again');
+  t.is(queue.flags[queue.find(350)], 0, 'nothing is known of what lies above');
+});
+
+test('three separate blocks mean the same as three segments', (t) => {
+  const queue = new SentQueue();
+  queue.push(0, 1000, 0);
+  queue.markSacked(100, 101);
+  queue.markSacked(200, 201);
+  t.is(queue.markLost(500), 0);
+  queue.markSacked(300, 301);
+  t.is(queue.markLost(500), 100);
+});
+
+test('sacked neighbours become one record', (t) => {
+  const queue = new SentQueue();
+  for (let i = 0; i < 100; i++) queue.push(i * 10, i * 10 + 10, i);
+  for (let i = 99; i > 0; i -= 2) queue.markSacked(i * 10, i * 10 + 10);
+  for (let i = 98; i > 0; i -= 2) queue.markSacked(i * 10, i * 10 + 10);
+  t.is(queue.count, 2);
+});
+
+test('a peer that reports every other byte makes no more than so many records', (t) => {
+  const queue = new SentQueue();
+  queue.push(0, 1_000_000, 0);
+  let refused = 0;
+  for (let at = 1; at < 50_000; at += 2) if (queue.markSacked(at, at + 1) < 0) refused++;
+  t.true(queue.count <= MAX_SENT_RECORDS + 1);
+  t.true(refused > 0);
+});
+
+test('no round trip is measured over anything sent twice (Karn)', (t) => {
+  const queue = new SentQueue();
+  queue.push(0, 10, 100);
+  queue.push(10, 20, 200);
+  queue.push(20, 30, 300);
+  queue.ackTo(5);
+  t.is(queue.ackedSentAt, 100);
+  queue.markHeadLost(100);
+  queue.retransmitted(queue.first, 400);
+  queue.ackTo(20);
+  t.is(queue.ackedSentAt, -1);
+  queue.ackTo(30);
+  t.is(queue.ackedSentAt, 300);
+});
