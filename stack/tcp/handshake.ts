@@ -21,7 +21,7 @@ const WINDOW_SHIFT = 7;
 const MAX_WINDOW_SHIFT = 14;
 /** Window of a SYN-ACK, sent before there is a ring; every ring is larger. */
 const PASSIVE_WINDOW_BYTES = 64_240;
-/** SYN is sent again after 1, 2, 4 … 64 s and given up after 255 s: more than three minutes [MUST-23]. */
+/** SYN is sent again after 1, 2, 4 … 64 s and given up after 247 s: more than three minutes [MUST-23]. */
 const SYN_RETRIES = 7;
 /** A peer that does not answer a SYN-ACK costs us memory: Linux's tcp_synack_retries, 63 s. */
 const SYN_ACK_RETRIES = 5;

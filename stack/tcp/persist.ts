@@ -28,6 +28,11 @@ export function persistExpired(c: TcpConnection): void {
     c.terminateWithReset('TIMEOUT', `no answer to ${c.retries} zero-window probes`);
     return;
   }
+  // RFC 6429 §3: but without an application nobody could ever end what such a peer makes us keep (`backoff` is not reset)
+  if (c.detached && c.backoff >= MAX_RETRIES) {
+    c.terminateWithReset('TIMEOUT', 'the peer kept its window closed after the application had gone');
+    return;
+  }
   c.retries++;
   c.backoff++;
   if (sendPersistProbe(c)) {

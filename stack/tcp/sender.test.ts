@@ -146,6 +146,17 @@ test('unanswered probes end the connection', (t) => {
   t.is(bench.stack.nextDeadline(), Infinity);
 });
 
+test('a peer that keeps its window closed cannot keep a closed socket for ever', (t) => {
+  const bench = TcpBench.established({ peer: { win: 0 } });
+  bench.write('xyz');
+  bench.connection.close();
+  for (let i = 0; i < 100 && bench.connection.state !== TcpState.Closed; i++) {
+    bench.wait(60_000);
+    bench.seg({ flags: 'A', seq: 1, ack: 1, win: 0 });
+  }
+  t.is(bench.connection.error, 'TIMEOUT');
+});
+
 test('a FIN alone gets through a closed window', (t) => {
   const bench = TcpBench.established({ peer: { win: 0 } });
   bench.connection.shutdown();

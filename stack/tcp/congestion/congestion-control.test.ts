@@ -1,0 +1,86 @@
+import test from 'ava';
+import { initialWindowBytes } from './congestion-control.ts';
+import { Cubic } from './cubic.ts';
+import { NewReno } from './newreno.ts';
+
+const MSS = 1000;
+
+test('the initial window (RFC 6928 §2)', (t) => {
+  t.deepEqual([1460, 1448, 9000, 536].map(initialWindowBytes), [14_600, 14_480, 18_000, 5360]);
+});
+
+for (const make of [() => new NewReno(), () => new Cubic()]) {
+  const { name } = make();
+
+  test(`${name}: slow start doubles per round trip, and only when the window is used`, (t) => {
+    const cc = make();
+    cc.start(MSS);
+    for (let i = 0; i < 10; i++) cc.acked(MSS, 100, true, i);
+    t.is(cc.cwndBytes, 20 * MSS);
+    for (let i = 0; i < 10; i++) cc.acked(MSS, 100, false, i);
+    t.is(cc.cwndBytes, 20 * MSS);
+  });
+
+  test(`${name}: a timeout leaves one segment, repeated ones keep ssthresh`, (t) => {
+    const cc = make();
+    cc.start(MSS);
+    cc.timeout(10 * MSS, false, 0);
+    t.is(cc.cwndBytes, MSS);
+    const { ssthreshBytes } = cc;
+    t.true(ssthreshBytes >= 5 * MSS && ssthreshBytes < 10 * MSS);
+    cc.timeout(MSS, true, 100);
+    t.is(cc.ssthreshBytes, ssthreshBytes);
+  });
+
+  test(`${name}: never less than two segments after congestion, one after an MSS change`, (t) => {
+    const cc = make();
+    cc.start(MSS);
+    cc.congestion(100, 0);
+    t.is(cc.cwndBytes, 2 * MSS);
+    cc.timeout(100, false, 0);
+    cc.setMss(3 * MSS);
+    t.is(cc.cwndBytes, 3 * MSS);
+  });
+}
+
+test('newreno: halves, then one segment per round trip (RFC 5681 §3.1)', (t) => {
+  const cc = new NewReno();
+  cc.start(MSS);
+  cc.congestion(20 * MSS, 0);
+  cc.recovered(0);
+  t.is(cc.cwndBytes, 10 * MSS);
+  for (let i = 0; i < 10; i++) cc.acked(MSS, 100, true, i);
+  t.is(cc.cwndBytes, 11 * MSS);
+});
+
+test('cubic: to 0.7, back to W_max after K seconds, slow around it, faster beyond (RFC 9438 §4.2)', (t) => {
+  const cc = new Cubic();
+  const rttMs = 100;
+  cc.start(MSS);
+  cc.cwndBytes = 1000 * MSS;
+  cc.congestion(1000 * MSS, 0);
+  cc.recovered(0);
+  t.is(cc.cwndBytes, 700 * MSS);
+  // K = cbrt(W_max * (1 - 0.7) / 0.4) = 9.09 s
+  const at = new Map<number, number>();
+  for (let now = 0; now <= 16_000; now += rttMs) {
+    const window = cc.cwndBytes;
+    for (let acked = 0; acked < window; acked += 10 * MSS) cc.acked(10 * MSS, rttMs, true, now);
+    at.set(now, cc.cwndBytes / MSS);
+  }
+  t.true(Math.abs((at.get(9000) ?? 0) - 1000) < 5, `${at.get(9000)}`);
+  t.true((at.get(4000) ?? 0) > 930 && (at.get(4000) ?? 0) < 970, `${at.get(4000)}`);
+  t.true((at.get(15_000) ?? 0) > 1070, `${at.get(15_000)}`);
+});
+
+test('cubic: on short paths it is at least as fast as Reno (RFC 9438 §4.3)', (t) => {
+  const cc = new Cubic();
+  cc.start(MSS);
+  cc.cwndBytes = 20 * MSS;
+  cc.congestion(20 * MSS, 0);
+  for (let now = 0; now < 100; now += 1) {
+    const window = cc.cwndBytes;
+    for (let acked = 0; acked < window; acked += MSS) cc.acked(MSS, 1, true, now);
+  }
+  t.true(cc.cwndBytes > 60 * MSS, `${cc.cwndBytes}`);
+});
