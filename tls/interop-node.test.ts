@@ -4,11 +4,15 @@ import * as tls from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { SeededRandom } from '../stack/random.ts';
 import type { TlsClient } from './client.ts';
-import { issue, issueCa, type KeyType, type TestCertificate } from './testing/certificates.ts';
+import { issue, issueCa, issueServer, type KeyType, type TestCertificate } from './testing/certificates.ts';
 import { testClient } from './testing/client-under-test.ts';
 import { TestConnection } from './testing/connection.ts';
+import { ChainVerifier } from './x509/chain-verifier.ts';
+import { TrustStore } from './x509/trust-store.ts';
+import { CertificateStatus } from './x509/verdict.ts';
 
 const root = issueCa('interop root');
+let nextSeed = 1;
 const certificates = new Map<string, TestCertificate>();
 
 function certificateOf(type: KeyType | 'rsa-pss'): TestCertificate {
@@ -32,7 +36,7 @@ function rsaPssKey(): TestCertificate {
 function connect(
   t: ExecutionContext,
   options: tls.TlsOptions & { certificate?: KeyType | 'rsa-pss'; onKeyLog?: (line: Buffer) => void } = {},
-  client: TlsClient = testClient({ random: new SeededRandom(Date.now()) }),
+  client: TlsClient = testClient({ random: new SeededRandom(nextSeed++) }),
 ): { connection: TestConnection; socket: Promise<tls.TLSSocket> } {
   const { certificate = 'p256', onKeyLog, ...rest } = options;
   const { pem, privateKey } = certificateOf(certificate);
@@ -185,4 +189,17 @@ test('node:tls: the bytes of a session depend on the seed alone', async (t) => {
     far.destroy();
   }
   t.deepEqual(hellos[0], hellos[1]);
+});
+
+test('node:tls with the real verifier: trusted, and for another name', async (t) => {
+  const { pem, privateKey } = issueServer(['server.test'], root);
+  const key = privateKey.export({ format: 'pem', type: 'pkcs8' });
+  const verifier = new ChainVerifier(TrustStore.fromPem(root.pem));
+  const good = connect(t, { key, cert: pem }, testClient({ verifier }));
+  await echo(t, good.connection);
+  t.is(good.connection.client.info.certificate?.status, CertificateStatus.Valid);
+  const bad = connect(t, { key, cert: pem }, testClient({ verifier, serverName: 'other.test' }));
+  const error = await bad.connection.handshake();
+  t.is(error?.family, 'CertificateRejected');
+  t.is(bad.connection.client.info.certificate?.status, CertificateStatus.NoMatch);
 });
