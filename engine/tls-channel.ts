@@ -2,6 +2,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
 import { TlsError } from '../tls/errors.ts';
+import { recordLength } from '../tls/record/handshake-records.ts';
 import { OPENED_CLOSE_NOTIFY, TrafficOpener } from '../tls/traffic/opener.ts';
 import { MAX_SEAL_OVERHEAD_BYTES, TrafficSealer } from '../tls/traffic/sealer.ts';
 import { lockWord, unlockWord } from './arena.ts';
@@ -128,16 +129,9 @@ export class TlsChannel implements Channel {
   /** Copies the next whole record to `scratchRecord`. @returns its length, or WOULD_BLOCK */
   #nextRecord(): number {
     const header = this.socket.peek(scratchRecord, 0, RECORD_HEADER_BYTES);
-    if (header < RECORD_HEADER_BYTES) return WOULD_BLOCK;
-    const content = ((scratchRecord[3] ?? 0) << 8) | (scratchRecord[4] ?? 0);
-    const length = RECORD_HEADER_BYTES + content;
-    if (length > LARGEST_RECORD_BYTES) {
-      throw new TlsError(
-        'RecordOverflow',
-        `at most ${LARGEST_RECORD_BYTES - RECORD_HEADER_BYTES}, got ${content}`,
-      );
-    }
-    if (this.socket.readableBytes < length) return WOULD_BLOCK;
+    if (header <= 0) return WOULD_BLOCK;
+    const length = recordLength(scratchRecord, 0, header);
+    if (length === 0 || this.socket.readableBytes < length) return WOULD_BLOCK;
     return this.socket.peek(scratchRecord, 0, length);
   }
 
