@@ -29,7 +29,7 @@ function serve(socket: Socket): void {
 }
 
 if (certFile !== undefined && keyFile !== undefined) {
-  createTlsServer({ cert: readFileSync(certFile), key: readFileSync(keyFile) }, serve)
+  createTlsServer({ cert: readFileSync(certFile), key: readFileSync(keyFile), allowHalfOpen: true }, serve)
     .on('tlsClientError', (error) => console.error(error.message))
     .listen(Number(port), '::');
 } else {
