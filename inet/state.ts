@@ -48,8 +48,7 @@ export function InetIsReadable(handle: number): boolean {
 }
 
 /**
- * Whether the connection is up: data can still be exchanged in at least one direction, or has arrived and is unread. Always
- * true for UDP.
+ * Whether the connection is up: the peer has not ended it, or what it sent before is not all read. For UDP: always.
  * @returns false also on failure: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: none published; "connected to a server".

@@ -50,9 +50,9 @@ export function InetRead(handle: number, buffer: Uint8Array, length?: number): n
  * @param handle a connection of this thread
  * @param buffer the bytes; it can be used again after the call
  * @param length 0 … buffer.length, default all of it
- * @returns bytes taken over: fewer than `length` only when the peer then took nothing for the handle's timeout. INET_ERROR when
- * nothing was taken:
- * - TIMEOUT (0x8004274C): there was no room for the handle's timeout, or the connection was lost
+ * @returns bytes taken over: fewer than `length` only when the peer did not take the rest within the handle's timeout. INET_ERROR
+ * when nothing was taken:
+ * - TIMEOUT (0x8004274C): there was no room during the handle's timeout, or the connection was lost
  * - RESET (0x80042746), ABORTED (0x80042745), SHUT_DOWN (0x8004274A), NOT_CONNECTED (0x80042749: it has ended)
  * - UDP: MESSAGE_TOO_LONG (0x80042738): at most 65,507 bytes over IPv4, 65,527 over IPv6
  * - CANCELLED (0x80042714), ARGUMENT_INVALID (0x80042726), HANDLE_INVALID (0x80042736), WRONG_THREAD,
@@ -114,7 +114,7 @@ function readDatagram(opened: OpenHandle, buffer: Uint8Array, most: number): num
 
 function writeStream(opened: OpenHandle, buffer: Uint8Array, length: number): number {
   let written = 0;
-  let deadline = deadlineAfter(opened.timeoutMs);
+  const deadline = deadlineAfter(opened.timeoutMs);
   while (written < length) {
     const sequence = opened.socket.sendSequence;
     try {
@@ -124,7 +124,6 @@ function writeStream(opened: OpenHandle, buffer: Uint8Array, length: number): nu
         continue;
       }
       written += taken;
-      deadline = deadlineAfter(opened.timeoutMs);
     } catch (error) {
       // only a lack of time leaves a count worth having: after all else the bytes may never arrive
       if (written > 0 && error instanceof NetError && isOwnTimeout(opened, error)) return written;

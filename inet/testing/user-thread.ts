@@ -1,0 +1,60 @@
+/** A worker that uses the InetConnect family as it is told, one task at a time, blocking. */
+import { parentPort } from 'node:worker_threads';
+import {
+  INET_PROTOCOL_TCP,
+  InetAttachThread,
+  InetConnect,
+  InetGetLastError,
+  InetInitialize,
+  InetRead,
+  InetSetLastError,
+  InetUninitialize,
+  InetWrite,
+} from '../index.ts';
+
+export type UserTask =
+  | {
+      readonly do: 'connect';
+      readonly host: string;
+      readonly port: number;
+      readonly seconds: number;
+      readonly options: number;
+    }
+  | { readonly do: 'read'; readonly handle: number }
+  | { readonly do: 'write'; readonly handle: number; readonly text: string }
+  | { readonly do: 'attach'; readonly handle: number; readonly thread: number }
+  | { readonly do: 'uninitialize' };
+
+export interface UserAnswer {
+  readonly result: number;
+  /** The thread's last error; 0: none. */
+  readonly error: number;
+  /** What was read. */
+  readonly text: string;
+}
+
+InetInitialize();
+const buffer = new Uint8Array(1024);
+
+parentPort?.on('message', (task: UserTask) => {
+  InetSetLastError(0);
+  const result = obey(task);
+  const text = task.do === 'read' && result > 0 ? Buffer.from(buffer.subarray(0, result)).toString() : '';
+  parentPort?.postMessage({ result, error: InetGetLastError(), text } satisfies UserAnswer);
+});
+
+function obey(task: UserTask): number {
+  switch (task.do) {
+    case 'connect':
+      return InetConnect(task.host, task.port, INET_PROTOCOL_TCP, task.seconds, task.options);
+    case 'read':
+      return InetRead(task.handle, buffer);
+    case 'write':
+      return InetWrite(task.handle, Buffer.from(task.text));
+    case 'attach':
+      return InetAttachThread(task.handle, task.thread);
+    default:
+      InetUninitialize();
+      return 0;
+  }
+}
