@@ -5,6 +5,7 @@ import { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketStatus } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import { noteOpen } from './open-sockets.ts';
 import { checkAddress, checkPort } from './options.ts';
 import { Socket } from './socket.ts';
 
@@ -15,7 +16,7 @@ export interface ListenOptions {
   readonly host?: string | undefined;
   /** Connections that may wait to be accepted. Default 511, as in Node. */
   readonly backlog?: number | undefined;
-  /** As for `net.createServer`; servers of `node:http` want true. Default false. */
+  /** As for `net.createServer`. Node's servers on top want true: they end their direction by themselves. Default false. */
   readonly allowHalfOpen?: boolean | undefined;
   /** Closes the server. */
   readonly signal?: AbortSignal | undefined;
@@ -33,8 +34,8 @@ export interface ServerEvents {
 
 /**
  * A listener. Connections are taken by 'connection' listeners or by `for await`; while there is neither, they wait in the
- * backlog. `server.on('connection', (socket) => http.emit('connection', socket))` puts a server of `node:http`, `node:https`,
- * `node:http2` or `node:tls` on top.
+ * backlog. With `allowHalfOpen: true`, `server.on('connection', (socket) => http.emit('connection', socket))` puts a server
+ * of `node:http`, `node:https`, `node:http2` or `node:tls` on top.
  */
 export class Server extends EventEmitter<ServerEvents> implements AsyncDisposable {
   readonly #shared: SharedSocket;
@@ -45,6 +46,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   #closed = false;
   #holdsLoop = false;
   #stopListening: () => void = () => {};
+  readonly #noteClosed: () => void;
 
   private constructor(shared: SharedSocket, options: ListenOptions) {
     super();
@@ -53,6 +55,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     this.on('newListener', (event) => {
       if (event === 'connection') process.nextTick(() => this.#accept());
     });
+    this.#noteClosed = noteOpen(shared.client, () => this.#close());
     this.ref();
     shared.watch(() => this.#onEvents());
   }
@@ -147,8 +150,11 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     this.#closed = true;
     this.#address = null;
     this.#stopListening();
+    this.#noteClosed();
     this.#shared.release();
     this.unref();
+    this.#opening?.reject(new NetError('ABORTED', { phase: Phase.Argument, detail: 'closed while opening' }));
+    this.#opening = null;
     for (const waiting of this.#waiting.splice(0)) waiting({ value: undefined, done: true });
     process.nextTick(() => this.emit('close'));
   }

@@ -11,6 +11,7 @@ import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import { noteOpen } from './open-sockets.ts';
 import { type ConnectOptions, checkAddress, checkMs, checkPort, keepAliveOf } from './options.ts';
 import { Outgoing } from './outgoing.ts';
 import { lastRead, readPooled } from './read-pool.ts';
@@ -97,6 +98,7 @@ export class Socket extends Duplex {
   #deadlineTimer: NodeJS.Timeout | null = null;
   #idleTimer: NodeJS.Timeout | null = null;
   #stopListening: () => void = () => {};
+  #noteClosed: () => void = () => {};
   #times: ConnectTimes = { resolveMs: -1, connectMs: -1, handshakeMs: -1 };
 
   /** @param client the engine to connect through; null: the socket cannot connect */
@@ -188,6 +190,7 @@ export class Socket extends Duplex {
 
   #attach(shared: SharedSocket): void {
     this.#shared = shared;
+    this.#noteClosed = noteOpen(shared.client, () => this.destroy());
     this.#hold();
     shared.watch((events) => this.#onEvents(events));
     // what came before there was a listener
@@ -423,6 +426,7 @@ export class Socket extends Duplex {
     this.#handshake = null;
     this.#channel = null;
     this.#stopListening();
+    this.#noteClosed();
     this.#clearDeadline();
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     const shared = this.#shared;

@@ -6,6 +6,7 @@ import { SocketStatus } from '../engine/socket-block.ts';
 import { type EngineHandle, publishEngine, sharedEngine, startEngine } from '../engine/start.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import { closeOpen } from './open-sockets.ts';
 import type { ConnectOptions } from './options.ts';
 import { type ListenOptions, Server } from './server.ts';
 import { Socket } from './socket.ts';
@@ -127,9 +128,14 @@ export class NetStack implements AsyncDisposable {
     }
   }
 
-  /** Stops the engine if this stack has started it; its sockets end with ENGINE_STOPPED. May be called twice. */
+  /**
+   * If this stack has started its engine: closes what this thread has open on it, in order, and stops the engine. Sockets of
+   * other threads end with ENGINE_STOPPED. An attached stack has nothing to close. May be called twice.
+   */
   async close(): Promise<void> {
-    await this.#handle?.stop();
+    if (this.#handle === null) return;
+    closeOpen(this.#client);
+    await this.#handle.stop();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

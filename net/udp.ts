@@ -15,6 +15,7 @@ import {
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { UDP_MAX_PAYLOAD_V4_BYTES, UDP_MAX_PAYLOAD_V6_BYTES } from '../stack/wire/udp.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import { noteOpen } from './open-sockets.ts';
 import { checkAddress, checkPort } from './options.ts';
 
 export interface UdpOptions {
@@ -64,6 +65,7 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
   #closed = false;
   #holdsLoop = false;
   #stopListening: () => void = () => {};
+  readonly #noteClosed: () => void;
 
   private constructor(shared: SharedSocket) {
     super();
@@ -71,6 +73,7 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
     this.on('newListener', (event) => {
       if (event === 'message') process.nextTick(() => this.#receive());
     });
+    this.#noteClosed = noteOpen(shared.client, () => this.close());
     this.ref();
     shared.watch(() => this.#onEvents());
   }
@@ -208,8 +211,11 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
     if (this.#closed) return;
     this.#closed = true;
     this.#stopListening();
+    this.#noteClosed();
     this.#shared.release();
     this.unref();
+    this.#opening?.reject(error);
+    this.#opening = null;
     for (const waiting of this.#waiting.splice(0)) waiting({ value: undefined, done: true });
     for (const send of this.#sends.splice(0)) send.reject(error);
     process.nextTick(() => this.emit('close'));

@@ -117,6 +117,13 @@ export class TcpLayer implements TransportHandler {
   /** Passive open. @throws NetError ADDRESS_NOT_AVAILABLE, ADDRESS_IN_USE (phase route) */
   listen(options: ListenOptions): TcpListener {
     const { local } = options;
+    if (local !== null && !this.context.ip.isOwnAddress(local)) {
+      throw new NetError('ADDRESS_NOT_AVAILABLE', {
+        phase: Phase.Route,
+        detail: `${local} is not an address of this stack`,
+        address: local.toString(),
+      });
+    }
     const port = options.port === 0 ? this.#freeListenPort(local) : options.port;
     if (options.port !== 0 && this.#listenerClashes(local, port)) {
       throw new NetError('ADDRESS_IN_USE', {

@@ -1,0 +1,180 @@
+import { once } from 'node:events';
+import test from 'ava';
+import {
+  connect,
+  NetError,
+  type NetStack,
+  type Socket,
+  NetStack as Stack,
+  setDefaultStack,
+} from './index.ts';
+import { CLIENT_V4, NOBODY_V4, SERVER_V4, SERVER_V6, type StackPair, stackPair } from './testing/pair.ts';
+
+let pair: StackPair;
+/** Its name server is an address that nobody has. */
+let lost: StackPair;
+test.before(async () => {
+  pair = await stackPair();
+  lost = await stackPair({ servers: [NOBODY_V4], timeoutMs: 60_000 });
+});
+test.after.always(async () => {
+  await pair.close();
+  await lost.close();
+});
+
+/** A port on which connections are accepted and then nothing is said. */
+async function silentPort(stack: NetStack): Promise<number> {
+  const server = await stack.listen({ port: 0 });
+  server.on('connection', (socket) => socket.on('error', () => {}).resume());
+  return server.address()?.port ?? 0;
+}
+
+test('nobody listens: refused at once, with address, port and phase', async (t) => {
+  for (const host of [SERVER_V4, SERVER_V6]) {
+    const error = await t.throwsAsync(pair.client.connect({ host, port: 9 }), { instanceOf: NetError });
+    t.like(error, { code: 'ECONNREFUSED', phase: 'connect', address: host, port: 9, name: 'NetError' });
+  }
+});
+
+test('arguments that cannot be are refused before anything is sent', async (t) => {
+  for (const port of [0, -1, 65_536, 1.5, Number.NaN]) {
+    await t.throwsAsync(pair.client.connect({ host: SERVER_V4, port }), { code: 'ERR_SOCKET_BAD_PORT' });
+  }
+  const wrong = { host: SERVER_V4, port: 80, timeoutMs: -1 };
+  await t.throwsAsync(pair.client.connect(wrong), { code: 'EINVAL' });
+  await t.throwsAsync(pair.client.connect({ host: '', port: 80 }), { code: 'EINVAL' });
+  const local = { host: SERVER_V4, port: 80, localAddress: 'here' };
+  await t.throwsAsync(pair.client.connect(local), { code: 'EINVAL' });
+  await t.throwsAsync(pair.client.connect({ host: SERVER_V4, port: 80, tls: { ca: 'no PEM' } }), {
+    code: 'EINVAL',
+    message: /tls\.ca holds no certificate/,
+  });
+});
+
+const TIMEOUT_MS = 300;
+/** The brief's ±0.2 s, with something for a busy machine. */
+const TOLERANCE_MS = 400;
+
+for (const [phase, target] of [
+  ['connect', async () => ({ stack: pair.client, host: NOBODY_V4, port: 80, tls: false })],
+  ['resolve', async () => ({ stack: lost.client, host: 'device.test', port: 80, tls: false })],
+  [
+    'handshake',
+    async () => ({ stack: pair.client, host: SERVER_V4, port: await silentPort(pair.server), tls: true }),
+  ],
+] as const) {
+  test(`a timeout while nobody answers: phase ${phase}`, async (t) => {
+    const options = await target();
+    const startedAt = performance.now();
+    const error = await t.throwsAsync(connect({ ...options, timeoutMs: TIMEOUT_MS }), {
+      instanceOf: NetError,
+    });
+    const tookMs = performance.now() - startedAt;
+    t.is(error.phase, phase);
+    t.is(error.tunwireCode, 'TIMEOUT');
+    t.is(error.code, 'ETIMEDOUT');
+    t.true(tookMs >= TIMEOUT_MS - 5 && tookMs < TIMEOUT_MS + TOLERANCE_MS, `${tookMs} ms`);
+    if (phase === 'handshake')
+      t.regex(error.message, /waited \d+ ms for the server's part of the TLS handshake/);
+  });
+}
+
+test('aborted before: nothing is tried', async (t) => {
+  const reason = new Error('changed my mind');
+  const signal = AbortSignal.abort(reason);
+  const error = await t.throwsAsync(pair.client.connect({ host: SERVER_V4, port: 80, signal }));
+  t.like(error, { name: 'AbortError', code: 'ABORT_ERR', tunwireCode: 'CANCELLED', cause: reason });
+});
+
+test('aborted while resolving, connecting, shaking hands', async (t) => {
+  for (const [phase, options] of [
+    ['connect', { stack: lost.client, host: 'device.test', port: 80 }],
+    ['connect', { stack: pair.client, host: NOBODY_V4, port: 80 }],
+    ['handshake', { stack: pair.client, host: SERVER_V4, port: await silentPort(pair.server), tls: true }],
+  ] as const) {
+    const controller = new AbortController();
+    const attempt = connect({ ...options, signal: controller.signal });
+    setTimeout(() => controller.abort(), 50);
+    t.like(await t.throwsAsync(attempt), { name: 'AbortError', code: 'ABORT_ERR', phase });
+  }
+});
+
+test('aborted by AbortSignal.timeout: the reason is the cause', async (t) => {
+  const signal = AbortSignal.timeout(50);
+  const error = await t.throwsAsync(pair.client.connect({ host: NOBODY_V4, port: 80, signal }));
+  t.like(error, { name: 'AbortError', cause: { name: 'TimeoutError' } });
+});
+
+test('aborted when open: the connection is reset', async (t) => {
+  const peers = Promise.withResolvers<Socket>();
+  await using server = await pair.server.listen({ port: 0 });
+  server.on('connection', peers.resolve);
+  const controller = new AbortController();
+  const socket = await pair.client.connect({
+    host: SERVER_V4,
+    port: server.address()?.port ?? 0,
+    signal: controller.signal,
+  });
+  const peer = await peers.promise;
+  peer.resume();
+  const failed = once(peer, 'error');
+  socket.on('error', (error) => t.like(error, { name: 'AbortError', phase: 'transfer' }));
+  controller.abort();
+  t.true(socket.destroyed);
+  const [error] = await failed;
+  t.like(error, { code: 'ECONNRESET' });
+});
+
+test('a signal that outlives its connection does nothing', async (t) => {
+  await using server = await pair.server.listen({ port: 0 });
+  server.on('connection', (peer) => peer.pipe(peer));
+  const controller = new AbortController();
+  const port = server.address()?.port ?? 0;
+  const socket = await pair.client.connect({ host: SERVER_V4, port, signal: controller.signal });
+  socket.destroy();
+  await once(socket, 'close');
+  controller.abort();
+  t.is(socket.errored, null);
+});
+
+test('resolve: literals, unknown names, and an aborted wait', async (t) => {
+  t.deepEqual(await pair.client.resolve(SERVER_V6), [{ address: SERVER_V6, family: 6 }]);
+  t.like(await t.throwsAsync(pair.client.resolve('device.test')), { phase: 'resolve' });
+  const controller = new AbortController();
+  const waiting = lost.client.resolve('device.test', { signal: controller.signal });
+  setTimeout(() => controller.abort(), 20);
+  t.like(await t.throwsAsync(waiting), { name: 'AbortError', phase: 'resolve' });
+});
+
+test('the default stack: none, then the one that was set', async (t) => {
+  const port = await silentPort(pair.server);
+  await t.throwsAsync(connect({ host: SERVER_V4, port }), { code: 'ENODEV', message: /createStack/ });
+  setDefaultStack(pair.client);
+  const socket = await connect({ host: SERVER_V4, port });
+  t.is(socket.localAddress, CLIENT_V4);
+  setDefaultStack(null);
+  socket.destroy();
+});
+
+test('an attached stack uses the engine and leaves it running', async (t) => {
+  const port = await silentPort(pair.server);
+  {
+    await using attached = Stack.attach(pair.client.arena);
+    await using socket = await attached.connect({ host: SERVER_V4, port });
+    t.is(socket.remotePort, port);
+  }
+  await using again = await pair.client.connect({ host: SERVER_V4, port });
+  t.is(again.remotePort, port);
+});
+
+test('a stack that closes: its sockets close, attempts end, and nothing starts any more', async (t) => {
+  const own = await stackPair();
+  const port = await silentPort(own.server);
+  const socket = await own.client.connect({ host: SERVER_V4, port });
+  const attempt = own.client.connect({ host: NOBODY_V4, port: 80 });
+  const failed = t.throwsAsync(attempt, { code: 'ECONNABORTED' });
+  await Promise.all([own.close(), once(socket, 'close'), failed]);
+  t.is(socket.errored, null);
+  await own.close();
+  await t.throwsAsync(own.client.connect({ host: SERVER_V4, port }), { code: 'ENETDOWN' });
+});

@@ -1,0 +1,143 @@
+import { once } from 'node:events';
+import tls from 'node:tls';
+import test from 'ava';
+import { NetError, type Server, type Socket, type TlsConnectOptions, TrustStore } from './index.ts';
+import { pattern, readAll } from './testing/consume.ts';
+import { SERVER_V4, SERVER_V6, type StackPair, stackPair } from './testing/pair.ts';
+import { makeIdentity, SERVER_NAME } from './testing/tls-identity.ts';
+
+const identity = makeIdentity();
+let pair: StackPair;
+test.before(async () => {
+  pair = await stackPair();
+});
+test.after.always(() => pair.close());
+
+/** A server of node:tls on our connections. */
+async function serveTls(
+  options: tls.TlsOptions,
+  onSecure: (socket: tls.TLSSocket) => void,
+): Promise<{ server: Server; port: number; errors: Error[] }> {
+  const server = await pair.server.listen({ port: 0, allowHalfOpen: true });
+  const errors: Error[] = [];
+  const secure = tls.createServer({ ...identity, ...options }, (socket) => {
+    socket.on('error', (error) => errors.push(error));
+    onSecure(socket);
+  });
+  secure.on('tlsClientError', (error) => errors.push(error));
+  server.on('connection', (socket) => secure.emit('connection', socket));
+  return { server, port: server.address()?.port ?? 0, errors };
+}
+
+function connectTls(port: number, options: TlsConnectOptions = {}, host = SERVER_V4): Promise<Socket> {
+  return pair.client.connect({ host, port, tls: { servername: SERVER_NAME, ca: identity.ca, ...options } });
+}
+
+test('echo against node:tls, and what tls.TLSSocket tells of itself', async (t) => {
+  const { port } = await serveTls({ ALPNProtocols: ['h2', 'echo'] }, (peer) => peer.pipe(peer));
+  const lines: string[] = [];
+  const socket = await connectTls(
+    port,
+    { alpnProtocols: ['echo'], keylog: (line) => lines.push(line) },
+    SERVER_V6,
+  );
+  t.true(socket.encrypted);
+  t.true(socket.authorized);
+  t.is(socket.authorizationError, null);
+  t.is(socket.getProtocol(), 'TLSv1.3');
+  t.regex(socket.getCipher()?.standardName ?? '', /^TLS_(AES_(128|256)_GCM|CHACHA20_POLY1305)_SHA\d+$/);
+  t.is(socket.alpnProtocol, 'echo');
+  t.is(socket.servername, SERVER_NAME);
+  t.true(socket.times.handshakeMs > 0);
+  const certificate = socket.getPeerCertificate();
+  t.is(certificate.subject.CN, SERVER_NAME);
+  t.is(certificate.issuer.CN, 'test authority');
+  t.is(certificate.subjectaltname, `DNS:${SERVER_NAME}`);
+  t.regex(certificate.fingerprint256, /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
+  t.true(new Date(certificate.valid_to) > new Date(certificate.valid_from));
+  t.true(socket.getPeerCertificate(true).raw.equals(certificate.raw));
+  t.true(lines.some((line) => line.startsWith('SERVER_TRAFFIC_SECRET_0 ')));
+  const data = pattern(1024 * 1024);
+  socket.end(data);
+  t.true((await readAll(socket)).equals(data));
+});
+
+test('events in order: connect, ready, secureConnect; writes wait for the handshake', async (t) => {
+  const { port } = await serveTls({}, (peer) => peer.pipe(peer));
+  const socket = pair.client.createConnection({
+    host: SERVER_V4,
+    port,
+    tls: { servername: SERVER_NAME, ca: Buffer.from(identity.ca) },
+  });
+  const events: string[] = [];
+  for (const event of ['connect', 'ready', 'secureConnect', 'data', 'end', 'close']) {
+    socket.on(event, () => events.push(event));
+  }
+  socket.end('early');
+  await once(socket, 'close');
+  t.deepEqual(events, ['connect', 'ready', 'secureConnect', 'data', 'end', 'close']);
+  t.is(socket.bytesRead, 5);
+});
+
+test('a certificate that is not trusted, or for another name, ends the attempt', async (t) => {
+  const { port, errors } = await serveTls({}, (peer) => peer.resume());
+  for (const [options, code] of [
+    [{ ca: makeIdentity().ca }, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+    [{ ca: undefined }, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+    [{ servername: 'other.lab.test' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    [{ servername: undefined }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ] as const) {
+    const error = await t.throwsAsync(connectTls(port, options), { instanceOf: NetError });
+    t.like(error, { code, phase: 'handshake' });
+  }
+  while (errors.length < 4) await new Promise((resolve) => setTimeout(resolve, 10));
+  // the server was told why
+  for (const error of errors) t.regex(error.message, /alert|unknown ca|bad certificate/i);
+});
+
+test('rejectUnauthorized: false goes on, and says what is wrong', async (t) => {
+  const { port } = await serveTls({}, (peer) => peer.end('anyway'));
+  const ca = TrustStore.fromPem(makeIdentity().ca);
+  const socket = await connectTls(port, { ca, rejectUnauthorized: false });
+  t.false(socket.authorized);
+  t.like(socket.authorizationError, { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', phase: 'handshake' });
+  t.is((await readAll(socket)).toString(), 'anyway');
+});
+
+test('a server without TLS is no TLS server', async (t) => {
+  await using server = await pair.server.listen({ port: 0 });
+  server.on('connection', (peer) => peer.on('error', () => {}).end('220 mail.test ready\r\n'));
+  const error = await t.throwsAsync(connectTls(server.address()?.port ?? 0), { instanceOf: NetError });
+  t.like(error, { code: 'EPROTO', phase: 'handshake' });
+});
+
+test('a connection cut without close_notify is an error, not an end', async (t) => {
+  await using server = await pair.server.listen({ port: 0 });
+  server.on('connection', (peer) => {
+    const secure = new tls.TLSSocket(peer, { isServer: true, ...identity });
+    secure.on('error', () => {});
+    secure.write('half of it', () => setTimeout(() => peer.end(), 50));
+  });
+  const socket = await connectTls(server.address()?.port ?? 0);
+  await t.throwsAsync(readAll(socket), { code: 'ECONNRESET', message: /close_notify/ });
+});
+
+test("Node's TLS client over our plain connection", async (t) => {
+  const { port } = await serveTls({}, (peer) => peer.pipe(peer));
+  const transport = await pair.client.connect({ host: SERVER_V4, port });
+  const secure = tls.connect({ socket: transport, servername: SERVER_NAME, ca: identity.ca });
+  await once(secure, 'secureConnect');
+  t.true(secure.authorized);
+  secure.end('two stacks of TLS');
+  t.is((await readAll(secure)).toString(), 'two stacks of TLS');
+});
+
+test('backpressure over TLS: a slow reader stops the writer', async (t) => {
+  const data = pattern(10 * 1024 * 1024);
+  const { port } = await serveTls({}, (peer) => peer.end(data));
+  const socket = await connectTls(port);
+  socket.pause();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  t.true(socket.readableLength <= 2 * 65_536, `${socket.readableLength} bytes buffered`);
+  t.true((await readAll(socket)).equals(data));
+});
