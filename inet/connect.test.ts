@@ -297,11 +297,12 @@ test.serial(
     t.true(Math.abs(performance.now() - startedAt - 500) <= 200);
     // more than all buffers on the way hold: a short count first, then nothing
     const large = new Uint8Array(8 * 1024 * 1024);
-    startedAt = performance.now();
     const written = InetWrite(socket, large);
     t.true(written > 0 && written < large.length, String(written));
-    t.is(InetWrite(socket, large), INET_ERROR);
-    t.is(InetGetLastError(), INET_ERRORS.TIMEOUT.number);
+    // window probes may still carry a byte each
+    startedAt = performance.now();
+    t.true(InetWrite(socket, large) < 16);
+    t.true(Math.abs(performance.now() - startedAt - 500) <= 200);
     t.true(InetIsConnected(socket));
     // not everything can be acknowledged
     t.is(InetDisconnect(socket), INET_ERROR);
