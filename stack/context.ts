@@ -168,6 +168,13 @@ export class IcmpError {
   /** Ports of the quoted packet; 0 for protocols without. */
   localPort = 0;
   remotePort = 0;
+  /** Who sent the error: a router on the way, or the peer. */
+  from0 = 0;
+  from1 = 0;
+  from2 = 0;
+  from3 = 0;
+  /** ICMP quoted: the type of the quoted message; -1 for other protocols. */
+  icmpType = -1;
   /** The quoted bytes 4 … 7 of the transport header (TCP: the sequence number, int32); see `hasSeq`. */
   seq = 0;
   hasSeq = false;

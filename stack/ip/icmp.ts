@@ -30,6 +30,9 @@ import {
 } from '../wire/ipv4.ts';
 import { IPV6_HEADER_BYTES, IPV6_MIN_MTU_BYTES, Ipv6, Ipv6Fragment } from '../wire/ipv6.ts';
 import { ExtensionWalk, WalkResult } from './extension-headers.ts';
+import { Ping, type PingOptions } from './ping.ts';
+import { Probes } from './probes.ts';
+import { Trace, type TraceOptions } from './trace.ts';
 import { verifyTransportChecksum } from './transport-checksum.ts';
 
 /** RFC 1122 §3.2.1.7: the default hop limit. */
@@ -57,6 +60,8 @@ export class IcmpCounters {
   dropTruncated = 0;
   dropChecksum = 0;
   dropEchoMulticast = 0;
+  /** Replies to no echo request of ours, or late, or with other data. */
+  dropEchoReplyUnexpected = 0;
   dropQuoteTruncated = 0;
   dropQuoteNotOurs = 0;
   dropQuoteUnknownProtocol = 0;
@@ -74,6 +79,8 @@ export class IcmpLayer {
   readonly counters: IcmpCounters;
   readonly v4: TransportHandler;
   readonly v6: TransportHandler;
+  /** Pings and traces under way. */
+  readonly probes: Probes;
   readonly #context: StackContext;
   readonly #handlerOf: (protocol: number) => TransportHandler | null;
   readonly #error: IcmpError = new IcmpError();
@@ -86,11 +93,28 @@ export class IcmpLayer {
     this.#context = context;
     this.#handlerOf = handlerOf;
     this.counters = context.counters.group('icmp', new IcmpCounters());
+    this.probes = new Probes(context);
     const icmpError = (): void => {
       this.counters.ignoredOther++;
     };
     this.v4 = { input: (rx) => this.#inputV4(rx), icmpError };
     this.v6 = { input: (rx) => this.#inputV6(rx), icmpError };
+  }
+
+  /**
+   * Asks a host for echoes. The endpoint signals Readable when it has results, Closed after the last.
+   * @throws NetError ARGUMENT_INVALID, ACCESS_DENIED (a broadcast address), NETWORK_UNREACHABLE, ADDRESS_NOT_AVAILABLE, NO_BUFFERS
+   */
+  ping(options: PingOptions): Ping {
+    return this.probes.add(new Ping(this.#context, this.probes, options));
+  }
+
+  /**
+   * Finds the routers on the way to a host. The endpoint signals Readable when it has hops, Closed after the last.
+   * @throws NetError as {@link ping}
+   */
+  trace(options: TraceOptions): Trace {
+    return this.probes.add(new Trace(this.#context, this.probes, options));
   }
 
   /** Tells the sender of a UDP datagram that nobody listens on that port (RFC 1122 §4.1.3.1, RFC 4443 §3.1). */
@@ -139,7 +163,7 @@ export class IcmpLayer {
         this.#echo(rx, IcmpV4Type.EchoReply);
         return;
       case IcmpV4Type.EchoReply:
-        counters.echoReplies++;
+        this.#echoReply(rx);
         return;
       case IcmpV4Type.Unreachable:
         if (code === IcmpV4Unreachable.FragmentationNeeded) this.#tooBigV4(rx);
@@ -181,7 +205,7 @@ export class IcmpLayer {
         this.#echo(rx, IcmpV6Type.EchoReply);
         return;
       case IcmpV6Type.EchoReply:
-        counters.echoReplies++;
+        this.#echoReply(rx);
         return;
       case IcmpV6Type.Unreachable:
         this.#quotedV6(rx, unreachableKindV6(code), 0);
@@ -237,6 +261,11 @@ export class IcmpLayer {
     const trafficClass = rx.trafficClass & 0xfc;
     const length = rx.len - ICMP_HEADER_BYTES;
     if (this.#send(rx, replyType, 0, rest, data, length, trafficClass)) this.counters.echoRepliesSent++;
+  }
+
+  #echoReply(rx: RxPacket): void {
+    this.counters.echoReplies++;
+    if (!this.probes.echoReply(rx)) this.counters.dropEchoReplyUnexpected++;
   }
 
   /** Sends a message back to the source of `rx`, with a piece of its slab as data. @returns false when it was not sent */
@@ -358,7 +387,7 @@ export class IcmpLayer {
     error.remote1 = 0;
     error.remote2 = 0xffff;
     error.remote3 = view.getInt32(at + Ipv4.Destination);
-    this.#tell(view, at + headerBytes, view.getUint8(at + Ipv4.Protocol), kind, mtuBytes);
+    this.#tell(rx, at + headerBytes, view.getUint8(at + Ipv4.Protocol), kind, mtuBytes);
   }
 
   #quotedV6(rx: RxPacket, kind: IcmpErrorKind, mtuBytes: number): void {
@@ -396,12 +425,17 @@ export class IcmpLayer {
       else counters.dropQuoteTruncated++;
       return;
     }
-    this.#tell(view, transport, this.#walk.nextHeader, kind, mtuBytes);
+    this.#tell(rx, transport, this.#walk.nextHeader, kind, mtuBytes);
   }
 
   /** Completes the error from the quoted transport header, of which 8 bytes are there, and hands it on. */
-  #tell(view: DataView, at: number, protocol: number, kind: IcmpErrorKind, mtuBytes: number): void {
+  #tell(rx: RxPacket, at: number, protocol: number, kind: IcmpErrorKind, mtuBytes: number): void {
+    const { view } = rx.slab;
     const error = this.#error;
+    error.from0 = rx.src0;
+    error.from1 = rx.src1;
+    error.from2 = rx.src2;
+    error.from3 = rx.src3;
     error.kind = kind;
     error.mtuBytes = mtuBytes;
     error.protocol = protocol;
@@ -410,6 +444,12 @@ export class IcmpLayer {
     error.remotePort = hasPorts ? view.getUint16(at + 2) : 0;
     error.seq = view.getInt32(at + 4);
     error.hasSeq = protocol === IpProtocol.Tcp;
+    const isIcmp = protocol === (error.family === 4 ? IpProtocol.Icmp : IpProtocol.Icmpv6);
+    error.icmpType = isIcmp ? view.getUint8(at) : -1;
+    if (this.probes.icmpError(error)) {
+      this.counters.errorsDelivered++;
+      return;
+    }
     const handler = this.#handlerOf(protocol);
     if (handler === null) {
       this.counters.dropQuoteUnknownProtocol++;

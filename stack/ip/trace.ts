@@ -1,0 +1,237 @@
+import type { Transmitter } from '../context.ts';
+import { type IcmpError, IcmpErrorKind, type Route, type RxPacket, type StackContext } from '../context.ts';
+import { EndpointEvent } from '../endpoint.ts';
+import { TimerEntry, type TimerTarget } from '../timers.ts';
+import { Icmp } from '../wire/icmp.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+import { IpProtocol } from '../wire/ipv4.ts';
+import type { Slab } from '../wire/slab.ts';
+import { UDP_HEADER_BYTES, Udp, writeUdpHeader } from '../wire/udp.ts';
+import {
+  carriesPayload,
+  checkProbeRange,
+  isAboutEcho,
+  isAboutPacketTo,
+  maxProbeBytes,
+  type ProbeError,
+  Prober,
+  type Probes,
+  probeErrorOf,
+  probePayload,
+  probeRoute,
+  reporterOf,
+  sendEchoRequest,
+  senderOf,
+} from './probes.ts';
+
+/** traceroute's first port: nobody should listen there. Each probe goes to the next one. */
+export const TRACE_FIRST_PORT = 33_434;
+const EPHEMERAL_FIRST_PORT = 49_152;
+
+export interface TraceOptions {
+  readonly destination: IpAddress;
+  /** An address of ours; null or missing: chosen by route. */
+  readonly source?: IpAddress | null;
+  /**
+   * `udp`: datagrams to ports where nobody listens; `icmp`: echo requests, for networks that drop the former. A UDP service
+   * on one of those ports answers with a datagram, which is not taken as an answer. Default `udp`.
+   */
+  readonly method?: 'udp' | 'icmp';
+  /** Hops to try, 1 … 255. Default 30. */
+  readonly maxHops?: number;
+  /** Hop limit of the first probe, 1 … `maxHops`. Default 1. */
+  readonly firstHop?: number;
+  /** Probes for each hop, one after the other, 1 … 10. Default 3. */
+  readonly probesPerHop?: number;
+  /** How long the answer to each probe is waited for, from 1. Default 3000. */
+  readonly timeoutMs?: number;
+  /** Data in a probe, without headers. Default 32. */
+  readonly payloadBytes?: number;
+  /** The application's mark, see `Endpoint.owner`. */
+  readonly owner?: number;
+}
+
+/** The answer to one probe. */
+export interface TraceProbe {
+  /** null: nobody answered in time. */
+  readonly from: IpAddress | null;
+  /** Milliseconds; NaN without an answer. */
+  readonly rttMs: number;
+  /** What the answer was when it was neither the destination's nor a router's `time-exceeded`; null otherwise. */
+  readonly error: ProbeError | null;
+}
+
+/** One hop with all its probes. */
+export interface TraceHop {
+  /** The hop limit, from 1. */
+  readonly hop: number;
+  readonly probes: readonly TraceProbe[];
+  /** The destination itself answered. */
+  readonly reached: boolean;
+}
+
+/**
+ * The way to a host: probes with a rising hop limit, and who complains about them (RFC 1393 §1 describes it). Ends when the
+ * destination answers, when a hop says that there is no way on, or after `maxHops`. Made by `IcmpLayer.trace`.
+ */
+export class Trace extends Prober implements TimerTarget, Transmitter {
+  nextToTransmit: Transmitter | null = null;
+  waitsToTransmit = false;
+  readonly destination: IpAddress;
+  /** Set when the destination has answered. */
+  reached = false;
+  closed = false;
+  readonly #context: StackContext;
+  readonly #probes: Probes;
+  readonly #route: Route;
+  readonly #method: 'udp' | 'icmp';
+  readonly #maxHops: number;
+  readonly #probesPerHop: number;
+  readonly #timeoutMs: number;
+  readonly #payload: Slab;
+  readonly #timer: TimerEntry = new TimerEntry(this);
+  readonly #hops: TraceHop[] = [];
+  #current: TraceProbe[] = [];
+  #currentReached = false;
+  /** A hop says that there is no way on. */
+  #deadEnd = false;
+  #hop: number;
+  /** Probes sent; the last one's number is its sequence number and its distance from the first port. */
+  #sent = 0;
+  #sentMs = 0;
+  #waitsForAnswer = false;
+  #localPort = 0;
+
+  /** @throws NetError, see `IcmpLayer.trace` */
+  constructor(context: StackContext, probes: Probes, options: TraceOptions) {
+    super(context);
+    const { destination } = options;
+    this.#context = context;
+    this.#probes = probes;
+    this.destination = destination;
+    this.#method = options.method ?? 'udp';
+    this.#maxHops = options.maxHops ?? 30;
+    this.#hop = options.firstHop ?? 1;
+    this.#probesPerHop = options.probesPerHop ?? 3;
+    this.#timeoutMs = options.timeoutMs ?? 3000;
+    this.owner = options.owner ?? -1;
+    const payloadBytes = options.payloadBytes ?? 32;
+    checkProbeRange('maxHops', this.#maxHops, 1, 255, true);
+    checkProbeRange('firstHop', this.#hop, 1, this.#maxHops, true);
+    checkProbeRange('probesPerHop', this.#probesPerHop, 1, 10, true);
+    checkProbeRange('timeoutMs', this.#timeoutMs, 1, 86_400_000, false);
+    checkProbeRange('payloadBytes', payloadBytes, 0, maxProbeBytes(destination.family), true);
+    this.#payload = probePayload(payloadBytes);
+    this.#route = probeRoute(context, destination, options.source ?? null);
+  }
+
+  /** The next hop that is complete, in order; null: none now. */
+  take(): TraceHop | null {
+    return this.#hops.shift() ?? null;
+  }
+
+  /** Ends it now; hops not taken stay. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#waitsForAnswer = false;
+    this.#context.timers.remove(this.#timer);
+    this.#probes.remove(this);
+    this.signal(EndpointEvent.Closed);
+  }
+
+  override start(): void {
+    this.#localPort =
+      EPHEMERAL_FIRST_PORT + (this.#context.random.uint32() % (65_536 - EPHEMERAL_FIRST_PORT));
+    this.#context.wantsToTransmit(this);
+  }
+
+  onDeadline(): void {
+    if (this.#waitsForAnswer) this.#answered({ from: null, rttMs: NaN, error: null }, false);
+  }
+
+  transmit(): boolean {
+    if (this.closed || this.#waitsForAnswer) return true;
+    const number = this.#sent + 1;
+    const { now } = this.#context;
+    const taken = this.#method === 'icmp' ? this.#sendEcho(number) : this.#sendDatagram(number);
+    if (!taken) return false;
+    this.#sent = number;
+    this.#sentMs = now;
+    this.#waitsForAnswer = true;
+    this.#context.timers.set(this.#timer, now + this.#timeoutMs);
+    return true;
+  }
+
+  override echoReply(rx: RxPacket): boolean {
+    if (!this.#waitsForAnswer || this.#method !== 'icmp') return false;
+    const from = senderOf(rx);
+    if (!from.equals(this.destination)) return false;
+    if (rx.slab.view.getUint16(rx.off + Icmp.Sequence) !== this.#sent) return false;
+    if (!carriesPayload(rx, this.#payload)) return false;
+    this.#answered({ from, rttMs: this.#context.now - this.#sentMs, error: null }, true);
+    return true;
+  }
+
+  override icmpError(error: IcmpError): boolean {
+    const number = this.#numberOf(error);
+    if (number < 0) return false;
+    const { kind } = error;
+    if (kind === IcmpErrorKind.TooBig) this.#context.ip.reducePathMtu(this.#route, error.mtuBytes);
+    // about a probe that was given up
+    if (!this.#waitsForAnswer || number !== this.#sent) return true;
+    const from = reporterOf(error);
+    // Of the destination, any answer tells that it was reached.
+    const reached = from.equals(this.destination);
+    const isWay = kind === IcmpErrorKind.TimeExceeded;
+    const isEnd = reached && kind === IcmpErrorKind.UnreachablePort;
+    if (!isWay && !reached && kind !== IcmpErrorKind.TooBig) this.#deadEnd = true;
+    const rttMs = this.#context.now - this.#sentMs;
+    this.#answered({ from, rttMs, error: isWay || isEnd ? null : probeErrorOf(kind) }, reached);
+    return true;
+  }
+
+  /** Number of the probe that an error is about; -1: not one of ours. */
+  #numberOf(error: IcmpError): number {
+    if (this.#method === 'icmp')
+      return isAboutEcho(error, this.destination, this.identifier) ? error.seq & 0xffff : -1;
+    if (error.protocol !== IpProtocol.Udp || error.localPort !== this.#localPort) return -1;
+    if (!isAboutPacketTo(error, this.destination)) return -1;
+    const number = error.remotePort - TRACE_FIRST_PORT + 1;
+    return number >= 1 && number <= this.#sent ? number : -1;
+  }
+
+  #answered(probe: TraceProbe, reached: boolean): void {
+    this.#waitsForAnswer = false;
+    this.#context.timers.cancel(this.#timer);
+    this.#current.push(probe);
+    if (reached) this.#currentReached = true;
+    if (this.#current.length === this.#probesPerHop) this.#hopDone();
+    if (!this.closed) this.#context.wantsToTransmit(this);
+  }
+
+  #hopDone(): void {
+    this.#hops.push({ hop: this.#hop, probes: this.#current, reached: this.#currentReached });
+    this.reached = this.#currentReached;
+    this.#current = [];
+    this.signal(EndpointEvent.Readable);
+    if (this.reached || this.#deadEnd || this.#hop >= this.#maxHops) this.close();
+    else this.#hop++;
+  }
+
+  #sendEcho(number: number): boolean {
+    const { identifier } = this;
+    return sendEchoRequest(this.#context, this.#route, identifier, number, this.#payload, this.#hop, 0);
+  }
+
+  #sendDatagram(number: number): boolean {
+    const { ip, tx } = this.#context;
+    const at = ip.begin(this.#route, UDP_HEADER_BYTES);
+    const length = UDP_HEADER_BYTES + this.#payload.lengthBytes;
+    writeUdpHeader(tx.head.view, at, this.#localPort, TRACE_FIRST_PORT + number - 1, length);
+    tx.body = this.#payload;
+    tx.bodyOff = 0;
+    tx.bodyLen = this.#payload.lengthBytes;
+    return ip.finish(this.#route, IpProtocol.Udp, Udp.Checksum, 0, this.#hop);
+  }
+}
