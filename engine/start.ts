@@ -97,6 +97,8 @@ function launch(options: EngineOptions): { arena: Arena; worker: Worker } {
     workerData: data,
     name: 'tunwire engine',
     stdin: false,
+    // the process's own flags (--input-type, --eval …) can keep a thread from starting, and it needs none of them
+    execArgv: [],
   });
   worker.on('error', (error) => {
     if (arena.load(ArenaWord.State) === EngineState.Starting) {
