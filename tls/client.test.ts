@@ -73,7 +73,7 @@ test('the ClientHello offers what it should', (t) => {
   t.deepEqual([...record.subarray(0, 3)], [22, 3, 1]);
   const hello = clientHelloOf(record);
   t.is(hello.sessionId.length, 32);
-  t.deepEqual([...hello.keyShares.keys()], [NamedGroup.X25519]);
+  t.deepEqual([...hello.keyShares.keys()], [NamedGroup.X25519MlKem768, NamedGroup.X25519]);
   const name = utf8ToBytes('server.test');
   t.deepEqual(
     hello.extensions.get(ExtensionType.ServerName),

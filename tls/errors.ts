@@ -133,6 +133,11 @@ export const TLS_ERRORS = {
     'BadCertificate',
     'the public key of the certificate cannot be read',
   ],
+  KeyUsageMismatch: [
+    'PeerMisbehaved',
+    'IllegalParameter',
+    'the certificate of the server is not for signatures by its keyUsage',
+  ],
   UnofferedSignatureScheme: [
     'PeerMisbehaved',
     'IllegalParameter',

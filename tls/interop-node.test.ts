@@ -77,11 +77,12 @@ for (const ciphers of ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_
 }
 
 for (const [ecdhCurve, group] of [
+  ['X25519MLKEM768', 'X25519MLKEM768'],
   ['X25519', 'X25519'],
   ['P-256', 'P-256'],
   ['P-384', 'P-384'],
 ] as const) {
-  // all but the first need a HelloRetryRequest
+  // P-256 and P-384 need a HelloRetryRequest
   test(`node:tls with group ${group}`, async (t) => {
     const { connection } = connect(t, { ecdhCurve });
     await echo(t, connection);

@@ -5,7 +5,7 @@ import { AlertDescription } from './alerts.ts';
 import { TRAFFIC_STATE_BYTES } from './client.ts';
 import type { TlsErrorMember } from './errors.ts';
 import { NamedGroup } from './keys/groups.ts';
-import { issue } from './testing/certificates.ts';
+import { issue, keyUsage } from './testing/certificates.ts';
 import { shakeHands, testCertificate, testClient, testServer } from './testing/client-under-test.ts';
 import { failureOf, poke, relength, replacing } from './testing/hostile-server.ts';
 import { type ServerScript, serverHello, u16 } from './testing/scripted-server.ts';
@@ -187,6 +187,14 @@ const badFlights: readonly [string, Partial<ServerScript>, TlsErrorMember, numbe
     { chain: [Uint8Array.of(48, 0)] },
     'CertificateUnreadable',
     Alert.BadCertificate,
+  ],
+  [
+    'a certificate that may not sign',
+    {
+      chain: [issue({ subject: 'server.test', key: testCertificate(), extensions: [keyUsage(0x10)] }).der],
+    },
+    'KeyUsageMismatch',
+    Alert.IllegalParameter,
   ],
   [
     'OCSP that was not asked for',

@@ -1,6 +1,6 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
-import { GROUPS, generateKeyShare, type KeyShare, type NamedGroup } from '../keys/groups.ts';
+import { GROUPS, generateKeyShare, type KeyShare, type NamedGroup, SHARED_GROUPS } from '../keys/groups.ts';
 import { SIGNATURE_SCHEMES } from '../keys/signatures.ts';
 import { CIPHER_SUITES } from '../keys/suites.ts';
 import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
@@ -52,7 +52,7 @@ export function makeOffer(
     cipherSuites: CIPHER_SUITES.map((suite) => suite.id),
     groups: GROUPS,
     signatureSchemes: SIGNATURE_SCHEMES,
-    keyShares: [generateKeyShare(GROUPS[0]!, random)],
+    keyShares: SHARED_GROUPS.map((group) => generateKeyShare(group, random)),
     hostName: hostNameForSni(serverName),
     alpn,
     recordSizeLimit,

@@ -3,6 +3,7 @@ import { type HandshakeMessage, readCertificate, readCertificateRequest } from '
 import { ANSWERS_IN_CERTIFICATE } from './client-hello.ts';
 import { ExpectCertificateVerify } from './expect-certificate-verify.ts';
 import type { Agreed } from './expect-encrypted-extensions.ts';
+import { checkLeafMaySign } from './leaf.ts';
 import { type Handshake, type HandshakeState, unexpectedMessage } from './state.ts';
 
 /** After EncryptedExtensions: the server may ask for a certificate before it sends its own. */
@@ -44,6 +45,7 @@ export class ExpectCertificate implements HandshakeState {
     }
     const chain = readCertificate(message, ANSWERS_IN_CERTIFICATE);
     handshake.info.peerCertificates = chain;
+    checkLeafMaySign(chain[0]!);
     this.agreed.transcript.add(message.raw);
     return new ExpectCertificateVerify(this.agreed, this.sendLimitBytes, this.isCertificateRequested, chain);
   }

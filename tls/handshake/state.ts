@@ -14,7 +14,7 @@ export interface TlsInfo {
   readonly cipherSuite: string;
   /** The key strength of the cipher suite. */
   readonly cipherBits: number;
-  /** The group of the key exchange: 'X25519', 'P-256', 'P-384'. */
+  /** The group of the key exchange: 'X25519MLKEM768', 'X25519', 'P-256', 'P-384'. */
   readonly group: string;
   /** How the server signed the handshake, as RFC 8446 §4.2.3 names it. */
   readonly signatureScheme: string;

@@ -2,22 +2,37 @@ import {
   createECDH,
   createPrivateKey,
   createPublicKey,
+  decapsulate,
   diffieHellman,
   type ECDH,
   type KeyObject,
 } from 'node:crypto';
-import { hexToBytes } from '@noble/hashes/utils.js';
+import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import { TlsError } from '../errors.ts';
 
-/** RFC 8446 §4.2.7 */
-export const NamedGroup = { Secp256r1: 0x0017, Secp384r1: 0x0018, X25519: 0x001d } as const;
+/** RFC 8446 §4.2.7, and RFC 10024 for the hybrid group. */
+export const NamedGroup = {
+  Secp256r1: 0x0017,
+  Secp384r1: 0x0018,
+  X25519: 0x001d,
+  X25519MlKem768: 0x11ec,
+} as const;
 export type NamedGroup = (typeof NamedGroup)[keyof typeof NamedGroup];
 
-/** In order of preference; the first is the one whose key share goes into the first ClientHello. */
-export const GROUPS: readonly NamedGroup[] = [NamedGroup.X25519, NamedGroup.Secp256r1, NamedGroup.Secp384r1];
+/** In order of preference. */
+export const GROUPS: readonly NamedGroup[] = [
+  NamedGroup.X25519MlKem768,
+  NamedGroup.X25519,
+  NamedGroup.Secp256r1,
+  NamedGroup.Secp384r1,
+];
+
+/** Those of the first ClientHello: a server without the hybrid group needs no HelloRetryRequest. */
+export const SHARED_GROUPS: readonly NamedGroup[] = [NamedGroup.X25519MlKem768, NamedGroup.X25519];
 
 const NAMES: Readonly<Record<NamedGroup, string>> = {
+  [NamedGroup.X25519MlKem768]: 'X25519MLKEM768',
   [NamedGroup.X25519]: 'X25519',
   [NamedGroup.Secp256r1]: 'P-256',
   [NamedGroup.Secp384r1]: 'P-384',
@@ -44,6 +59,8 @@ export interface KeyShare {
 /** Draws a private key and makes its share. */
 export function generateKeyShare(group: NamedGroup, random: RandomSource): KeyShare {
   switch (group) {
+    case NamedGroup.X25519MlKem768:
+      return new HybridKeyShare(random);
     case NamedGroup.X25519:
       return new X25519KeyShare(random);
     case NamedGroup.Secp256r1:
@@ -93,6 +110,50 @@ class X25519KeyShare implements KeyShare {
     let bits = 0;
     for (const byte of shared) bits |= byte;
     if (bits === 0) throw new TlsError('InvalidKeyShare', 'the X25519 result is zero');
+    return shared;
+  }
+}
+
+const ML_KEM_KEY_BYTES = 1184;
+const ML_KEM_CIPHERTEXT_BYTES = 1088;
+// FIPS 203 §7.1: d and z, from which the key pair follows
+const ML_KEM_SEED_BYTES = 64;
+// RFC 9935 §6: what stands before the seed in PKCS #8
+const ML_KEM_PKCS8_PREFIX = hexToBytes('3054020100300b0609608648016503040402' + '04428040');
+
+/** RFC 10024: X25519MLKEM768, ML-KEM first in the shares and in the secret. */
+class HybridKeyShare implements KeyShare {
+  readonly group = NamedGroup.X25519MlKem768;
+  readonly publicKey: Uint8Array;
+  readonly #decapsulationKey: KeyObject;
+  readonly #x25519: X25519KeyShare;
+
+  constructor(random: RandomSource) {
+    const der = Buffer.alloc(ML_KEM_PKCS8_PREFIX.length + ML_KEM_SEED_BYTES);
+    der.set(ML_KEM_PKCS8_PREFIX);
+    random.fill(der.subarray(ML_KEM_PKCS8_PREFIX.length));
+    this.#decapsulationKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+    der.fill(0);
+    const spki = createPublicKey(this.#decapsulationKey).export({ format: 'der', type: 'spki' });
+    this.#x25519 = new X25519KeyShare(random);
+    this.publicKey = concatBytes(spki.subarray(spki.length - ML_KEM_KEY_BYTES), this.#x25519.publicKey);
+  }
+
+  agree(peerPublicKey: Uint8Array): Uint8Array {
+    const expectedBytes = ML_KEM_CIPHERTEXT_BYTES + X25519_BYTES;
+    if (peerPublicKey.length !== expectedBytes) {
+      throw new TlsError(
+        'InvalidKeyShare',
+        `expected ${expectedBytes} bytes for X25519MLKEM768, got ${peerPublicKey.length}`,
+      );
+    }
+    const classical = this.#x25519.agree(peerPublicKey.subarray(ML_KEM_CIPHERTEXT_BYTES));
+    // FIPS 203 §6.3: a wrong ciphertext of the right length gives another secret, no error
+    const ciphertext = peerPublicKey.subarray(0, ML_KEM_CIPHERTEXT_BYTES);
+    const postQuantum = decapsulate(this.#decapsulationKey, ciphertext);
+    const shared = concatBytes(postQuantum, classical);
+    postQuantum.fill(0);
+    classical.fill(0);
     return shared;
   }
 }

@@ -1,5 +1,5 @@
-import { constants, type KeyObject, sign } from 'node:crypto';
-import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { constants, createPublicKey, encapsulate, type KeyObject, sign } from 'node:crypto';
+import { concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import { Slab } from '../../stack/wire/slab.ts';
 import { generateKeyShare, NamedGroup } from '../keys/groups.ts';
@@ -20,6 +20,8 @@ import { readExtensions } from '../wire/extensions.ts';
 import { HELLO_RETRY_REQUEST_RANDOM, handshakeMessage, writeFinished } from '../wire/messages.ts';
 import { Reader } from '../wire/reader.ts';
 import { Writer } from '../wire/writer.ts';
+
+const ML_KEM_SPKI_PREFIX = hexToBytes('308204b2300b0609608648016503040402038204a100');
 
 /** What of a server's flight a test may change. */
 export type FlightPart =
@@ -82,7 +84,7 @@ export class ScriptedServer {
   answer(clientHello: Uint8Array): Uint8Array {
     const hello = clientHelloOf(clientHello);
     const group = this.#script.group ?? NamedGroup.X25519;
-    const share = generateKeyShare(group, this.#script.random);
+    const share = answerKeyShare(group, hello, this.#script.random);
     const random = new Uint8Array(32);
     this.#script.random.fill(random);
     const message = this.#edited(
@@ -97,8 +99,7 @@ export class ScriptedServer {
     transcript.add(hello.message);
     if (message !== null) transcript.add(message);
     const schedule = new KeySchedule(this.#suite);
-    const clientKey = hello.keyShares.get(group) ?? share.publicKey;
-    const secrets = schedule.handshake(share.agree(clientKey), transcript.hash());
+    const secrets = schedule.handshake(share.secret, transcript.hash());
     const { key, iv } = trafficKeyOf(this.#suite, secrets.server);
     this.#writeKey = new RecordKey(this.#suite, key, iv);
     this.#transcript = transcript;
@@ -199,6 +200,30 @@ export class ScriptedServer {
     }
     return concatBytes(...records);
   }
+}
+
+/** The server's half of a key exchange; without a share of the client any secret does. */
+function answerKeyShare(
+  group: NamedGroup,
+  hello: ReadHello,
+  random: RandomSource,
+): { publicKey: Uint8Array; secret: Uint8Array } {
+  const clientKey = hello.keyShares.get(group);
+  if (group !== NamedGroup.X25519MlKem768) {
+    const share = generateKeyShare(group, random);
+    return { publicKey: share.publicKey, secret: share.agree(clientKey ?? share.publicKey) };
+  }
+  const key = createPublicKey({
+    key: Buffer.concat([ML_KEM_SPKI_PREFIX, clientKey!.subarray(0, 1184)]),
+    format: 'der',
+    type: 'spki',
+  });
+  const { ciphertext, sharedKey } = encapsulate(key);
+  const share = generateKeyShare(NamedGroup.X25519, random);
+  return {
+    publicKey: concatBytes(ciphertext, share.publicKey),
+    secret: concatBytes(sharedKey, share.agree(clientKey!.subarray(1184))),
+  };
 }
 
 /** A ServerHello, or with its random a HelloRetryRequest. */

@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import test from 'ava';
+import { SeededRandom } from '../../stack/random.ts';
+import { AlertDescription } from '../alerts.ts';
+import { shakeHands, testClient, testServer } from '../testing/client-under-test.ts';
+import { failureOf } from '../testing/hostile-server.ts';
+import { serverHello, u16 } from '../testing/scripted-server.ts';
+import { ExtensionType } from '../wire/codes.ts';
+import { GROUPS, generateKeyShare, groupName, NamedGroup } from './groups.ts';
+
+for (const group of GROUPS) {
+  test(`${groupName(group)}: the same seed gives the same share`, (t) => {
+    const share = (seed: number): Uint8Array => generateKeyShare(group, new SeededRandom(seed)).publicKey;
+    t.deepEqual(share(5), share(5));
+    t.notDeepEqual(share(5), share(6));
+  });
+}
+
+test('X25519MLKEM768: the share is the ML-KEM key, then the X25519 key', (t) => {
+  const { publicKey } = generateKeyShare(NamedGroup.X25519MlKem768, new SeededRandom(1));
+  t.is(publicKey.length, 1184 + 32);
+  // FIPS 203 §6.1: the last 32 bytes of the encapsulation key are rho, the first half of G(d || 3)
+  const d = new Uint8Array(32);
+  new SeededRandom(1).fill(d);
+  const g = createHash('sha3-512').update(d).update(Uint8Array.of(3)).digest();
+  t.deepEqual(publicKey.slice(1152, 1184), Uint8Array.from(g.subarray(0, 32)));
+});
+
+test('X25519MLKEM768: a handshake', (t) => {
+  const client = testClient();
+  shakeHands(client, testServer({ group: NamedGroup.X25519MlKem768 }));
+  t.is(client.state, 'connected');
+  t.is(client.info.group, 'X25519MLKEM768');
+});
+
+test('X25519MLKEM768: shares of a wrong length, and a zero X25519 key', (t) => {
+  for (const length of [0, 32, 1088, 1119, 1120, 1121]) {
+    const failure = failureOf({
+      edit: (part, message) =>
+        part === 'server_hello'
+          ? serverHello(new Uint8Array(32), message.subarray(39, 71), 0x1301, [
+              [ExtensionType.SupportedVersions, Uint8Array.of(3, 4)],
+              [
+                ExtensionType.KeyShare,
+                Uint8Array.of(...u16(NamedGroup.X25519MlKem768), ...u16(length), ...new Uint8Array(length)),
+              ],
+            ])
+          : message,
+    });
+    if (length === 0) t.deepEqual(failure, ['InvalidVector', AlertDescription.DecodeError]);
+    else t.deepEqual(failure, ['InvalidKeyShare', AlertDescription.IllegalParameter], `${length}`);
+  }
+});
