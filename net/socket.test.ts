@@ -221,13 +221,13 @@ test('a write that was waiting hears of the end', async (t) => {
 
 test('timeout: emitted when quiet, put off by data, the socket stays open', async (t) => {
   await using server = await serve((peer) => peer.pipe(peer));
-  const socket = await pair.client.connect({ host: SERVER_V4, port: portOf(server), timeout: 150 });
-  t.is(socket.timeout, 150);
+  const socket = await pair.client.connect({ host: SERVER_V4, port: portOf(server), timeout: 400 });
+  t.is(socket.timeout, 400);
   let timeouts = 0;
   socket.on('timeout', () => timeouts++);
   socket.resume();
-  for (let i = 0; i < 4; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 60));
+  for (let i = 0; i < 10; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
     socket.write('not quiet');
   }
   t.is(timeouts, 0);

@@ -433,7 +433,9 @@ export class Socket extends Duplex {
     this.#shared = null;
     if (shared !== null) {
       const discarded = this.readableLength > 0 && !this.writableFinished;
-      if (this.#resetOnDestroy || discarded || (error !== null && error !== this.#failure)) shared.abort();
+      // TLS has sent an alert: a reset on account of data that nobody will read would overtake it
+      if (error !== null && error === this.#failure) shared.consume(shared.readableBytes);
+      else if (this.#resetOnDestroy || discarded || error !== null) shared.abort();
       shared.release();
     }
     this.#letGo();
