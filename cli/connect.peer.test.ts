@@ -48,17 +48,6 @@ function withFiles(lab: Lab, args: readonly string[], input: string, output: str
   return lab.run('sh', ['-c', script, 'sh', input, output, ...command], { timeoutMs: TRANSFER_MS });
 }
 
-/**
- * Sends a request and ends standard input only when the answer is there: nginx, like others, takes the end of our direction
- * for the end of our interest.
- */
-async function ask(lab: Lab, client: LabProcess, request: string, answer: string): Promise<RunResult> {
-  client.child.stdin.write(request);
-  await lab.until('answered', () => client.ended || client.stdout.includes(answer));
-  client.child.stdin.end();
-  return { code: await client.exited, stdout: client.stdout, stderr: client.stderr };
-}
-
 async function digestOf(file: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
@@ -117,9 +106,8 @@ test('HTTPS by name: dnsmasq, nginx, TLS 1.3, and an account of it on standard e
   await startDnsmasq(lab, { 'www.lab.test': [KERNEL_V4, KERNEL_V6] });
   await startNginx(lab, credentials, { 'hello.txt': 'hello from nginx\n' });
   const request = 'GET /hello.txt HTTP/1.1\r\nHost: www.lab.test\r\nConnection: close\r\n\r\n';
-  const flags = ['--dns', KERNEL_V4, '--secure', '--cafile', credentials.caFile, '-v'];
-  const client = startTunwire(lab, ['www.lab.test', '443', ...flags]);
-  const result = await ask(lab, client, request, 'hello from nginx');
+  const flags = ['--dns', KERNEL_V4, '--secure', '--cafile', credentials.caFile, '--no-shutdown', '-v'];
+  const result = await tunwire(lab, ['www.lab.test', '443', ...flags], request);
   t.is(result.code, 0, result.stderr);
   t.regex(result.stdout, /^HTTP\/1\.1 200 OK\r\n[\s\S]*hello from nginx\n$/);
   t.regex(result.stderr, new RegExp(`resolved www.lab.test to ${KERNEL_V4} in`));
@@ -129,6 +117,19 @@ test('HTTPS by name: dnsmasq, nginx, TLS 1.3, and an account of it on standard e
     result.stderr,
     new RegExp(`sent ${request.length} bytes, received ${result.stdout.length} bytes in`),
   );
+});
+
+test('a server that takes the end of our direction for the end of our interest gets it later', async (t) => {
+  const lab = await createLab(t);
+  const credentials = makeCredentials(lab.folder, [KERNEL_V4]);
+  const page = new Uint8Array(5_000_000).fill(0x61);
+  await startNginx(lab, credentials, { page });
+  for (const [port, ...flags] of [['80'], ['443', '--secure', '--cafile', credentials.caFile]] as const) {
+    const args = [KERNEL_V4, port, '--no-shutdown', ...flags];
+    const result = await tunwire(lab, args, 'GET /page HTTP/1.0\r\n\r\n');
+    t.is(result.code, 0, result.stderr);
+    t.is(result.stdout.length - result.stdout.indexOf('\r\n\r\n') - 4, page.length);
+  }
 });
 
 test('IPv6: on request when there is a choice, and without a choice; unbound is asked over it', async (t) => {
@@ -287,12 +288,12 @@ test('the process makes no socket of the kernel that has an IP protocol', async 
   await startDnsmasq(lab, { 'www.lab.test': [KERNEL_V4] });
   await startNginx(lab, credentials, { 'hello.txt': 'hello\n' });
   const trace = lab.file('trace');
-  const flags = ['--dns', KERNEL_V4, '--secure', '--cafile', credentials.caFile];
-  const client = lab.start('strace', [
+  const flags = ['--dns', KERNEL_V4, '--secure', '--cafile', credentials.caFile, '--no-shutdown'];
+  const command = [
     ...['-f', '-qq', '-e', 'trace=network', '-o', trace, process.execPath],
     ...commandLine(lab, ['www.lab.test', '443', ...flags]),
-  ]);
-  const result = await ask(lab, client, 'GET /hello.txt HTTP/1.0\r\n\r\n', 'hello');
+  ];
+  const result = await lab.run('strace', command, { input: 'GET /hello.txt HTTP/1.0\r\n\r\n' });
   t.is(result.code, 0, result.stderr);
   t.true(result.stdout.endsWith('\r\n\r\nhello\n'));
   const calls = readFileSync(trace, 'utf8');

@@ -49,6 +49,8 @@ interface ConnectFlags {
   readonly nodelay?: true;
   readonly keepalive?: true;
   readonly preferIpv6?: true;
+  /** `--no-shutdown` makes it false. */
+  readonly shutdown: boolean;
   readonly capture?: string;
   readonly captureSecrets?: true;
   readonly verbose?: true;
@@ -83,6 +85,10 @@ export function addConnectCommand(program: Command): void {
       DEFAULT_TIMEOUT_S,
     )
     .option('--udp', 'datagrams: one for each piece read; ends a second after the last one')
+    .option(
+      '--no-shutdown',
+      'keep our direction open at the end of standard input; for servers that take its end for ours',
+    )
     .option('--nodelay', 'send small pieces at once (no Nagle algorithm)')
     .option('--keepalive', 'probe an idle connection')
     .option('--prefer-ipv6', 'try IPv6 addresses first')
@@ -145,7 +151,7 @@ async function transfer(dialed: Dialed, flags: ConnectFlags): Promise<ExitCode> 
   const pump = flags.udp ? new DatagramPump(socket) : new Pump(channel);
   const interrupted = nextSignal();
   const receiving = ending('receive', ExitCode.Receive, pump.receive(STDOUT));
-  const sending = ending('send', ExitCode.Send, pump.send(process.stdin));
+  const sending = ending('send', ExitCode.Send, pump.send(process.stdin, flags.shutdown));
   try {
     const last =
       pump instanceof Pump

@@ -73,7 +73,7 @@ export function nextStep(error: NetError): string {
     case 'RESET':
       return 'see the log of the server; --capture FILE shows the packets';
     case 'TLS_TRUNCATED':
-      return 'the data may be incomplete; see the log of the server';
+      return 'the data may be incomplete; if the server gave up because standard input had ended, use --no-shutdown';
     case 'TLS_HANDSHAKE':
     case 'TLS_ALERT':
     case 'TLS_PROTOCOL':

@@ -46,9 +46,10 @@ export class Pump {
 
   /**
    * Sends everything from `input`, ends the own direction, and waits until the peer has acknowledged it all.
+   * @param shutdown false: the own direction is left open
    * @throws NetError why not all arrived
    */
-  async send(input: AsyncIterable<Uint8Array>): Promise<void> {
+  async send(input: AsyncIterable<Uint8Array>, shutdown: boolean): Promise<void> {
     for await (const chunk of input) {
       for (let off = 0; off < chunk.length; ) {
         const taken = this.#channel.write(chunk, off, chunk.length - off);
@@ -59,7 +60,7 @@ export class Pump {
         }
       }
     }
-    await this.#finish();
+    await this.#finish(shutdown);
   }
 
   /**
@@ -81,11 +82,14 @@ export class Pump {
     this.peerEnded = true;
   }
 
-  async #finish(): Promise<void> {
+  async #finish(shutdown: boolean): Promise<void> {
     const ring = this.#socket.sendRing;
     if (ring === null) return;
     const dataEnd = ring.head;
-    while (this.#socket.status === SocketStatus.Open && !this.#channel.shutdown()) await this.#waiting.next();
+    if (shutdown) {
+      while (this.#socket.status === SocketStatus.Open && !this.#channel.shutdown())
+        await this.#waiting.next();
+    }
     // close_notify itself need not arrive: a peer that has closed completely answers it with a reset
     while (((ring.tail - dataEnd) | 0) < 0) {
       if (this.#socket.status === SocketStatus.Closed) {
