@@ -1,0 +1,139 @@
+/** Measures the stack against Node on the kernel's own sockets: `npm run bench -- --help`. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { missing } from '../test/requirements.ts';
+import { CASES, type Case, GROUPS } from './cases.ts';
+import { chart } from './chart.ts';
+import { describeMachine } from './machine.ts';
+import { type CaseReport, type MeasureOptions, measure } from './measure.ts';
+import { Network } from './network.ts';
+import { profileSummaries } from './profile.ts';
+import { type BenchReport, caseLines, heading } from './table.ts';
+
+const USAGE = `npm run bench -- [GROUP…] [OPTION…]
+
+Groups: ${GROUPS.join(', ')}; all of them when none is named.
+
+  --runs N          rounds that count, by turns (default 5)
+  --seconds S       length of a run (default 0.3, with --full 1)
+  --full            also the measurements that take long
+  --json FILE       default bench/results/bench.json
+  --svg FILE        default bench/results/bench.svg
+  --profile FOLDER  V8 CPU profiles of all threads of the subjects, and where their time went
+  --list            names the measurements and ends
+
+Needs root for its network namespaces: they are made at the start and removed at the end.`;
+
+const RESULTS: string = resolve(import.meta.dirname, 'results');
+const WARM_UP_SHARE = 0.3;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: 'string', default: '5' },
+    seconds: { type: 'string' },
+    full: { type: 'boolean', default: false },
+    json: { type: 'string', default: resolve(RESULTS, 'bench.json') },
+    svg: { type: 'string', default: resolve(RESULTS, 'bench.svg') },
+    profile: { type: 'string' },
+    list: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+function chosenCases(): Case[] {
+  for (const name of positionals) {
+    if (!GROUPS.includes(name)) throw new Error(`no group ${name}; there are ${GROUPS.join(', ')}`);
+  }
+  return CASES.filter(
+    ({ group, isLong }) =>
+      (values.full || !isLong) && (positionals.length === 0 || positionals.includes(group)),
+  );
+}
+
+function positive(name: string, value: string): number {
+  const number = Number(value);
+  if (number > 0) return number;
+  throw new Error(`--${name} is a number above 0, got ${value}`);
+}
+
+/** @returns exit code */
+async function bench(): Promise<number> {
+  const cases = chosenCases();
+  const runs = Math.ceil(positive('runs', values.runs));
+  const seconds = positive('seconds', values.seconds ?? (values.full ? '1' : '0.3'));
+  const reason = missing('tun');
+  if (reason !== '') {
+    console.log(`skipped: every measurement needs network namespaces with TUN devices: ${reason}`);
+    return 0;
+  }
+  const flags =
+    values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(values.profile)}`];
+  const options: MeasureOptions = { runs, seconds, warmUpSeconds: seconds * WARM_UP_SHARE, flags };
+  const machine = describeMachine();
+  const network = await Network.create();
+  const stop = (): void => void network.close().then(() => process.exit(130));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const reports: CaseReport[] = [];
+  const skipped: string[] = [];
+  const congestionControls = new Set<string>();
+  try {
+    const noDns = missing('dnsmasq');
+    if (cases.some(({ group }) => group === 'dns') && noDns === '') await network.startNameServer();
+    for (const one of cases) {
+      if (one.group === 'dns' && noDns !== '') {
+        skipped.push(`${one.group}: ${one.title}: ${noDns}`);
+        continue;
+      }
+      const looking = setTimeout(
+        () =>
+          void network.congestionControls().then(
+            (found) => {
+              for (const name of found) congestionControls.add(name);
+            },
+            () => {},
+          ),
+        LOOK_AFTER_MS,
+      );
+      const report = await measure(network, one, options);
+      clearTimeout(looking);
+      reports.push(report);
+      console.error(`${caseLines(report)}\n`);
+    }
+  } finally {
+    await network.close();
+  }
+  const report: BenchReport = {
+    machine,
+    runs,
+    seconds,
+    congestionControls: [...congestionControls].sort(),
+    cases: reports,
+    skipped,
+  };
+  save(values.json, `${JSON.stringify(report, null, 2)}\n`);
+  save(values.svg, chart(report));
+  console.log(
+    [heading(report), ...reports.map(caseLines), ...skipped.map((what) => `skipped: ${what}`)].join('\n\n'),
+  );
+  if (values.profile !== undefined) console.log(`\n${profileSummaries(resolve(values.profile))}`);
+  return reports.some(({ failure }) => failure !== null) ? 1 : 0;
+}
+
+/** In the first round, which does not count, connections are open by then. */
+const LOOK_AFTER_MS = 600;
+
+function save(file: string, content: string): void {
+  mkdirSync(dirname(resolve(file)), { recursive: true });
+  writeFileSync(file, content);
+}
+
+if (values.help) {
+  console.log(USAGE);
+} else if (values.list) {
+  for (const { group, title, isLong } of chosenCases())
+    console.log(`${group}: ${title}${isLong ? ' (--full)' : ''}`);
+} else {
+  process.exitCode = await bench();
+}

@@ -1,0 +1,136 @@
+import { CHUNK_BYTES, type FaceName, type Job, type Kind } from './job.ts';
+
+/** Who does the work. */
+export interface SubjectKind {
+  /** As the report shows it. */
+  readonly title: string;
+  readonly face: FaceName;
+  readonly offload: boolean;
+}
+
+/** The one that the others are compared with. */
+export const NODE: SubjectKind = { title: 'Node over veth', face: 'node', offload: false };
+const BLOCKING: SubjectKind = { title: 'tunwire blocking', face: 'blocking', offload: true };
+const ASYNC: SubjectKind = { title: 'tunwire asynchronous', face: 'asynchronous', offload: true };
+const BLOCKING_PLAIN: SubjectKind = {
+  title: 'tunwire blocking, no offload',
+  face: 'blocking',
+  offload: false,
+};
+const ASYNC_PLAIN: SubjectKind = {
+  title: 'tunwire asynchronous, no offload',
+  face: 'asynchronous',
+  offload: false,
+};
+const DEVICE: SubjectKind = { title: 'write or read in a loop', face: 'device', offload: true };
+const DEVICE_PLAIN: SubjectKind = { ...DEVICE, offload: false };
+
+/** One measurement: the same job by several subjects, run by turns. */
+export interface Case {
+  /** What selects it on the command line. */
+  readonly group: string;
+  readonly title: string;
+  readonly job: Job;
+  readonly subjects: readonly SubjectKind[];
+  /** Only with `--full`. */
+  readonly isLong: boolean;
+  /** A new process for every run: what is measured does not come back. */
+  readonly freshProcess: boolean;
+}
+
+interface CaseOptions {
+  readonly tls?: boolean;
+  readonly packetBytes?: number;
+  readonly isLong?: boolean;
+}
+
+function make(
+  group: string,
+  title: string,
+  kind: Kind,
+  parallel: number,
+  subjects: readonly SubjectKind[],
+  options: CaseOptions = {},
+): Case {
+  const { tls = false, packetBytes = 0, isLong = false } = options;
+  return {
+    group,
+    title,
+    job: { kind, parallel, tls, packetBytes },
+    subjects,
+    isLong,
+    freshProcess: kind === 'idle-memory',
+  };
+}
+
+/** Everything but one virtio header and alignment of a super-packet of 65,535 bytes: what is copied. */
+const LARGE_PACKET_BYTES = 65_000;
+const MTU_BYTES = 1500;
+
+const STREAMS = [NODE, BLOCKING, ASYNC];
+const ALL = [NODE, BLOCKING, ASYNC, BLOCKING_PLAIN];
+/** One blocking thread serves one stream at a time. */
+const MANY = [NODE, ASYNC, ASYNC_PLAIN];
+
+export const CASES: readonly Case[] = [
+  make('bulk', 'send, 1 connection', 'send', 1, ALL),
+  make('bulk', 'receive, 1 connection', 'receive', 1, ALL),
+  make('bulk', 'send, 64 connections', 'send', 64, MANY),
+  make('bulk', 'receive, 64 connections', 'receive', 64, MANY),
+  make('tls', 'send over TLS 1.3, 1 connection', 'send', 1, STREAMS, { tls: true }),
+  make('tls', 'receive over TLS 1.3, 1 connection', 'receive', 1, STREAMS, { tls: true }),
+  make('tls', 'send over TLS 1.3, 64 connections', 'send', 64, [NODE, ASYNC], { tls: true, isLong: true }),
+  make('tls', 'receive over TLS 1.3, 64 connections', 'receive', 64, [NODE, ASYNC], {
+    tls: true,
+    isLong: true,
+  }),
+  make('round-trip', 'round trips, 1 connection', 'round-trip', 1, ALL),
+  make('round-trip', 'round trips, 64 connections', 'round-trip', 64, ALL),
+  make('round-trip', 'round trips over TLS 1.3, 1 connection', 'round-trip', 1, STREAMS, {
+    tls: true,
+    isLong: true,
+  }),
+  make('set-up', 'set-ups, one after another', 'set-up', 1, STREAMS),
+  make('set-up', 'set-ups, 64 at once', 'set-up', 64, STREAMS),
+  make('set-up', 'set-ups with TLS 1.3, one after another', 'set-up', 1, STREAMS, {
+    tls: true,
+    isLong: true,
+  }),
+  make('set-up', 'set-ups with TLS 1.3, 64 at once', 'set-up', 64, STREAMS, { tls: true }),
+  make('memory', 'memory of 1,000 idle connections', 'idle-memory', 1000, STREAMS),
+  make('memory', 'memory of 10,000 idle connections', 'idle-memory', 10_000, STREAMS, { isLong: true }),
+  make('udp', 'UDP, sending', 'udp-send', 1, STREAMS),
+  make('udp', 'UDP, receiving', 'udp-receive', 1, STREAMS),
+  make('dns', 'DNS, one after another', 'dns', 1, STREAMS),
+  make('dns', 'DNS, 64 at once', 'dns', 64, STREAMS),
+  make('device', 'write packets of 65,000 bytes', 'device-write', 1, [DEVICE], {
+    packetBytes: LARGE_PACKET_BYTES,
+  }),
+  make('device', 'read packets of 65,000 bytes', 'device-read', 1, [DEVICE], {
+    packetBytes: LARGE_PACKET_BYTES,
+  }),
+  make('device', 'write packets of 1,500 bytes', 'device-write', 1, [DEVICE_PLAIN], {
+    packetBytes: MTU_BYTES,
+  }),
+  make('device', 'read packets of 1,500 bytes', 'device-read', 1, [DEVICE_PLAIN], {
+    packetBytes: MTU_BYTES,
+  }),
+];
+
+/** The groups in their order, for the command line. */
+export const GROUPS: readonly string[] = [...new Set(CASES.map(({ group }) => group))];
+
+/** Most subjects of a case that need a device of their own. */
+export const DEVICES: number = Math.max(
+  ...CASES.map(({ subjects }) => subjects.filter(({ face }) => face !== 'node').length),
+);
+
+/** The MTU with which a bare device carries the packets of a case in one piece. */
+export function deviceMtuBytes(job: Job): number {
+  return Math.max(job.packetBytes, MTU_BYTES);
+}
+
+/** The queue that a bare device needs so that none of the packets it is filled with is dropped. */
+export function deviceQueuePackets(job: Job): number {
+  return Math.ceil((256 * CHUNK_BYTES) / Math.max(job.packetBytes, 1)) + 64;
+}

@@ -1,0 +1,204 @@
+import type { Case, SubjectKind } from './cases.ts';
+import { NODE } from './cases.ts';
+import { type RunRequest, type RunResult, UNITS } from './job.ts';
+import type { Network } from './network.ts';
+import { coresUsed, coreTimes, foreignShare } from './noise.ts';
+import { median } from './statistics.ts';
+import { SubjectProcess } from './subject-process.ts';
+
+export interface MeasureOptions extends RunRequest {
+  /** Rounds that count. */
+  readonly runs: number;
+  /** Flags of the subjects' Node. */
+  readonly flags: readonly string[];
+}
+
+/** One subject's part of a measurement. */
+export interface SubjectReport {
+  readonly title: string;
+  /** Median over the rounds that count. */
+  readonly value: number;
+  /** Median of the rounds' ratios to {@link NODE}; null where it does not take part. */
+  readonly ratio: number | null;
+  readonly values: readonly number[];
+  /** Medians of the further figures. */
+  readonly details: Readonly<Record<string, number>>;
+  /** Cores that the subject and the peer kept busy: near 1 for the peer's one thread, the peer is what is measured. */
+  readonly subjectCores: number;
+  readonly peerCores: number;
+}
+
+export interface CaseReport {
+  readonly group: string;
+  readonly title: string;
+  readonly unit: string;
+  readonly subjects: readonly SubjectReport[];
+  readonly rounds: number;
+  /** Rounds thrown away because something else used the cores. */
+  readonly discarded: number;
+  /** Rounds that count although they were disturbed: there were not enough others. */
+  readonly disturbed: number;
+  /** The largest share of the cores that something else had in the rounds that count, 0 … 1. */
+  readonly foreignShare: number;
+  /** Why there are no figures. */
+  readonly failure: string | null;
+}
+
+/** Beyond this share of all cores used by something else a round is thrown away. */
+const MOST_FOREIGN_SHARE = 0.08;
+/** Rounds at most, as a multiple of those wanted. */
+const MOST_ROUNDS = 2;
+
+interface Run extends RunResult {
+  readonly subjectCores: number;
+  readonly peerCores: number;
+  readonly foreignShare: number;
+}
+
+/** The subjects' runs of one round, in the order of the case. */
+type Round = readonly Run[];
+
+/** Does a case's job by turns with all its subjects. Failures are part of the report. */
+export async function measure(network: Network, one: Case, options: MeasureOptions): Promise<CaseReport> {
+  const processes = new Processes(network, one, options.flags);
+  try {
+    const rounds: Round[] = [];
+    // the first round compiles the code
+    if (!one.freshProcess) await runRound(network, processes, one, options, 0);
+    const most = MOST_ROUNDS * options.runs;
+    while (rounds.length < most && rounds.filter(isQuiet).length < options.runs) {
+      rounds.push(await runRound(network, processes, one, options, rounds.length));
+    }
+    return report(one, rounds, options.runs);
+  } catch (error) {
+    const failure = error instanceof Error ? error.message : String(error);
+    return { ...report(one, [], 0), failure };
+  } finally {
+    await processes.stop();
+  }
+}
+
+async function runRound(
+  network: Network,
+  processes: Processes,
+  one: Case,
+  request: RunRequest,
+  turn: number,
+): Promise<Round> {
+  const runs: Run[] = [];
+  const count = one.subjects.length;
+  for (let i = 0; i < count; i++) {
+    // everybody comes first once
+    const which = (turn + i) % count;
+    const subject = await processes.take(which);
+    const peers = network.servers.map(({ child }) => child.pid ?? -1);
+    const pids = [process.pid, ...peers, ...processes.pids];
+    const before = coreTimes(pids);
+    let result: RunResult;
+    try {
+      const { seconds, warmUpSeconds } = request;
+      result = await subject.run({ seconds, warmUpSeconds });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Error(`${one.subjects[which]!.title}: ${reason}`);
+    }
+    const after = coreTimes(pids);
+    runs[which] = {
+      ...result,
+      subjectCores: coresUsed(before, after, subject.pid),
+      peerCores: Math.max(...peers.map((pid) => coresUsed(before, after, pid))),
+      foreignShare: foreignShare(before, after),
+    };
+    if (one.freshProcess) await processes.stop();
+  }
+  return runs;
+}
+
+function isQuiet(round: Round): boolean {
+  return foreignShareOf(round) <= MOST_FOREIGN_SHARE;
+}
+
+function foreignShareOf(round: Round): number {
+  return Math.max(...round.map((run) => run.foreignShare));
+}
+
+/** @param wanted the least disturbed rounds of this number count */
+function report(one: Case, rounds: readonly Round[], wanted: number): CaseReport {
+  const counting = [...rounds].sort((a, b) => foreignShareOf(a) - foreignShareOf(b)).slice(0, wanted);
+  const reference = one.subjects.indexOf(NODE);
+  const subjects = one.subjects.map((kind, which): SubjectReport => {
+    const runs = counting.map((round) => round[which]!);
+    const over = (of: (run: Run) => number): number => median(runs.map(of));
+    const names = Object.keys(runs[0]?.details ?? {});
+    return {
+      title: kind.title,
+      value: over((run) => run.value),
+      ratio:
+        reference < 0 || reference === which
+          ? null
+          : median(counting.map((round) => round[which]!.value / round[reference]!.value)),
+      values: runs.map((run) => run.value),
+      details: Object.fromEntries(names.map((name) => [name, over((run) => run.details[name] ?? 0)])),
+      subjectCores: over((run) => run.subjectCores),
+      peerCores: over((run) => run.peerCores),
+    };
+  });
+  return {
+    group: one.group,
+    title: one.title,
+    unit: UNITS[one.job.kind],
+    subjects,
+    rounds: counting.length,
+    discarded: rounds.length - counting.length,
+    disturbed: counting.filter((round) => !isQuiet(round)).length,
+    foreignShare: Math.max(0, ...counting.map(foreignShareOf)),
+    failure: null,
+  };
+}
+
+/** The processes of a case's subjects, each started when it is first wanted. */
+class Processes {
+  readonly #network: Network;
+  readonly #case: Case;
+  readonly #flags: readonly string[];
+  readonly #running: Map<number, SubjectProcess> = new Map();
+
+  constructor(network: Network, one: Case, flags: readonly string[]) {
+    this.#network = network;
+    this.#case = one;
+    this.#flags = flags;
+  }
+
+  get pids(): number[] {
+    return [...this.#running.values()].map(({ pid }) => pid);
+  }
+
+  async take(which: number): Promise<SubjectProcess> {
+    let subject = this.#running.get(which);
+    if (subject === undefined) {
+      const kind = this.#case.subjects[which]!;
+      const flags = this.#case.freshProcess ? [...this.#flags, '--expose-gc'] : this.#flags;
+      const device = deviceOf(this.#case.subjects, which);
+      const process = await this.#network.start(kind, this.#case.job, device, flags);
+      try {
+        subject = await SubjectProcess.ready(process);
+      } catch (error) {
+        throw new Error(`${kind.title}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      this.#running.set(which, subject);
+    }
+    return subject;
+  }
+
+  async stop(): Promise<void> {
+    const all = [...this.#running.values()];
+    this.#running.clear();
+    await Promise.all(all.map((subject) => subject.stop()));
+  }
+}
+
+/** Every subject but node's has a TUN device of its own. */
+function deviceOf(subjects: readonly SubjectKind[], which: number): number {
+  if (subjects[which]!.face === 'node') return 0;
+  return subjects.slice(0, which + 1).filter(({ face }) => face !== 'node').length;
+}

@@ -1,0 +1,150 @@
+import { createLab, type Lab, type LabProcess } from '../test/netns.ts';
+import { type Credentials, makeCredentials } from '../test/peers/credentials.ts';
+import { DEVICES, deviceMtuBytes, deviceQueuePackets, type SubjectKind } from './cases.ts';
+import { DNS_ZONE, type Job, Port, type SubjectOptions } from './job.ts';
+
+/** Addresses on one link, the peer's and the subject's. */
+interface Link {
+  readonly name: string;
+  readonly peerAddress: string;
+  readonly ownAddress: string;
+}
+
+/** The kernel's usual queue for a TUN device. */
+const QUEUE_PACKETS = 500;
+const MTU_BYTES = 1500;
+const CONGESTION_CONTROL = 'cubic';
+/** How `ss -i` names what is in effect. */
+const KNOWN_CONGESTION_CONTROLS = /\b(cubic|bbr\d?|reno|dctcp|vegas|htcp|bic|westwood|illinois)\b/g;
+
+/** Number 0 is the veth pair, the others are TUN devices. */
+function link(number: number): Link {
+  return {
+    name: number === 0 ? 'veth0' : `bench${number}`,
+    peerAddress: `10.80.${number}.1`,
+    ownAddress: `10.80.${number}.2`,
+  };
+}
+
+/**
+ * A namespace with the peer's servers on the kernel's TCP and several TUN devices, one for each subject of a case; and a second
+ * one, over a veth pair, in which node's subjects run.
+ */
+export class Network {
+  readonly #peer: Lab;
+  readonly #far: Lab;
+  readonly #credentials: Credentials;
+  readonly #cleanUps: (() => Promise<void> | void)[];
+  /** The peer's programs, whose work belongs to the benchmark. */
+  readonly servers: LabProcess[] = [];
+
+  private constructor(peer: Lab, far: Lab, cleanUps: (() => Promise<void> | void)[]) {
+    this.#peer = peer;
+    this.#far = far;
+    this.#cleanUps = cleanUps;
+    const addresses = Array.from({ length: DEVICES + 1 }, (_, number) => link(number).peerAddress);
+    this.#credentials = makeCredentials(peer.folder, addresses);
+  }
+
+  /** Needs root. {@link close} removes everything; a process of its own does when this one is killed. */
+  static async create(): Promise<Network> {
+    const cleanUps: (() => Promise<void> | void)[] = [];
+    const teardown = { teardown: (clean: () => Promise<void> | void) => cleanUps.push(clean) };
+    const network = new Network(await createLab(teardown), await createLab(teardown), cleanUps);
+    try {
+      await network.#addLinks();
+      await network.#startServers();
+    } catch (error) {
+      await network.close();
+      throw error;
+    }
+    return network;
+  }
+
+  async #addLinks(): Promise<void> {
+    const { ownAddress } = link(0);
+    await this.#ip('link add veth0 type veth peer name veth1');
+    await this.#ip(`link set veth1 netns ${this.#far.namespace}`);
+    await this.#far.ok('ip', `addr add ${ownAddress}/24 dev veth1`.split(' '));
+    await this.#far.ok('ip', `link set veth1 mtu ${MTU_BYTES} addrgenmode none up`.split(' '));
+    await this.#fixCongestionControl(this.#far, 'veth1', ownAddress);
+    for (let number = 0; number <= DEVICES; number++) {
+      const { name, peerAddress } = link(number);
+      if (number > 0) await this.#ip(`tuntap add dev ${name} mode tun`);
+      await this.#ip(`link set ${name} mtu ${MTU_BYTES} addrgenmode none`);
+      await this.#ip(`addr add ${peerAddress}/24 dev ${name}`);
+      await this.#ip(`link set ${name} up`);
+      await this.#fixCongestionControl(this.#peer, name, peerAddress);
+    }
+  }
+
+  /** By the route, which needs no right to change the namespace's settings. */
+  async #fixCongestionControl(lab: Lab, name: string, address: string): Promise<void> {
+    const net = address.replace(/\d+$/, '0/24');
+    const change = `route change ${net} dev ${name} proto kernel scope link src ${address} congctl`;
+    await lab.ok('ip', [...change.split(' '), CONGESTION_CONTROL]);
+  }
+
+  #ip(args: string): Promise<string> {
+    return this.#peer.ok('ip', args.split(' '));
+  }
+
+  async #startServers(): Promise<void> {
+    const { certFile, keyFile } = this.#credentials;
+    const server = this.#peer.node('bench/server.ts', [certFile, keyFile]);
+    this.servers.push(server);
+    await this.#peer.listening(server, Port.UdpSource, 'udp');
+  }
+
+  /** dnsmasq, which knows every name of the zone and asks nobody. */
+  async startNameServer(): Promise<void> {
+    const args = [
+      '--keep-in-foreground',
+      '--conf-file=/dev/null',
+      '--user=root',
+      '--pid-file=',
+      '--no-resolv',
+      '--no-hosts',
+      `--local=/${DNS_ZONE}/`,
+      `--address=/${DNS_ZONE}/192.0.2.1`,
+    ];
+    const server = this.#peer.start('dnsmasq', args);
+    this.servers.push(server);
+    await this.#peer.listening(server, 53, 'udp');
+  }
+
+  /** Starts a subject's process. @param device 1 …: which TUN device; 0: the veth pair @param flags of Node */
+  async start(kind: SubjectKind, job: Job, device: number, flags: readonly string[]): Promise<LabProcess> {
+    const { name, peerAddress, ownAddress } = link(device);
+    const options: SubjectOptions = {
+      face: kind.face,
+      job,
+      device: device === 0 ? '' : name,
+      offload: kind.offload,
+      ownAddress,
+      peerAddress,
+      caFile: this.#credentials.caFile,
+    };
+    if (device > 0) await this.#shape(name, job);
+    const lab = device === 0 ? this.#far : this.#peer;
+    const script = new URL('./subject.ts', import.meta.url).pathname;
+    return lab.start(process.execPath, [...flags, script, JSON.stringify(options)]);
+  }
+
+  async #shape(name: string, job: Job): Promise<void> {
+    const bare = job.packetBytes > 0;
+    const mtu = bare ? deviceMtuBytes(job) : MTU_BYTES;
+    const queue = bare ? deviceQueuePackets(job) : QUEUE_PACKETS;
+    await this.#ip(`link set ${name} mtu ${mtu} txqueuelen ${queue}`);
+  }
+
+  /** The congestion controls of the connections that the peer's kernel has now, sorted. */
+  async congestionControls(): Promise<string[]> {
+    const connections = await this.#peer.ok('ss', ['-Htin', 'state', 'established']);
+    return [...new Set(connections.match(KNOWN_CONGESTION_CONTROLS) ?? [])].sort();
+  }
+
+  async close(): Promise<void> {
+    for (const clean of this.#cleanUps.splice(0)) await clean();
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * The peer of every measurement, on the kernel's TCP and UDP: sinks, sources and echoes on the ports of job.ts.
+ * `server.ts CERT KEY`
+ */
+import { createSocket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import { CHUNK_BYTES, MESSAGE_BYTES, Port, SET_UP_PORTS } from './job.ts';
+
+/** What the kernel lets wait at most (net.core.somaxconn). */
+const BACKLOG = 4096;
+/** Datagrams handed to the kernel at the same time. */
+const UDP_OUTSTANDING = 64;
+
+const [certFile = '', keyFile = ''] = process.argv.slice(2);
+const credentials = { cert: readFileSync(certFile), key: readFileSync(keyFile) };
+const chunk = Buffer.alloc(CHUNK_BYTES);
+
+type Service = (socket: Socket) => void;
+
+const sink: Service = (socket) => {
+  socket.resume();
+};
+
+const source: Service = (socket) => {
+  const fill = (): void => {
+    while (!socket.destroyed && socket.write(chunk));
+  };
+  socket.on('drain', fill).resume();
+  fill();
+};
+
+const echo: Service = (socket) => {
+  socket.on('data', (data) => socket.write(data));
+};
+
+function serve(port: number, service: Service): void {
+  listen(createServer({ noDelay: true }, guarded(service)), port);
+}
+
+function serveTls(port: number, service: Service): void {
+  const server = createTlsServer({ ...credentials, minVersion: 'TLSv1.3', noDelay: true }, guarded(service));
+  listen(
+    server.on('tlsClientError', () => {}),
+    port,
+  );
+}
+
+function guarded(service: Service): Service {
+  return (socket) => {
+    // subjects reset their connections at the end of a run
+    socket.on('error', () => {});
+    service(socket);
+  };
+}
+
+function listen(server: Server, port: number): void {
+  server.listen(port, '0.0.0.0', BACKLOG);
+}
+
+serve(Port.Sink, sink);
+serve(Port.Source, source);
+serve(Port.Echo, echo);
+serveTls(Port.TlsSink, sink);
+serveTls(Port.TlsSource, source);
+serveTls(Port.TlsEcho, echo);
+for (let i = 0; i < SET_UP_PORTS; i++) {
+  serve(Port.FirstSetUp + i, sink);
+  serveTls(Port.FirstTlsSetUp + i, sink);
+}
+
+createSocket('udp4').bind(Port.UdpSink, '0.0.0.0');
+
+/** A datagram with a number of milliseconds is answered by datagrams for so long. */
+const udpSource = createSocket('udp4').bind(Port.UdpSource, '0.0.0.0');
+const payload = Buffer.alloc(MESSAGE_BYTES);
+udpSource.on('message', (data, from) => {
+  const end = performance.now() + Number(data.toString());
+  const next = (): void => {
+    if (performance.now() < end) udpSource.send(payload, from.port, from.address, next);
+  };
+  for (let i = 0; i < UDP_OUTSTANDING; i++) next();
+});

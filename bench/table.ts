@@ -1,0 +1,62 @@
+import type { Machine } from './machine.ts';
+import type { CaseReport, SubjectReport } from './measure.ts';
+
+/** All that a benchmark has found out. */
+export interface BenchReport {
+  readonly machine: Machine;
+  readonly runs: number;
+  readonly seconds: number;
+  /** What the peer's kernel used; measured, not configured. */
+  readonly congestionControls: readonly string[];
+  readonly cases: readonly CaseReport[];
+  readonly skipped: readonly string[];
+}
+
+/** The lines on top of a report. */
+export function heading({ machine, runs, seconds, congestionControls }: BenchReport): string {
+  const { cpu, cores, memoryGib, kernel, node, commit, date, loadBefore } = machine;
+  return [
+    `tunwire ${commit}, ${date}`,
+    `${cpu}, ${cores} cores, ${memoryGib} GiB, Linux ${kernel}, Node ${node}, load ${loadBefore.toFixed(2)} before`,
+    `medians of ${runs} rounds of ${seconds} s by turns; the kernel's congestion control: ${congestionControls.join(', ') || 'not seen'}`,
+  ].join('\n');
+}
+
+/** One case as lines of text. */
+export function caseLines(report: CaseReport): string {
+  const lines = [`${report.group}: ${report.title} [${report.unit}]${remark(report)}`];
+  if (report.failure !== null)
+    return [...lines, ...report.failure.split('\n').map((line) => `  ${line}`)].join('\n');
+  for (const subject of report.subjects) lines.push(`  ${subjectLine(subject)}`);
+  return lines.join('\n');
+}
+
+function remark({ discarded, disturbed, foreignShare, failure }: CaseReport): string {
+  if (failure !== null) return ' FAILED';
+  const parts: string[] = [];
+  if (discarded > 0) parts.push(`${discarded} rounds thrown away`);
+  if (disturbed > 0) {
+    parts.push(`${disturbed} disturbed rounds count, up to ${Math.round(foreignShare * 100)} % of the cores`);
+  }
+  return parts.length === 0 ? '' : ` (${parts.join('; ')})`;
+}
+
+function subjectLine(subject: SubjectReport): string {
+  const { title, value, ratio, values, details, subjectCores, peerCores } = subject;
+  const figures = Object.entries(details).map(([name, figure]) => `${name} ${format(figure)}`);
+  return [
+    title.padEnd(34),
+    format(value).padStart(10),
+    (ratio === null ? '' : `${ratio.toFixed(2)} ×`).padStart(8),
+    `  ${`${format(Math.min(...values))} … ${format(Math.max(...values))}`.padEnd(20)}`,
+    `cores ${subjectCores.toFixed(1)} + ${peerCores.toFixed(1)}`,
+    ...figures.map((figure) => `  ${figure}`),
+  ].join(' ');
+}
+
+/** Three digits that count, thousands apart. */
+export function format(value: number): string {
+  if (!Number.isFinite(value)) return '–';
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en-US');
+  return value.toPrecision(3);
+}
