@@ -139,7 +139,7 @@ function complete(copy: Slab, off: number, len: number, csumStart: number, csumO
 }
 
 /** The same for a received packet, whose link layer only told that the checksum is partial. */
-function completeReceived(copy: Slab, off: number, len: number): void {
+export function completeReceived(copy: Slab, off: number, len: number): void {
   const view = copy.view;
   let protocol: number;
   let start: number;

@@ -24,7 +24,7 @@ const RULES: readonly Rule[] = [
   },
   {
     folder: 'drivers/',
-    project: ['stack/link.ts', 'stack/errors.ts', 'stack/wire/'],
+    project: ['stack/link.ts', 'stack/errors.ts', 'stack/random.ts', 'stack/wire/'],
     packages: ['*'],
   },
   // it reads the system's certificates into the store that tls/ validates against

@@ -1,0 +1,175 @@
+import { NetError, Phase } from '../stack/errors.ts';
+import type { LinkCapabilities, TxPacket } from '../stack/link.ts';
+import type { Slab } from '../stack/wire/slab.ts';
+import type { Device, DeviceCounters, PacketInput } from './device.ts';
+import { checkImpairSettings, type Impairments, type ImpairSettings } from './impair-options.ts';
+import { type ImpairCounters, ImpairedPath } from './impair-path.ts';
+import { TOO_BIG_BYTES, writeTooBig } from './too-big.ts';
+
+export interface ImpairOptions extends ImpairSettings {
+  /** The monotonic clock in milliseconds that `advance` is called with. */
+  readonly clock: () => number;
+}
+
+/** A device whose link is disturbed. Its `counters` are those of the device below: what really went over its wire. */
+export interface ImpairedDevice extends Device {
+  /** What was done to received (`in`) and sent (`out`) packets. */
+  readonly impaired: { readonly in: ImpairCounters; readonly out: ImpairCounters };
+}
+
+/** How soon packets are offered again to a device that was full when they were due. */
+const RETRY_MS = 1;
+
+/**
+ * Wraps a device so that its packets are lost, delayed, damaged and so on, each direction on its own. All choices come from
+ * the seed and all times from the clock: the same traffic at the same times gives the same trace.
+ *
+ * Each packet is judged alone, as it is on a wire. So the device shows no offload, whatever the one below can do; and
+ * that one must not hand in several packets as one: one that cuts super-segments for us (`txSegmentBytes` above 0) also
+ * coalesces what it receives, and is refused. Open a TUN with `offload: false`, a memory link without `segmentBytes`.
+ * @throws NetError ARGUMENT_INVALID
+ */
+export function impair(device: Device, options: ImpairOptions): ImpairedDevice {
+  checkImpairSettings(options);
+  if (device.capabilities.txSegmentBytes > 0) {
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: `${device.name} carries several packets as one; open it without segmentation offload to impair it`,
+    });
+  }
+  return new Impair(device, options);
+}
+
+class Impair implements ImpairedDevice, PacketInput {
+  readonly name: string;
+  readonly capabilities: LinkCapabilities;
+  readonly counters: DeviceCounters;
+  readonly impaired: { readonly in: ImpairCounters; readonly out: ImpairCounters };
+  readonly #device: Device;
+  readonly #clock: () => number;
+  readonly #in: ImpairedPath;
+  readonly #out: ImpairedPath;
+  /** Until when the device below is not offered packets, because it was full; -Infinity: it was not. */
+  #retryMs: number = -Infinity;
+  #input: PacketInput | null = null;
+  /** Packets handed in during the current `receive`. */
+  #handed = 0;
+
+  constructor(device: Device, options: ImpairOptions) {
+    this.name = device.name;
+    this.capabilities = { mtuBytes: device.capabilities.mtuBytes, txChecksum: false, txSegmentBytes: 0 };
+    this.counters = device.counters;
+    this.#device = device;
+    this.#clock = options.clock;
+    const { seed = 1, down = [] } = options;
+    const startMs = options.clock();
+    const path = (impairments: Impairments, direction: number, back: () => ImpairedPath): ImpairedPath =>
+      new ImpairedPath(impairments, seed * 2 + direction, down, startMs, {
+        refuse: (slab, off, len) => this.#refuse(back(), impairments.mtuBytes ?? 0, slab, off, len),
+      });
+    this.#in = path(options.in ?? {}, 0, () => this.#out);
+    this.#out = path(options.out ?? {}, 1, () => this.#in);
+    this.impaired = { in: this.#in.counters, out: this.#out.counters };
+  }
+
+  get pollFd(): number {
+    return this.#device.pollFd;
+  }
+
+  send(packet: TxPacket): boolean {
+    const now = this.#clock();
+    if (!this.#release(now)) {
+      this.counters.txFull++;
+      return false;
+    }
+    const held = this.#out.held.take(packet.lengthBytes);
+    packet.gather(held.slab.bytes, held.off);
+    held.tx.comment = packet.comment;
+    this.#out.arrive(held, now);
+    this.#release(now);
+    return true;
+  }
+
+  /** Sends what is due. @returns false when the device below is full */
+  #release(now: number): boolean {
+    const { held } = this.#out;
+    for (let due = held.due(now); due !== null; due = held.due(now)) {
+      if (!this.#device.send(due.tx)) {
+        this.#retryMs = now + RETRY_MS;
+        return false;
+      }
+      this.#out.passed(due);
+    }
+    this.#retryMs = -Infinity;
+    return true;
+  }
+
+  receive(input: PacketInput, budget: number): number {
+    const now = this.#clock();
+    this.#handed = 0;
+    this.#input = input;
+    this.#handIn(now, budget);
+    if (this.#handed >= budget) return budget;
+    const room = budget - this.#handed;
+    const allRead = this.#device.receive(this, room) < room;
+    this.#handIn(now, budget);
+    // budget, and only that, says that there may be more
+    return allRead && this.#handed < budget ? this.#handed : budget;
+  }
+
+  /** PacketInput: the device below hands in a packet. */
+  input(slab: Slab, off: number, len: number, flags: number): void {
+    const held = this.#in.held.take(len);
+    held.slab.bytes.set(slab.bytes.subarray(off, off + len), held.off);
+    held.flags = flags;
+    this.#in.arrive(held, this.#clock());
+  }
+
+  #handIn(now: number, budget: number): void {
+    const { held } = this.#in;
+    for (let due = held.due(now); due !== null && this.#handed < budget; due = held.due(now)) {
+      this.#handed++;
+      this.#input?.input(due.slab, due.off, due.lengthBytes, due.flags);
+      this.#in.passed(due);
+    }
+  }
+
+  #refuse(back: ImpairedPath, mtuBytes: number, slab: Slab, off: number, len: number): void {
+    const message = back.held.take(TOO_BIG_BYTES);
+    message.lengthBytes = writeTooBig(message.slab, message.off, slab, off, len, mtuBytes);
+    if (message.lengthBytes > 0) back.insert(message, this.#clock());
+    else back.held.release(message);
+  }
+
+  flush(): void {
+    this.#device.flush();
+  }
+
+  prepareSleep(): boolean {
+    if (this.#in.nextMs() <= this.#clock()) return false;
+    return this.#device.prepareSleep();
+  }
+
+  awake(): void {
+    this.#device.awake();
+  }
+
+  nextDeadline(): number {
+    const out = Math.max(this.#out.nextMs(), this.#retryMs);
+    return Math.min(this.#device.nextDeadline(), this.#in.nextMs(), out);
+  }
+
+  advance(now: number): void {
+    this.#device.advance(now);
+    if (this.#out.nextMs() <= now && now >= this.#retryMs) {
+      this.#release(now);
+      this.#device.flush();
+    }
+  }
+
+  close(): void {
+    this.#device.close();
+    this.#in.held.clear();
+    this.#out.held.clear();
+  }
+}
