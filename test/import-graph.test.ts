@@ -36,7 +36,11 @@ const RULES: readonly Rule[] = [
   { folder: 'engine/', project: ['stack/', 'tls/', 'drivers/'], packages: ['*'] },
   { folder: 'inet/', project: ['engine/', 'stack/', 'tls/', 'drivers/'], packages: ['*'] },
   { folder: 'net/', project: ['engine/', 'stack/', 'tls/', 'drivers/'], packages: ['*'] },
-  { folder: 'cli/', project: ['inet/', 'net/', 'engine/', 'stack/', 'tls/', 'drivers/'], packages: ['*'] },
+  {
+    folder: 'cli/',
+    project: ['inet/', 'net/', 'engine/', 'stack/', 'tls/', 'drivers/', 'conformance/'],
+    packages: ['*'],
+  },
   { folder: 'conformance/', project: ['stack/', 'tls/', 'drivers/'], packages: ['*'] },
   { folder: 'bench/', project: ['*'], packages: ['*'] },
   { folder: 'test/', project: ['*'], packages: ['*'] },

@@ -1,0 +1,162 @@
+import { TimeWait } from '../../stack/tcp/time-wait.ts';
+import type { ScriptHost } from './host.ts';
+import type { ScriptSocket } from './sockets.ts';
+import { ScriptUnsupported } from './syntax.ts';
+
+/** What commands act on. */
+export interface CommandContext {
+  readonly host: ScriptHost;
+  /** The sockets the script has open. */
+  readonly sockets: () => Iterable<ScriptSocket>;
+}
+
+/** Settings of which the stack has one kind only; the others are told apart in {@link setVariable}. */
+type Setter = (host: ScriptHost, value: string) => void;
+
+/** Set up only, or of no consequence here: buffers of the system, caches, offload, logging. */
+const IGNORED =
+  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt|ecn\.maxretries)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|early_retrans|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
+
+/** Variables that must have one value; any other is a behaviour that the stack does not offer. */
+const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
+  'net.inet.tcp.insecure_rst': { value: '0', reason: 'resets as before RFC 5961' },
+  'net.inet.tcp.insecure_syn': { value: '0', reason: 'SYN handling as before RFC 5961' },
+  'net.inet.tcp.blackhole': { value: '0', reason: 'no resets from closed ports' },
+  'net.inet.tcp.syncookies_only': { value: '0', reason: 'SYN cookies without a SYN queue' },
+  'net.inet.tcp.rexmit_drop_options': { value: '0', reason: 'SYN retransmissions without options' },
+  'net.inet.tcp.fastopen.client_enable': { value: '0', reason: 'TCP Fast Open' },
+  'net.inet.tcp.pmtud_blackhole_detection': { value: '0', reason: 'black hole detection' },
+  'net.ipv4.tcp_mtu_probing': { value: '0', reason: 'MTU probing' },
+};
+
+const SETTERS: Readonly<Record<string, Setter>> = {
+  // 0: neither, 1: both, 2: window scale, 3: timestamps
+  'net.inet.tcp.rfc1323': (host, value) => {
+    host.defaults.windowScale = value === '1' || value === '2';
+    host.defaults.timestamps = value === '1' || value === '3';
+  },
+  'net.inet.tcp.sack.enable': (host, value) => {
+    host.defaults.selectiveAcks = value !== '0';
+  },
+  'net.inet.tcp.recvspace': (host, value) => {
+    host.defaults.receiveBufferBytes = Number(value);
+  },
+  'net.inet.tcp.sendspace': (host, value) => {
+    host.defaults.sendBufferBytes = Number(value);
+  },
+  // The scale is the smallest that lets a window cover the largest buffer
+  'kern.ipc.maxsockbuf': (host, value) => {
+    let shift = 0;
+    while (shift < 14 && 65_535 * 2 ** shift < Number(value)) shift++;
+    host.defaults.windowShift = shift;
+  },
+  // 1: asked for; 2: granted when the peer asks, which is the default everywhere
+  'net.inet.tcp.ecn.enable': (_host, value) => {
+    if (value === '1') throw new ScriptUnsupported('ECN asked for in SYN (RFC 3168)');
+  },
+  'net.ipv4.tcp_ecn': (_host, value) => {
+    if (value === '1') throw new ScriptUnsupported('ECN asked for in SYN (RFC 3168)');
+  },
+  'net.ipv4.tcp_timestamps': (host, value) => {
+    host.defaults.timestamps = value !== '0';
+  },
+  'net.ipv4.tcp_window_scaling': (host, value) => {
+    host.defaults.windowScale = value !== '0';
+  },
+  'net.ipv4.tcp_sack': (host, value) => {
+    host.defaults.selectiveAcks = value !== '0';
+  },
+};
+
+/** Names of states as sockstat shows them, by ours. */
+const SOCKSTAT_STATES: Readonly<Record<string, string>> = {
+  CLOSED: 'CLOSED',
+  SYN_SENT: 'SYN-SENT',
+  SYN_RCVD: 'SYN-RECEIVED',
+  ESTABLISHED: 'ESTABLISHED',
+  CLOSE_WAIT: 'CLOSE-WAIT',
+  FIN_WAIT_1: 'FIN-WAIT-1',
+  FIN_WAIT_2: 'FIN-WAIT-2',
+  CLOSING: 'CLOSING',
+  LAST_ACK: 'LAST-ACK',
+  TIME_WAIT: 'TIME-WAIT',
+};
+
+/**
+ * Does what a back-quoted command of a script asks for, as far as it concerns the stack. No command is ever executed.
+ * @returns '' or why the command would have failed
+ * @throws ScriptUnsupported for a command that is not known
+ */
+export function runCommand(text: string, context: CommandContext): string {
+  for (const part of text.split(/\n|;|&&/)) {
+    const command = part.replace(/\\$/, '').trim();
+    if (command === '') continue;
+    const failure = runOne(command, context);
+    if (failure !== '') return failure;
+  }
+  return '';
+}
+
+function runOne(command: string, context: CommandContext): string {
+  const name = command.split(/\s+/)[0] ?? '';
+  if (name.endsWith('/defaults.sh') || name.includes('sysctl_restore')) return '';
+  if (name === 'sysctl' || name.endsWith('set_sysctls.py')) {
+    setVariables(command, context.host);
+    return '';
+  }
+  if (name === 'sockstat') return countSockets(command, context);
+  if (name === 'tcpdrop') return dropConnections(command, context.host);
+  if (/^(nstat|sleep|echo)\b/.test(command) && !command.includes('grep')) return '';
+  if (/^ip tcp_metrics flush/.test(command)) return '';
+  throw new ScriptUnsupported(`command: ${command.replace(/\s+/g, ' ').slice(0, 60)}`);
+}
+
+/** `sysctl -w a.b=1 c.d="2 3"`, `set_sysctls.py /proc/sys/a/b=1` */
+function setVariables(command: string, host: ScriptHost): void {
+  for (const match of command.matchAll(/(?:\/proc\/sys\/)?([\w./-]+)=("[^"]*"|'[^']*'|\S+)/g)) {
+    const name = (match[1] ?? '').replaceAll('/', '.');
+    setVariable(host, name, (match[2] ?? '').replace(/^["']|["']$/g, ''));
+  }
+}
+
+function setVariable(host: ScriptHost, name: string, value: string): void {
+  const fixed = FIXED[name];
+  if (fixed !== undefined) {
+    if (value !== fixed.value) throw new ScriptUnsupported(`${fixed.reason} (${name}=${value})`);
+    return;
+  }
+  const setter = SETTERS[name];
+  if (setter !== undefined) setter(host, value);
+  else if (!IGNORED.test(name)) throw new ScriptUnsupported(`sysctl ${name}=${value}`);
+}
+
+/** `sockstat … | grep -c STATE | grep N`: N connections are in that state. */
+function countSockets(command: string, context: CommandContext): string {
+  const asked = /grep -c (\w+) \| grep (\d+)/.exec(command);
+  const state = SOCKSTAT_STATES[asked?.[1] ?? ''];
+  if (asked === null || state === undefined) throw new ScriptUnsupported(`command: ${command.slice(0, 60)}`);
+  const count = connectionsIn(state, context);
+  const expected = asked[2] ?? '';
+  return String(count).includes(expected) ? '' : `${count} connections are in ${state}, expected ${expected}`;
+}
+
+function connectionsIn(state: string, context: CommandContext): number {
+  const { table } = context.host.stack.tcp;
+  let count = 0;
+  if (state === 'CLOSED') {
+    // A closed connection is in no table; its socket still is
+    for (const socket of context.sockets()) if (socket.connection?.info().state === 'CLOSED') count++;
+    return count;
+  }
+  for (const flow of table) {
+    const own = flow instanceof TimeWait ? 'TIME-WAIT' : flow.info().state;
+    if (own === state) count++;
+  }
+  return count;
+}
+
+function dropConnections(command: string, host: ScriptHost): string {
+  if (!/-s TIME_WAIT/.test(command)) throw new ScriptUnsupported(`command: ${command}`);
+  for (const flow of [...host.stack.tcp.table]) if (flow instanceof TimeWait) flow.remove();
+  return '';
+}

@@ -1,0 +1,206 @@
+import type { RingSource } from '../../stack/context.ts';
+import type { Interface } from '../../stack/ip/interface.ts';
+import type { PacketSink, TxPacket } from '../../stack/link.ts';
+import { SeededRandom } from '../../stack/random.ts';
+import { Ring } from '../../stack/ring.ts';
+import { Stack } from '../../stack/stack.ts';
+import type { TcpConnection } from '../../stack/tcp/connection.ts';
+import type { SequenceSource } from '../../stack/tcp/isn.ts';
+import type { UdpSocket } from '../../stack/udp/udp-socket.ts';
+import { IpAddress } from '../../stack/wire/ip-address.ts';
+import { Slab } from '../../stack/wire/slab.ts';
+import { decodePacket, type LivePacket } from './packet.ts';
+import type { ScriptProfile } from './profile.ts';
+
+/** Where the clock of a run begins, ms: not at 0, which might look like "never". */
+const START_MS = 1_000_000;
+/** A run in which one instant never ends is a defect of the stack. */
+const MAX_ROUNDS = 10_000;
+/** Our initial sequence numbers: every connection crosses the wrap after 256 octets. */
+const LOCAL_ISN = 0xffffff00 | 0;
+
+/** packetdrill's addresses. */
+const ADDRESSES = {
+  4: { local: '192.168.0.1', prefix: 16, gateway: '192.168.0.2', remote: '192.0.2.1' },
+  6: { local: 'fd3d:fa7b:d17d::1', prefix: 48, gateway: 'fd3d:fa7b:d17d:8888::2', remote: '2001:db8::1' },
+} as const;
+
+/** What new connections start with, as `sysctl` sets it. */
+export interface ConnectionDefaults {
+  windowScale: boolean;
+  timestamps: boolean;
+  selectiveAcks: boolean;
+  windowShift: number;
+  receiveBufferBytes: number;
+  sendBufferBytes: number;
+}
+
+/** A stack under a virtual clock with the script as its only device. */
+export class ScriptHost implements PacketSink {
+  readonly stack: Stack;
+  readonly family: 4 | 6;
+  readonly local: IpAddress;
+  readonly remote: IpAddress;
+  readonly defaults: ConnectionDefaults;
+  readonly profile: ScriptProfile;
+  /** What the stack has sent and the script has not looked at yet, oldest first. */
+  readonly sent: LivePacket[] = [];
+  /** Called after everything that may change what the application sees. */
+  afterStep: () => void = () => {};
+  /** Called with every connection a listener has made, before its SYN-ACK is sent. */
+  onPassive: (connection: TcpConnection) => void = () => {};
+  readonly #iface: Interface;
+  readonly #seen: WeakSet<TcpConnection> = new WeakSet();
+  #nowUs = 0;
+
+  constructor(profile: ScriptProfile, family: 4 | 6, mtuBytes: number) {
+    const addresses = ADDRESSES[family];
+    this.profile = profile;
+    this.family = family;
+    this.local = addressOf(addresses.local);
+    this.remote = addressOf(addresses.remote);
+    this.defaults = {
+      windowScale: true,
+      timestamps: true,
+      selectiveAcks: true,
+      windowShift: profile.windowShift,
+      receiveBufferBytes: profile.receiveBufferBytes,
+      sendBufferBytes: profile.sendBufferBytes,
+    };
+    this.stack = new Stack({ random: new SeededRandom(1), rings: new ScriptRings(this), now: START_MS });
+    this.stack.tcp.isn = FIXED_SEQUENCE;
+    this.#iface = this.stack.addInterface({
+      name: 'script0',
+      sink: this,
+      capabilities: { mtuBytes, txChecksum: false, txSegmentBytes: 0 },
+      addresses: [`${addresses.local}/${addresses.prefix}`],
+      gateways: [addresses.gateway],
+    });
+  }
+
+  /** Microseconds since the start of the run. */
+  get nowUs(): number {
+    return this.#nowUs;
+  }
+
+  /** The stack sends. */
+  send(packet: TxPacket): boolean {
+    const bytes = new Uint8Array(packet.lengthBytes);
+    packet.gather(bytes, 0);
+    this.sent.push(decodePacket(bytes, this.#nowUs));
+    return true;
+  }
+
+  /** The peer sends. */
+  inject(bytes: Uint8Array): void {
+    const slab = new Slab(bytes);
+    this.#iface.input(slab, 0, bytes.length, 0, this.#ms);
+    this.settle();
+  }
+
+  /** Lets the stack do and send all it wants at this instant. */
+  settle(): void {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      this.#meetPassives();
+      const before = this.sent.length;
+      this.stack.transmit(this.#ms);
+      let busy = this.sent.length > before;
+      for (let endpoint = this.stack.pollEvent(); endpoint !== null; endpoint = this.stack.pollEvent()) {
+        endpoint.takeEvents();
+        busy = true;
+      }
+      if (!busy) {
+        this.afterStep();
+        return;
+      }
+    }
+    throw new Error('the stack has something to do without end at one instant');
+  }
+
+  /** Runs until `stop` says so or the clock shows `limitUs`. @returns false: the limit came first */
+  run(limitUs: number, stop: () => boolean): boolean {
+    while (!stop()) {
+      const at = this.#nextUs();
+      if (at > limitUs) {
+        if (limitUs === Infinity) return false;
+        this.#advance(Math.max(limitUs, this.#nowUs));
+        return stop();
+      }
+      this.#advance(at);
+    }
+    return true;
+  }
+
+  #nextUs(): number {
+    const deadline = this.stack.nextDeadline();
+    return deadline === Infinity ? Infinity : Math.max(Math.ceil((deadline - START_MS) * 1000), this.#nowUs);
+  }
+
+  #advance(us: number): void {
+    this.#nowUs = us;
+    this.stack.advance(this.#ms);
+    this.settle();
+  }
+
+  get #ms(): number {
+    return START_MS + this.#nowUs / 1000;
+  }
+
+  /** Sets what sysctl and socket options say, before anything of the connection is sent. */
+  #meetPassives(): void {
+    for (const flow of this.stack.tcp.table) {
+      if (!('passive' in flow) || !flow.passive || this.#seen.has(flow)) continue;
+      this.#seen.add(flow);
+      this.prepare(flow);
+      this.onPassive(flow);
+    }
+  }
+
+  /** Applies the defaults to a connection whose SYN or SYN-ACK is not sent yet. */
+  prepare(connection: TcpConnection): void {
+    const { windowScale, timestamps, selectiveAcks } = this.defaults;
+    if (!windowScale) connection.scaleOk = false;
+    if (!timestamps) connection.tsOk = false;
+    if (!selectiveAcks) connection.sackOk = false;
+    if (!connection.scaleOk && connection.passive) {
+      connection.rcvShift = 0;
+      connection.sndShift = 0;
+    }
+  }
+}
+
+/** Rings from the heap, as large as the buffers asked for. */
+class ScriptRings implements RingSource {
+  readonly #host: ScriptHost;
+
+  constructor(host: ScriptHost) {
+    this.#host = host;
+  }
+
+  open(endpoint: TcpConnection | UdpSocket): boolean {
+    const { receiveBufferBytes, sendBufferBytes } = this.#host.defaults;
+    endpoint.recvRing = Ring.alloc(powerOfTwo(receiveBufferBytes));
+    endpoint.sendRing = Ring.alloc(powerOfTwo(sendBufferBytes));
+    return true;
+  }
+
+  close(): void {}
+}
+
+const FIXED_SEQUENCE: SequenceSource = {
+  compute: () => {},
+  isn: () => LOCAL_ISN,
+  timestampOffset: 0x7fff0000,
+};
+
+function powerOfTwo(atLeast: number): number {
+  let size = 1024;
+  while (size < atLeast) size *= 2;
+  return size;
+}
+
+function addressOf(text: string): IpAddress {
+  const address = IpAddress.parse(text);
+  if (address === null) throw new Error(`not an address: ${text}`);
+  return address;
+}

@@ -1,0 +1,335 @@
+import { ERRORS, type ErrorCode, NetError } from '../../stack/errors.ts';
+import type { TcpConnection } from '../../stack/tcp/connection.ts';
+import type { TcpListener } from '../../stack/tcp/listener.ts';
+import { TcpState } from '../../stack/tcp/tcp-state.ts';
+import type { UdpSocket } from '../../stack/udp/udp-socket.ts';
+import type { IpAddress } from '../../stack/wire/ip-address.ts';
+import type { ScriptHost } from './host.ts';
+
+/** What a system call ends with. */
+export interface CallResult {
+  readonly value: number;
+  /** '' when it did not fail. */
+  readonly errno: string;
+}
+
+/** A call that cannot end yet. */
+export const BLOCKS = null;
+
+/** Socket options that a listener hands on to its connections. */
+export interface SocketOptions {
+  noDelay: boolean;
+  keepAlive: boolean;
+  keepIdleMs: number;
+  keepIntervalMs: number;
+  keepCount: number;
+  userTimeoutMs: number;
+  /** 0: not set. */
+  maxSegmentBytes: number;
+  /** -1: not set. */
+  ttl: number;
+  trafficClass: number;
+  receiveBufferBytes: number;
+  sendBufferBytes: number;
+  /** Seconds; -1: off. */
+  lingerSeconds: number;
+  /** No options in SYN segments (FreeBSD's TCP_NOOPT). */
+  noOptions: boolean;
+}
+
+const ADDRESS_PORT = 8080;
+/** What a port is bound to when a script says `...`. */
+export const BIND_PORT: number = ADDRESS_PORT;
+
+/** One socket of the application that the script plays: the calls that a kernel would offer, over the stack's API. */
+export class ScriptSocket {
+  readonly host: ScriptHost;
+  readonly protocol: 'tcp' | 'udp';
+  readonly options: SocketOptions;
+  nonBlocking = false;
+  boundPort = 0;
+  listener: TcpListener | null = null;
+  connection: TcpConnection | null = null;
+  udp: UdpSocket | null = null;
+  readonly datagrams: Uint8Array[] = [];
+  /** The error was told once. */
+  #errorTaken = false;
+  #readShut = false;
+  #connectReported = false;
+
+  constructor(host: ScriptHost, protocol: 'tcp' | 'udp') {
+    this.host = host;
+    this.protocol = protocol;
+    this.options = {
+      noDelay: false,
+      keepAlive: false,
+      keepIdleMs: 7_200_000,
+      keepIntervalMs: 75_000,
+      keepCount: 9,
+      userTimeoutMs: 0,
+      maxSegmentBytes: 0,
+      ttl: -1,
+      trafficClass: -1,
+      receiveBufferBytes: host.defaults.receiveBufferBytes,
+      sendBufferBytes: host.defaults.sendBufferBytes,
+      lingerSeconds: -1,
+      noOptions: false,
+    };
+  }
+
+  listen(backlog: number): CallResult {
+    try {
+      // A kernel's queue holds one more than the backlog
+      this.listener = this.host.stack.tcp.listen({ local: null, port: this.boundPort, backlog: backlog + 1 });
+    } catch (error) {
+      return failureOf(error);
+    }
+    return done(0);
+  }
+
+  accept(): ScriptSocket | 'EINVAL' | 'EAGAIN' | null {
+    if (this.listener === null) return 'EINVAL';
+    const connection = this.listener.accept();
+    if (connection === null) return this.nonBlocking ? 'EAGAIN' : BLOCKS;
+    const socket = new ScriptSocket(this.host, 'tcp');
+    Object.assign(socket.options, this.options);
+    socket.connection = connection;
+    socket.#connectReported = true;
+    socket.boundPort = connection.localPort;
+    return socket;
+  }
+
+  /** Begins to connect. */
+  connect(remote: IpAddress, port: number): CallResult {
+    if (this.protocol === 'udp') return this.#connectUdp(remote, port);
+    if (this.connection !== null) return this.connectProgress() ?? failed('EALREADY');
+    try {
+      this.connection = this.host.stack.tcp.connect({
+        remote,
+        remotePort: port,
+        local: null,
+        localPort: this.boundPort,
+        noDelay: this.options.noDelay,
+        keepAlive: null,
+      });
+    } catch (error) {
+      return failureOf(error);
+    }
+    this.host.prepare(this.connection);
+    this.apply(this.connection);
+    this.host.settle();
+    return failed('EINPROGRESS');
+  }
+
+  #connectUdp(remote: IpAddress, port: number): CallResult {
+    try {
+      this.udp = this.host.stack.udp.open({
+        local: null,
+        localPort: this.boundPort,
+        remote,
+        remotePort: port,
+        broadcast: false,
+        receiver: {
+          datagram: (_socket, slab, off, len) => {
+            this.datagrams.push(slab.bytes.slice(off, off + len));
+          },
+        },
+      });
+    } catch (error) {
+      return failureOf(error);
+    }
+    return done(0);
+  }
+
+  /** How the attempt stands; BLOCKS: under way. */
+  connectProgress(): CallResult | null {
+    const { connection } = this;
+    if (connection === null) return failed('ENOTCONN');
+    const error = this.takeError();
+    if (error !== '') return failed(error);
+    if (connection.state === TcpState.SynSent || connection.state === TcpState.SynReceived) return BLOCKS;
+    if (this.#connectReported) return failed('EISCONN');
+    this.#connectReported = true;
+    return done(0);
+  }
+
+  /** Sets the socket's options on its connection. */
+  apply(connection: TcpConnection): void {
+    const o = this.options;
+    connection.setNoDelay(o.noDelay);
+    connection.setUserTimeout(o.userTimeoutMs);
+    const { keepIdleMs: idleMs, keepIntervalMs: intervalMs, keepCount: count } = o;
+    connection.setKeepAlive(o.keepAlive ? { idleMs, intervalMs, count } : null);
+    if (o.ttl > 0) connection.ttl = o.ttl;
+    if (o.trafficClass >= 0) connection.trafficClass = o.trafficClass;
+    if (o.maxSegmentBytes > 0 && connection.state < TcpState.Established)
+      connection.advMss = Math.min(connection.advMss, o.maxSegmentBytes);
+    if (o.noOptions && connection.state < TcpState.Established) {
+      connection.scaleOk = false;
+      connection.tsOk = false;
+      connection.sackOk = false;
+    }
+  }
+
+  /** The pending error, once: an errno, or ''. */
+  takeError(): string {
+    const code = this.connection?.error ?? null;
+    if (code === null || code === 'ABORTED' || this.#errorTaken) return this.#softError();
+    this.#errorTaken = true;
+    return errnoOf(code);
+  }
+
+  #softError(): string {
+    const error = this.udp?.takeError() ?? null;
+    return error === null ? '' : errnoOf(error);
+  }
+
+  /** @param peek leaves the data */
+  read(lengthBytes: number, peek: boolean, dontWait: boolean): CallResult | null {
+    if (this.protocol === 'udp') return this.#readDatagram(lengthBytes, peek, dontWait);
+    const { connection } = this;
+    if (connection === null) return failed('ENOTCONN');
+    const ring = connection.recvRing;
+    const available =
+      ring === null || connection.state < TcpState.Established ? this.#leftover() : ring.usedBytes;
+    if (available > 0 && ring !== null) {
+      const taken = Math.min(available, lengthBytes);
+      if (!peek) {
+        ring.advanceTail(taken);
+        connection.appRead();
+        this.host.settle();
+      }
+      return done(taken);
+    }
+    const error = this.takeError();
+    if (error !== '') return failed(error);
+    const peerFinished = connection.finSeen && ((connection.rcvNxt - connection.rcvFinSeq) | 0) > 0;
+    if (
+      peerFinished ||
+      connection.state === TcpState.Closed ||
+      this.#readShut ||
+      connection.state === TcpState.TimeWait
+    )
+      return done(0);
+    return this.nonBlocking || dontWait ? failed('EAGAIN') : BLOCKS;
+  }
+
+  /** Data of a connection that is over. */
+  #leftover(): number {
+    const { connection } = this;
+    return connection?.state === TcpState.Closed ? (connection.recvRing?.usedBytes ?? 0) : 0;
+  }
+
+  #readDatagram(lengthBytes: number, peek: boolean, dontWait: boolean): CallResult | null {
+    const error = this.takeError();
+    if (error !== '') return failed(error);
+    const datagram = peek ? this.datagrams[0] : this.datagrams.shift();
+    if (datagram !== undefined) return done(Math.min(datagram.length, lengthBytes));
+    return this.nonBlocking || dontWait ? failed('EAGAIN') : BLOCKS;
+  }
+
+  /** Begins to write `lengthBytes` zeros. @returns a function that goes on with it */
+  write(lengthBytes: number, dontWait: boolean): () => CallResult | null {
+    if (this.protocol === 'udp') return () => this.#writeDatagram(lengthBytes);
+    let written = 0;
+    return () => {
+      const { connection } = this;
+      if (connection === null) return failed('EPIPE');
+      const error = this.takeError();
+      if (error !== '') return failed(error);
+      const over = connection.state === TcpState.Closed || connection.state === TcpState.TimeWait;
+      if (connection.finQueued || over) return failed('EPIPE');
+      const wait = !this.nonBlocking && !dontWait;
+      if (connection.state < TcpState.Established) return wait ? BLOCKS : failed('EAGAIN');
+      const ring = connection.sendRing;
+      if (ring === null) return failed('ENOTCONN');
+      const room = Math.min(ring.freeBytes, this.options.sendBufferBytes - ring.usedBytes);
+      const take = Math.max(Math.min(room, lengthBytes - written), 0);
+      if (take > 0) {
+        ring.write(new Uint8Array(take), 0, take);
+        written += take;
+        connection.appWrote();
+        this.host.settle();
+      }
+      if (written === lengthBytes) return done(written);
+      if (wait) return BLOCKS;
+      return written > 0 ? done(written) : failed('EAGAIN');
+    };
+  }
+
+  #writeDatagram(lengthBytes: number): CallResult {
+    const error = this.takeError();
+    if (error !== '') return failed(error);
+    if (this.udp === null) return failed('EDESTADDRREQ');
+    try {
+      this.udp.sendTo(new Uint8Array(lengthBytes), 0, lengthBytes, null, 0);
+    } catch (failure) {
+      return failureOf(failure);
+    }
+    this.host.settle();
+    return done(lengthBytes);
+  }
+
+  /** @param how 'RD', 'WR' or 'RDWR' */
+  shutdown(how: string): CallResult {
+    const { connection } = this;
+    if (connection === null || connection.state < TcpState.Established) {
+      if (connection === null || connection.state === TcpState.Closed) return failed('ENOTCONN');
+    }
+    if (how !== 'WR') this.#readShut = true;
+    if (how !== 'RD') connection.shutdown();
+    this.host.settle();
+    return done(0);
+  }
+
+  close(): CallResult {
+    this.listener?.close();
+    this.udp?.close();
+    if (this.options.lingerSeconds === 0) this.connection?.abort();
+    else this.connection?.close();
+    this.host.settle();
+    return done(0);
+  }
+
+  /** Unread bytes (SIOCINQ) and bytes that are not acknowledged yet (SIOCOUTQ). */
+  get queued(): { in: number; out: number } {
+    return { in: this.connection?.recvRing?.usedBytes ?? 0, out: this.connection?.sendRing?.usedBytes ?? 0 };
+  }
+
+  /** What poll() would tell: names of its bits. */
+  get readiness(): Set<string> {
+    const ready = new Set<string>();
+    const { connection } = this;
+    if (this.listener !== null) return ready;
+    if (connection === null) return new Set(['POLLOUT', 'POLLHUP']);
+    const { state } = connection;
+    const over = state === TcpState.Closed || state === TcpState.TimeWait;
+    const finished = connection.finSeen && ((connection.rcvNxt - connection.rcvFinSeq) | 0) > 0;
+    if (state < TcpState.Established && !over) return ready;
+    if (this.queued.in > 0 || finished || over) ready.add('POLLIN');
+    if (finished || over) ready.add('POLLRDHUP');
+    const ring = connection.sendRing;
+    if (over || connection.finQueued || (ring !== null && ring.usedBytes * 2 < this.options.sendBufferBytes))
+      ready.add('POLLOUT');
+    if (connection.error !== null && !this.#errorTaken) ready.add('POLLERR');
+    if (over || (finished && connection.finQueued)) ready.add('POLLHUP');
+    return ready;
+  }
+}
+
+export function done(value: number): CallResult {
+  return { value, errno: '' };
+}
+
+export function failed(errno: string): CallResult {
+  return { value: -1, errno };
+}
+
+function failureOf(error: unknown): CallResult {
+  if (error instanceof NetError) return failed(error.code);
+  throw error;
+}
+
+function errnoOf(code: ErrorCode): string {
+  return ERRORS[code].errno;
+}
