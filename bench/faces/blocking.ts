@@ -1,10 +1,11 @@
-import type { Channel } from '../../engine/channel.ts';
-import { WOULD_BLOCK } from '../../engine/channel.ts';
+import { type Channel, WOULD_BLOCK } from '../../engine/channel.ts';
 import { EngineClient } from '../../engine/client.ts';
 import { type ConnectRequest, SharedSocket } from '../../engine/shared-socket.ts';
 import { Command, SocketStatus } from '../../engine/socket-block.ts';
 import { type EngineHandle, startEngineSync } from '../../engine/start.ts';
-import { type DialSecurity, dial, secure } from '../../inet/dial.ts';
+import { SystemRandom } from '../../engine/system-random.ts';
+import { TlsHandshake } from '../../engine/tls-handshake.ts';
+import { type DialSecurity, dial } from '../../inet/dial.ts';
 import { sleepRecv, sleepSend } from '../../inet/wait.ts';
 import {
   DatagramHeader,
@@ -27,7 +28,7 @@ import {
 } from '../job.ts';
 import { Latencies } from '../statistics.ts';
 import { engineOptions, trustStore } from './engine-options.ts';
-import { type Face, gigabits, residentBytes } from './face.ts';
+import { type Face, gigabits, memoryNow, memoryPerConnection } from './face.ts';
 
 /** A peer that is silent for so long ends the benchmark. */
 const PATIENCE_MS = 10_000;
@@ -38,6 +39,16 @@ interface Connection {
   readonly channel: Channel;
   startedAt: number;
 }
+
+/** A connection on its way from nothing to nothing. */
+interface SetUp {
+  readonly socket: SharedSocket;
+  handshake: TlsHandshake | null;
+  /** Set when the own direction has ended. */
+  channel: Channel | null;
+}
+
+const random = new SystemRandom();
 
 /** The calls that block: what InetConnect's family is made of, without its handles. */
 export class BlockingFace implements Face {
@@ -192,20 +203,14 @@ export class BlockingFace implements Face {
     };
   }
 
-  /** All start to connect, then each in its turn is waited for, ended and replaced. */
+  /** All start to connect; then each in its turn is waited for and taken one step further, while the others go on. */
   #parallelSetUps(request: RunRequest): RunResult {
-    const pending: SharedSocket[] = [];
-    for (let i = 0; i < this.#subject.job.parallel; i++) pending.push(this.#startConnect());
+    const pending = Array.from({ length: this.#subject.job.parallel }, () => this.#startSetUp());
     const until = (end: number): number => {
       let done = 0;
       for (let at = 0; performance.now() < end; at = (at + 1) % pending.length) {
-        const socket = pending[at]!;
-        awaitOpen(socket);
-        const deadline = performance.now() + PATIENCE_MS;
-        const channel =
-          this.#security === null ? socket : secure(socket, this.#security, deadline, PATIENCE_MS).channel;
-        this.#finish(socket, channel);
-        pending[at] = this.#startConnect();
+        if (!this.#step(pending[at]!)) continue;
+        pending[at] = this.#startSetUp();
         done++;
       }
       return done;
@@ -214,12 +219,37 @@ export class BlockingFace implements Face {
     const start = performance.now();
     const done = until(start + request.seconds * 1000);
     const elapsedMs = performance.now() - start;
-    for (const socket of pending) drop(socket);
+    for (const { socket } of pending) drop(socket);
     return { value: (done * 1000) / elapsedMs, details: {} };
   }
 
-  #startConnect(): SharedSocket {
-    return SharedSocket.connect(this.#client, this.#request());
+  #startSetUp(): SetUp {
+    const socket = SharedSocket.connect(this.#client, this.#request());
+    return { socket, handshake: null, channel: null };
+  }
+
+  /** Blocks until the next step is done: connected, secure, ended. @returns true after the last one */
+  #step(setUp: SetUp): boolean {
+    const { socket, handshake, channel } = setUp;
+    if (channel !== null) {
+      while (this.#read(socket, channel) > 0);
+      socket.release();
+      return true;
+    }
+    if (handshake !== null) {
+      finishHandshake(socket, handshake);
+      setUp.channel = handshake.channel;
+    } else {
+      awaitOpen(socket);
+      if (this.#security === null) {
+        setUp.channel = socket;
+      } else {
+        setUp.handshake = new TlsHandshake(socket, { ...this.#security, unixTimeMs: Date.now(), random });
+        setUp.handshake.step();
+      }
+    }
+    setUp.channel?.shutdown();
+    return false;
   }
 
   /** Ends the own direction, waits for the end of the peer's. */
@@ -235,11 +265,11 @@ export class BlockingFace implements Face {
       const { socket, channel } = this.#connect();
       this.#finish(socket, channel);
     }
-    const before = residentBytes();
+    const before = memoryNow();
     const connections = this.#connectAll();
-    const after = residentBytes();
+    const result = memoryPerConnection(before, memoryNow(), connections.length);
     for (const { socket } of connections) drop(socket);
-    return { value: (after - before) / connections.length, details: {} };
+    return result;
   }
 
   #udpSend(request: RunRequest): RunResult {
@@ -355,6 +385,17 @@ function awaitOpen(socket: SharedSocket): void {
     socket.throwIfFailed();
     if (socket.status === SocketStatus.Closed) return;
     patient(sleepSend(socket, sendSequence, performance.now() + PATIENCE_MS));
+  }
+}
+
+function finishHandshake(socket: SharedSocket, handshake: TlsHandshake): void {
+  for (;;) {
+    const { recvSequence, sendSequence } = socket;
+    const progress = handshake.step();
+    if (progress === 'done') return;
+    const deadline = performance.now() + PATIENCE_MS;
+    if (progress === 'read') patient(sleepRecv(socket, recvSequence, deadline));
+    else patient(sleepSend(socket, sendSequence, deadline));
   }
 }
 

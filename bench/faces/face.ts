@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { RunRequest, RunResult } from '../job.ts';
 
 /** One way to do a job. Made once per process, run several times. */
@@ -11,8 +12,25 @@ export function gigabits(bytes: number, milliseconds: number): number {
   return (bytes * 8) / milliseconds / 1e6;
 }
 
-/** What this process has in memory, garbage collected where we can. Needs `--expose-gc`. */
-export function residentBytes(): number {
+/** Bytes in use. */
+export interface Memory {
+  /** By this process. */
+  readonly resident: number;
+  /** By the kernel, for everybody: its sockets are in it. */
+  readonly kernel: number;
+}
+
+/** Collects garbage first, in the calling thread. Needs `--expose-gc`. */
+export function memoryNow(): Memory {
   globalThis.gc?.();
-  return process.memoryUsage.rss();
+  const slab = /^Slab: +(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'latin1'))?.[1];
+  return { resident: process.memoryUsage.rss(), kernel: Number(slab ?? 0) * 1024 };
+}
+
+/** What the connections between two looks have cost. Over a TUN device the kernel has one end of them, else both. */
+export function memoryPerConnection(before: Memory, after: Memory, connections: number): RunResult {
+  return {
+    value: (after.resident - before.resident) / connections,
+    details: { 'kernel bytes': (after.kernel - before.kernel) / connections },
+  };
 }

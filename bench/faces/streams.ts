@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 import {
   CHUNK_BYTES,
   DNS_ZONE,
@@ -11,7 +12,7 @@ import {
   type SubjectOptions,
 } from '../job.ts';
 import { Latencies } from '../statistics.ts';
-import { type Face, gigabits, residentBytes } from './face.ts';
+import { type Face, gigabits, memoryNow, memoryPerConnection } from './face.ts';
 
 /** What node:net, node:tls and tunwire's sockets have in common. */
 export interface StreamSocket extends Duplex {
@@ -179,11 +180,11 @@ export abstract class StreamFace implements Face {
   async #idleMemory(): Promise<RunResult> {
     // what the first connection loads and compiles is not a cost per connection
     for (let i = 0; i < 100; i++) drop(await this.#connected());
-    const before = residentBytes();
+    const before = memoryNow();
     const sockets = await this.#connectAll();
-    const after = residentBytes();
+    const result = memoryPerConnection(before, memoryNow(), sockets.length);
     for (const socket of sockets) drop(socket);
-    return { value: (after - before) / sockets.length, details: {} };
+    return result;
   }
 
   async #udpSend(request: RunRequest): Promise<RunResult> {
@@ -191,12 +192,17 @@ export abstract class StreamFace implements Face {
     let sent = 0;
     let ended = false;
     const loop = async (): Promise<void> => {
-      for (; !ended; sent++) await udp.send(this.#message);
+      while (!ended) {
+        await Promise.all(Array.from({ length: UDP_OUTSTANDING }, () => udp.send(this.#message)));
+        sent += UDP_OUTSTANDING;
+        // sends that are done at once would never let a timer come to pass
+        await setImmediate();
+      }
     };
-    const loops = Array.from({ length: UDP_OUTSTANDING }, loop);
+    const loops = loop();
     const value = await rate(request, () => sent, perSecond);
     ended = true;
-    await Promise.all(loops);
+    await loops;
     udp.close();
     return { value, details: {} };
   }
@@ -252,5 +258,7 @@ async function rate(
 /** What is still on its way does not reach into the next run. */
 function drop(socket: StreamSocket): void {
   socket.on('error', () => {});
-  socket.resetAndDestroy();
+  // node:tls knows no reset
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
 }
