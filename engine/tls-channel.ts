@@ -2,6 +2,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
 import { TlsError } from '../tls/errors.ts';
+import { MAX_RECORD_BYTES } from '../tls/limits.ts';
 import { recordLength } from '../tls/record/handshake-records.ts';
 import { OPENED_CLOSE_NOTIFY, TrafficOpener } from '../tls/traffic/opener.ts';
 import { MAX_SEAL_OVERHEAD_BYTES, TrafficSealer } from '../tls/traffic/sealer.ts';
@@ -14,16 +15,12 @@ import { TlsRegion } from './tls-region.ts';
 
 const RECORD_HEADER_BYTES = 5;
 const APPLICATION_DATA = 23;
-/** RFC 8446 §5.1 */
-const LARGEST_PLAINTEXT_BYTES = 16384;
-/** RFC 8446 §5.2: a protected record may be 256 bytes longer than its content. */
-const LARGEST_RECORD_BYTES: number = RECORD_HEADER_BYTES + LARGEST_PLAINTEXT_BYTES + 256;
 /** A record is not started in less room than this unless it is the last: small records cost most. */
 const LEAST_RECORD_BYTES = 4096;
 
 /** A thread's working memory for records: nothing of a connection stays in it between two calls. */
-const scratchRecord = new Uint8Array(LARGEST_RECORD_BYTES + MAX_SEAL_OVERHEAD_BYTES);
-const scratchPlain = new Uint8Array(LARGEST_RECORD_BYTES);
+const scratchRecord = new Uint8Array(MAX_RECORD_BYTES + MAX_SEAL_OVERHEAD_BYTES);
+const scratchPlain = new Uint8Array(MAX_RECORD_BYTES);
 
 /**
  * TLS over a shared socket, after the handshake. Its state lies in the socket's TLS region, each direction under a lock
@@ -120,10 +117,22 @@ export class TlsChannel implements Channel {
       const target = direct ? into : scratchPlain;
       const result = this.#opener.open(scratchRecord, 0, length, target, direct ? off : 0);
       this.socket.consume(length);
+      if (this.#sealer.answerOwed) this.#answer();
       if (result === OPENED_CLOSE_NOTIFY) this.#set(TlsRegion.Closed, 1);
       else if (result > 0) return direct ? result : this.#keepRest(into, off, len, result);
     }
     return 0;
+  }
+
+  /** A key update or a refused renegotiation is answered at once when there is room, else before the next data. */
+  #answer(): void {
+    lockWord(this.#words, this.#sendLock);
+    try {
+      if (this.#get(TlsRegion.Finished) !== 0 || this.socket.writableBytes < MAX_SEAL_OVERHEAD_BYTES) return;
+      this.#put(this.#sealer.writeOwed(scratchRecord, 0));
+    } finally {
+      unlockWord(this.#words, this.#sendLock);
+    }
   }
 
   /** Copies the next whole record to `scratchRecord`. @returns its length, or WOULD_BLOCK */

@@ -6,7 +6,7 @@ import { AlertDescription } from './alerts.ts';
 import { type TlsClient, TRAFFIC_STATE_BYTES } from './client.ts';
 import type { TlsErrorMember } from './errors.ts';
 import { NamedGroup } from './keys/groups.ts';
-import { CIPHER_SUITES } from './keys/suites.ts';
+import { TLS13_SUITES } from './keys/suites.ts';
 import { shakeHands, testCertificate, testClient, testServer } from './testing/client-under-test.ts';
 import { clientHelloOf, plainRecord, plainRecords, u16 } from './testing/scripted-server.ts';
 import { TrafficOpener } from './traffic/opener.ts';
@@ -15,7 +15,7 @@ import { ContentType, ExtensionType } from './wire/codes.ts';
 
 const Alert = AlertDescription;
 
-for (const suite of CIPHER_SUITES) {
+for (const suite of TLS13_SUITES) {
   test(`a handshake with ${suite.name}, then data both ways`, (t) => {
     const client = testClient({ alpn: ['h2', 'http/1.1'] });
     const alpn = concatBytes(u16(3), Uint8Array.of(2), utf8ToBytes('h2'));
@@ -79,7 +79,7 @@ test('the ClientHello offers what it should', (t) => {
     hello.extensions.get(ExtensionType.ServerName),
     concatBytes(u16(name.length + 3), Uint8Array.of(0), u16(name.length), name),
   );
-  t.deepEqual(hello.extensions.get(ExtensionType.SupportedVersions), Uint8Array.of(2, 3, 4));
+  t.deepEqual(hello.extensions.get(ExtensionType.SupportedVersions), Uint8Array.of(4, 3, 4, 3, 3));
   t.deepEqual(hello.extensions.get(ExtensionType.PskKeyExchangeModes), Uint8Array.of(1, 1));
 });
 

@@ -1,17 +1,20 @@
 import type { RandomSource } from '../stack/random.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { NO_ALERT, TlsError } from './errors.ts';
-import { makeOffer, writeClientHello } from './handshake/client-hello.ts';
+import { makeOffer, type Wish, writeClientHello } from './handshake/client-hello.ts';
 import { Connected } from './handshake/connected.ts';
 import { ExpectServerHello } from './handshake/expect-server-hello.ts';
 import type { Handshake, HandshakeState, TlsInfo } from './handshake/state.ts';
-import { HandshakeRecords, recordLength } from './record/handshake-records.ts';
+import { Connected12 } from './handshake/tls12/connected.ts';
+import { HandshakeRecords } from './record/handshake-records.ts';
 import { writeTrafficState } from './traffic/state.ts';
+import type { TlsVersion } from './wire/codes.ts';
 import type { CertificateVerifier } from './x509/verdict.ts';
 
 export { TlsError } from './errors.ts';
 export type { TlsInfo } from './handshake/state.ts';
 export { TRAFFIC_STATE_BYTES } from './traffic/state.ts';
+export type { TlsVersion } from './wire/codes.ts';
 export type { CertificateVerdict, CertificateVerifier } from './x509/verdict.ts';
 
 /** What a TLS client needs from outside. */
@@ -23,6 +26,10 @@ export interface TlsClientOptions {
   /** Time of day in milliseconds since 1970, for the validity of certificates. */
   readonly unixTimeMs: number;
   readonly verifier: CertificateVerifier;
+  /** Default 'TLSv1.2'. */
+  readonly minVersion?: TlsVersion;
+  /** Default 'TLSv1.3'. */
+  readonly maxVersion?: TlsVersion;
   /** Application protocols in order of preference, each 1 … 255 bytes. */
   readonly alpn?: readonly string[];
   /** Takes lines of the key log format (RFC 9850). Whoever has them can read the connection. */
@@ -32,19 +39,23 @@ export interface TlsClientOptions {
 }
 
 /**
- * The handshake of a TLS 1.3 client (RFC 8446), without any I/O: bytes in, bytes out. After it the connection lives on
+ * The handshake of a TLS client (RFC 8446, RFC 5246), without any I/O: bytes in, bytes out. After it the connection lives on
  * in a traffic state ({@link TlsClient.exportTraffic}).
  */
 export class TlsClient {
   readonly #handshake: Handshake;
-  readonly #alpn: readonly string[];
-  readonly #recordSizeLimit: boolean;
+  readonly #wish: Wish;
   #current: HandshakeState | null = null;
   #error: TlsError | null = null;
 
   constructor(options: TlsClientOptions) {
-    this.#alpn = options.alpn ?? [];
-    this.#recordSizeLimit = options.recordSizeLimit ?? false;
+    this.#wish = {
+      serverName: options.serverName,
+      minVersion: options.minVersion ?? 'TLSv1.2',
+      maxVersion: options.maxVersion ?? 'TLSv1.3',
+      alpn: options.alpn ?? [],
+      recordSizeLimit: options.recordSizeLimit ?? false,
+    };
     this.#handshake = {
       serverName: options.serverName,
       unixTimeMs: options.unixTimeMs,
@@ -54,6 +65,7 @@ export class TlsClient {
       records: new HandshakeRecords(true),
       info: {
         version: '',
+        extendedMasterSecret: false,
         cipherSuite: '',
         cipherBits: 0,
         group: '',
@@ -68,7 +80,7 @@ export class TlsClient {
 
   get state(): 'handshaking' | 'connected' | 'failed' {
     if (this.#error !== null) return 'failed';
-    return this.#current instanceof Connected ? 'connected' : 'handshaking';
+    return isConnected(this.#current) ? 'connected' : 'handshaking';
   }
 
   /** Why the handshake failed. */
@@ -84,11 +96,11 @@ export class TlsClient {
   /**
    * Produces the ClientHello.
    *
-   * @throws RangeError when an ALPN name is not 1 … 255 bytes
+   * @throws RangeError when an ALPN name is not 1 … 255 bytes, or minVersion is above maxVersion
    */
   start(): void {
-    const { serverName, random, records } = this.#handshake;
-    const offer = makeOffer(serverName, this.#alpn, this.#recordSizeLimit, random);
+    const { random, records } = this.#handshake;
+    const offer = makeOffer(this.#wish, random);
     const hello = writeClientHello(offer);
     records.send(hello);
     this.#current = new ExpectServerHello(offer, hello);
@@ -104,11 +116,12 @@ export class TlsClient {
     let consumed = 0;
     try {
       while (this.state === 'handshaking' && this.#current !== null) {
-        const recordBytes = recordLength(bytes, off + consumed, len - consumed);
+        const recordBytes = this.#handshake.records.lengthOf(bytes, off + consumed, len - consumed);
         if (recordBytes === 0 || recordBytes > len - consumed) break;
         const at = off + consumed;
         consumed += recordBytes;
         this.#handshake.records.receive(bytes, at, recordBytes);
+        if (this.#handshake.records.takeChangeCipherSpec()) this.#changeCipherSpec();
         this.#handleMessages();
       }
     } catch (error) {
@@ -134,11 +147,20 @@ export class TlsClient {
    */
   exportTraffic(into: Slab, off: number): void {
     const connected = this.#current;
-    if (!(connected instanceof Connected) || connected.isWiped) {
+    if (!isConnected(connected) || connected.isWiped) {
       throw new Error('the traffic state can be exported once, after the handshake');
     }
     writeTrafficState(into, off, connected);
     connected.wipe();
+  }
+
+  #changeCipherSpec(): void {
+    const current = this.#current;
+    // RFC 5246 §7.1: an unexpected change_cipher_spec → unexpected_message. Keys that are not agreed on, or that an
+    // attacker could know, are never changed to.
+    if (current?.changeCipherSpec === undefined)
+      throw new TlsError('UnexpectedChangeCipherSpec', 'too early');
+    this.#current = current.changeCipherSpec(this.#handshake);
   }
 
   #handleMessages(): void {
@@ -148,4 +170,8 @@ export class TlsClient {
       this.#current = this.#current.handle(message, this.#handshake);
     }
   }
+}
+
+function isConnected(state: HandshakeState | null): state is Connected | Connected12 {
+  return state instanceof Connected || state instanceof Connected12;
 }

@@ -47,6 +47,17 @@ export const TLS_ERRORS = {
   TooManyEmptyRecords: ['PeerMisbehaved', 'UnexpectedMessage', 'too many empty records in a row'],
   TooManyChangeCipherSpecs: ['PeerMisbehaved', 'UnexpectedMessage', 'too many change_cipher_spec records'],
   TooManyWarnings: ['PeerMisbehaved', 'UnexpectedMessage', 'too many warning alerts in a row'],
+  InvalidChangeCipherSpec: [
+    'InvalidMessage',
+    'IllegalParameter',
+    'a change_cipher_spec with other content than it has',
+  ],
+  SequenceExhausted: ['PeerMisbehaved', 'InternalError', 'the records of a key are used up'],
+  TooManyHelloRequests: [
+    'PeerMisbehaved',
+    'UnexpectedMessage',
+    'too many wishes for a renegotiation in a row',
+  ],
   TooManyKeyUpdates: ['PeerMisbehaved', 'UnexpectedMessage', 'too many key updates in a row'],
   TooManyTickets: ['PeerMisbehaved', 'UnexpectedMessage', 'too many session tickets in a row'],
   MalformedAlert: ['InvalidMessage', 'DecodeError', 'an alert record is not one whole alert'],
@@ -115,6 +126,26 @@ export const TLS_ERRORS = {
     'the server selected an application protocol that was not offered',
   ],
   InvalidRecordSizeLimit: ['PeerMisbehaved', 'IllegalParameter', 'the record size limit is below 64'],
+  InvalidRenegotiationInfo: [
+    'PeerMisbehaved',
+    'HandshakeFailure',
+    'a renegotiation_info that belongs to no first handshake',
+  ],
+  MissingPointFormat: [
+    'PeerMisbehaved',
+    'IllegalParameter',
+    'the server does not know the uncompressed point format',
+  ],
+  UnofferedResumption: [
+    'PeerMisbehaved',
+    'IllegalParameter',
+    'the server resumes a session that was not offered',
+  ],
+  CertificateTypeMismatch: [
+    'PeerMisbehaved',
+    'IllegalParameter',
+    'the key of the certificate does not fit the cipher suite',
+  ],
   VersionNotSupported: [
     'PeerIncompatible',
     'ProtocolVersion',

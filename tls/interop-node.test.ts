@@ -113,6 +113,80 @@ for (const [certificate, scheme] of [
   });
 }
 
+// --- TLS 1.2 ---
+
+const TLS12 = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const;
+
+for (const [openssl, certificate] of [
+  ['ECDHE-ECDSA-AES128-GCM-SHA256', 'p256'],
+  ['ECDHE-ECDSA-AES256-GCM-SHA384', 'p384'],
+  ['ECDHE-ECDSA-CHACHA20-POLY1305', 'ed25519'],
+  ['ECDHE-RSA-AES128-GCM-SHA256', 'rsa2048'],
+  ['ECDHE-RSA-AES256-GCM-SHA384', 'rsa-pss'],
+  ['ECDHE-RSA-CHACHA20-POLY1305', 'rsa2048'],
+] as const) {
+  test(`node:tls 1.2 with ${openssl} and a ${certificate} certificate`, async (t) => {
+    const { connection, socket } = connect(t, { ...TLS12, ciphers: openssl, certificate });
+    await echo(t, connection);
+    t.is((await socket).getCipher().standardName, connection.client.info.cipherSuite);
+    t.like(connection.client.info, { version: 'TLSv1.2', extendedMasterSecret: true });
+    const data = new Uint8Array(100_000).fill(120);
+    connection.send(data);
+    await connection.until(() => connection.receivedBytes === 5 + data.length);
+  });
+}
+
+for (const group of ['X25519', 'P-256', 'P-384']) {
+  test(`node:tls 1.2 with group ${group}`, async (t) => {
+    const { connection } = connect(t, { ...TLS12, ecdhCurve: group });
+    await echo(t, connection);
+    t.is(connection.client.info.group, group);
+  });
+}
+
+for (const client of [{ maxVersion: 'TLSv1.2' }, { recordSizeLimit: true, alpn: ['h2'] }] as const) {
+  test(`node:tls 1.2 with ${JSON.stringify(client)}`, async (t) => {
+    const server = { ...TLS12, ALPNProtocols: ['h2'], requestCert: true, rejectUnauthorized: false };
+    const { connection } = connect(t, server, testClient(client));
+    await echo(t, connection);
+    t.is(connection.client.info.alpn, 'alpn' in client ? 'h2' : null);
+  });
+}
+
+test('node:tls of both versions: a client of TLS 1.2 alone gets it', async (t) => {
+  const { connection } = connect(t, { minVersion: 'TLSv1.2' }, testClient({ maxVersion: 'TLSv1.2' }));
+  await echo(t, connection);
+  t.is(connection.client.info.version, 'TLSv1.2');
+});
+
+test('node:tls 1.2: close_notify both ways, and the key log', async (t) => {
+  const ours: string[] = [];
+  const theirs: string[] = [];
+  const onKeyLog = (line: Buffer): void => void theirs.push(line.toString('latin1').trim());
+  const keyLog = (line: string): void => void ours.push(line);
+  const { connection, socket } = connect(t, { ...TLS12, onKeyLog }, testClient({ keyLog }));
+  await echo(t, connection);
+  t.deepEqual(ours, theirs);
+  t.regex(ours[0] ?? '', /^CLIENT_RANDOM [0-9a-f]{64} [0-9a-f]{96}$/);
+  const server = await socket;
+  const ended = new Promise((resolve) => server.on('end', resolve));
+  connection.close();
+  await ended;
+  await connection.until(() => connection.isClosedByPeer);
+});
+
+test('node:tls 1.2: a renegotiation is refused with a warning, and the connection goes on', async (t) => {
+  const { connection, socket } = connect(t, TLS12);
+  await echo(t, connection);
+  const server = await socket;
+  // the server may end the connection when it is refused
+  server.renegotiate({}, () => {});
+  await connection.until(() => connection.sealer!.answerOwed);
+  const refusal = new Uint8Array(100);
+  t.is(connection.sealer!.writeOwed(refusal, 0), 5 + 8 + 2 + 16);
+  t.false(connection.sealer!.answerOwed);
+});
+
 test('node:tls sees SNI and ALPN', async (t) => {
   let asked = '';
   const { connection, socket } = connect(
@@ -138,8 +212,9 @@ test('node:tls asks for a certificate and gets none', async (t) => {
   t.deepEqual((await socket).getPeerCertificate(), {} as tls.PeerCertificate);
 });
 
-test('node:tls with TLS 1.2 only', async (t) => {
-  const { connection } = connect(t, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' });
+test('node:tls with TLS 1.2 only, which is below the policy', async (t) => {
+  const server = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const;
+  const { connection } = connect(t, server, testClient({ minVersion: 'TLSv1.3' }));
   const error = await connection.handshake();
   t.is(error?.alertReceived, 70);
 });

@@ -2,6 +2,10 @@
 export const MAX_PLAINTEXT_BYTES = 16384;
 /** RFC 8446 §5.2: bytes that protection may add to a record of TLS 1.3. */
 export const MAX_PROTECTION_BYTES = 256;
+/** RFC 5246 §6.2.3: the same for TLS 1.2. */
+export const MAX_PROTECTION_BYTES_TLS12 = 2048;
+/** Largest record of any version, header included. */
+export const MAX_RECORD_BYTES: number = 5 + MAX_PLAINTEXT_BYTES + MAX_PROTECTION_BYTES_TLS12;
 /** Largest handshake message accepted, header included, except Certificate. */
 export const MAX_HANDSHAKE_MESSAGE_BYTES: number = 64 * 1024;
 /** Largest Certificate message accepted, header included. */
@@ -16,5 +20,7 @@ export const MAX_EMPTY_RECORDS = 32;
 export const MAX_KEY_UPDATES_IN_ROW = 32;
 /** Session tickets without application data between them. */
 export const MAX_TICKETS_IN_ROW = 32;
+/** TLS 1.2: wishes of the server for a renegotiation without application data between them. */
+export const MAX_HELLO_REQUESTS_IN_ROW = 4;
 /** Warning alerts without anything else between them. */
 export const MAX_WARNINGS_IN_ROW = 4;

@@ -28,13 +28,17 @@ function hello(
   );
 }
 
+function serverHelloWithout13(message: Uint8Array): Uint8Array {
+  return serverHello(new Uint8Array(32), message.subarray(39, 71), 0xc02b, []);
+}
+
 function sentinel(last: number): Uint8Array {
   return concatBytes(new Uint8Array(24), utf8ToBytes('DOWNGRD'), Uint8Array.of(last));
 }
 
 const offCurve = concatBytes(Uint8Array.of(4), new Uint8Array(64).fill(1));
 const badFlights: readonly [string, Partial<ServerScript>, TlsErrorMember, number][] = [
-  ['TLS 1.2', hello([]), 'VersionNotSupported', Alert.ProtocolVersion],
+  ['a suite of TLS 1.3 in TLS 1.2', hello([]), 'UnofferedCipherSuite', Alert.IllegalParameter],
   ['TLS 1.2 with the sentinel', hello([], sentinel(1)), 'DowngradeDetected', Alert.IllegalParameter],
   ['TLS 1.1 with the sentinel', hello([], sentinel(0)), 'DowngradeDetected', Alert.IllegalParameter],
   [
@@ -338,6 +342,20 @@ test('the verdict of the verifier decides, and its alert is sent', (t) => {
   t.is(client.error?.family, 'CertificateRejected');
   t.regex(client.error?.message ?? '', /too old/);
   t.is(client.info.certificate?.status, 3);
+});
+
+test('a version below the policy is refused', (t) => {
+  t.deepEqual(failureOf(hello([]), testClient({ minVersion: 'TLSv1.3' })), [
+    'VersionNotSupported',
+    Alert.ProtocolVersion,
+  ]);
+  t.deepEqual(failureOf(replacing('server_hello', (m) => poke(serverHelloWithout13(m), 5, 2))), [
+    'VersionNotSupported',
+    Alert.ProtocolVersion,
+  ]);
+  t.throws(() => testClient({ minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' }).start(), {
+    instanceOf: RangeError,
+  });
 });
 
 test('record_size_limit is answered only when offered, and limits what we send', (t) => {

@@ -1,18 +1,27 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
-import { GROUPS, generateKeyShare, type KeyShare, type NamedGroup, SHARED_GROUPS } from '../keys/groups.ts';
+import {
+  GROUPS,
+  generateKeyShare,
+  type KeyShare,
+  type NamedGroup,
+  SHARED_GROUPS,
+  TLS12_GROUPS,
+} from '../keys/groups.ts';
 import { SIGNATURE_SCHEMES } from '../keys/signatures.ts';
-import { CIPHER_SUITES } from '../keys/suites.ts';
+import { TLS12_SUITES, TLS13_SUITES } from '../keys/suites.ts';
 import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
-import { ExtensionType, HandshakeType, ProtocolVersion } from '../wire/codes.ts';
+import { ExtensionType, HandshakeType, ProtocolVersion, type TlsVersion } from '../wire/codes.ts';
 import { handshakeMessage } from '../wire/messages.ts';
 import { Writer } from '../wire/writer.ts';
 
 /** What a ClientHello offers: the measure of everything that the server answers. */
 export interface Offer {
+  /** 0x0303 and 0x0304, the newest first. */
+  readonly versions: readonly number[];
   /** 32 bytes. */
   readonly random: Uint8Array;
-  /** 32 bytes in middlebox compatibility mode (RFC 8446 §D.4). */
+  /** 32 bytes in middlebox compatibility mode (RFC 8446 §D.4), which TLS 1.3 has. */
   readonly sessionId: Uint8Array;
   readonly cipherSuites: readonly number[];
   readonly groups: readonly NamedGroup[];
@@ -27,35 +36,47 @@ export interface Offer {
   readonly cookie: Uint8Array | null;
 }
 
+/** What a caller wants to be offered. */
+export interface Wish {
+  readonly serverName: string;
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
+  readonly alpn: readonly string[];
+  readonly recordSizeLimit: boolean;
+}
+
 /**
  * The first offer of a connection.
  *
- * @throws RangeError when a name in `alpn` is not 1 … 255 bytes
+ * @throws RangeError when a name in `alpn` is not 1 … 255 bytes, or no version is left
  */
-export function makeOffer(
-  serverName: string,
-  alpn: readonly string[],
-  recordSizeLimit: boolean,
-  random: RandomSource,
-): Offer {
+export function makeOffer(wish: Wish, random: RandomSource): Offer {
+  const { alpn } = wish;
+  if (wish.minVersion > wish.maxVersion) {
+    throw new RangeError(`minVersion ${wish.minVersion} is above maxVersion ${wish.maxVersion}`);
+  }
+  const with13 = wish.maxVersion === 'TLSv1.3';
+  const with12 = wish.minVersion === 'TLSv1.2';
   for (const name of alpn) {
     const lengthBytes = utf8ToBytes(name).length;
     if (lengthBytes < 1 || lengthBytes > 255) throw new RangeError(`ALPN name of ${lengthBytes} bytes`);
   }
   const helloRandom = new Uint8Array(32);
   random.fill(helloRandom);
-  const sessionId = new Uint8Array(32);
+  const sessionId = new Uint8Array(with13 ? 32 : 0);
   random.fill(sessionId);
+  const suites = [...(with13 ? TLS13_SUITES : []), ...(with12 ? TLS12_SUITES : [])];
   return {
+    versions: [...(with13 ? [ProtocolVersion.Tls13] : []), ...(with12 ? [ProtocolVersion.Tls12] : [])],
     random: helloRandom,
     sessionId,
-    cipherSuites: CIPHER_SUITES.map((suite) => suite.id),
-    groups: GROUPS,
+    cipherSuites: suites.map((suite) => suite.id),
+    groups: with13 ? GROUPS : TLS12_GROUPS,
     signatureSchemes: SIGNATURE_SCHEMES,
-    keyShares: SHARED_GROUPS.map((group) => generateKeyShare(group, random)),
-    hostName: hostNameForSni(serverName),
+    keyShares: with13 ? SHARED_GROUPS.map((group) => generateKeyShare(group, random)) : [],
+    hostName: hostNameForSni(wish.serverName),
     alpn,
-    recordSizeLimit,
+    recordSizeLimit: wish.recordSizeLimit,
     cookie: null,
   };
 }
@@ -99,6 +120,17 @@ export function answersInEncryptedExtensions(offer: Offer): ReadonlySet<number> 
   if (offer.alpn.length > 0) types.add(ExtensionType.ApplicationLayerProtocolNegotiation);
   if (offer.recordSizeLimit) types.add(ExtensionType.RecordSizeLimit);
   return types;
+}
+
+/** The extensions with which a ServerHello of TLS 1.2 may answer an offer. */
+export function answersInServerHello12(offer: Offer): ReadonlySet<number> {
+  // RFC 8422 §4: a server does not send supported_groups; some do, and it means nothing
+  return new Set([
+    ...answersInEncryptedExtensions(offer),
+    ExtensionType.EcPointFormats,
+    ExtensionType.ExtendedMasterSecret,
+    ExtensionType.RenegotiationInfo,
+  ]);
 }
 
 /** RFC 8446 §4.2: the extensions of a ServerHello. */
@@ -155,10 +187,24 @@ function writeExtensions(writer: Writer, offer: Offer): void {
       }),
     );
   }
-  // RFC 8449 §4: in TLS 1.3 the limit includes the content type: one more than the largest content
-  if (offer.recordSizeLimit)
-    extension(ExtensionType.RecordSizeLimit, () => writer.u16(MAX_PLAINTEXT_BYTES + 1));
-  extension(ExtensionType.SupportedVersions, () => writer.vector8(() => writer.u16(ProtocolVersion.Tls13)));
+  const with13 = offer.versions.includes(ProtocolVersion.Tls13);
+  if (offer.recordSizeLimit) {
+    // RFC 8449 §4: in TLS 1.3 the limit includes the content type: one more than the largest content
+    extension(ExtensionType.RecordSizeLimit, () => writer.u16(MAX_PLAINTEXT_BYTES + (with13 ? 1 : 0)));
+  }
+  if (offer.versions.includes(ProtocolVersion.Tls12)) {
+    // RFC 8422 §5.1.2: uncompressed
+    extension(ExtensionType.EcPointFormats, () => writer.vector8(() => writer.u8(0)));
+    extension(ExtensionType.ExtendedMasterSecret, () => {});
+    // RFC 5746 §3.4: empty in the first handshake
+    extension(ExtensionType.RenegotiationInfo, () => writer.u8(0));
+  }
+  if (!with13) return;
+  extension(ExtensionType.SupportedVersions, () =>
+    writer.vector8(() => {
+      for (const version of offer.versions) writer.u16(version);
+    }),
+  );
   // RFC 8446 §4.2.9: servers send no tickets to clients that do not say how they would use them
   extension(ExtensionType.PskKeyExchangeModes, () => writer.vector8(() => writer.u8(1))); // psk_dhe_ke
   extension(ExtensionType.KeyShare, () =>

@@ -41,13 +41,15 @@ export class ExpectEncryptedExtensions implements HandshakeState {
     // RFC 8446 §4.2.7: the groups of the server must not be acted upon before the handshake ends: for later connections
     extensions.get(ExtensionType.SupportedGroups)?.vector16('named_group_list');
     handshake.info.alpn = selectedProtocol(extensions, offer);
-    const sendLimitBytes = sendLimit(extensions);
+    // RFC 8449 §4: in TLS 1.3 the limit includes the content type
+    const sendLimitBytes = sendLimit(extensions, 1);
     transcript.add(message.raw);
     return new ExpectCertificateOrRequest(this.agreed, sendLimitBytes);
   }
 }
 
-function selectedProtocol(extensions: Extensions, offer: Offer): string | null {
+/** RFC 7301 §3.1: the one protocol that the server selected of those offered, or null. */
+export function selectedProtocol(extensions: Extensions, offer: Offer): string | null {
   const content = extensions.get(ExtensionType.ApplicationLayerProtocolNegotiation);
   if (content === undefined) return null;
   const bytes = readSelectedProtocol(content);
@@ -58,13 +60,17 @@ function selectedProtocol(extensions: Extensions, offer: Offer): string | null {
   return selected;
 }
 
-/** RFC 8449 §4: the most content that the server wants in one record. */
-function sendLimit(extensions: Extensions): number {
+/**
+ * RFC 8449 §4: the most content that the server wants in one record.
+ *
+ * @param besidesContentBytes what else counts
+ */
+export function sendLimit(extensions: Extensions, besidesContentBytes: number): number {
   const content = extensions.get(ExtensionType.RecordSizeLimit);
   if (content === undefined) return MAX_PLAINTEXT_BYTES;
   const limit = content.u16();
   content.finish();
   // RFC 8449 §4: a value smaller than 64 → illegal_parameter
   if (limit < 64) throw new TlsError('InvalidRecordSizeLimit', String(limit));
-  return Math.min(limit - 1, MAX_PLAINTEXT_BYTES);
+  return Math.min(limit - besidesContentBytes, MAX_PLAINTEXT_BYTES);
 }

@@ -22,6 +22,7 @@ import {
 } from './client-hello.ts';
 import { ExpectEncryptedExtensions } from './expect-encrypted-extensions.ts';
 import { expectType, type Handshake, type HandshakeState, logSecret } from './state.ts';
+import { agreeOnTls12 } from './tls12/server-hello.ts';
 
 // RFC 8446 §4.1.3: "DOWNGRD" in the last eight bytes of the random, then 1 for TLS 1.2 and 0 for older versions
 const DOWNGRADE_SENTINEL: Uint8Array = Uint8Array.of(0x44, 0x4f, 0x57, 0x4e, 0x47, 0x52, 0x44);
@@ -40,7 +41,9 @@ export class ExpectServerHello implements HandshakeState {
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     expectType(message, HandshakeType.ServerHello);
     const answer = readServerHello(message);
-    // the states of older versions would branch off here
+    if (selectsTls12(answer, this.offer)) {
+      return agreeOnTls12(message, answer, this.offer, this.hello, handshake);
+    }
     checkVersion(answer);
     const suite = checkSelection(answer, this.offer);
     if (answer.isHelloRetryRequest) return this.#retry(message, answer, suite, handshake);
@@ -117,10 +120,22 @@ export class ExpectServerHelloAfterRetry implements HandshakeState {
   }
 }
 
+/**
+ * Whether the server has chosen TLS 1.2, and may.
+ *
+ * @throws TlsError DowngradeDetected
+ */
+function selectsTls12(answer: ServerHello, offer: Offer): boolean {
+  const with13 = offer.versions.includes(ProtocolVersion.Tls13);
+  if (with13 && (answer.selectedVersion !== null || answer.isHelloRetryRequest)) return false;
+  // RFC 8446 §4.1.3: TLS 1.3 clients MUST check for both values
+  if (with13 && hasDowngradeSentinel(answer.random)) throw new TlsError('DowngradeDetected');
+  return answer.legacyVersion === ProtocolVersion.Tls12 && offer.versions.includes(ProtocolVersion.Tls12);
+}
+
 function checkVersion(answer: ServerHello): void {
   if (answer.selectedVersion === null) {
-    if (hasDowngradeSentinel(answer.random)) throw new TlsError('DowngradeDetected');
-    throw new TlsError('VersionNotSupported', `offered 0x0304, got 0x${hex16(answer.legacyVersion)}`);
+    throw new TlsError('VersionNotSupported', `got 0x${hex16(answer.legacyVersion)}`);
   }
   // RFC 8446 §4.2.1: a version not offered, or prior to TLS 1.3 → illegal_parameter
   if (answer.selectedVersion !== ProtocolVersion.Tls13) {
@@ -143,7 +158,9 @@ function checkSelection(answer: ServerHello, offer: Offer): CipherSuite {
   const suite = offer.cipherSuites.includes(answer.cipherSuite)
     ? cipherSuiteOf(answer.cipherSuite)
     : undefined;
-  if (suite === undefined) throw new TlsError('UnofferedCipherSuite', `0x${hex16(answer.cipherSuite)}`);
+  // RFC 8446 §B.4: the suites of both versions differ
+  if (suite?.version !== 'TLSv1.3')
+    throw new TlsError('UnofferedCipherSuite', `0x${hex16(answer.cipherSuite)}`);
   return suite;
 }
 
@@ -174,6 +191,7 @@ function agree(
   handshake.records.protectReading(suite, secrets.server);
   handshake.records.protectWriting(suite, secrets.client);
   handshake.info.version = 'TLSv1.3';
+  handshake.info.extendedMasterSecret = true;
   handshake.info.cipherSuite = suite.name;
   handshake.info.cipherBits = suite.bits;
   handshake.info.group = groupName(share.group);

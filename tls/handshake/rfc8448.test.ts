@@ -85,6 +85,7 @@ const TRACE_RANDOM: RandomSource = {
 
 function traceOffer(): Offer {
   return {
+    versions: [0x0304],
     random: CLIENT_HELLO.subarray(6, 38),
     sessionId: new Uint8Array(0),
     cipherSuites: [0x1301, 0x1303, 0x1302],
@@ -142,6 +143,7 @@ test('RFC 8448 §3: the handshake states go through the trace byte for byte', (t
     records,
     info: {
       version: '',
+      extendedMasterSecret: false,
       cipherSuite: '',
       cipherBits: 0,
       group: '',

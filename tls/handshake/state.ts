@@ -2,14 +2,16 @@ import type { RandomSource } from '../../stack/random.ts';
 import { TlsError } from '../errors.ts';
 import { type KeyLogLabel, keyLogLine } from '../key-log.ts';
 import type { HandshakeRecords } from '../record/handshake-records.ts';
-import { handshakeTypeName } from '../wire/codes.ts';
+import { handshakeTypeName, type TlsVersion } from '../wire/codes.ts';
 import type { HandshakeMessage } from '../wire/messages.ts';
 import type { CertificateVerdict, CertificateVerifier } from '../x509/verdict.ts';
 
 /** What was negotiated; a part that is not known yet is empty or null. */
 export interface TlsInfo {
-  /** 'TLSv1.3' */
-  readonly version: string;
+  /** 'TLSv1.2' or 'TLSv1.3'. */
+  readonly version: TlsVersion | '';
+  /** RFC 7627; TLS 1.3 has its property always: true. */
+  readonly extendedMasterSecret: boolean;
   /** The IANA name of the cipher suite. */
   readonly cipherSuite: string;
   /** The key strength of the cipher suite. */
@@ -51,6 +53,13 @@ export interface HandshakeState {
    * @throws TlsError
    */
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState;
+
+  /**
+   * TLS 1.2: takes a change_cipher_spec; a state without this method has no place for one.
+   *
+   * @throws TlsError
+   */
+  changeCipherSpec?(handshake: Handshake): HandshakeState;
 }
 
 /** Throws unless the message is of the one type that may come now. */

@@ -28,6 +28,11 @@ export const GROUPS: readonly NamedGroup[] = [
   NamedGroup.Secp384r1,
 ];
 
+/** Those that TLS 1.2 can use: it has no hybrid groups. */
+export const TLS12_GROUPS: readonly NamedGroup[] = GROUPS.filter(
+  (group) => group !== NamedGroup.X25519MlKem768,
+);
+
 /** Those of the first ClientHello: a server without the hybrid group needs no HelloRetryRequest. */
 export const SHARED_GROUPS: readonly NamedGroup[] = [NamedGroup.X25519MlKem768, NamedGroup.X25519];
 

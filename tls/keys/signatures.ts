@@ -1,6 +1,7 @@
 import { constants, type KeyObject, verify, X509Certificate } from 'node:crypto';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { TlsError } from '../errors.ts';
+import type { SuiteAuthentication } from './suites.ts';
 
 /** How a server may sign its handshake, or only its certificates. */
 interface SchemeRow {
@@ -11,13 +12,11 @@ interface SchemeRow {
   /** Only for EC keys: TLS 1.3 ties curve and hash together. */
   readonly curve: string | null;
   readonly hash: 'sha256' | 'sha384' | 'sha512' | null;
-  /** Whether CertificateVerify may use it. */
-  readonly forHandshake: boolean;
+  /** RSASSA-PKCS1-v1_5: TLS 1.3 has it in certificates only. */
+  readonly isPkcs1: boolean;
 }
 
-/**
- * RFC 8446 §4.2.3, in order of preference. The RSASSA-PKCS1-v1_5 rows refer solely to signatures in certificates.
- */
+/** RFC 8446 §4.2.3, in order of preference. */
 const SCHEMES: readonly SchemeRow[] = [
   row(0x0403, 'ecdsa_secp256r1_sha256', 'ec', 'sha256', 'prime256v1'),
   row(0x0807, 'ed25519', 'ed25519', null),
@@ -29,9 +28,9 @@ const SCHEMES: readonly SchemeRow[] = [
   row(0x080a, 'rsa_pss_pss_sha384', 'rsa-pss', 'sha384'),
   row(0x080b, 'rsa_pss_pss_sha512', 'rsa-pss', 'sha512'),
   row(0x0603, 'ecdsa_secp521r1_sha512', 'ec', 'sha512', 'secp521r1'),
-  row(0x0401, 'rsa_pkcs1_sha256', 'rsa', 'sha256', null, false),
-  row(0x0501, 'rsa_pkcs1_sha384', 'rsa', 'sha384', null, false),
-  row(0x0601, 'rsa_pkcs1_sha512', 'rsa', 'sha512', null, false),
+  row(0x0401, 'rsa_pkcs1_sha256', 'rsa', 'sha256', null, true),
+  row(0x0501, 'rsa_pkcs1_sha384', 'rsa', 'sha384', null, true),
+  row(0x0601, 'rsa_pkcs1_sha512', 'rsa', 'sha512', null, true),
 ];
 
 /** What signature_algorithms offers, for handshakes and certificates. */
@@ -62,7 +61,7 @@ export function verifyServerSignature(
 ): void {
   const scheme = SCHEMES.find((each) => each.id === schemeId);
   // RFC 8446 §4.4.3: the algorithm MUST be one offered in "signature_algorithms"; RSA signatures MUST be RSASSA-PSS
-  if (scheme === undefined || !scheme.forHandshake || !offered.includes(schemeId)) {
+  if (scheme === undefined || scheme.isPkcs1 || !offered.includes(schemeId)) {
     throw new TlsError('UnofferedSignatureScheme', signatureSchemeName(schemeId));
   }
   const key = publicKeyOf(certificate);
@@ -76,10 +75,52 @@ export function verifyServerSignature(
   if (!verifies(scheme, content, key, signature)) throw new TlsError('BadSignature', scheme.name);
 }
 
+// the curves of the ECDSA schemes: a server's key is on one of them
+const CURVES: ReadonlySet<string | undefined> = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
+
+/**
+ * Checks the signature of a server over its key exchange in TLS 1.2 (RFC 8422 §5.4).
+ *
+ * @param certificate DER
+ * @param authentication what the cipher suite demands
+ * @param offered the schemes of our signature_algorithms
+ * @param content both randoms and the parameters
+ * @throws TlsError when the key does not fit the suite, the scheme was not offered or does not fit the key, or the
+ * signature is wrong
+ */
+export function verifyKeyExchangeSignature(
+  certificate: Uint8Array,
+  authentication: SuiteAuthentication,
+  offered: readonly number[],
+  schemeId: number,
+  signature: Uint8Array,
+  content: Uint8Array,
+): void {
+  const key = publicKeyOf(certificate);
+  // RFC 8422 §2.1, §5.10: ECDHE_ECDSA is for ECDSA and EdDSA keys, ECDHE_RSA for RSA keys
+  const isRsa = key.asymmetricKeyType === 'rsa' || key.asymmetricKeyType === 'rsa-pss';
+  if (isRsa !== (authentication === 'rsa')) {
+    throw new TlsError('CertificateTypeMismatch', `${authentication} with a key of type ${describeKey(key)}`);
+  }
+  const scheme = SCHEMES.find((each) => each.id === schemeId);
+  if (scheme === undefined || !offered.includes(schemeId)) {
+    throw new TlsError('UnofferedSignatureScheme', signatureSchemeName(schemeId));
+  }
+  // RFC 8446 §4.2.3: in TLS 1.2 the ECDSA schemes do not constrain the curve
+  const fits =
+    key.asymmetricKeyType === scheme.keyType &&
+    (scheme.keyType !== 'ec' || CURVES.has(key.asymmetricKeyDetails?.namedCurve));
+  if (!fits) {
+    throw new TlsError('SignatureSchemeMismatch', `${scheme.name} with a key of type ${describeKey(key)}`);
+  }
+  if (!verifies(scheme, content, key, signature)) throw new TlsError('BadSignature', scheme.name);
+}
+
 function verifies(scheme: SchemeRow, content: Uint8Array, key: KeyObject, signature: Uint8Array): boolean {
   try {
     if (scheme.keyType !== 'rsa' && scheme.keyType !== 'rsa-pss')
       return verify(scheme.hash, content, key, signature);
+    if (scheme.isPkcs1) return verify(scheme.hash, content, key, signature);
     // RFC 8446 §4.2.3: the length of the salt MUST be equal to the length of the digest
     const padding = constants.RSA_PKCS1_PSS_PADDING;
     const saltLength = constants.RSA_PSS_SALTLEN_DIGEST;
@@ -109,7 +150,7 @@ function row(
   keyType: SchemeRow['keyType'],
   hash: SchemeRow['hash'],
   curve: string | null = null,
-  forHandshake = true,
+  isPkcs1 = false,
 ): SchemeRow {
-  return { id, name, keyType, curve, hash, forHandshake };
+  return { id, name, keyType, curve, hash, isPkcs1 };
 }

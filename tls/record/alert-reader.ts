@@ -10,10 +10,10 @@ export type AlertOutcome = (typeof AlertOutcome)[keyof typeof AlertOutcome];
  *
  * @param content may be longer than the record's content
  * @param lengthBytes of the record's content
- * @param versionIsKnown false before ServerHello, when a peer may still speak TLS 1.2, which has warnings
+ * @param isTls13 false before ServerHello and in TLS 1.2, which has warnings
  * @throws TlsError when the alert ends the connection or is malformed
  */
-export function judgeAlert(content: Uint8Array, lengthBytes: number, versionIsKnown: boolean): AlertOutcome {
+export function judgeAlert(content: Uint8Array, lengthBytes: number, isTls13: boolean): AlertOutcome {
   // RFC 8446 §5.1: an Alert record MUST contain exactly one message, and alerts MUST NOT be fragmented
   if (lengthBytes !== 2) throw new TlsError('MalformedAlert', `${lengthBytes} bytes`);
   const level = content[0]!;
@@ -26,6 +26,6 @@ export function judgeAlert(content: Uint8Array, lengthBytes: number, versionIsKn
   // differs from RFC 8446 §6.1 (a close_notify should follow) as BoringSSL, NSS and OpenSSL do: JDK 11 sends
   // user_canceled in the middle of a connection
   if (description === AlertDescription.UserCanceled) return AlertOutcome.Ignored;
-  if (level === AlertLevel.Warning && !versionIsKnown) return AlertOutcome.Ignored;
+  if (level === AlertLevel.Warning && !isTls13) return AlertOutcome.Ignored;
   throw alertReceived(description);
 }

@@ -1,28 +1,29 @@
 import { concatBytes } from '@noble/hashes/utils.js';
 import { AlertLevel } from '../alerts.ts';
 import { TlsError } from '../errors.ts';
-import { trafficKeyOf } from '../keys/key-schedule.ts';
+import { type TrafficKey, trafficKeyOf } from '../keys/key-schedule.ts';
 import type { CipherSuite } from '../keys/suites.ts';
-import {
-  MAX_EMPTY_RECORDS,
-  MAX_PLAINTEXT_BYTES,
-  MAX_PROTECTION_BYTES,
-  MAX_WARNINGS_IN_ROW,
-} from '../limits.ts';
+import { MAX_EMPTY_RECORDS, MAX_PLAINTEXT_BYTES, MAX_RECORD_BYTES, MAX_WARNINGS_IN_ROW } from '../limits.ts';
 import { ContentType, ProtocolVersion, RECORD_HEADER_BYTES } from '../wire/codes.ts';
 import type { HandshakeMessage } from '../wire/messages.ts';
 import { AlertOutcome, judgeAlert } from './alert-reader.ts';
 import { MessageJoiner } from './message-joiner.ts';
-import { RECORD_OVERHEAD_BYTES, RecordKey } from './record-key.ts';
+import { type RecordProtection, recordProtectionOf } from './record-protection.ts';
 
 const CHANGE_CIPHER_SPEC_MESSAGE = 1;
 
 /**
  * The length of the record at `off` with its header, or 0 when its header is not yet complete.
  *
+ * @param maxSealedBytes the longest body that may come now; whoever opens the record checks what its own key allows
  * @throws TlsError as soon as the header can be no record of this connection
  */
-export function recordLength(bytes: Uint8Array, off: number, lengthBytes: number): number {
+export function recordLength(
+  bytes: Uint8Array,
+  off: number,
+  lengthBytes: number,
+  maxSealedBytes: number = MAX_RECORD_BYTES - RECORD_HEADER_BYTES,
+): number {
   if (lengthBytes === 0) return 0;
   const type = bytes[off]!;
   // RFC 8446 §5: an unexpected record type → unexpected_message. Checked at its first byte, so that a server that does
@@ -32,30 +33,54 @@ export function recordLength(bytes: Uint8Array, off: number, lengthBytes: number
   }
   if (lengthBytes < RECORD_HEADER_BYTES) return 0;
   // RFC 8446 §5.1: legacy_record_version MUST be ignored for all purposes
-  const contentBytes = (bytes[off + 3]! << 8) | bytes[off + 4]!;
-  const limit =
-    type === ContentType.ApplicationData ? MAX_PLAINTEXT_BYTES + MAX_PROTECTION_BYTES : MAX_PLAINTEXT_BYTES;
-  if (contentBytes > limit) throw new TlsError('RecordOverflow', `${contentBytes} bytes of type ${type}`);
-  return RECORD_HEADER_BYTES + contentBytes;
+  const bodyBytes = (bytes[off + 3]! << 8) | bytes[off + 4]!;
+  if (bodyBytes > maxSealedBytes) throw new TlsError('RecordOverflow', `${bodyBytes} bytes of type ${type}`);
+  return RECORD_HEADER_BYTES + bodyBytes;
 }
 
 /** The record layer while the handshake lasts. */
 export class HandshakeRecords {
   readonly #joiner = new MessageJoiner();
   readonly #outgoing: Uint8Array[] = [];
-  #readKey: RecordKey | null = null;
+  #readKey: RecordProtection | null = null;
   #readSeq = 0;
-  #writeKey: RecordKey | null = null;
+  #writeKey: RecordProtection | null = null;
   #writeSeq = 0;
   #firstRecordSent = false;
   #changeCipherSpecSent = false;
   #changeCipherSpecsReceived = 0;
+  #isTls12 = false;
+  #changeCipherSpecWaits = false;
   #warnings = 0;
   readonly #isMiddleboxCompatible: boolean;
 
   /** @param isMiddleboxCompatible whether to send the change_cipher_spec of RFC 8446 §D.4 */
   constructor(isMiddleboxCompatible: boolean) {
     this.#isMiddleboxCompatible = isMiddleboxCompatible;
+  }
+
+  /** See {@link recordLength}, with the limit of the moment. */
+  lengthOf(bytes: Uint8Array, off: number, lengthBytes: number): number {
+    return recordLength(bytes, off, lengthBytes, this.#readKey?.maxSealedBytes ?? MAX_PLAINTEXT_BYTES);
+  }
+
+  /**
+   * The server has chosen TLS 1.2: a change_cipher_spec now means a change of keys, and warnings mean no failure.
+   *
+   * @throws TlsError UnexpectedChangeCipherSpec when one came before the choice
+   */
+  useTls12(): void {
+    if (this.#changeCipherSpecsReceived > 0) {
+      throw new TlsError('UnexpectedChangeCipherSpec', 'before server_hello');
+    }
+    this.#isTls12 = true;
+  }
+
+  /** TLS 1.2: whether a change_cipher_spec came in the last record; to be asked once for each record. */
+  takeChangeCipherSpec(): boolean {
+    const waits = this.#changeCipherSpecWaits;
+    this.#changeCipherSpecWaits = false;
+    return waits;
   }
 
   /** Takes one whole record; its messages then come from {@link nextMessage}. */
@@ -67,7 +92,9 @@ export class HandshakeRecords {
       const content = record.subarray(off + RECORD_HEADER_BYTES, off + lengthBytes);
       this.#receiveContent(type, content, content.length);
     } else {
-      if (type !== ContentType.ApplicationData) throw new TlsError('UnprotectedRecord', `type ${type}`);
+      if (!this.#isTls12 && type !== ContentType.ApplicationData) {
+        throw new TlsError('UnprotectedRecord', `type ${type}`);
+      }
       this.#readKey.open(0, this.#readSeq++, record, off, lengthBytes);
       this.#receiveContent(this.#readKey.openedType, this.#readKey.opened, this.#readKey.openedBytes);
     }
@@ -84,8 +111,19 @@ export class HandshakeRecords {
    * @throws TlsError DataAcrossKeyChange
    */
   protectReading(suite: CipherSuite, secret: Uint8Array): void {
+    const { key, iv } = trafficKeyOf(suite, secret);
+    this.changeReadKey(suite, { key, iv });
+    key.fill(0);
+  }
+
+  /**
+   * From here on records of the peer are protected by this key.
+   *
+   * @throws TlsError DataAcrossKeyChange
+   */
+  changeReadKey(suite: CipherSuite, key: TrafficKey): void {
     this.endOfKey();
-    this.#readKey = recordKeyOf(suite, secret);
+    this.#readKey = recordProtectionOf(suite, key.key, key.iv);
     this.#readSeq = 0;
   }
 
@@ -97,7 +135,14 @@ export class HandshakeRecords {
 
   /** From here on our records are protected by this secret. */
   protectWriting(suite: CipherSuite, secret: Uint8Array): void {
-    this.#writeKey = recordKeyOf(suite, secret);
+    const { key, iv } = trafficKeyOf(suite, secret);
+    this.changeWriteKey(suite, { key, iv });
+    key.fill(0);
+  }
+
+  /** From here on our records are protected by this key. */
+  changeWriteKey(suite: CipherSuite, key: TrafficKey): void {
+    this.#writeKey = recordProtectionOf(suite, key.key, key.iv);
     this.#writeSeq = 0;
   }
 
@@ -115,11 +160,11 @@ export class HandshakeRecords {
   }
 
   /**
-   * RFC 8446 §D.4, middlebox compatibility mode: a dummy change_cipher_spec immediately before the second flight. Only
-   * the first call sends one.
+   * RFC 8446 §D.4, middlebox compatibility mode: a dummy change_cipher_spec immediately before the second flight; in
+   * TLS 1.2 the true one. Only the first call sends one.
    */
   sendChangeCipherSpec(): void {
-    if (this.#changeCipherSpecSent || !this.#isMiddleboxCompatible) return;
+    if (this.#changeCipherSpecSent || !(this.#isMiddleboxCompatible || this.#isTls12)) return;
     this.#changeCipherSpecSent = true;
     this.#outgoing.push(
       plainRecord(ContentType.ChangeCipherSpec, ProtocolVersion.Tls12, [CHANGE_CIPHER_SPEC_MESSAGE]),
@@ -135,15 +180,19 @@ export class HandshakeRecords {
   }
 
   #receiveChangeCipherSpec(record: Uint8Array, off: number, lengthBytes: number): void {
+    // TLS 1.2: a second one could only begin a renegotiation
+    if (this.#isTls12 && this.#readKey !== null) throw new TlsError('UnexpectedChangeCipherSpec', 'a second');
     // RFC 8446 §5: a single byte 0x01 between the first ClientHello and the peer's Finished MUST simply be dropped,
     // everything else → unexpected_message
     if (
       lengthBytes !== RECORD_HEADER_BYTES + 1 ||
       record[off + RECORD_HEADER_BYTES] !== CHANGE_CIPHER_SPEC_MESSAGE
     ) {
-      throw new TlsError('UnexpectedChangeCipherSpec', 'its content is not one byte 1');
+      const member = this.#isTls12 ? 'InvalidChangeCipherSpec' : 'UnexpectedChangeCipherSpec';
+      throw new TlsError(member, 'its content is not one byte 1');
     }
     this.#refuseInterleaving(ContentType.ChangeCipherSpec);
+    this.#changeCipherSpecWaits = this.#isTls12;
     if (++this.#changeCipherSpecsReceived > MAX_EMPTY_RECORDS) throw new TlsError('TooManyChangeCipherSpecs');
   }
 
@@ -168,7 +217,8 @@ export class HandshakeRecords {
 
   #receiveAlert(content: Uint8Array, lengthBytes: number): void {
     if (lengthBytes === 0) throw new TlsError('EmptyHandshakeRecord', 'alert');
-    if (judgeAlert(content, lengthBytes, this.#readKey !== null) === AlertOutcome.CloseNotify) {
+    const isTls13 = this.#readKey !== null && !this.#isTls12;
+    if (judgeAlert(content, lengthBytes, isTls13) === AlertOutcome.CloseNotify) {
       throw new TlsError('ClosedEarly');
     }
     this.#refuseInterleaving(ContentType.Alert);
@@ -188,17 +238,10 @@ export class HandshakeRecords {
       this.#outgoing.push(plainRecord(type, version, content));
       return;
     }
-    const record = new Uint8Array(content.length + RECORD_OVERHEAD_BYTES);
+    const record = new Uint8Array(content.length + this.#writeKey.overheadBytes);
     this.#writeKey.seal(0, this.#writeSeq++, type, content, 0, content.length, record, 0);
     this.#outgoing.push(record);
   }
-}
-
-function recordKeyOf(suite: CipherSuite, secret: Uint8Array): RecordKey {
-  const { key, iv } = trafficKeyOf(suite, secret);
-  const recordKey = new RecordKey(suite, key, iv);
-  key.fill(0);
-  return recordKey;
 }
 
 function plainRecord(

@@ -9,6 +9,7 @@ import { TlsError } from '../errors.ts';
 import { type CipherSuite, IV_BYTES, TAG_BYTES } from '../keys/suites.ts';
 import { MAX_PLAINTEXT_BYTES, MAX_PROTECTION_BYTES } from '../limits.ts';
 import { ContentType, ProtocolVersion, RECORD_HEADER_BYTES } from '../wire/codes.ts';
+import type { RecordProtection } from './record-protection.ts';
 
 /** Bytes that protection adds to the content of a record: header, content type, tag. */
 export const RECORD_OVERHEAD_BYTES: number = RECORD_HEADER_BYTES + 1 + TAG_BYTES;
@@ -19,11 +20,11 @@ type AeadAlgorithm = CipherGCMTypes;
 const INNER_PLAINTEXT = new Uint8Array(MAX_PLAINTEXT_BYTES + 1);
 const AEAD_OPTIONS = { authTagLength: TAG_BYTES };
 
-/**
- * One record key with its IV (RFC 8446 §5.2, §5.3). It keeps no sequence number: the caller passes it, because it may
- * lie in memory that threads share.
- */
-export class RecordKey {
+/** One record key of TLS 1.3 with its IV (RFC 8446 §5.2, §5.3). */
+export class RecordKey implements RecordProtection {
+  readonly overheadBytes: number = RECORD_OVERHEAD_BYTES;
+  /** RFC 8446 §5.2: the length MUST NOT exceed 2^14 + 256 bytes. */
+  readonly maxSealedBytes: number = MAX_PLAINTEXT_BYTES + MAX_PROTECTION_BYTES;
   readonly #algorithm: AeadAlgorithm;
   // perf: a KeyObject makes createCipheriv take 2.5 µs instead of 19 µs with bytes
   readonly #key: KeyObject;
@@ -47,14 +48,6 @@ export class RecordKey {
     );
   }
 
-  /**
-   * Writes one protected record.
-   *
-   * @param type content type, 20 … 23
-   * @param lengthBytes content at `from[off]`, 0 … 16384
-   * @param into takes the content and {@link RECORD_OVERHEAD_BYTES} more
-   * @returns the length of the record
-   */
   seal(
     seqHigh: number,
     seqLow: number,
@@ -85,17 +78,10 @@ export class RecordKey {
     return RECORD_HEADER_BYTES + sealedBytes;
   }
 
-  /**
-   * Decrypts one record; the result is read from {@link opened}, {@link openedBytes} and {@link openedType}.
-   *
-   * @param record one whole record at `off`, header included
-   * @param lengthBytes of the record with its header
-   * @throws TlsError RecordOverflow, BadRecordMac, NoContentType
-   */
+  /** @throws TlsError RecordOverflow, BadRecordMac, NoContentType */
   open(seqHigh: number, seqLow: number, record: Uint8Array, off: number, lengthBytes: number): void {
     const sealedBytes = lengthBytes - RECORD_HEADER_BYTES;
-    // RFC 8446 §5.2: the length MUST NOT exceed 2^14 + 256 bytes
-    if (sealedBytes > MAX_PLAINTEXT_BYTES + MAX_PROTECTION_BYTES) {
+    if (sealedBytes > this.maxSealedBytes) {
       throw new TlsError('RecordOverflow', `${sealedBytes} protected bytes`);
     }
     if (sealedBytes < TAG_BYTES) throw new TlsError('BadRecordMac', `only ${sealedBytes} bytes`);
@@ -112,7 +98,6 @@ export class RecordKey {
     this.#openedBytes = end;
   }
 
-  /** The content of the record that was opened last stands at its start. */
   get opened(): Uint8Array {
     return this.#opened;
   }

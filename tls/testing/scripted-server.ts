@@ -310,12 +310,17 @@ export function clientHelloOf(records: Uint8Array): ReadHello {
   for (const [type, content] of readExtensions(body, 'client_hello')) extensions.set(type, content.rest());
   body.finish();
   const keyShares = new Map<number, Uint8Array>();
-  const shares = new Reader(extensions.get(ExtensionType.KeyShare)!, 'key_share').vector16('client_shares');
+  const content = extensions.get(ExtensionType.KeyShare) ?? Uint8Array.of(0, 0);
+  const shares = new Reader(content, 'key_share').vector16('client_shares');
   while (!shares.done) keyShares.set(shares.u16(), shares.vector16('key_exchange').rest());
   return { message, random, sessionId, extensions, keyShares };
 }
 
-function writeExtensions(writer: Writer, extensions: readonly (readonly [number, Uint8Array])[]): void {
+/** The extensions of a block, each with its type and length. */
+export function writeExtensions(
+  writer: Writer,
+  extensions: readonly (readonly [number, Uint8Array])[],
+): void {
   for (const [type, content] of extensions) {
     writer.u16(type);
     writer.vector16(() => writer.bytes(content));

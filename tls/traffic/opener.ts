@@ -4,13 +4,14 @@ import { nextTrafficSecret, ticketPsk } from '../keys/key-schedule.ts';
 import { type CipherSuite, IV_BYTES } from '../keys/suites.ts';
 import {
   MAX_EMPTY_RECORDS,
+  MAX_HELLO_REQUESTS_IN_ROW,
   MAX_KEY_UPDATES_IN_ROW,
   MAX_POST_HANDSHAKE_MESSAGE_BYTES,
   MAX_TICKETS_IN_ROW,
   MAX_WARNINGS_IN_ROW,
 } from '../limits.ts';
 import { AlertOutcome, judgeAlert } from '../record/alert-reader.ts';
-import { RecordKey } from '../record/record-key.ts';
+import { type RecordProtection, recordProtectionOf } from '../record/record-protection.ts';
 import {
   ContentType,
   HANDSHAKE_HEADER_BYTES,
@@ -19,6 +20,7 @@ import {
   RECORD_HEADER_BYTES,
 } from '../wire/codes.ts';
 import {
+  bodyOf,
   type HandshakeMessage,
   type NewSessionTicket,
   readKeyUpdate,
@@ -27,6 +29,7 @@ import {
 import {
   copyKey,
   copySecret,
+  isTls12,
   ReadSide,
   suiteOf,
   TrafficOffset,
@@ -60,7 +63,8 @@ export class TrafficOpener {
   readonly #state: Slab;
   readonly #off: number;
   readonly #suite: CipherSuite;
-  #key: RecordKey | null = null;
+  readonly #isTls12: boolean;
+  #key: RecordProtection | null = null;
   #keyEpoch = 0;
 
   /** @param off of the region in `state` */
@@ -68,6 +72,7 @@ export class TrafficOpener {
     this.#state = state;
     this.#off = off;
     this.#suite = suiteOf(state, off);
+    this.#isTls12 = isTls12(state, off);
   }
 
   /** Whether the peer sent close_notify. */
@@ -111,10 +116,14 @@ export class TrafficOpener {
 
   #open(record: Uint8Array, off: number, len: number, into: Uint8Array, intoOff: number): number {
     const outerType = record[off]!;
-    if (outerType !== ContentType.ApplicationData) throw wrongOuterType(outerType);
+    // in TLS 1.2 the type stands outside, and the key checks it
+    const isOpenType = this.#isTls12 && outerType !== ContentType.ChangeCipherSpec;
+    if (outerType !== ContentType.ApplicationData && !isOpenType) throw wrongOuterType(outerType);
     const { bytes, view } = this.#state;
     const high = view.getUint32(this.#off + TrafficOffset.ReadSeqHigh, true);
     const low = view.getUint32(this.#off + TrafficOffset.ReadSeqLow, true);
+    // RFC 5246 §6.1: sequence numbers do not wrap
+    if (high === 0xffffffff && low === 0xffffffff) throw new TlsError('SequenceExhausted');
     const key = this.#currentKey();
     key.open(high, low, record, off, len);
     if (low === 0xffffffff) view.setUint32(this.#off + TrafficOffset.ReadSeqHigh, high + 1, true);
@@ -128,7 +137,7 @@ export class TrafficOpener {
           this.#count(TrafficOffset.EmptyRecords, MAX_EMPTY_RECORDS, 'TooManyEmptyRecords');
           return OPENED_NOTHING;
         }
-        bytes.fill(0, this.#off + TrafficOffset.EmptyRecords, this.#off + TrafficOffset.Warnings + 1);
+        bytes.fill(0, this.#off + TrafficOffset.EmptyRecords, this.#off + TrafficOffset.HelloRequests + 1);
         into.set(key.opened.subarray(0, contentBytes), intoOff);
         return contentBytes;
       case ContentType.Handshake:
@@ -147,7 +156,7 @@ export class TrafficOpener {
 
   #receiveAlert(content: Uint8Array, contentBytes: number): number {
     if (contentBytes === 0) throw new TlsError('EmptyHandshakeRecord', 'alert');
-    if (judgeAlert(content, contentBytes, true) === AlertOutcome.CloseNotify) {
+    if (judgeAlert(content, contentBytes, !this.#isTls12) === AlertOutcome.CloseNotify) {
       this.#end(ReadSide.CloseNotify);
       return OPENED_CLOSE_NOTIFY;
     }
@@ -163,7 +172,7 @@ export class TrafficOpener {
     let off = 0;
     while (off < contentBytes) {
       let have = view.getUint32(this.#off + TrafficOffset.PartialBytes, true);
-      if (have === 0) checkPostHandshakeType(content[off]!);
+      if (have === 0) checkPostHandshakeType(content[off]!, this.#isTls12);
       const wanted = have < HANDSHAKE_HEADER_BYTES ? HANDSHAKE_HEADER_BYTES : messageLength(bytes, partialAt);
       const taken = Math.min(wanted - have, contentBytes - off);
       bytes.set(content.subarray(off, off + taken), partialAt + have);
@@ -180,6 +189,8 @@ export class TrafficOpener {
   #handle(message: HandshakeMessage, isRecordEnd: boolean): void {
     if (message.type === HandshakeType.KeyUpdate) {
       this.#receiveKeyUpdate(message, isRecordEnd);
+    } else if (message.type === HandshakeType.HelloRequest) {
+      this.#receiveHelloRequest(message);
     } else {
       this.#receiveTicket(message);
     }
@@ -202,6 +213,13 @@ export class TrafficOpener {
     view.setUint32(this.#off + TrafficOffset.ReadSeqLow, 0, true);
     // RFC 8446 §4.6.3: answered before the next application data; one answer may serve several requests
     if (isRequest) Atomics.store(bytes, this.#off + TrafficOffset.KeyUpdateOwed, 1);
+  }
+
+  /** RFC 5246 §7.4.1.1: may be ignored, or answered with no_renegotiation. */
+  #receiveHelloRequest(message: HandshakeMessage): void {
+    bodyOf(message, 'hello_request').finish();
+    this.#count(TrafficOffset.HelloRequests, MAX_HELLO_REQUESTS_IN_ROW, 'TooManyHelloRequests');
+    Atomics.store(this.#state.bytes, this.#off + TrafficOffset.RefusalOwed, 1);
   }
 
   #receiveTicket(message: HandshakeMessage): void {
@@ -230,7 +248,12 @@ export class TrafficOpener {
   #count(
     offset: number,
     limit: number,
-    member: 'TooManyEmptyRecords' | 'TooManyKeyUpdates' | 'TooManyTickets' | 'TooManyWarnings',
+    member:
+      | 'TooManyEmptyRecords'
+      | 'TooManyHelloRequests'
+      | 'TooManyKeyUpdates'
+      | 'TooManyTickets'
+      | 'TooManyWarnings',
   ): void {
     const count = this.#state.bytes[this.#off + offset]! + 1;
     if (count > limit) throw new TlsError(member, `limit ${limit}`);
@@ -244,12 +267,12 @@ export class TrafficOpener {
   }
 
   /** The key of the region's epoch, which another thread may have moved. */
-  #currentKey(): RecordKey {
+  #currentKey(): RecordProtection {
     const epoch = this.#state.view.getUint32(this.#off + TrafficOffset.ReadEpoch, true);
     if (this.#key === null || this.#keyEpoch !== epoch) {
       const key = copyKey(this.#state, this.#off + TrafficOffset.ReadKey, this.#suite);
       const ivAt = this.#off + TrafficOffset.ReadIv;
-      this.#key = new RecordKey(this.#suite, key, this.#state.bytes.subarray(ivAt, ivAt + IV_BYTES));
+      this.#key = recordProtectionOf(this.#suite, key, this.#state.bytes.subarray(ivAt, ivAt + IV_BYTES));
       this.#keyEpoch = epoch;
       key.fill(0);
     }
@@ -257,8 +280,12 @@ export class TrafficOpener {
   }
 }
 
-/** RFC 8446 §4.6: of the messages after the handshake a client accepts two. */
-function checkPostHandshakeType(type: number): void {
+/** RFC 8446 §4.6: of the messages after the handshake a client accepts two; in TLS 1.2 there is only one. */
+function checkPostHandshakeType(type: number, isTls12: boolean): void {
+  if (isTls12) {
+    if (type === HandshakeType.HelloRequest) return;
+    throw new TlsError('UnexpectedMessage', `${handshakeTypeName(type)} after the handshake`);
+  }
   if (type === HandshakeType.NewSessionTicket || type === HandshakeType.KeyUpdate) return;
   // RFC 8446 §4.6.2: without post_handshake_auth a CertificateRequest → unexpected_message
   if (type === HandshakeType.CertificateRequest) throw new TlsError('PostHandshakeAuthentication');

@@ -1,18 +1,38 @@
 import type { Slab } from '../../stack/wire/slab.ts';
-import { AlertDescription, type AlertLevel } from '../alerts.ts';
+import { AlertDescription, AlertLevel } from '../alerts.ts';
 import { nextTrafficSecret } from '../keys/key-schedule.ts';
 import { type CipherSuite, IV_BYTES } from '../keys/suites.ts';
 import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
-import { RECORD_OVERHEAD_BYTES, RecordKey } from '../record/record-key.ts';
+import { RECORD_OVERHEAD_BYTES } from '../record/record-key.ts';
+import {
+  MAX_RECORD_OVERHEAD_BYTES,
+  type RecordProtection,
+  recordProtectionOf,
+} from '../record/record-protection.ts';
 import { ContentType, HANDSHAKE_HEADER_BYTES } from '../wire/codes.ts';
 import { writeKeyUpdate } from '../wire/messages.ts';
-import { copyKey, copySecret, suiteOf, TrafficOffset, wipeWriteSide, writeWriteSecret } from './state.ts';
+import {
+  copyKey,
+  copySecret,
+  isTls12,
+  suiteOf,
+  TrafficOffset,
+  wipeWriteSide,
+  writeWriteSecret,
+} from './state.ts';
 
 /** Size of the record of a key update. */
 export const KEY_UPDATE_RECORD_BYTES: number = HANDSHAKE_HEADER_BYTES + 1 + RECORD_OVERHEAD_BYTES;
 
-/** What {@link TrafficSealer.seal} may write beyond the content: its record's overhead and a key update before it. */
-export const MAX_SEAL_OVERHEAD_BYTES: number = RECORD_OVERHEAD_BYTES + KEY_UPDATE_RECORD_BYTES;
+const ALERT_BYTES = 2;
+/** What {@link TrafficSealer.writeOwed} writes at most: a key update, or an alert. */
+export const MAX_OWED_BYTES: number = Math.max(
+  KEY_UPDATE_RECORD_BYTES,
+  ALERT_BYTES + MAX_RECORD_OVERHEAD_BYTES,
+);
+
+/** What {@link TrafficSealer.seal} may write beyond the content: its record's overhead and what is owed before it. */
+export const MAX_SEAL_OVERHEAD_BYTES: number = MAX_RECORD_OVERHEAD_BYTES + MAX_OWED_BYTES;
 
 /** Most bytes that one call of {@link TrafficSealer.seal} writes. */
 export const MAX_SEALED_BYTES: number = MAX_PLAINTEXT_BYTES + MAX_SEAL_OVERHEAD_BYTES;
@@ -25,7 +45,8 @@ export class TrafficSealer {
   readonly #state: Slab;
   readonly #off: number;
   readonly #suite: CipherSuite;
-  #key: RecordKey | null = null;
+  readonly #isTls12: boolean;
+  #key: RecordProtection | null = null;
   #keyEpoch = 0;
 
   /** @param off of the region in `state` */
@@ -33,6 +54,7 @@ export class TrafficSealer {
     this.#state = state;
     this.#off = off;
     this.#suite = suiteOf(state, off);
+    this.#isTls12 = isTls12(state, off);
   }
 
   /** Whether close_notify or a fatal alert was sent: nothing may follow it. */
@@ -50,8 +72,24 @@ export class TrafficSealer {
     return Atomics.load(this.#state.bytes, this.#off + TrafficOffset.KeyUpdateOwed) !== 0;
   }
 
+  /** Whether the peer waits for an answer: a key update, or in TLS 1.2 the refusal of a renegotiation. */
+  get answerOwed(): boolean {
+    return this.keyUpdateOwed || Atomics.load(this.#state.bytes, this.#off + TrafficOffset.RefusalOwed) !== 0;
+  }
+
   /**
-   * Writes a record, and a key update before it when one is owed or due (RFC 8446 §4.6.3, §5.5).
+   * Writes what {@link answerOwed} tells of, without waiting for data to send.
+   *
+   * @param into takes MAX_OWED_BYTES bytes
+   * @returns the bytes written, 0 when nothing is owed or the side is closed
+   */
+  writeOwed(into: Uint8Array, off: number): number {
+    if (this.closed) return 0;
+    return this.keyUpdateOwed ? this.keyUpdate(false, into, off) : this.#refuseRenegotiation(into, off);
+  }
+
+  /**
+   * Writes a record, and before it what is owed or due (RFC 8446 §4.6.3, §5.5).
    *
    * @param type content type
    * @param from may be shared memory
@@ -64,8 +102,10 @@ export class TrafficSealer {
     if (len < 0 || len > this.maxContentBytes) {
       throw new RangeError(`a record takes 0 … ${this.maxContentBytes} bytes, got ${len}`);
     }
-    const updateBytes = this.#updateKeyIfNeeded(into, intoOff);
-    return updateBytes + this.#sealRecord(type, from, off, len, into, intoOff + updateBytes);
+    const before = this.#isTls12
+      ? this.#refuseRenegotiation(into, intoOff)
+      : this.#updateKeyIfNeeded(into, intoOff);
+    return before + this.#sealRecord(type, from, off, len, into, intoOff + before);
   }
 
   /**
@@ -73,8 +113,10 @@ export class TrafficSealer {
    *
    * @param requestPeer asks the peer to change its key too
    * @returns the bytes written, KEY_UPDATE_RECORD_BYTES
+   * @throws Error in TLS 1.2, which has none
    */
   keyUpdate(requestPeer: boolean, into: Uint8Array, off: number): number {
+    if (this.#isTls12) throw new Error('TLS 1.2 has no key updates');
     const { bytes, view } = this.#state;
     // taken before the record is made: a request that comes now is served by the next update
     Atomics.store(bytes, this.#off + TrafficOffset.KeyUpdateOwed, 0);
@@ -93,18 +135,25 @@ export class TrafficSealer {
   }
 
   /**
-   * Writes an alert. All but user_canceled end the writing side and wipe its keys (RFC 8446 §6).
+   * Writes an alert. All but user_canceled and no_renegotiation end the writing side and wipe its keys (RFC 8446 §6).
    *
    * @returns the bytes written
    */
   alert(level: AlertLevel, description: number, into: Uint8Array, off: number): number {
     const written = this.#sealRecord(ContentType.Alert, Uint8Array.of(level, description), 0, 2, into, off);
-    if (description !== AlertDescription.UserCanceled) {
+    if (description !== AlertDescription.UserCanceled && description !== AlertDescription.NoRenegotiation) {
       this.#state.bytes[this.#off + TrafficOffset.WriteClosed] = 1;
       this.#key = null;
       wipeWriteSide(this.#state, this.#off);
     }
     return written;
+  }
+
+  /** RFC 5246 §7.2.2: no_renegotiation, a warning, when the client does not want one. */
+  #refuseRenegotiation(into: Uint8Array, off: number): number {
+    // one refusal serves all requests before it
+    if (Atomics.exchange(this.#state.bytes, this.#off + TrafficOffset.RefusalOwed, 0) === 0) return 0;
+    return this.alert(AlertLevel.Warning, AlertDescription.NoRenegotiation, into, off);
   }
 
   #updateKeyIfNeeded(into: Uint8Array, off: number): number {
@@ -128,6 +177,8 @@ export class TrafficSealer {
     const { view } = this.#state;
     const high = view.getUint32(this.#off + TrafficOffset.WriteSeqHigh, true);
     const low = view.getUint32(this.#off + TrafficOffset.WriteSeqLow, true);
+    // RFC 5246 §6.1: sequence numbers do not wrap. One nonce never protects two records.
+    if (high === 0xffffffff && low === 0xffffffff) throw new Error('no sequence number is left');
     const written = this.#currentKey().seal(high, low, type, from, off, len, into, intoOff);
     if (low === 0xffffffff) view.setUint32(this.#off + TrafficOffset.WriteSeqHigh, high + 1, true);
     view.setUint32(this.#off + TrafficOffset.WriteSeqLow, low + 1, true);
@@ -135,12 +186,12 @@ export class TrafficSealer {
   }
 
   /** The key of the region's epoch, which another thread may have moved. */
-  #currentKey(): RecordKey {
+  #currentKey(): RecordProtection {
     const epoch = this.#state.view.getUint32(this.#off + TrafficOffset.WriteEpoch, true);
     if (this.#key === null || this.#keyEpoch !== epoch) {
       const key = copyKey(this.#state, this.#off + TrafficOffset.WriteKey, this.#suite);
       const ivAt = this.#off + TrafficOffset.WriteIv;
-      this.#key = new RecordKey(this.#suite, key, this.#state.bytes.subarray(ivAt, ivAt + IV_BYTES));
+      this.#key = recordProtectionOf(this.#suite, key, this.#state.bytes.subarray(ivAt, ivAt + IV_BYTES));
       this.#keyEpoch = epoch;
       key.fill(0);
     }

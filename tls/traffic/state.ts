@@ -1,12 +1,14 @@
 import type { Slab } from '../../stack/wire/slab.ts';
-import { trafficKeyOf } from '../keys/key-schedule.ts';
+import { type TrafficKey, trafficKeyOf } from '../keys/key-schedule.ts';
 import { type CipherSuite, cipherSuiteOf, IV_BYTES } from '../keys/suites.ts';
 import { MAX_POST_HANDSHAKE_MESSAGE_BYTES } from '../limits.ts';
+import { ProtocolVersion } from '../wire/codes.ts';
 
 /**
  * A connection after its handshake, as a flat region that may lie in shared memory. Words are little-endian. The first
- * 128 bytes belong to whoever holds the writing side's lock, the others to the reading side's, with one exception:
- * `KeyUpdateOwed` is set by the reader and taken by the writer, atomically.
+ * 128 bytes belong to whoever holds the writing side's lock, the others to the reading side's, with two exceptions:
+ * `KeyUpdateOwed` and `RefusalOwed` are set by the reader and taken by the writer, atomically. TLS 1.2 has keys and no
+ * secrets.
  */
 export const TrafficOffset = {
   /** u32: IANA number of the cipher suite. */
@@ -25,6 +27,10 @@ export const TrafficOffset = {
   WriteSecret: 20,
   WriteKey: 68,
   WriteIv: 100,
+  /** u16: 0x0303 or 0x0304. */
+  Version: 112,
+  /** u8, atomic: 1 when the peer asked for a renegotiation and was not yet told no. Set by the reader. */
+  RefusalOwed: 114,
 
   /** u32: key updates received. */
   ReadEpoch: 128,
@@ -37,6 +43,7 @@ export const TrafficOffset = {
   KeyUpdates: 142,
   Tickets: 143,
   Warnings: 144,
+  HelloRequests: 145,
   /** u32: bytes of a handshake message whose rest has not come. */
   PartialBytes: 148,
   ReadSecret: 152,
@@ -54,7 +61,15 @@ export const TRAFFIC_STATE_BYTES: number = TrafficOffset.Partial + MAX_POST_HAND
 export const ReadSide = { Open: 0, CloseNotify: 1, Failed: 2 } as const;
 export type ReadSide = (typeof ReadSide)[keyof typeof ReadSide];
 
-/** What a finished handshake leaves. */
+/** What a finished handshake of TLS 1.2 leaves: its Finished messages were the first records of both keys. */
+export interface TrafficStart12 {
+  readonly suite: CipherSuite;
+  readonly sendLimitBytes: number;
+  readonly clientKey: TrafficKey;
+  readonly serverKey: TrafficKey;
+}
+
+/** What a finished handshake of TLS 1.3 leaves. */
 export interface TrafficStart {
   readonly suite: CipherSuite;
   readonly sendLimitBytes: number;
@@ -64,10 +79,23 @@ export interface TrafficStart {
 }
 
 /** Fills a region for a new connection. */
-export function writeTrafficState(state: Slab, off: number, start: TrafficStart): void {
+export function writeTrafficState(state: Slab, off: number, start: TrafficStart | TrafficStart12): void {
   state.bytes.fill(0, off, off + TRAFFIC_STATE_BYTES);
   state.view.setUint32(off + TrafficOffset.Suite, start.suite.id, true);
   state.view.setUint16(off + TrafficOffset.SendLimit, start.sendLimitBytes, true);
+  const hasKeys = 'clientKey' in start;
+  state.view.setUint16(
+    off + TrafficOffset.Version,
+    hasKeys ? ProtocolVersion.Tls12 : ProtocolVersion.Tls13,
+    true,
+  );
+  if (hasKeys) {
+    writeWriteKey(state, off, start.clientKey);
+    writeReadKey(state, off, start.serverKey);
+    state.view.setUint32(off + TrafficOffset.WriteSeqLow, 1, true);
+    state.view.setUint32(off + TrafficOffset.ReadSeqLow, 1, true);
+    return;
+  }
   writeWriteSecret(state, off, start.suite, start.clientSecret);
   writeReadSecret(state, off, start.suite, start.serverSecret);
   state.bytes.set(start.resumptionSecret, off + TrafficOffset.ResumptionSecret);
@@ -75,20 +103,18 @@ export function writeTrafficState(state: Slab, off: number, start: TrafficStart)
 
 /** Replaces the secret of the writing side and the key that follows from it. */
 export function writeWriteSecret(state: Slab, off: number, suite: CipherSuite, secret: Uint8Array): void {
-  const { key, iv } = trafficKeyOf(suite, secret);
+  const key = trafficKeyOf(suite, secret);
   state.bytes.set(secret, off + TrafficOffset.WriteSecret);
-  state.bytes.set(key, off + TrafficOffset.WriteKey);
-  state.bytes.set(iv, off + TrafficOffset.WriteIv);
-  key.fill(0);
+  writeWriteKey(state, off, key);
+  key.key.fill(0);
 }
 
 /** Replaces the secret of the reading side and the key that follows from it. */
 export function writeReadSecret(state: Slab, off: number, suite: CipherSuite, secret: Uint8Array): void {
-  const { key, iv } = trafficKeyOf(suite, secret);
+  const key = trafficKeyOf(suite, secret);
   state.bytes.set(secret, off + TrafficOffset.ReadSecret);
-  state.bytes.set(key, off + TrafficOffset.ReadKey);
-  state.bytes.set(iv, off + TrafficOffset.ReadIv);
-  key.fill(0);
+  writeReadKey(state, off, key);
+  key.key.fill(0);
 }
 
 /**
@@ -101,6 +127,11 @@ export function suiteOf(state: Slab, off: number): CipherSuite {
   const suite = cipherSuiteOf(id);
   if (suite === undefined) throw new RangeError(`no traffic state here: cipher suite ${id}`);
   return suite;
+}
+
+/** Whether the region is a connection of TLS 1.2. */
+export function isTls12(state: Slab, off: number): boolean {
+  return state.view.getUint16(off + TrafficOffset.Version, true) === ProtocolVersion.Tls12;
 }
 
 /** Overwrites the secrets of the writing side. */
@@ -122,4 +153,14 @@ export function copySecret(state: Slab, at: number, suite: CipherSuite): Uint8Ar
 /** A private copy of a key in the region. */
 export function copyKey(state: Slab, at: number, suite: CipherSuite): Uint8Array {
   return Uint8Array.from(state.bytes.subarray(at, at + suite.keyBytes));
+}
+
+function writeWriteKey(state: Slab, off: number, key: TrafficKey): void {
+  state.bytes.set(key.key, off + TrafficOffset.WriteKey);
+  state.bytes.set(key.iv, off + TrafficOffset.WriteIv);
+}
+
+function writeReadKey(state: Slab, off: number, key: TrafficKey): void {
+  state.bytes.set(key.key, off + TrafficOffset.ReadKey);
+  state.bytes.set(key.iv, off + TrafficOffset.ReadIv);
 }

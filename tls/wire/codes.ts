@@ -27,19 +27,25 @@ export type HandshakeType = (typeof HandshakeType)[keyof typeof HandshakeType];
 export const ExtensionType = {
   ServerName: 0,
   SupportedGroups: 10,
+  EcPointFormats: 11,
   SignatureAlgorithms: 13,
   ApplicationLayerProtocolNegotiation: 16,
+  ExtendedMasterSecret: 23,
   RecordSizeLimit: 28,
   EarlyData: 42,
   SupportedVersions: 43,
   Cookie: 44,
   PskKeyExchangeModes: 45,
   KeyShare: 51,
+  RenegotiationInfo: 0xff01,
 } as const;
 export type ExtensionType = (typeof ExtensionType)[keyof typeof ExtensionType];
 
 /** Versions as they stand in records and hellos. */
 export const ProtocolVersion = { Tls10: 0x0301, Tls12: 0x0303, Tls13: 0x0304 } as const;
+
+/** Versions as users name them. */
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
 /** RFC 8446 §5.1: content type, legacy version, length. */
 export const RECORD_HEADER_BYTES = 5;

@@ -228,6 +228,101 @@ export function writeFinished(verifyData: Uint8Array): Uint8Array {
   return handshakeMessage(HandshakeType.Finished, verifyData);
 }
 
+/** RFC 5246 §7.4.2: copies of the certificates of the server, leaf first. */
+export function readCertificate12(message: HandshakeMessage): readonly Uint8Array[] {
+  const body = bodyOf(message, 'certificate');
+  const list = body.vector24('certificate_list');
+  body.finish();
+  const chain: Uint8Array[] = [];
+  while (!list.done) {
+    if (chain.length === MAX_CHAIN_LENGTH)
+      throw new TlsError('ChainTooLong', `more than ${MAX_CHAIN_LENGTH}`);
+    const certificate = list.vector24('certificate');
+    if (certificate.done) throw new TlsError('InvalidVector', 'empty certificate');
+    chain.push(certificate.rest().slice());
+  }
+  if (chain.length === 0) throw new TlsError('NoCertificate');
+  return chain;
+}
+
+/** RFC 8422 §5.4: an ECDHE key exchange, borrowed. */
+export interface ServerKeyExchange {
+  readonly group: number;
+  readonly publicKey: Uint8Array;
+  /** What is signed, beside the randoms. */
+  readonly params: Uint8Array;
+  readonly scheme: number;
+  readonly signature: Uint8Array;
+}
+
+/** @throws TlsError also for a curve that is not named */
+export function readServerKeyExchange(message: HandshakeMessage): ServerKeyExchange {
+  const body = bodyOf(message, 'server_key_exchange');
+  const curveType = body.u8();
+  // RFC 8422 §5.4: only named_curve is left
+  if (curveType !== 3) throw new TlsError('UnofferedGroup', `curve type ${curveType}`);
+  const group = body.u16();
+  const point = body.vector8('public key');
+  if (point.done) throw new TlsError('InvalidVector', 'empty public key');
+  const publicKey = point.rest();
+  const params = message.raw.subarray(HANDSHAKE_HEADER_BYTES, HANDSHAKE_HEADER_BYTES + 4 + publicKey.length);
+  const scheme = body.u16();
+  const signature = body.vector16('signature').rest();
+  body.finish();
+  return { group, publicKey, params, scheme, signature };
+}
+
+/** RFC 5246 §7.4.4: what the server accepts from us. */
+export interface CertificateRequest12 {
+  readonly certificateTypes: readonly number[];
+  readonly signatureSchemes: readonly number[];
+  /** Names in DER, copied. */
+  readonly authorities: readonly Uint8Array[];
+}
+
+/** Reads a CertificateRequest of TLS 1.2. */
+export function readCertificateRequest12(message: HandshakeMessage): CertificateRequest12 {
+  const body = bodyOf(message, 'certificate_request');
+  const types = body.vector8('certificate_types');
+  if (types.done) throw new TlsError('InvalidVector', 'no certificate types');
+  const certificateTypes = [...types.rest()];
+  const schemes = body.vector16('supported_signature_algorithms');
+  if (schemes.done) throw new TlsError('InvalidVector', 'no signature algorithms');
+  const signatureSchemes: number[] = [];
+  while (!schemes.done) signatureSchemes.push(schemes.u16());
+  const authorities = readAuthorities(body);
+  body.finish();
+  return { certificateTypes, signatureSchemes, authorities };
+}
+
+/** RFC 8446 §4.2.4, RFC 5246 §7.4.4: a list of names in DER, copied. */
+export function readAuthorities(from: Reader): readonly Uint8Array[] {
+  const list = from.vector16('certificate_authorities');
+  const authorities: Uint8Array[] = [];
+  while (!list.done) {
+    const name = list.vector16('distinguished name');
+    if (name.done) throw new TlsError('InvalidVector', 'empty distinguished name');
+    authorities.push(name.rest().slice());
+  }
+  return authorities;
+}
+
+/** RFC 5246 §7.4.2 */
+export function writeCertificate12(chain: readonly Uint8Array[]): Uint8Array {
+  const writer = new Writer();
+  writer.vector24(() => {
+    for (const certificate of chain) writer.vector24(() => writer.bytes(certificate));
+  });
+  return handshakeMessage(HandshakeType.Certificate, writer.finish());
+}
+
+/** RFC 8422 §5.7 */
+export function writeClientKeyExchange(publicKey: Uint8Array): Uint8Array {
+  const writer = new Writer();
+  writer.vector8(() => writer.bytes(publicKey));
+  return handshakeMessage(HandshakeType.ClientKeyExchange, writer.finish());
+}
+
 /** Puts the handshake header before a body. */
 export function handshakeMessage(type: number, body: Uint8Array): Uint8Array {
   const writer = new Writer();
