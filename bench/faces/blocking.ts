@@ -245,7 +245,8 @@ export class BlockingFace implements Face {
         setUp.channel = socket;
       } else {
         setUp.handshake = new TlsHandshake(socket, { ...this.#security, unixTimeMs: Date.now(), random });
-        setUp.handshake.step();
+        // a thread that had to wait for its core may find the answer there already
+        if (setUp.handshake.step() === 'done') setUp.channel = setUp.handshake.channel;
       }
     }
     setUp.channel?.shutdown();
