@@ -106,6 +106,10 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** Right edge of the window offered so far: RCV.NXT + RCV.WND. */
   rcvAdv = 0;
   rcvShift = 0;
+  /** The shift our SYN offers; `rcvShift` once both sides have offered one. */
+  offeredShift = 0;
+  /** Received bytes that may wait for the application, when that is less than the ring holds (SO_RCVBUF). */
+  recvLimitBytes: number = Infinity;
   /** The MSS we told the peer. */
   advMss = 0;
   /** Size of the peer's full segments as seen so far. */
@@ -131,6 +135,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   ackComment = '';
   /** Bytes received since the last ACK was sent. */
   unackedBytes = 0;
+  /** … and in how many segments. */
+  unackedSegments = 0;
   /** Without SACK every segment out of order gets an ACK of its own (RFC 5681 §4.2). */
   dupAcksOwed = 0;
   /** RFC 2883: the duplicate to report; nothing when both are equal. */

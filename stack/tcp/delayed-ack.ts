@@ -10,7 +10,8 @@ export const DELAYED_ACK_MS = 40;
  */
 export function acknowledgeData(c: TcpConnection, bytes: number): void {
   c.unackedBytes += bytes;
-  if (c.unackedBytes >= 2 * c.rcvMss) {
+  c.unackedSegments++;
+  if (c.unackedBytes >= 2 * c.rcvMss || c.unackedSegments >= c.layer.settings.ackSegments) {
     c.ackNow = true;
   } else if (!c.ackNow && c.deadlineOf(TcpTimer.DelayedAck) === Infinity) {
     c.setTimer(TcpTimer.DelayedAck, c.now + DELAYED_ACK_MS);
@@ -32,5 +33,6 @@ export function acknowledged(c: TcpConnection): void {
   c.dsackRight = c.dsackLeft;
   if (c.unackedBytes === 0) return;
   c.unackedBytes = 0;
+  c.unackedSegments = 0;
   if (c.deadlineOf(TcpTimer.DelayedAck) !== Infinity) c.setTimer(TcpTimer.DelayedAck, Infinity);
 }

@@ -15,12 +15,8 @@ import { RTO_AFTER_SYN_LOSS_MS } from './rto.ts';
 import type { Segment } from './segment.ts';
 import { TCP_STATE_NAMES, TcpState } from './tcp-state.ts';
 
-/** Our window scale: windows up to 8 MB in steps of 128 bytes (Linux's with 6 MB buffers). */
-const WINDOW_SHIFT = 7;
 /** RFC 7323 §2.3: higher shifts count as this. */
 const MAX_WINDOW_SHIFT = 14;
-/** Window of a SYN-ACK, sent before there is a ring; every ring is larger. */
-const PASSIVE_WINDOW_BYTES = 64_240;
 /** SYN is sent again after 1, 2, 4 … 64 s and given up after 247 s: more than three minutes [MUST-23]. */
 const SYN_RETRIES = 7;
 /** A peer that does not answer a SYN-ACK costs us memory: Linux's tcp_synack_retries, 63 s. */
@@ -55,7 +51,12 @@ function begin(c: TcpConnection): void {
   c.tsOffset = isn.timestampOffset;
   c.sndUna = c.iss;
   c.sndNxt = (c.iss + 1) | 0;
-  c.rcvShift = WINDOW_SHIFT;
+  const { settings } = c.layer;
+  c.scaleOk = settings.windowScale;
+  c.sackOk = settings.selectiveAcks;
+  c.tsOk = settings.timestamps;
+  c.offeredShift = settings.windowShift;
+  c.rcvShift = c.scaleOk ? c.offeredShift : 0;
   c.rcvMss = Math.min(INITIAL_RCV_MSS_BYTES, c.advMss);
   c.synToSend = true;
   c.lastReceivedAt = c.now;
@@ -94,8 +95,8 @@ function negotiate(c: TcpConnection, options: TcpOptions): void {
 }
 
 function synWindow(c: TcpConnection): number {
-  if (c.recvRing === null) return PASSIVE_WINDOW_BYTES;
-  return Math.min(c.recvRing.freeBytes - (1 << WINDOW_SHIFT), 0xffff);
+  if (c.recvRing === null) return Math.min(c.layer.settings.passiveWindowBytes, c.recvLimitBytes);
+  return Math.min(c.recvRing.freeBytes - (1 << c.offeredShift), c.recvLimitBytes, 0xffff);
 }
 
 /** Sends the SYN of SYN-SENT or the SYN-ACK of SYN-RECEIVED. @returns false when the device was full */
@@ -109,7 +110,7 @@ export function sendSyn(c: TcpConnection): boolean {
   const ack = answer ? c.rcvNxt : 0;
   writeTcpHeader(view, off, c.localPort, c.remotePort, c.iss, ack, headerBytes, flags, synWindow(c));
   const tsEcr = answer ? c.tsRecent : 0;
-  const shift = c.scaleOk ? WINDOW_SHIFT : -1;
+  const shift = c.scaleOk ? c.offeredShift : -1;
   // [SHLD-5] [MAY-3]: always with MSS
   writeSynOptions(view, off + Tcp.Options, c.advMss, shift, c.sackOk, c.tsOk, c.timestamp(), tsEcr);
   if (c.retries > 0) context.tx.comment = `retransmission ${c.retries} after RTO`;

@@ -69,6 +69,10 @@ export class TcpListener extends Endpoint {
       counters.dropNoAck++;
       return;
     }
+    if ((flags & TcpFlag.Fin) !== 0 && this.#layer.settings.dropSynFin) {
+      counters.dropSynFin++;
+      return;
+    }
     // As Linux: no new connections while the application does not take those that are ready
     if (this.#ready.length >= this.#backlog) {
       counters.listenOverflows++;

@@ -11,8 +11,14 @@ const MAX_DUP_ACKS_OWED = 16;
 function roomBytes(c: TcpConnection): number {
   const ring = c.recvRing;
   if (ring === null) return 0;
-  const room = ring.freeBytes - roundingBytes(c);
+  const room = Math.min(ring.freeBytes - roundingBytes(c), c.recvLimitBytes - ring.usedBytes);
   return Math.max(room, 0);
+}
+
+/** RCV.WND as far as it decides what is acceptable. */
+export function receiveWindow(c: TcpConnection): number {
+  const offered = (c.rcvAdv - c.rcvNxt) | 0;
+  return c.layer.settings.windowFollowsBuffer ? Math.max(offered, roomBytes(c)) : offered;
 }
 
 function roundingBytes(c: TcpConnection): number {
@@ -33,7 +39,7 @@ export function windowField(c: TcpConnection): number {
   if (wanted > offered && c.recvRing !== null) {
     const step = Math.min(c.recvRing.capacityBytes >> 1, c.rcvMss);
     // The edge follows the data when the ring stays empty; only opening it needs the step
-    if (wanted - offered >= step) window = wanted;
+    if (wanted - offered >= step || c.layer.settings.windowFollowsBuffer) window = wanted;
   }
   const rounding = roundingBytes(c);
   if (window > offered) {
@@ -84,7 +90,7 @@ export function receiveText(c: TcpConnection, seg: Segment): void {
     off += old;
     len -= old;
   }
-  const window = ((c.rcvAdv - c.rcvNxt) | 0) + roundingBytes(c);
+  const window = receiveWindow(c) + roundingBytes(c);
   const free = ring.freeBytes;
   const ahead = (seq - c.rcvNxt) | 0;
   const beyond = ahead + len - Math.min(window, free);

@@ -3,7 +3,7 @@ import { TcpFlag } from '../wire/tcp.ts';
 import { challengeAck } from './challenge-ack.ts';
 import type { TcpConnection } from './connection.ts';
 import { established, takeSyn } from './handshake.ts';
-import { noteFullSegment, receiveText, reportDuplicate, takeInOrder } from './receiver.ts';
+import { noteFullSegment, receiveText, receiveWindow, reportDuplicate, takeInOrder } from './receiver.ts';
 import { ackArrives } from './recovery.ts';
 import type { Segment } from './segment.ts';
 import { TcpState } from './tcp-state.ts';
@@ -71,6 +71,10 @@ function synSent(c: TcpConnection, seg: Segment): void {
   // Fourth: SYN
   if ((flags & TcpFlag.Syn) === 0) {
     c.layer.counters.dropSynSent++;
+    return;
+  }
+  if (!hasAck && (flags & TcpFlag.Fin) !== 0 && c.layer.settings.dropSynFin) {
+    c.layer.counters.dropSynFin++;
     return;
   }
   c.lastReceivedAt = c.now;
@@ -147,7 +151,7 @@ function noteTimestamp(c: TcpConnection, seg: Segment): void {
 
 /** The four cases of RFC 9293 §3.4, table 5. @returns false when the segment was dropped */
 function sequenceFits(c: TcpConnection, seg: Segment): boolean {
-  const window = (c.rcvAdv - c.rcvNxt) | 0;
+  const window = receiveWindow(c);
   const first = (seg.seq - c.rcvNxt) | 0;
   const length = seg.lengthSeq;
   if (length === 0) {

@@ -22,6 +22,7 @@ export class TcpCounters {
   dropInvalidSource = 0;
   dropNoConnection = 0;
   dropNoAck = 0;
+  dropSynFin = 0;
   dropUnacceptable = 0;
   dropPaws = 0;
   dropNoTimestamp = 0;

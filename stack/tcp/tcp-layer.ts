@@ -24,6 +24,7 @@ import { TcpListener } from './listener.ts';
 import { Segment } from './segment.ts';
 import { segmentArrives } from './segment-arrives.ts';
 import { TcpCounters } from './tcp-counters.ts';
+import { TcpSettings } from './tcp-settings.ts';
 import { TimeWait } from './time-wait.ts';
 
 /** RFC 6056 §3.2 wants a large range; registered ports below 32,768 stay out of it, as on Linux. */
@@ -68,6 +69,7 @@ export class TcpLayer implements TransportHandler {
   readonly context: StackContext;
   readonly counters: TcpCounters;
   readonly table: ConnectionTable;
+  readonly settings: TcpSettings = new TcpSettings();
   /** Tests put a source of known numbers here. */
   isn: SequenceSource;
   /** Connections in TIME-WAIT. */

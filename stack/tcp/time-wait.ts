@@ -13,6 +13,7 @@ import {
 import { ChallengeBudget } from './challenge-ack.ts';
 import type { TcpConnection } from './connection.ts';
 import type { Flow } from './connection-table.ts';
+import { windowField } from './receiver.ts';
 import type { Segment } from './segment.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 import { TcpState } from './tcp-state.ts';
@@ -63,7 +64,7 @@ export class TimeWait implements Transmitter, TimerTarget {
     this.remotePort = c.remotePort;
     this.sndNxt = c.sndNxt;
     this.rcvNxt = c.rcvNxt;
-    this.#windowField = Math.max((c.rcvAdv - c.rcvNxt) | 0, 0) >> c.rcvShift;
+    this.#windowField = windowField(c);
     this.#tsOk = c.tsOk;
     this.#tsOffset = c.tsOffset;
     this.#tsRecent = c.tsRecent;

@@ -1,0 +1,28 @@
+/**
+ * What the connections of a stack begin with. Plain fields, which may be changed at any time; they hold for connections made
+ * afterwards.
+ */
+export class TcpSettings {
+  /** RFC 7323: offer a window scale, and take the peer's. */
+  windowScale = true;
+  /** The scale offered, 0 … 14: windows up to 8 MB in steps of 128 bytes (Linux's with 6 MB buffers). */
+  windowShift = 7;
+  /** RFC 7323: offer timestamps. */
+  timestamps = true;
+  /** RFC 2018: offer selective acknowledgments. */
+  selectiveAcks = true;
+  /** Window of a SYN-ACK, which is sent before there is a ring; every ring is larger. */
+  passiveWindowBytes = 64_240;
+  /**
+   * An ACK at once for this many segments that were not acknowledged, whatever their size; Infinity: for two full ones only
+   * (RFC 9293 §3.8.6.3 [SHLD-19]). BSD has 2.
+   */
+  ackSegments: number = Infinity;
+  /**
+   * RCV.WND is always the room in the buffer, as in BSD, also where the 16 bits of an unscaled window cannot say so. False: the
+   * right edge moves by a segment or not at all (RFC 9293 §3.8.6.2.2), and what was offered is what is accepted.
+   */
+  windowFollowsBuffer = false;
+  /** A SYN that carries a FIN begins no connection, as on Linux. RFC 9293 §3.10.7.2 takes it. */
+  dropSynFin = false;
+}
