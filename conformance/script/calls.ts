@@ -341,6 +341,9 @@ function setNumber(options: SocketOptions, name: string, value: number): boolean
     case 'TCP_KEEPCNT':
       options.keepCount = value;
       return true;
+    case 'TCP_KEEPINIT':
+      options.userTimeoutMs = value * 1000;
+      return true;
     case 'TCP_USER_TIMEOUT':
       options.userTimeoutMs = value;
       return true;
@@ -379,7 +382,7 @@ function getNumber(socket: ScriptSocket, name: string): number | undefined {
   const { options, connection } = socket;
   switch (name) {
     case 'SO_RCVBUF':
-      return options.receiveBufferBytes;
+      return connection?.recvLimitBytes ?? options.receiveBufferBytes;
     case 'SO_SNDBUF':
       return options.sendBufferBytes;
     case 'TCP_MAXSEG':

@@ -15,7 +15,7 @@ type Setter = (host: ScriptHost, value: string) => void;
 
 /** Set up only, or of no consequence here: buffers of the system, caches, offload, logging. */
 const IGNORED =
-  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt|ecn\.maxretries)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|early_retrans|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
+  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|icmp_may_rst|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt|ecn\.maxretries)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|early_retrans|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
 
 /** Variables that must have one value; any other is a behaviour that the stack does not offer. */
 const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
@@ -25,6 +25,7 @@ const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: 
   'net.inet.tcp.syncookies_only': { value: '0', reason: 'SYN cookies without a SYN queue' },
   'net.inet.tcp.rexmit_drop_options': { value: '0', reason: 'SYN retransmissions without options' },
   'net.inet.tcp.fastopen.client_enable': { value: '0', reason: 'TCP Fast Open' },
+  'net.inet.tcp.rexmit_initial': { value: '1000', reason: 'another initial retransmission timeout' },
   'net.inet.tcp.pmtud_blackhole_detection': { value: '0', reason: 'black hole detection' },
   'net.ipv4.tcp_mtu_probing': { value: '0', reason: 'MTU probing' },
 };
@@ -32,11 +33,11 @@ const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: 
 const SETTERS: Readonly<Record<string, Setter>> = {
   // 0: neither, 1: both, 2: window scale, 3: timestamps
   'net.inet.tcp.rfc1323': (host, value) => {
-    host.defaults.windowScale = value === '1' || value === '2';
-    host.defaults.timestamps = value === '1' || value === '3';
+    host.stack.tcp.settings.windowScale = value === '1' || value === '2';
+    host.stack.tcp.settings.timestamps = value === '1' || value === '3';
   },
   'net.inet.tcp.sack.enable': (host, value) => {
-    host.defaults.selectiveAcks = value !== '0';
+    host.stack.tcp.settings.selectiveAcks = value !== '0';
   },
   'net.inet.tcp.recvspace': (host, value) => {
     host.defaults.receiveBufferBytes = Number(value);
@@ -48,7 +49,7 @@ const SETTERS: Readonly<Record<string, Setter>> = {
   'kern.ipc.maxsockbuf': (host, value) => {
     let shift = 0;
     while (shift < 14 && 65_535 * 2 ** shift < Number(value)) shift++;
-    host.defaults.windowShift = shift;
+    host.stack.tcp.settings.windowShift = shift;
   },
   // 1: asked for; 2: granted when the peer asks, which is the default everywhere
   'net.inet.tcp.ecn.enable': (_host, value) => {
@@ -57,14 +58,17 @@ const SETTERS: Readonly<Record<string, Setter>> = {
   'net.ipv4.tcp_ecn': (_host, value) => {
     if (value === '1') throw new ScriptUnsupported('ECN asked for in SYN (RFC 3168)');
   },
+  'net.inet.tcp.drop_synfin': (host, value) => {
+    host.stack.tcp.settings.dropSynFin = value !== '0';
+  },
   'net.ipv4.tcp_timestamps': (host, value) => {
-    host.defaults.timestamps = value !== '0';
+    host.stack.tcp.settings.timestamps = value !== '0';
   },
   'net.ipv4.tcp_window_scaling': (host, value) => {
-    host.defaults.windowScale = value !== '0';
+    host.stack.tcp.settings.windowScale = value !== '0';
   },
   'net.ipv4.tcp_sack': (host, value) => {
-    host.defaults.selectiveAcks = value !== '0';
+    host.stack.tcp.settings.selectiveAcks = value !== '0';
   },
 };
 

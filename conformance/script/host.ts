@@ -6,6 +6,7 @@ import { Ring } from '../../stack/ring.ts';
 import { Stack } from '../../stack/stack.ts';
 import type { TcpConnection } from '../../stack/tcp/connection.ts';
 import type { SequenceSource } from '../../stack/tcp/isn.ts';
+import { TcpState } from '../../stack/tcp/tcp-state.ts';
 import type { UdpSocket } from '../../stack/udp/udp-socket.ts';
 import { IpAddress } from '../../stack/wire/ip-address.ts';
 import { Slab } from '../../stack/wire/slab.ts';
@@ -25,12 +26,8 @@ const ADDRESSES = {
   6: { local: 'fd3d:fa7b:d17d::1', prefix: 48, gateway: 'fd3d:fa7b:d17d:8888::2', remote: '2001:db8::1' },
 } as const;
 
-/** What new connections start with, as `sysctl` sets it. */
-export interface ConnectionDefaults {
-  windowScale: boolean;
-  timestamps: boolean;
-  selectiveAcks: boolean;
-  windowShift: number;
+/** Buffers of new sockets, as `sysctl` sets them; the rest is in the stack's own settings. */
+export interface BufferDefaults {
   receiveBufferBytes: number;
   sendBufferBytes: number;
 }
@@ -41,13 +38,13 @@ export class ScriptHost implements PacketSink {
   readonly family: 4 | 6;
   readonly local: IpAddress;
   readonly remote: IpAddress;
-  readonly defaults: ConnectionDefaults;
+  readonly defaults: BufferDefaults;
   readonly profile: ScriptProfile;
   /** What the stack has sent and the script has not looked at yet, oldest first. */
   readonly sent: LivePacket[] = [];
   /** Called after everything that may change what the application sees. */
   afterStep: () => void = () => {};
-  /** Called with every connection a listener has made, before its SYN-ACK is sent. */
+  /** Called with every connection that a listener has made, before its SYN-ACK is sent. */
   onPassive: (connection: TcpConnection) => void = () => {};
   readonly #iface: Interface;
   readonly #seen: WeakSet<TcpConnection> = new WeakSet();
@@ -60,15 +57,12 @@ export class ScriptHost implements PacketSink {
     this.local = addressOf(addresses.local);
     this.remote = addressOf(addresses.remote);
     this.defaults = {
-      windowScale: true,
-      timestamps: true,
-      selectiveAcks: true,
-      windowShift: profile.windowShift,
       receiveBufferBytes: profile.receiveBufferBytes,
       sendBufferBytes: profile.sendBufferBytes,
     };
     this.stack = new Stack({ random: new SeededRandom(1), rings: new ScriptRings(this), now: START_MS });
     this.stack.tcp.isn = FIXED_SEQUENCE;
+    Object.assign(this.stack.tcp.settings, profile.settings);
     this.#iface = this.stack.addInterface({
       name: 'script0',
       sink: this,
@@ -101,7 +95,7 @@ export class ScriptHost implements PacketSink {
   /** Lets the stack do and send all it wants at this instant. */
   settle(): void {
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      this.#meetPassives();
+      this.#meetConnections();
       const before = this.sent.length;
       this.stack.transmit(this.#ms);
       let busy = this.sent.length > before;
@@ -146,27 +140,25 @@ export class ScriptHost implements PacketSink {
     return START_MS + this.#nowUs / 1000;
   }
 
-  /** Sets what sysctl and socket options say, before anything of the connection is sent. */
-  #meetPassives(): void {
+  /** Sets what the application says of a connection before anything of it is sent. */
+  #meetConnections(): void {
     for (const flow of this.stack.tcp.table) {
-      if (!('passive' in flow) || !flow.passive || this.#seen.has(flow)) continue;
-      this.#seen.add(flow);
-      this.prepare(flow);
-      this.onPassive(flow);
+      if (!('passive' in flow)) continue;
+      if (!this.#seen.has(flow)) {
+        this.#seen.add(flow);
+        flow.recvLimitBytes = this.defaults.receiveBufferBytes;
+        if (flow.passive) this.onPassive(flow);
+      }
+      const knowsMss = flow.state >= (flow.passive ? TcpState.Established : TcpState.SynReceived);
+      if (this.profile.roundReceiveBuffer && knowsMss) roundReceiveBuffer(flow);
     }
   }
+}
 
-  /** Applies the defaults to a connection whose SYN or SYN-ACK is not sent yet. */
-  prepare(connection: TcpConnection): void {
-    const { windowScale, timestamps, selectiveAcks } = this.defaults;
-    if (!windowScale) connection.scaleOk = false;
-    if (!timestamps) connection.tsOk = false;
-    if (!selectiveAcks) connection.sackOk = false;
-    if (!connection.scaleOk && connection.passive) {
-      connection.rcvShift = 0;
-      connection.sndShift = 0;
-    }
-  }
+/** FreeBSD, tcp_mss(): the buffer becomes a multiple of the MSS. */
+function roundReceiveBuffer(c: TcpConnection): void {
+  const segment = Math.min(c.peerMss, c.advMss);
+  if (c.recvLimitBytes > segment) c.recvLimitBytes = Math.ceil(c.recvLimitBytes / segment) * segment;
 }
 
 /** Rings from the heap, as large as the buffers asked for. */
@@ -179,7 +171,8 @@ class ScriptRings implements RingSource {
 
   open(endpoint: TcpConnection | UdpSocket): boolean {
     const { receiveBufferBytes, sendBufferBytes } = this.#host.defaults;
-    endpoint.recvRing = Ring.alloc(powerOfTwo(receiveBufferBytes));
+    // Twice the buffer: the limit may be rounded up, and out-of-order data beyond it has a place
+    endpoint.recvRing = Ring.alloc(powerOfTwo(2 * receiveBufferBytes));
     endpoint.sendRing = Ring.alloc(powerOfTwo(sendBufferBytes));
     return true;
   }

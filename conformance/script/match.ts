@@ -1,12 +1,14 @@
 import { icmpName, icmpNumbers } from './icmp.ts';
 import type { ConnectionMap } from './mapping.ts';
 import { formatFlags, formatOption, type IpFields, type LivePacket, type TcpFields } from './packet.ts';
+import type { ScriptProfile } from './profile.ts';
 import type { IcmpSpec, IpSpec, OptionSpec, TcpSpec, UdpSpec } from './syntax.ts';
 
 /** How packets are compared. */
 export interface MatchOptions {
   /** Options as a set, PSH and windows not at all. */
   readonly lenient: boolean;
+  readonly profile: ScriptProfile;
   /** Length of a timestamp tick; 0: TS val is not compared. */
   readonly tsTickUs: number;
   readonly tsToleranceUs: number;
@@ -35,13 +37,12 @@ export function matchTcp(
   map: ConnectionMap,
   options: MatchOptions,
 ): MatchField[] {
-  const mapped = map.outbound(live);
-  const seq = spec.seqIsAbsolute ? live.seq : mapped.seq;
+  const { seq, mapped, flags } = comparable(spec, live, map, options.profile);
   const hasAck = live.flags.includes('.');
   const fields = matchIp(spec.ip, packet.ip);
   if (spec.ports !== null)
     fields.push(field('ports', spec.ports.join(' > '), `${live.sourcePort} > ${live.destinationPort}`));
-  fields.push(...matchFlags(spec, live, options.lenient));
+  fields.push(...matchFlags(spec, live, flags, options.lenient));
   const length = live.payload.length;
   const got = `${seq}:${(seq + length) >>> 0}(${length})`;
   const from = spec.seq ?? seq;
@@ -55,20 +56,42 @@ export function matchTcp(
   fields.push(field('win', window, `win ${live.window}`));
   if (spec.urgent !== 0 || live.urgent !== 0)
     fields.push(field('urg', `urg ${spec.urgent}`, `urg ${live.urgent}`));
-  fields.push(matchOptions(spec.options, mapped.options, options));
+  const asSet = options.lenient || (!options.profile.exactSynOptions && live.flags.includes('S'));
+  fields.push(matchOptions(spec.options, mapped.options, asSet, options));
   const wrong = live.payload.findIndex((byte) => byte !== 0);
   if (wrong >= 0) fields.push(field('payload', 'zeros', `byte ${wrong} is ${live.payload[wrong]}`));
   return fields;
 }
 
-function matchFlags(spec: TcpSpec, live: TcpFields, lenient: boolean): MatchField[] {
+/** A segment in the script's numbers, and as BSD would have sent it when the script comes from there. */
+function comparable(
+  spec: TcpSpec,
+  live: TcpFields,
+  map: ConnectionMap,
+  profile: ScriptProfile,
+): { seq: number; mapped: ReturnType<ConnectionMap['outbound']>; flags: string } {
+  const mapped = map.outbound(live);
+  const seq = spec.seqIsAbsolute ? live.seq : mapped.seq;
+  const bareAck = live.flags === '.' && live.payload.length === 0;
+  if (
+    profile.repeatsFin &&
+    bareAck &&
+    spec.flags === 'F.' &&
+    spec.seq !== null &&
+    seq === (spec.seq + 1) >>> 0
+  )
+    return { seq: spec.seq, mapped, flags: 'F.' };
+  return { seq, mapped, flags: live.flags };
+}
+
+function matchFlags(spec: TcpSpec, live: TcpFields, flags: string, lenient: boolean): MatchField[] {
   const plain = (flags: string): string => {
     let left = flags;
     if (lenient) left = left.replace('P', '');
     if (spec.ace >= 0) left = left.replace(/[AWE]/g, '');
     return formatFlags(left);
   };
-  const fields = [field('flags', plain(spec.flags), plain(live.flags))];
+  const fields = [field('flags', plain(spec.flags), plain(flags))];
   if (spec.ace >= 0) {
     const has = (flag: string, bit: number): number => (live.flags.includes(flag) ? bit : 0);
     fields.push(field('ace', `ace ${spec.ace}`, `ace ${has('A', 4) + has('W', 2) + has('E', 1)}`));
@@ -96,17 +119,18 @@ function matchIp(spec: IpSpec, ip: IpFields): MatchField[] {
 function matchOptions(
   spec: readonly OptionSpec[] | null,
   got: readonly OptionSpec[],
+  asSet: boolean,
   options: MatchOptions,
 ): MatchField {
   const show = (list: readonly OptionSpec[]): string => `<${list.map(formatOption).join(',')}>`;
   if (spec === null) return { name: 'options', expected: '<...>', got: show(got), fits: true };
-  const comparable = (list: readonly OptionSpec[]): string[] =>
+  const texts = (list: readonly OptionSpec[]): string[] =>
     list
-      .filter((option) => !options.lenient || (option.kind !== 'nop' && option.kind !== 'eol'))
+      .filter((option) => !asSet || (option.kind !== 'nop' && option.kind !== 'eol'))
       .map((option) => (option.kind === 'TS' ? `TS ecr ${option.ecr}` : formatOption(option)));
-  const wanted = comparable(spec);
-  const sent = comparable(got);
-  if (options.lenient) {
+  const wanted = texts(spec);
+  const sent = texts(got);
+  if (asSet) {
     wanted.sort();
     sent.sort();
   }

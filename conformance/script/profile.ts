@@ -1,14 +1,23 @@
+import type { TcpSettings } from '../../stack/tcp/tcp-settings.ts';
+
 /** What a collection of scripts assumes of the system it was written for. */
 export interface ScriptProfile {
   readonly name: 'default' | 'freebsd' | 'linux';
   readonly receiveBufferBytes: number;
   readonly sendBufferBytes: number;
-  /** Window scale offered; -1: the stack's own. */
-  readonly windowShift: number;
-  /** Order and padding of the options in SYN segments. */
-  readonly synOptions: 'linux' | 'freebsd';
+  /** What differs from the stack's own settings. */
+  readonly settings: Partial<TcpSettings>;
+  /** False: the options of SYN segments are compared as a set, for their order and padding are the system's choice. */
+  readonly exactSynOptions: boolean;
   /** FreeBSD makes the receive buffer a multiple of the MSS when the connection is established. */
   readonly roundReceiveBuffer: boolean;
+  /** True: what is sent in answer to the last packets of a script is not judged, for packetdrill does not look at it. */
+  readonly looseEnd: boolean;
+  /**
+   * BSD sets FIN in every segment until its FIN is acknowledged; RFC 9293 §3.10.7.4 has an ACK at SND.NXT. True: where the script
+   * has the first, the second will do.
+   */
+  readonly repeatsFin: boolean;
   /** Defined for `#ifdef`. */
   readonly symbols: readonly string[];
 }
@@ -18,9 +27,11 @@ const DEFAULT: ScriptProfile = {
   name: 'default',
   receiveBufferBytes: 1 << 18,
   sendBufferBytes: 1 << 18,
-  windowShift: -1,
-  synOptions: 'linux',
+  settings: {},
+  exactSynOptions: true,
   roundReceiveBuffer: false,
+  looseEnd: false,
+  repeatsFin: false,
   symbols: [],
 };
 
@@ -29,9 +40,11 @@ const FREEBSD: ScriptProfile = {
   name: 'freebsd',
   receiveBufferBytes: 65_536,
   sendBufferBytes: 32_768,
-  windowShift: 6,
-  synOptions: 'freebsd',
+  settings: { windowShift: 6, passiveWindowBytes: 65_535, ackSegments: 2, windowFollowsBuffer: true },
+  exactSynOptions: false,
   roundReceiveBuffer: true,
+  looseEnd: true,
+  repeatsFin: true,
   symbols: [],
 };
 
@@ -40,9 +53,11 @@ const LINUX: ScriptProfile = {
   name: 'linux',
   receiveBufferBytes: 1 << 19,
   sendBufferBytes: 1 << 18,
-  windowShift: 8,
-  synOptions: 'linux',
+  settings: { windowShift: 8, passiveWindowBytes: 65_535 },
+  exactSynOptions: true,
   roundReceiveBuffer: false,
+  looseEnd: true,
+  repeatsFin: false,
   symbols: [],
 };
 

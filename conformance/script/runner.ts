@@ -154,7 +154,7 @@ class Runner {
     const { init, events } = this.#script;
     if (init !== null) this.#command(init.text, init.line);
     let tail = events.length;
-    while (tail > 0 && isCleanUp(events[tail - 1]!)) tail--;
+    while (tail > 0 && isCleanUp(events[tail - 1]!, this.#host.profile.looseEnd)) tail--;
     for (const [i, event] of events.entries()) {
       if (i === tail) this.#checkSurplus();
       this.line = event.line;
@@ -400,6 +400,7 @@ class Runner {
     const sinceStart = Math.max(this.#toleranceUs, (this.#host.nowUs * this.#tolerancePercent) / 100);
     return matchTcp(spec, packet, packet.tcp, map, {
       lenient: this.#lenient,
+      profile: this.#host.profile,
       tsTickUs: this.#tsTickUs,
       tsToleranceUs: sinceStart,
     });
@@ -419,8 +420,9 @@ class Runner {
 }
 
 /** Calls and commands that only tidy up: what they cause after the last packet is of no interest. */
-function isCleanUp(event: ScriptEvent): boolean {
+function isCleanUp(event: ScriptEvent, looseEnd: boolean): boolean {
   const { action } = event;
+  if (looseEnd && isPacket(action) && action.inbound) return true;
   return action.kind === 'command' || (action.kind === 'call' && action.name === 'close');
 }
 

@@ -115,7 +115,6 @@ export class ScriptSocket {
     } catch (error) {
       return failureOf(error);
     }
-    this.host.prepare(this.connection);
     this.apply(this.connection);
     this.host.settle();
     return failed('EINPROGRESS');
@@ -160,6 +159,8 @@ export class ScriptSocket {
     connection.setUserTimeout(o.userTimeoutMs);
     const { keepIdleMs: idleMs, keepIntervalMs: intervalMs, keepCount: count } = o;
     connection.setKeepAlive(o.keepAlive ? { idleMs, intervalMs, count } : null);
+    if (o.receiveBufferBytes !== this.host.defaults.receiveBufferBytes)
+      connection.recvLimitBytes = o.receiveBufferBytes;
     if (o.ttl > 0) connection.ttl = o.ttl;
     if (o.trafficClass >= 0) connection.trafficClass = o.trafficClass;
     if (o.maxSegmentBytes > 0 && connection.state < TcpState.Established)
@@ -168,6 +169,8 @@ export class ScriptSocket {
       connection.scaleOk = false;
       connection.tsOk = false;
       connection.sackOk = false;
+      connection.rcvShift = 0;
+      connection.sndShift = 0;
     }
   }
 
