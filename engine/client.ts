@@ -6,6 +6,13 @@ import { wakeEngine } from './wake.ts';
 /** Gets a socket's events in the event loop of the thread that watches it. */
 export type EventListener = (events: number) => void;
 
+/** This thread's clients that have a thread slot, to be given back at its end. */
+const clientsWithSlots = new Set<EngineClient>();
+
+function giveSlots(): void {
+  for (const client of clientsWithSlots) client.giveSlot();
+}
+
 /** One thread's way to an engine: takes sockets, gives commands, and hears events in its event loop. */
 export class EngineClient {
   static readonly #clients: WeakMap<SharedArrayBuffer, EngineClient> = new WeakMap();
@@ -84,6 +91,12 @@ export class EngineClient {
     if (this.#references === 0) this.#keepAlive?.unref();
   }
 
+  /** Stops hearing events for good: the thread ends. */
+  giveSlot(): void {
+    if (this.#slot >= 0) this.arena.giveSlot(this.#slot);
+    this.#slot = -1;
+  }
+
   #takeSlot(): number {
     if (this.#slot >= 0) return this.#slot;
     this.#slot = this.arena.takeSlot();
@@ -93,22 +106,25 @@ export class EngineClient {
         detail: 'too many threads wait for events of this engine',
       });
     }
-    const slot = this.#slot;
-    process.once('exit', () => this.arena.giveSlot(slot));
-    void this.#listen(this.arena.slotWord(slot));
-    return slot;
+    if (clientsWithSlots.size === 0) process.on('exit', giveSlots);
+    clientsWithSlots.add(this);
+    void this.#listen(this.arena.slotWord(this.#slot));
+    return this.#slot;
   }
 
   /** Sleeps on the doorbell without blocking the event loop, for as long as the thread lives. */
   async #listen(slotWord: number): Promise<void> {
     const { words } = this.arena;
     let seen = Atomics.load(words, slotWord + SlotWord.Doorbell);
-    for (;;) {
+    while (this.#slot >= 0) {
       this.#dispatch(slotWord);
+      // an engine that has ended rings for the last time
+      if (this.arena.load(ArenaWord.State) >= EngineState.Stopped) break;
       const rung = Atomics.waitAsync(words, slotWord + SlotWord.Doorbell, seen);
       if (rung.async) await rung.value;
       seen = Atomics.load(words, slotWord + SlotWord.Doorbell);
     }
+    clientsWithSlots.delete(this);
   }
 
   #dispatch(slotWord: number): void {

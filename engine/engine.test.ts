@@ -180,6 +180,17 @@ test('stopping the engine ends a blocked read in another thread, and every later
   t.throws(() => SharedSocket.connect(client, request('192.0.2.2')), { message: /engine has stopped/ });
 });
 
+test('an engine with open connections stops as soon as the peer has acknowledged their ends', async (t) => {
+  const { engine, client } = bench(t);
+  connect(client, '192.0.2.2');
+  connect(client, '2001:db8::2').release();
+  const from = performance.now();
+  await engine.stop();
+  const took = performance.now() - from;
+  // the limit of one second is for peers that do not answer
+  t.true(took < 500, `took ${took} ms`);
+});
+
 test('events reach the event loop of the thread that watches', async (t) => {
   const { client } = bench(t);
   const socket = SharedSocket.connect(client, request('192.0.2.2'));

@@ -100,11 +100,12 @@ export class Engine implements PacketInput {
     this.#table.ringSlots();
   }
 
-  /** Sockets that have not ended, those of a closed handle included. */
-  get liveSockets(): number {
-    let live = 0;
-    for (const endpoint of this.#endpoints) if (endpoint) live++;
-    return live;
+  /** True while a connection has data or a FIN on its way that the peer has not acknowledged. */
+  get hasUndelivered(): boolean {
+    for (const endpoint of this.#endpoints) {
+      if (endpoint instanceof TcpConnection && endpoint.isSynchronized && !endpoint.finAcked) return true;
+    }
+    return false;
   }
 
   /** Ends every socket with the same error: the device or the engine is gone. */

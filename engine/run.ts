@@ -89,6 +89,7 @@ class Loop {
   readonly #wakeFd: number;
   readonly #clock: () => number;
   readonly #poll: PollSet = new PollSet(2);
+  #draining = false;
 
   constructor(
     arena: Arena,
@@ -109,7 +110,7 @@ class Loop {
 
   /** Runs until somebody requests the stop. */
   untilStopped(): void {
-    while (this.#arena.load(ArenaWord.StopRequested) === 0) {
+    while (!this.#isStopped) {
       if (!this.#turn()) this.#sleep(LONGEST_SLEEP_MS);
     }
   }
@@ -117,13 +118,18 @@ class Loop {
   /** Closes what is open as a kernel does at the end of a process: what was written still arrives, if the peer lets it. */
   drain(): void {
     const deadline = this.#clock() + DRAIN_MS;
+    this.#draining = true;
     this.#engine.closeAll();
-    while (this.#engine.liveSockets > 0) {
+    while (this.#engine.hasUndelivered) {
       const leftMs = deadline - this.#clock();
       if (leftMs <= 0) return;
-      if (!this.#turn()) this.#sleep(leftMs);
+      if (!this.#turn() && this.#engine.hasUndelivered) this.#sleep(leftMs);
     }
     this.#turn();
+  }
+
+  get #isStopped(): boolean {
+    return !this.#draining && this.#arena.load(ArenaWord.StopRequested) !== 0;
   }
 
   #turn(): boolean {
@@ -136,9 +142,10 @@ class Loop {
   }
 
   #sleep(longestMs: number): void {
-    // whoever pushes a command from here on sees that the engine sleeps, and wakes it
+    // whoever has something for the engine from here on sees that it sleeps, and wakes it
     this.#arena.store(ArenaWord.Sleeping, 1);
-    if (this.#arena.load(ArenaWord.CommandHead) === 0 && this.#device.prepareSleep()) {
+    const idle = this.#arena.load(ArenaWord.CommandHead) === 0 && !this.#isStopped;
+    if (idle && this.#device.prepareSleep()) {
       const sleepMs = Math.min(
         this.#engine.sleepMs(),
         this.#device.nextDeadline() - this.#clock(),

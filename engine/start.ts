@@ -10,21 +10,26 @@ const ENVIRONMENT_KEY = 'tunwire:engine';
 /** How long a device may take to open. */
 const START_TIMEOUT_MS = 10_000;
 
+/** Engines started by this thread. */
+const running = new Set<Arena>();
+
+/** At the thread's end: all engines drain at the same time. */
+function stopAll(): void {
+  for (const arena of running) requestStop(arena);
+  for (const arena of running) waitForState(arena, EngineState.Running, 2 * DRAIN_MS);
+}
+
 /** A running engine, as the thread that started it holds it. */
 export class EngineHandle {
   readonly arena: Arena;
   readonly #worker: Worker;
-  readonly #atExit: () => void;
 
   constructor(arena: Arena, worker: Worker) {
     this.arena = arena;
     this.#worker = worker;
-    // a thread asleep in poll(2) cannot be terminated: it has to be told before the process ends
-    this.#atExit = (): void => {
-      requestStop(this.arena);
-      waitForState(this.arena, EngineState.Running, 2 * DRAIN_MS);
-    };
-    process.once('exit', this.#atExit);
+    // a thread asleep in poll(2) cannot be terminated: it has to be told before this one ends
+    if (running.size === 0) process.on('exit', stopAll);
+    running.add(arena);
   }
 
   /** Stops the engine and waits for it. Sockets still open fail with ENGINE_STOPPED. May be called twice. */
@@ -47,7 +52,8 @@ export class EngineHandle {
   }
 
   #unregister(): void {
-    process.off('exit', this.#atExit);
+    running.delete(this.arena);
+    if (running.size === 0) process.off('exit', stopAll);
     if (getEnvironmentData(ENVIRONMENT_KEY) === this.arena.memory)
       setEnvironmentData(ENVIRONMENT_KEY, undefined);
   }

@@ -78,6 +78,18 @@ export class TlsHandshake {
    * @throws NetError CERT_*, TLS_*, or why the connection ended; the alert for the peer is on its way then
    */
   step(): TlsProgress {
+    try {
+      return this.#step();
+    } catch (error) {
+      // unread data would turn the close into a reset, which could overtake the alert
+      while (this.#socket.status === SocketStatus.Open && this.#socket.readableBytes > 0) {
+        this.#socket.consume(this.#socket.readableBytes);
+      }
+      throw error;
+    }
+  }
+
+  #step(): TlsProgress {
     for (;;) {
       if (!this.#flush()) return 'write';
       const { error } = this.#tls;
