@@ -282,6 +282,34 @@ test('a silent server gives a timeout at the asked number of seconds, in whateve
   }
 });
 
+test('a signal resets the connection, and the exit code tells it', async (t) => {
+  const lab = await createLab(t);
+  const server = await startNodeServer(lab, 7000, 'echo');
+  const client = startTunwire(lab, [KERNEL_V4, '7000', '-v']);
+  await lab.until('connected', () => client.stderr.includes('connected to'));
+  client.kill('SIGINT');
+  t.is(await client.exited, 130);
+  await lab.until('reset', () => server.stderr.includes('ECONNRESET'));
+});
+
+test('--capture writes the packets, and on request the secrets', async (t) => {
+  const lab = await createLab(t);
+  const credentials = makeCredentials(lab.folder, [KERNEL_V4]);
+  await startNodeServer(lab, 7000, 'echo', { credentials });
+  const flags = ['--secure', '--cafile', credentials.caFile, '--capture'];
+  for (const [file, extra, secrets] of [
+    [lab.file('plain.pcapng'), [], false],
+    [lab.file('secret.pcapng'), ['--capture-secrets'], true],
+  ] as const) {
+    const result = await tunwire(lab, [KERNEL_V4, '7000', ...flags, file, ...extra], 'ping');
+    t.deepEqual([result.code, result.stdout], [0, 'ping'], result.stderr);
+    const bytes = readFileSync(file);
+    t.is(bytes.readUInt32LE(0), 0x0a0d0d0a);
+    t.true(bytes.length > 2000);
+    t.is(bytes.includes('CLIENT_TRAFFIC_SECRET_0 '), secrets);
+  }
+});
+
 test('the process makes no socket of the kernel that has an IP protocol', async (t) => {
   const lab = await createLab(t);
   const credentials = makeCredentials(lab.folder, ['www.lab.test']);

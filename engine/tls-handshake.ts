@@ -1,6 +1,7 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import type { RandomSource } from '../stack/random.ts';
 import { TlsClient, type TlsInfo } from '../tls/client.ts';
+import type { TlsVersion } from '../tls/wire/codes.ts';
 import type { CertificateVerifier } from '../tls/x509/verdict.ts';
 import { ArenaWord } from './arena.ts';
 import { WOULD_BLOCK } from './channel.ts';
@@ -17,6 +18,10 @@ export interface TlsOptions {
   readonly verifier: CertificateVerifier;
   /** Application protocols in the order of preference. */
   readonly alpn?: readonly string[];
+  /** Default TLS 1.2. */
+  readonly minVersion?: TlsVersion;
+  /** Default TLS 1.3. */
+  readonly maxVersion?: TlsVersion;
   /** Time of day, for the validity of certificates. */
   readonly unixTimeMs: number;
   readonly random: RandomSource;
@@ -55,6 +60,8 @@ export class TlsHandshake {
       unixTimeMs: options.unixTimeMs,
       verifier: options.verifier,
       alpn: options.alpn ?? [],
+      ...(options.minVersion === undefined ? {} : { minVersion: options.minVersion }),
+      ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
       keyLog: captured || options.keyLog !== undefined ? keyLog : null,
     });
     socket.client.command(socket.block, Command.Tls);

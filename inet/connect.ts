@@ -21,7 +21,7 @@ import {
 import { type DialSecurity, dial } from './dial.ts';
 import { failed } from './error-codes.ts';
 import { registerHandle } from './handles.ts';
-import { checkCredentials, keepSecurity, type SECURITYCREDENTIALS, verifierFor } from './security.ts';
+import { keepSecurity, type SECURITYCREDENTIALS, verifierFor, versionsFor } from './security.ts';
 import { currentSession } from './session.ts';
 
 const KNOWN_OPTIONS: number =
@@ -204,9 +204,13 @@ function securityFor(
   caFile: string | null,
 ): DialSecurity | null {
   if ((options & INET_OPTION_SECURE) === 0) return null;
-  checkCredentials(credentials);
+  const versions = versionsFor(credentials);
   const other = credentials?.lpszHostName;
-  return { serverName: other ? checkHost(other).name : host, verifier: verifierFor(caFile, options) };
+  return {
+    serverName: other ? checkHost(other).name : host,
+    verifier: verifierFor(caFile, options),
+    ...versions,
+  };
 }
 
 function requestFor(

@@ -96,7 +96,7 @@ export const SECURITY_HASH_SHA384 = 0x0002;
 
 /** Own. No key exchange. */
 export const SECURITY_KEYEX_NONE = 0x0000;
-/** Own. Diffie-Hellman on an elliptic curve with fresh keys: all of TLS 1.3's full handshakes here. */
+/** Own. Diffie-Hellman with fresh keys on an elliptic curve, alone or beside ML-KEM. */
 export const SECURITY_KEYEX_ECDHE = 0x0001;
 
 /** No TLS. 0 … 6 are the numbers of the control's CertificateStatus. */

@@ -7,13 +7,14 @@ import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
 import type { CertificateVerifier } from '../tls/x509/verdict.ts';
+import type { VersionRange } from './security.ts';
 import { deadlineAfter, sleepRecv, sleepSend } from './wait.ts';
 
 /** The engine gives up at the deadline, and knows why; after so much more the caller does not wait for its word. */
 const ENGINE_SLACK_MS = 150;
 
 /** How a connection is to be secured. */
-export interface DialSecurity {
+export interface DialSecurity extends Partial<VersionRange> {
   /** A DNS name in ASCII, or an IP literal. */
   readonly serverName: string;
   readonly verifier: CertificateVerifier;

@@ -5,7 +5,8 @@ import { SocketWord } from '../engine/socket-block.ts';
 import { TLS_REGION_BYTES, TlsRegion } from '../engine/tls-region.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
-import { CIPHER_SUITES } from '../tls/keys/suites.ts';
+import { CIPHER_SUITES, cipherSuiteOf } from '../tls/keys/suites.ts';
+import type { TlsVersion } from '../tls/wire/codes.ts';
 import { Certificate } from '../tls/x509/certificate.ts';
 import { ChainVerifier, TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
 import type { TrustStore } from '../tls/x509/trust-store.ts';
@@ -24,6 +25,7 @@ import {
   SECURITY_KEYEX_NONE,
   SECURITY_PROTOCOL_DEFAULT,
   SECURITY_PROTOCOL_NONE,
+  SECURITY_PROTOCOL_TLS12,
   SECURITY_PROTOCOL_TLS13,
 } from './constants.ts';
 import { failed } from './error-codes.ts';
@@ -36,7 +38,7 @@ import { openHandle } from './handles.ts';
 export interface SECURITYCREDENTIALS {
   /** The structure's size in C; not looked at here. */
   readonly dwSize?: number;
-  /** SECURITY_PROTOCOL_* that may be used; DEFAULT or nothing: TLS 1.2 or later. TLS 1.3 must be among them so far. */
+  /** SECURITY_PROTOCOL_* that may be used, combined by `|`; DEFAULT or nothing: TLS 1.2 and 1.3, the only ones so far. */
   readonly dwProtocol?: number;
   readonly dwOptions?: number;
   readonly dwReserved?: number;
@@ -49,6 +51,8 @@ export interface SECURITYCREDENTIALS {
   readonly lpszCertName?: string | null;
   readonly lpszKeyFile?: string | null;
 }
+
+const MODERN_PROTOCOLS: number = SECURITY_PROTOCOL_TLS12 | SECURITY_PROTOCOL_TLS13;
 
 /** What `dwSize` of a SECURITYINFO must be. Own: the number of its fields' bytes in C on a 32-bit system. */
 export const SECURITYINFO_SIZE = 76;
@@ -122,30 +126,41 @@ export function verifierFor(caFile: string | null, options: number): Certificate
   return (options & INET_OPTION_TRUSTEDSITE) === 0 ? chain : new TrustedSiteVerifier(chain);
 }
 
+/** The range of TLS versions that credentials allow. */
+export interface VersionRange {
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
+}
+
 /** @throws NetError OPTION_INVALID for what is not there yet */
-export function checkCredentials(credentials: SECURITYCREDENTIALS | null): void {
-  if (credentials === null) return;
-  if (credentials.lpszCertStore || credentials.lpszCertName || credentials.lpszKeyFile) {
+export function versionsFor(credentials: SECURITYCREDENTIALS | null): VersionRange {
+  if (credentials?.lpszCertStore || credentials?.lpszCertName || credentials?.lpszKeyFile) {
     throw new NetError('OPTION_INVALID', {
       phase: Phase.Argument,
       detail: 'client certificates (lpszCertStore, lpszCertName, lpszKeyFile) are not supported yet',
     });
   }
-  const protocols = credentials.dwProtocol ?? SECURITY_PROTOCOL_DEFAULT;
-  if (protocols !== SECURITY_PROTOCOL_DEFAULT && (protocols & SECURITY_PROTOCOL_TLS13) === 0) {
+  const wanted = credentials?.dwProtocol ?? SECURITY_PROTOCOL_DEFAULT;
+  const protocols = wanted === SECURITY_PROTOCOL_DEFAULT ? MODERN_PROTOCOLS : wanted & MODERN_PROTOCOLS;
+  if (protocols === 0) {
     throw new NetError('OPTION_INVALID', {
       phase: Phase.Argument,
-      detail: 'dwProtocol leaves out TLS 1.3, which is the only version that is supported yet',
+      detail: `dwProtocol 0x${wanted.toString(16)} has neither SECURITY_PROTOCOL_TLS12 nor TLS13, which are supported so far`,
     });
   }
+  return {
+    minVersion: (protocols & SECURITY_PROTOCOL_TLS12) !== 0 ? 'TLSv1.2' : 'TLSv1.3',
+    maxVersion: (protocols & SECURITY_PROTOCOL_TLS13) !== 0 ? 'TLSv1.3' : 'TLSv1.2',
+  };
 }
 
 /** Keeps what a handshake has found out with the socket, for all threads. */
 export function keepSecurity(socket: SharedSocket, info: TlsInfo): void {
   const { block } = socket;
   const suite = CIPHER_SUITES.find((known) => known.name === info.cipherSuite);
+  const protocol = info.version === 'TLSv1.2' ? SECURITY_PROTOCOL_TLS12 : SECURITY_PROTOCOL_TLS13;
   const status = info.certificate?.status ?? SECURITY_CERTIFICATE_NONE;
-  block.set(SocketWord.TlsFlags, ((suite?.id ?? 0) << 16) | (SECURITY_PROTOCOL_TLS13 << 8) | status);
+  block.set(SocketWord.TlsFlags, ((suite?.id ?? 0) << 16) | (protocol << 8) | status);
   const der = info.peerCertificates[0];
   const { slab } = block.arena;
   const region = block.get(SocketWord.TlsOffset);
@@ -162,7 +177,7 @@ function readSecurity(socket: SharedSocket, info: SECURITYINFO): void {
   info.dwProtocol = (flags >>> 8) & 0xff;
   info.dwCertStatus = flags & 0xff;
   info.dwKeyExchange = SECURITY_KEYEX_ECDHE;
-  const suite = CIPHER_SUITES.find((known) => known.id === flags >>> 16);
+  const suite = cipherSuiteOf(flags >>> 16);
   if (suite !== undefined) {
     info.dwCipher = suite.aead === 'chacha20-poly1305' ? SECURITY_CIPHER_CHACHA20 : SECURITY_CIPHER_AES;
     info.dwCipherStrength = suite.bits;

@@ -23,7 +23,9 @@ export type UserTask =
   | { readonly do: 'read'; readonly handle: number }
   | { readonly do: 'write'; readonly handle: number; readonly text: string }
   | { readonly do: 'attach'; readonly handle: number; readonly thread: number }
-  | { readonly do: 'uninitialize' };
+  | { readonly do: 'uninitialize' }
+  /** Ends the thread; there is no answer. */
+  | { readonly do: 'end' };
 
 export interface UserAnswer {
   readonly result: number;
@@ -37,13 +39,17 @@ InetInitialize();
 const buffer = new Uint8Array(1024);
 
 parentPort?.on('message', (task: UserTask) => {
+  if (task.do === 'end') {
+    parentPort?.close();
+    return;
+  }
   InetSetLastError(0);
   const result = obey(task);
   const text = task.do === 'read' && result > 0 ? Buffer.from(buffer.subarray(0, result)).toString() : '';
   parentPort?.postMessage({ result, error: InetGetLastError(), text } satisfies UserAnswer);
 });
 
-function obey(task: UserTask): number {
+function obey(task: Exclude<UserTask, { do: 'end' }>): number {
   switch (task.do) {
     case 'connect':
       return InetConnect(task.host, task.port, INET_PROTOCOL_TCP, task.seconds, task.options);
