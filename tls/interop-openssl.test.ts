@@ -23,18 +23,23 @@ function sayMissing(t: ExecutionContext): void {
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 const folder = mkdtempSync(join(tmpdir(), 'tls-interop-'));
-const { pem, privateKey } = issue({ subject: 'server.test', issuer: issueCa('interop root') });
-writeFileSync(join(folder, 'cert.pem'), pem);
-writeFileSync(join(folder, 'key.pem'), privateKey.export({ format: 'pem', type: 'pkcs8' }));
+const root = issueCa('interop root');
+for (const key of ['p256', 'p384', 'ed25519', 'rsa2048'] as const) {
+  const { pem, privateKey } = issue({ subject: 'server.test', issuer: root, key });
+  writeFileSync(join(folder, `${key}.pem`), pem);
+  writeFileSync(join(folder, `${key}.key`), privateKey.export({ format: 'pem', type: 'pkcs8' }));
+}
 test.after.always(() => rmSync(folder, { recursive: true }));
 
 /** Starts `openssl s_server` and connects to it. */
 async function connect(
   t: ExecutionContext,
   args: readonly string[],
+  identity = 'p256',
 ): Promise<{ connection: TestConnection; server: ChildProcess; output: () => string }> {
-  const files = ['-cert', join(folder, 'cert.pem'), '-key', join(folder, 'key.pem')];
-  const server = spawn('openssl', ['s_server', '-accept', '127.0.0.1:0', ...files, '-tls1_3', ...args]);
+  const files = ['-cert', join(folder, `${identity}.pem`), '-key', join(folder, `${identity}.key`)];
+  const version = args.includes('-tls1_2') ? [] : ['-tls1_3'];
+  const server = spawn('openssl', ['s_server', '-accept', '127.0.0.1:0', ...files, ...version, ...args]);
   t.teardown(() => server.kill());
   let output = '';
   server.stderr.on('data', (chunk: Buffer) => {
@@ -108,4 +113,49 @@ opensslTest('a certificate is demanded: its alert arrives in the traffic phase',
   t.is(await connection.handshake(), null);
   const error = await t.throwsAsync(connection.until(() => connection.isClosedByPeer));
   t.like(error, { member: 'Received', alertReceived: AlertDescription.CertificateRequired });
+});
+
+const TLS12: readonly [string, readonly string[], string][] = [
+  ['ECDHE-ECDSA-AES128-GCM-SHA256', [], 'p256'],
+  ['ECDHE-ECDSA-AES256-GCM-SHA384', [], 'p384'],
+  ['ECDHE-ECDSA-CHACHA20-POLY1305', [], 'ed25519'],
+  ['ECDHE-RSA-AES128-GCM-SHA256', [], 'rsa2048'],
+  ['ECDHE-RSA-AES256-GCM-SHA384', ['-max_send_frag', '512'], 'rsa2048'],
+  ['ECDHE-RSA-CHACHA20-POLY1305', ['-verify', '1'], 'rsa2048'],
+  ['ECDHE-RSA-AES256-GCM-SHA384', ['-no_ticket'], 'rsa2048'],
+  // PKCS #1 is left to the server
+  ['ECDHE-RSA-AES256-GCM-SHA384', ['-sigalgs', 'RSA+SHA256'], 'rsa2048'],
+];
+for (const [cipher, args, identity] of TLS12) {
+  opensslTest(`TLS 1.2 with ${cipher}, ${identity}, ${args.join(' ')}`, async (t) => {
+    const { connection } = await connect(t, ['-tls1_2', '-www', '-cipher', cipher, ...args], identity);
+    t.is(await connection.handshake(), null);
+    t.like(connection.client.info, { version: 'TLSv1.2', extendedMasterSecret: true });
+    connection.send(Buffer.from('GET / HTTP/1.0\r\n\r\n'));
+    await connection.until(() => connection.isClosedByPeer);
+    t.regex(connection.received, /HTTP\/1\.0 200 ok/);
+    t.true(connection.received.includes(cipher));
+  });
+}
+
+opensslTest('TLS 1.2: a wish for a renegotiation is refused', async (t) => {
+  const { connection, server, output } = await connect(t, ['-tls1_2']);
+  t.is(await connection.handshake(), null);
+  server.stdin?.write('r\n');
+  await connection.until(() => connection.sealer?.answerOwed === true);
+  connection.send(Buffer.from('no, thank you\n'));
+  await new Promise<void>((resolve) => {
+    const look = (): void => {
+      if (/no renegotiation/i.test(output())) resolve();
+    };
+    server.stderr?.on('data', look);
+    look();
+  });
+  t.pass();
+});
+
+opensslTest('TLS 1.2 without a common suite', async (t) => {
+  const { connection } = await connect(t, ['-tls1_2', '-cipher', 'AES128-SHA'], 'rsa2048');
+  const error = await connection.handshake();
+  t.is(error?.alertReceived, AlertDescription.HandshakeFailure);
 });

@@ -41,6 +41,8 @@ export interface ServerScript12 {
   /** Default TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256. */
   readonly suite?: number;
   readonly group?: NamedGroup;
+  /** Signed and sent in place of the public key of the exchange. */
+  readonly forgedPoint?: Uint8Array;
   /** Default true. */
   readonly extendedMasterSecret?: boolean;
   /** Of the ServerHello, besides extended_master_secret. Default renegotiation_info. */
@@ -210,12 +212,8 @@ export class ScriptedServer12 {
 
   #keyExchange(share: KeyShare): Uint8Array {
     const { scheme, hash, pss } = this.#script.signature ?? { scheme: 0x0403, hash: 'sha256', pss: false };
-    const params = concatBytes(
-      Uint8Array.of(3),
-      u16(share.group),
-      Uint8Array.of(share.publicKey.length),
-      share.publicKey,
-    );
+    const point = this.#script.forgedPoint ?? share.publicKey;
+    const params = concatBytes(Uint8Array.of(3), u16(share.group), Uint8Array.of(point.length), point);
     const content = concatBytes(this.#hello!.random, this.#serverRandom, params);
     const key = this.#script.privateKey;
     const signature = pss
