@@ -285,8 +285,9 @@ test('a silent server gives a timeout at the asked number of seconds, in whateve
 test('a signal resets the connection, and the exit code tells it', async (t) => {
   const lab = await createLab(t);
   const server = await startNodeServer(lab, 7000, 'echo');
-  const client = startTunwire(lab, [KERNEL_V4, '7000', '-v']);
-  await lab.until('connected', () => client.stderr.includes('connected to'));
+  const client = startTunwire(lab, [KERNEL_V4, '7000']);
+  client.child.stdin.write('ping');
+  await lab.until('echoed', () => client.stdout === 'ping');
   client.kill('SIGINT');
   t.is(await client.exited, 130);
   await lab.until('reset', () => server.stderr.includes('ECONNRESET'));
