@@ -8,7 +8,7 @@ export const MAX_REASSEMBLY_RANGES = 128;
 export class Assembler {
   readonly left: Int32Array = new Int32Array(MAX_REASSEMBLY_RANGES);
   readonly right: Int32Array = new Int32Array(MAX_REASSEMBLY_RANGES);
-  /** When a range last grew, as a running number: RFC 2018 §4 wants the most recent first. */
+  /** When a range was last hit, as a running number: RFC 2018 §4 wants the most recent first. */
   readonly #stamp: Int32Array = new Int32Array(MAX_REASSEMBLY_RANGES);
   #clock = 0;
   count = 0;
@@ -55,12 +55,12 @@ export class Assembler {
     return at;
   }
 
-  /** True when `left` … `right` - 1 is noted already. */
-  contains(left: number, right: number): boolean {
+  /** The first range that has bytes of `left` … `right` - 1: its index, or -1. */
+  overlap(left: number, right: number): number {
     for (let i = 0; i < this.count; i++) {
-      if (((left - this.left[i]!) | 0) >= 0 && ((this.right[i]! - right) | 0) >= 0) return true;
+      if (((this.right[i]! - left) | 0) > 0) return ((right - this.left[i]!) | 0) > 0 ? i : -1;
     }
-    return false;
+    return -1;
   }
 
   /**

@@ -126,6 +126,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   scaleOk = true;
   sackOk = true;
   tsOk = true;
+  /** SYN segments go without any option, MSS included [MAY-3]: for peers that stumble over them. */
+  bareSyn = false;
   tsOffset = 0;
   tsRecent = 0;
   tsRecentAt = 0;
@@ -306,6 +308,9 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** @param timeoutMs how long data may stay unacknowledged [MUST-21]; 0: the default number of retransmissions */
   setUserTimeout(timeoutMs: number): void {
     this.userTimeoutMs = timeoutMs;
+    // RFC 9293 §3.10.8: it holds in every state
+    if (this.state === TcpState.SynSent)
+      this.setTimer(TcpTimer.User, timeoutMs > 0 ? this.now + timeoutMs : Infinity);
   }
 
   /** The connection's insides, for people and tests. */

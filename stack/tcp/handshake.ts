@@ -103,7 +103,10 @@ function synWindow(c: TcpConnection): number {
 export function sendSyn(c: TcpConnection): boolean {
   const { context } = c;
   const answer = c.state === TcpState.SynReceived;
-  const headerBytes = TCP_HEADER_BYTES + synOptionBytes(c.scaleOk, c.sackOk, c.tsOk);
+  // The buffer may have been set since the SYN came
+  if (answer) c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
+  const optionBytes = c.bareSyn ? 0 : synOptionBytes(c.scaleOk, c.sackOk, c.tsOk);
+  const headerBytes = TCP_HEADER_BYTES + optionBytes;
   const off = context.ip.begin(c.route, headerBytes);
   const { view } = context.tx.head;
   const flags = answer ? TcpFlag.Syn | TcpFlag.Ack : TcpFlag.Syn;
@@ -112,7 +115,8 @@ export function sendSyn(c: TcpConnection): boolean {
   const tsEcr = answer ? c.tsRecent : 0;
   const shift = c.scaleOk ? c.offeredShift : -1;
   // [SHLD-5] [MAY-3]: always with MSS
-  writeSynOptions(view, off + Tcp.Options, c.advMss, shift, c.sackOk, c.tsOk, c.timestamp(), tsEcr);
+  if (!c.bareSyn)
+    writeSynOptions(view, off + Tcp.Options, c.advMss, shift, c.sackOk, c.tsOk, c.timestamp(), tsEcr);
   if (c.retries > 0) context.tx.comment = `retransmission ${c.retries} after RTO`;
   if (!context.ip.finish(c.route, IpProtocol.Tcp, Tcp.Checksum, c.trafficClass, c.ttl)) {
     c.layer.counters.deviceFull++;
@@ -166,6 +170,7 @@ export function established(c: TcpConnection, seg: Segment): void {
   c.updateMss();
   c.cc.start(c.mss);
   c.setTimer(TcpTimer.Retransmit, Infinity);
+  c.setTimer(TcpTimer.User, Infinity);
   startKeepAlive(c);
   c.signal(EndpointEvent.Ready);
   // RFC 9293 §3.10.4: a CLOSE that came before

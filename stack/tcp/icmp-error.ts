@@ -22,6 +22,8 @@ export function icmpErrorArrives(c: TcpConnection, error: IcmpError): void {
       break;
     case IcmpErrorKind.UnreachableProtocol:
     case IcmpErrorKind.UnreachablePort:
+    // Not among the soft ones of [MUST-56]: a firewall that refuses says so, and trying on changes nothing
+    case IcmpErrorKind.AdminProhibited:
       // [SHLD-26] as RFC 5927 §5.2 narrows it: hard errors abort in SYN-SENT only
       if (c.state === TcpState.SynSent) {
         c.terminate('CONNECT_REFUSED', `ICMP: ${c.remote} does not take TCP on port ${c.remotePort}`);

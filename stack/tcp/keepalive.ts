@@ -23,11 +23,12 @@ export function startKeepAlive(c: TcpConnection): void {
 export function keepAliveExpired(c: TcpConnection): void {
   const keepAlive = c.keepAlive;
   if (keepAlive === null || !c.isSynchronized) return;
-  const idleMs = c.now - c.lastReceivedAt;
-  // Something came meanwhile: arrivals do not touch this timer
-  if (idleMs < keepAlive.idleMs) {
+  // Something came meanwhile: arrivals do not touch this timer. Compared as it is set: with fractions of a millisecond,
+  // `now - lastReceivedAt` can be less than idleMs at that very time, which would set it to now for ever.
+  const dueMs = c.lastReceivedAt + keepAlive.idleMs;
+  if (c.now < dueMs) {
     c.keepAliveProbes = 0;
-    c.setTimer(TcpTimer.KeepAlive, c.lastReceivedAt + keepAlive.idleMs);
+    c.setTimer(TcpTimer.KeepAlive, dueMs);
     return;
   }
   // [MUST-26]: with data under way the retransmission timer watches the peer

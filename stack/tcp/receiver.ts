@@ -1,4 +1,5 @@
 import { EndpointEvent } from '../endpoint.ts';
+import type { Ring } from '../ring.ts';
 import { TIMESTAMP_OPTION_BYTES } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
 import { acknowledgeData } from './delayed-ack.ts';
@@ -37,7 +38,7 @@ export function windowField(c: TcpConnection): number {
   const wanted = Math.min(room, max);
   // Without a ring no more than the SYN's window is known to be possible
   if (wanted > offered && c.recvRing !== null) {
-    const step = Math.min(c.recvRing.capacityBytes >> 1, c.rcvMss);
+    const step = Math.min(Math.min(c.recvRing.capacityBytes, c.recvLimitBytes) >> 1, c.rcvMss);
     // The edge follows the data when the ring stays empty; only opening it needs the step
     if (wanted - offered >= step || c.layer.settings.windowFollowsBuffer) window = wanted;
   }
@@ -58,8 +59,10 @@ export function appHasRead(c: TcpConnection): void {
   const ring = c.recvRing;
   if (ring === null || !c.isSynchronized || (c.finSeen && ((c.rcvNxt - c.rcvFinSeq) | 0) > 0)) return;
   const offered = (c.rcvAdv - c.rcvNxt) | 0;
-  const gain = roomBytes(c) - offered;
-  const capacity = ring.capacityBytes;
+  // What the window field can say at most: in an unscaled window every read would look like a gain
+  const most = 0xffff * (1 << c.rcvShift);
+  const gain = Math.min(roomBytes(c), most) - offered;
+  const capacity = Math.min(ring.capacityBytes, c.recvLimitBytes, most);
   // 4.4BSD's rule (tcp_output.c): by half the buffer, or by two segments when little is left
   if (
     gain >= capacity >> 1 ||
@@ -119,11 +122,17 @@ export function takeInOrder(c: TcpConnection, seg: Segment, off: number, len: nu
   // What is owed for gaps was about an older RCV.NXT
   c.dupAcksOwed = 0;
   if (c.assembler.count > 0) {
+    reportOverlap(c, c.rcvNxt, (c.rcvNxt + len) | 0);
     const next = c.assembler.take((c.rcvNxt + len) | 0);
     advanced = (next - c.rcvNxt) | 0;
     // RFC 5681 §4.2: at once when a gap is filled, wholly or in part
     c.ackNow = true;
   }
+  deliver(c, ring, advanced);
+}
+
+/** RCV.NXT moves over bytes that lie in the ring. */
+function deliver(c: TcpConnection, ring: Ring, advanced: number): void {
   c.rcvNxt = (c.rcvNxt + advanced) | 0;
   ring.advanceHead(advanced);
   // The room that rounding the field up had promised
@@ -134,16 +143,20 @@ export function takeInOrder(c: TcpConnection, seg: Segment, off: number, len: nu
   c.signal(EndpointEvent.Readable);
 }
 
+/** Delivers what was queued at RCV.NXT before the connection was established. */
+export function takeQueued(c: TcpConnection): void {
+  if (c.assembler.count === 0 || c.recvRing === null) return;
+  const advanced = (c.assembler.take(c.rcvNxt) - c.rcvNxt) | 0;
+  if (advanced > 0) deliver(c, c.recvRing, advanced);
+}
+
 /** [SHLD-31]: kept at its final place; acknowledged at once [MAY-13]. */
 function takeOutOfOrder(c: TcpConnection, seg: Segment, seq: number, off: number, len: number): void {
   const counters = c.layer.counters;
   counters.outOfOrder++;
   oweDupAck(c);
   const right = (seq + len) | 0;
-  if (c.assembler.contains(seq, right)) {
-    reportDuplicate(c, seq, right);
-    return;
-  }
+  reportOverlap(c, seq, right);
   if (!c.assembler.add(seq, right)) {
     counters.reassemblyOverflows++;
     return;
@@ -156,6 +169,18 @@ function takeOutOfOrder(c: TcpConnection, seg: Segment, seq: number, off: number
 function oweDupAck(c: TcpConnection): void {
   if (c.ackNow && !c.sackOk && c.dupAcksOwed < MAX_DUP_ACKS_OWED) c.dupAcksOwed++;
   c.ackNow = true;
+}
+
+/** RFC 2883 §4: what of a segment lies in the queue already is a duplicate; its first piece is reported. */
+function reportOverlap(c: TcpConnection, left: number, right: number): void {
+  const { assembler } = c;
+  // What lies below RCV.NXT comes first
+  if (c.dsackLeft !== c.dsackRight) return;
+  const at = assembler.overlap(left, right);
+  if (at < 0) return;
+  const from = assembler.left[at]!;
+  const to = assembler.right[at]!;
+  reportDuplicate(c, ((from - left) | 0) > 0 ? from : left, ((to - right) | 0) < 0 ? to : right);
 }
 
 /** RFC 2883 §4: the next ACK begins with this block. */

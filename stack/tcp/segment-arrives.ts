@@ -3,7 +3,14 @@ import { TcpFlag } from '../wire/tcp.ts';
 import { challengeAck } from './challenge-ack.ts';
 import type { TcpConnection } from './connection.ts';
 import { established, takeSyn } from './handshake.ts';
-import { noteFullSegment, receiveText, receiveWindow, reportDuplicate, takeInOrder } from './receiver.ts';
+import {
+  noteFullSegment,
+  receiveText,
+  receiveWindow,
+  reportDuplicate,
+  takeInOrder,
+  takeQueued,
+} from './receiver.ts';
 import { ackArrives } from './recovery.ts';
 import type { Segment } from './segment.ts';
 import { TcpState } from './tcp-state.ts';
@@ -80,10 +87,11 @@ function synSent(c: TcpConnection, seg: Segment): void {
   c.lastReceivedAt = c.now;
   takeSyn(c, seg);
   if (!hasAck) {
-    // [MUST-10]: simultaneous open. Text with the SYN is not taken; it comes again.
+    // [MUST-10]: simultaneous open
     c.state = TcpState.SynReceived;
     c.synToSend = true;
     c.retries = 0;
+    queueTextOfSyn(c, seg);
     return;
   }
   established(c, seg);
@@ -93,6 +101,15 @@ function synSent(c: TcpConnection, seg: Segment): void {
     seg.seq = (seg.seq + 1) | 0;
     textAndFin(c, seg);
   }
+}
+
+/** RFC 9293 §3.10.7.3: what comes with the SYN waits until the connection is established, as if it had come out of order. */
+function queueTextOfSyn(c: TcpConnection, seg: Segment): void {
+  const ring = c.recvRing;
+  const length = Math.min(seg.payloadLen, receiveWindow(c));
+  if (ring === null || length === 0) return;
+  ring.copyIn(ring.head, seg.slab.bytes, seg.payloadOff, length);
+  c.assembler.add(c.rcvNxt, (c.rcvNxt + length) | 0);
 }
 
 /** RFC 9293 §3.10.7.4 */
@@ -162,6 +179,13 @@ function sequenceFits(c: TcpConnection, seg: Segment): boolean {
     // [MUST-66]: ACK, RST and URG of a segment at a closed window count; its text is cut off later
     return true;
   }
+  // Figure 7 of RFC 9293: the SYN-ACK of a peer that opened at the same time counts as the ACK it carries
+  if (crossedSynAck(c, seg)) {
+    seg.seq = (seg.seq + 1) | 0;
+    seg.flags &= ~TcpFlag.Syn;
+    c.ackNow = true;
+    return true;
+  }
   // RFC 9293 leaves open what a duplicate of the SYN is; Linux sends the SYN-ACK again, and so does this
   if (
     c.state === TcpState.SynReceived &&
@@ -175,6 +199,15 @@ function sequenceFits(c: TcpConnection, seg: Segment): boolean {
   if ((seg.flags & TcpFlag.Rst) !== 0) c.layer.counters.dropRstOutOfWindow++;
   else answerUnacceptable(c, seg);
   return false;
+}
+
+/** In SYN-RECEIVED by an active open: the peer's SYN again, with the ACK of ours and nothing else. */
+function crossedSynAck(c: TcpConnection, seg: Segment): boolean {
+  if (c.state !== TcpState.SynReceived || c.passive || seg.seq !== c.irs || seg.lengthSeq !== 1) return false;
+  return (
+    (seg.flags & (TcpFlag.Syn | TcpFlag.Ack | TcpFlag.Rst)) === (TcpFlag.Syn | TcpFlag.Ack) &&
+    seg.ack === c.sndNxt
+  );
 }
 
 /** An ACK that tells what is expected; text gets one each time, anything else may be part of a loop. */
@@ -200,11 +233,8 @@ function resetArrives(c: TcpConnection, seg: Segment): void {
       if (c.passive) c.terminate('RESET', '');
       else c.terminate('CONNECT_REFUSED', `${c.remote}:${c.remotePort} answered with a reset`);
       break;
-    case TcpState.Closing:
-    case TcpState.LastAck:
-      c.terminate(null, '');
-      break;
     default:
+      // In CLOSING and LAST-ACK, too: our FIN was never acknowledged, so the end was not in order [MUST-12]
       c.terminate('RESET', `by ${c.remote}:${c.remotePort}`);
   }
 }
@@ -221,6 +251,7 @@ function synReceivedAck(c: TcpConnection, seg: Segment): boolean {
   // RFC 9293: the window is taken from this segment, scaled now
   c.sndWl1 = (seg.seq - 1) | 0;
   established(c, seg);
+  takeQueued(c);
   return true;
 }
 

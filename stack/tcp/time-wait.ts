@@ -87,12 +87,12 @@ export class TimeWait implements Transmitter, TimerTarget {
   arrives(seg: Segment): boolean {
     const { flags } = seg;
     if ((flags & TcpFlag.Rst) !== 0) {
-      if (seg.seq === this.rcvNxt) this.remove();
-      else this.layer.counters.dropRstOutOfWindow++;
+      // RFC 1337 §3 (F1). differs from RFC 9293 §3.10.7.4 (delete the TCB): an old reset must not end the wait
+      this.layer.counters.dropTimeWait++;
       return true;
     }
     const hasTs = this.#tsOk && seg.options.hasTimestamps;
-    if ((flags & (TcpFlag.Syn | TcpFlag.Ack)) === TcpFlag.Syn) {
+    if ((flags & (TcpFlag.Syn | TcpFlag.Ack | TcpFlag.Fin)) === TcpFlag.Syn) {
       // RFC 6191 §2: a later timestamp, or without them a later sequence number
       const later = hasTs ? (seg.options.tsVal - this.#tsRecent) | 0 : 0;
       const isNew = later > 0 || (later === 0 && ((seg.seq - this.rcvNxt) | 0) > 0);
@@ -102,6 +102,8 @@ export class TimeWait implements Transmitter, TimerTarget {
       }
     }
     this.layer.counters.dropTimeWait++;
+    // Fifth: what is acceptable, but has no ACK, is dropped
+    if ((flags & (TcpFlag.Ack | TcpFlag.Syn)) === 0 && ((seg.seq - this.rcvNxt) | 0) >= 0) return true;
     if ((flags & TcpFlag.Fin) !== 0 && ((seg.seq + seg.lengthSeq - this.rcvNxt) | 0) === 0) {
       // The peer did not get our last ACK
       this.#restart();
