@@ -68,9 +68,9 @@ async function bench(): Promise<number> {
     console.log(`skipped: every measurement needs network namespaces with TUN devices: ${reason}`);
     return 0;
   }
-  const flags =
-    values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(values.profile)}`];
-  const options: MeasureOptions = { runs, seconds, warmUpSeconds: seconds * WARM_UP_SHARE, flags };
+  const profileFolder = values.profile === undefined ? '' : resolve(values.profile);
+  if (profileFolder !== '') mkdirSync(profileFolder, { recursive: true });
+  const options: MeasureOptions = { runs, seconds, warmUpSeconds: seconds * WARM_UP_SHARE, profileFolder };
   const machine = describeMachine();
   const network = await Network.create();
   const stop = (): void => void network.close().then(() => process.exit(130));
@@ -117,7 +117,7 @@ async function bench(): Promise<number> {
   console.log(
     [heading(report), ...reports.map(caseLines), ...skipped.map((what) => `skipped: ${what}`)].join('\n\n'),
   );
-  if (values.profile !== undefined) console.log(`\n${profileSummaries(resolve(values.profile))}`);
+  if (profileFolder !== '') console.log(`\n${profileSummaries(profileFolder)}`);
   return reports.some(({ failure }) => failure !== null) ? 1 : 0;
 }
 

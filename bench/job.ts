@@ -39,6 +39,8 @@ export interface SubjectOptions {
   readonly peerAddress: string;
   /** PEM file with the root of the peer's certificate. */
   readonly caFile: string;
+  /** Where CPU profiles of its threads go, without the end of the name; '': none. */
+  readonly profile: string;
 }
 
 export interface RunRequest {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Case, SubjectKind } from './cases.ts';
 import { NODE } from './cases.ts';
 import { type RunRequest, type RunResult, UNITS } from './job.ts';
@@ -9,8 +10,8 @@ import { SubjectProcess } from './subject-process.ts';
 export interface MeasureOptions extends RunRequest {
   /** Rounds that count. */
   readonly runs: number;
-  /** Flags of the subjects' Node. */
-  readonly flags: readonly string[];
+  /** Folder for CPU profiles of the subjects; '': none. */
+  readonly profileFolder: string;
 }
 
 /** One subject's part of a measurement. */
@@ -60,7 +61,7 @@ type Round = readonly Run[];
 
 /** Does a case's job by turns with all its subjects. Failures are part of the report. */
 export async function measure(network: Network, one: Case, options: MeasureOptions): Promise<CaseReport> {
-  const processes = new Processes(network, one, options.flags);
+  const processes = new Processes(network, one, options.profileFolder);
   try {
     const rounds: Round[] = [];
     // the first round compiles the code
@@ -160,13 +161,13 @@ function report(one: Case, rounds: readonly Round[], wanted: number): CaseReport
 class Processes {
   readonly #network: Network;
   readonly #case: Case;
-  readonly #flags: readonly string[];
+  readonly #profileFolder: string;
   readonly #running: Map<number, SubjectProcess> = new Map();
 
-  constructor(network: Network, one: Case, flags: readonly string[]) {
+  constructor(network: Network, one: Case, profileFolder: string) {
     this.#network = network;
     this.#case = one;
-    this.#flags = flags;
+    this.#profileFolder = profileFolder;
   }
 
   get pids(): number[] {
@@ -177,9 +178,9 @@ class Processes {
     let subject = this.#running.get(which);
     if (subject === undefined) {
       const kind = this.#case.subjects[which]!;
-      const flags = this.#case.freshProcess ? [...this.#flags, '--expose-gc'] : this.#flags;
+      const flags = this.#case.freshProcess ? ['--expose-gc'] : [];
       const device = deviceOf(this.#case.subjects, which);
-      const process = await this.#network.start(kind, this.#case.job, device, flags);
+      const process = await this.#network.start(kind, this.#case.job, device, flags, this.#profile(kind));
       try {
         subject = await SubjectProcess.ready(process);
       } catch (error) {
@@ -188,6 +189,12 @@ class Processes {
       this.#running.set(which, subject);
     }
     return subject;
+  }
+
+  #profile(kind: SubjectKind): string {
+    if (this.#profileFolder === '') return '';
+    const name = `${this.#case.group} ${this.#case.title} ${kind.title}`;
+    return join(this.#profileFolder, name.replaceAll(/[^a-z0-9]+/gi, '-').toLowerCase());
   }
 
   async stop(): Promise<void> {

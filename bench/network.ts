@@ -113,8 +113,15 @@ export class Network {
     await this.#peer.listening(server, 53, 'udp');
   }
 
-  /** Starts a subject's process. @param device 1 …: which TUN device; 0: the veth pair @param flags of Node */
-  async start(kind: SubjectKind, job: Job, device: number, flags: readonly string[]): Promise<LabProcess> {
+  /** Starts a subject's process. @param device 1 …: which TUN device; 0: the veth pair @param flags of Node
+   * @param profile where CPU profiles go; '': none */
+  async start(
+    kind: SubjectKind,
+    job: Job,
+    device: number,
+    flags: readonly string[],
+    profile: string,
+  ): Promise<LabProcess> {
     const { name, peerAddress, ownAddress } = link(device);
     const options: SubjectOptions = {
       face: kind.face,
@@ -124,6 +131,7 @@ export class Network {
       ownAddress,
       peerAddress,
       caFile: this.#credentials.caFile,
+      profile,
     };
     if (device > 0) await this.#shape(name, job);
     const lab = device === 0 ? this.#far : this.#peer;

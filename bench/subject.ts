@@ -9,6 +9,7 @@ import { DeviceFace } from './faces/device.ts';
 import type { Face } from './faces/face.ts';
 import { NodeFace } from './faces/node.ts';
 import type { RunRequest, SubjectOptions } from './job.ts';
+import { Profiler } from './profiler.ts';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as SubjectOptions;
 
@@ -26,8 +27,10 @@ async function faceOf(subject: SubjectOptions): Promise<Face> {
 }
 
 const face = await faceOf(options);
+const profiler = options.profile === '' ? null : await Profiler.start();
 console.log('{}');
 for await (const line of createInterface({ input: process.stdin })) {
   console.log(JSON.stringify(await face.run(JSON.parse(line) as RunRequest)));
 }
+await profiler?.save(options.profile);
 await face.close();
