@@ -163,6 +163,7 @@ function parseOptions(tokens: TokenReader): readonly OptionSpec[] | null {
     return null;
   }
   const options: OptionSpec[] = [];
+  if (tokens.take('>')) return options;
   do {
     options.push(parseOption(tokens));
   } while (tokens.take(','));

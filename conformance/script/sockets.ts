@@ -166,6 +166,7 @@ export class ScriptSocket {
     if (o.maxSegmentBytes > 0 && connection.state < TcpState.Established)
       connection.advMss = Math.min(connection.advMss, o.maxSegmentBytes);
     if (o.noOptions && connection.state < TcpState.Established) {
+      connection.bareSyn = true;
       connection.scaleOk = false;
       connection.tsOk = false;
       connection.sackOk = false;

@@ -1,0 +1,33 @@
+import test from 'ava';
+import { junit, type ScriptResult, tapEnd, tapLine, totalsOf } from './report.ts';
+
+const RESULTS: readonly ScriptResult[] = [
+  { file: 'a.pkt', verdict: { kind: 'pass', reason: '', line: 0, details: [], seconds: 1 }, elapsedMs: 2 },
+  { file: 'b.pkt', verdict: { kind: 'skip', reason: 'ECN', line: 0, details: [], seconds: 0 }, elapsedMs: 1 },
+  {
+    file: 'c.pkt',
+    verdict: { kind: 'fail', reason: 'differs in <ack>', line: 7, details: ['expected: 1'], seconds: 0 },
+    elapsedMs: 1,
+  },
+];
+
+test('TAP', (t) => {
+  t.deepEqual(
+    RESULTS.map((result, i) => tapLine(result, i + 1)),
+    [
+      'ok 1 - a.pkt',
+      'ok 2 - b.pkt # SKIP ECN',
+      'not ok 3 - c.pkt\n#   c.pkt:7: differs in <ack>\n#   expected: 1',
+    ],
+  );
+  t.is(tapEnd(RESULTS), '1..3\n# 1 passed, 1 failed, 1 skipped');
+  t.deepEqual(totalsOf(RESULTS), { passed: 1, failed: 1, skipped: 1 });
+});
+
+test('JUnit', (t) => {
+  const xml = junit(RESULTS);
+  t.regex(xml, /tests="3" failures="1" skipped="1"/);
+  t.regex(xml, /<testcase name="a\.pkt"[^>]*\/>/);
+  t.regex(xml, /<skipped message="ECN"\/>/);
+  t.regex(xml, /<failure message="differs in &lt;ack&gt;">line 7: differs in &lt;ack&gt;\nexpected: 1</);
+});
