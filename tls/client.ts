@@ -7,12 +7,15 @@ import { ExpectServerHello } from './handshake/expect-server-hello.ts';
 import type { Handshake, HandshakeState, TlsInfo } from './handshake/state.ts';
 import { Connected12 } from './handshake/tls12/connected.ts';
 import { HandshakeRecords } from './record/handshake-records.ts';
+import { type SessionUse, sessionKey, type TlsSession } from './session.ts';
+import type { SessionTicket, TrafficOpener } from './traffic/opener.ts';
 import { writeTrafficState } from './traffic/state.ts';
 import type { TlsVersion } from './wire/codes.ts';
 import type { CertificateVerifier } from './x509/verdict.ts';
 
 export { TlsError } from './errors.ts';
 export type { TlsInfo } from './handshake/state.ts';
+export { MemorySessionStore, type SessionStore, type SessionUse, type TlsSession } from './session.ts';
 export { TRAFFIC_STATE_BYTES } from './traffic/state.ts';
 export type { TlsVersion } from './wire/codes.ts';
 export type { CertificateVerdict, CertificateVerifier } from './x509/verdict.ts';
@@ -34,6 +37,8 @@ export interface TlsClientOptions {
   readonly alpn?: readonly string[];
   /** Takes lines of the key log format (RFC 9850). Whoever has them can read the connection. */
   readonly keyLog?: ((line: string) => void) | null;
+  /** Resumes sessions, and keeps those of this connection. Default: none. */
+  readonly sessions?: SessionUse | null;
   /** RFC 8449: lets the server limit the records that we send; the sealer then says how much fits. Default false. */
   readonly recordSizeLimit?: boolean;
 }
@@ -45,16 +50,23 @@ export interface TlsClientOptions {
 export class TlsClient {
   readonly #handshake: Handshake;
   readonly #wish: Wish;
+  readonly #sessions: SessionUse | null;
+  readonly #sessionKey: string;
   #current: HandshakeState | null = null;
   #error: TlsError | null = null;
 
   constructor(options: TlsClientOptions) {
+    const alpn = options.alpn ?? [];
+    this.#sessions = options.sessions ?? null;
+    this.#sessionKey =
+      this.#sessions === null ? '' : sessionKey(options.serverName, this.#sessions, alpn, '');
     this.#wish = {
       serverName: options.serverName,
       minVersion: options.minVersion ?? 'TLSv1.2',
       maxVersion: options.maxVersion ?? 'TLSv1.3',
-      alpn: options.alpn ?? [],
+      alpn,
       recordSizeLimit: options.recordSizeLimit ?? false,
+      wantsTicket: this.#sessions !== null,
     };
     this.#handshake = {
       serverName: options.serverName,
@@ -62,10 +74,12 @@ export class TlsClient {
       random: options.random,
       verifier: options.verifier,
       keyLog: options.keyLog ?? null,
+      keepSession: this.#sessions === null ? null : (session) => this.#keepSession(session),
       records: new HandshakeRecords(true),
       info: {
         version: '',
         extendedMasterSecret: false,
+        isResumed: false,
         cipherSuite: '',
         cipherBits: 0,
         group: '',
@@ -99,8 +113,10 @@ export class TlsClient {
    * @throws RangeError when an ALPN name is not 1 … 255 bytes, or minVersion is above maxVersion
    */
   start(): void {
-    const { random, records } = this.#handshake;
-    const offer = makeOffer(this.#wish, random);
+    const { random, records, unixTimeMs } = this.#handshake;
+    const use = this.#sessions;
+    const sessions = (): TlsSession | null => use?.store.take(this.#sessionKey) ?? null;
+    const offer = makeOffer(this.#wish, random, unixTimeMs, sessions);
     const hello = writeClientHello(offer);
     records.send(hello);
     this.#current = new ExpectServerHello(offer, hello);
@@ -152,6 +168,30 @@ export class TlsClient {
     }
     writeTrafficState(into, off, connected);
     connected.wipe();
+  }
+
+  /**
+   * Keeps a ticket that came after the handshake (see {@link TrafficOpener.onTicket}) for later connections, when there
+   * is a session store.
+   *
+   * @param unixTimeMs now, in milliseconds since 1970
+   */
+  keepTicket(ticket: SessionTicket, unixTimeMs: number): void {
+    this.#keepSession({
+      version: 'TLSv1.3',
+      cipherSuite: ticket.cipherSuite,
+      secret: ticket.psk,
+      ticket: ticket.ticket,
+      sessionId: new Uint8Array(0),
+      ageAdd: ticket.ageAdd,
+      receivedUnixTimeMs: unixTimeMs,
+      lifetimeSeconds: ticket.lifetimeSeconds,
+      chain: this.info.peerCertificates,
+    });
+  }
+
+  #keepSession(session: TlsSession): void {
+    this.#sessions?.store.put(this.#sessionKey, session);
   }
 
   #changeCipherSpec(): void {

@@ -141,6 +141,11 @@ export const TLS_ERRORS = {
     'IllegalParameter',
     'the server resumes a session that was not offered',
   ],
+  MasterSecretNotExtended: [
+    'PeerMisbehaved',
+    'HandshakeFailure',
+    'a session with extended master secret was resumed without it',
+  ],
   CertificateTypeMismatch: [
     'PeerMisbehaved',
     'IllegalParameter',

@@ -3,7 +3,7 @@ import { duplexPair } from 'node:stream';
 import * as tls from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { SeededRandom } from '../stack/random.ts';
-import type { TlsClient } from './client.ts';
+import { MemorySessionStore, type TlsClient } from './client.ts';
 import { issue, issueCa, issueServer, type KeyType, type TestCertificate } from './testing/certificates.ts';
 import { testClient } from './testing/client-under-test.ts';
 import { TestConnection } from './testing/connection.ts';
@@ -186,6 +186,36 @@ test('node:tls 1.2: a renegotiation is refused with a warning, and the connectio
   t.is(connection.sealer!.writeOwed(refusal, 0), 5 + 8 + 2 + 16);
   t.false(connection.sealer!.answerOwed);
 });
+
+// --- resumption ---
+
+for (const version of ['TLSv1.3', 'TLSv1.2'] as const) {
+  for (const [name, ecdhCurve] of [
+    ['', 'auto'],
+    [', with a HelloRetryRequest in TLS 1.3', 'P-384'],
+  ] as const) {
+    test(`node:tls: ${version} is resumed by tickets${name}`, async (t) => {
+      const ticketKeys = Buffer.alloc(48, 5);
+      const server = { ticketKeys, minVersion: version, maxVersion: version, ecdhCurve };
+      const sessions = { store: new MemorySessionStore(), port: 443, policy: 'interop' };
+      // the server gives two tickets at first
+      for (let i = 0; i < 3; i++) {
+        const client = testClient({ sessions, random: new SeededRandom(1000 + i) });
+        const { connection, socket } = connect(t, server, client);
+        await echo(t, connection);
+        t.is(client.info.isResumed, i > 0);
+        t.is((await socket).isSessionReused(), i > 0);
+        t.deepEqual(client.info.peerCertificates, [certificateOf('p256').der]);
+        t.is(client.info.version, version);
+      }
+      // other keys: the ticket is of no use, and does no harm
+      const client = testClient({ sessions });
+      const { connection } = connect(t, { ...server, ticketKeys: Buffer.alloc(48, 6) }, client);
+      await echo(t, connection);
+      t.false(client.info.isResumed);
+    });
+  }
+}
 
 test('node:tls sees SNI and ALPN', async (t) => {
   let asked = '';

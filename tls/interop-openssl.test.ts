@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { SeededRandom } from '../stack/random.ts';
 import { AlertDescription } from './alerts.ts';
+import { MemorySessionStore, type TlsClient } from './client.ts';
 import { issue, issueCa } from './testing/certificates.ts';
 import { testClient } from './testing/client-under-test.ts';
 import { TestConnection } from './testing/connection.ts';
@@ -36,7 +37,13 @@ async function connect(
   t: ExecutionContext,
   args: readonly string[],
   identity = 'p256',
-): Promise<{ connection: TestConnection; server: ChildProcess; output: () => string }> {
+  client?: TlsClient,
+): Promise<{
+  connection: TestConnection;
+  server: ChildProcess;
+  output: () => string;
+  again: (client: TlsClient) => Promise<TestConnection>;
+}> {
   const files = ['-cert', join(folder, `${identity}.pem`), '-key', join(folder, `${identity}.key`)];
   const version = args.includes('-tls1_2') ? [] : ['-tls1_3'];
   const server = spawn('openssl', ['s_server', '-accept', '127.0.0.1:0', ...files, ...version, ...args]);
@@ -53,11 +60,14 @@ async function connect(
     });
     server.on('exit', () => reject(new Error(`s_server ended: ${output}`)));
   });
-  const socket = net.connect(port, '127.0.0.1');
-  t.teardown(() => socket.destroy());
-  await new Promise((resolve) => socket.once('connect', resolve));
-  const connection = new TestConnection(testClient({ random: new SeededRandom(port) }), socket);
-  return { connection, server, output: () => output };
+  const again = async (next: TlsClient): Promise<TestConnection> => {
+    const socket = net.connect(port, '127.0.0.1');
+    t.teardown(() => socket.destroy());
+    await new Promise((resolve) => socket.once('connect', resolve));
+    return new TestConnection(next, socket);
+  };
+  const connection = await again(client ?? testClient({ random: new SeededRandom(port) }));
+  return { connection, server, output: () => output, again };
 }
 
 const MODES: readonly [string, readonly string[], string][] = [
@@ -159,3 +169,25 @@ opensslTest('TLS 1.2 without a common suite', async (t) => {
   const error = await connection.handshake();
   t.is(error?.alertReceived, AlertDescription.HandshakeFailure);
 });
+
+for (const [name, args, isId] of [
+  ['TLS 1.3 tickets', ['-www'], false],
+  ['TLS 1.2 tickets', ['-www', '-tls1_2'], false],
+  ['TLS 1.2 session ids', ['-www', '-tls1_2', '-no_ticket'], true],
+] as const) {
+  opensslTest(`resumption by ${name}`, async (t) => {
+    const sessions = { store: new MemorySessionStore(), port: 443, policy: 'interop' };
+    const next = (seed: number): TlsClient => testClient({ sessions, random: new SeededRandom(seed) });
+    const { connection: first, again } = await connect(t, args, 'p256', next(1));
+    for (let i = 0; i < 3; i++) {
+      const connection = i === 0 ? first : await again(next(i + 1));
+      t.is(await connection.handshake(), null);
+      t.is(connection.client.info.isResumed, i > 0);
+      connection.send(Buffer.from('GET / HTTP/1.0\r\n\r\n'));
+      await connection.until(() => connection.isClosedByPeer);
+      connection.close();
+      t.regex(connection.received, i > 0 ? /Reused, TLSv1/ : /New, TLSv1/);
+      if (isId) t.is(connection.tickets.length, 0);
+    }
+  });
+}

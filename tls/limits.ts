@@ -24,3 +24,9 @@ export const MAX_TICKETS_IN_ROW = 32;
 export const MAX_HELLO_REQUESTS_IN_ROW = 4;
 /** Warning alerts without anything else between them. */
 export const MAX_WARNINGS_IN_ROW = 4;
+/** RFC 8446 §4.6.1: Clients MUST NOT cache tickets for longer than 7 days; the same for TLS 1.2. */
+export const MAX_TICKET_LIFETIME_SECONDS = 604800;
+/** RFC 5077 §3.3: a lifetime of 0 is left to the client. */
+export const UNSTATED_TICKET_LIFETIME_SECONDS = 7200;
+/** RFC 5246 §F.1.4: an upper limit of 24 hours is suggested for session ids. */
+export const MAX_SESSION_ID_LIFETIME_SECONDS = 86400;

@@ -8,9 +8,12 @@ import {
   SHARED_GROUPS,
   TLS12_GROUPS,
 } from '../keys/groups.ts';
+import { KeySchedule } from '../keys/key-schedule.ts';
 import { SIGNATURE_SCHEMES } from '../keys/signatures.ts';
-import { TLS12_SUITES, TLS13_SUITES } from '../keys/suites.ts';
+import { type CipherSuite, cipherSuiteOf, TLS12_SUITES, TLS13_SUITES } from '../keys/suites.ts';
+import type { Transcript } from '../keys/transcript.ts';
 import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
+import { isFresh, type TlsSession } from '../session.ts';
 import { ExtensionType, HandshakeType, ProtocolVersion, type TlsVersion } from '../wire/codes.ts';
 import { handshakeMessage } from '../wire/messages.ts';
 import { Writer } from '../wire/writer.ts';
@@ -32,8 +35,20 @@ export interface Offer {
   readonly alpn: readonly string[];
   /** RFC 8449: whether record_size_limit is offered. */
   readonly recordSizeLimit: boolean;
+  /** The session that is offered for resumption. */
+  readonly session: OfferedSession | null;
+  /** RFC 5077: whether tickets of TLS 1.2 are wanted. */
+  readonly wantsTicket: boolean;
   /** Of a HelloRetryRequest. */
   readonly cookie: Uint8Array | null;
+}
+
+/** A session and how old it is. */
+export interface OfferedSession {
+  readonly session: TlsSession;
+  /** Its cipher suite. */
+  readonly suite: CipherSuite;
+  readonly ageMs: number;
 }
 
 /** What a caller wants to be offered. */
@@ -43,14 +58,21 @@ export interface Wish {
   readonly maxVersion: TlsVersion;
   readonly alpn: readonly string[];
   readonly recordSizeLimit: boolean;
+  readonly wantsTicket: boolean;
 }
 
 /**
  * The first offer of a connection.
  *
+ * @param sessions gives one session after the other until one can be offered
  * @throws RangeError when a name in `alpn` is not 1 … 255 bytes, or no version is left
  */
-export function makeOffer(wish: Wish, random: RandomSource): Offer {
+export function makeOffer(
+  wish: Wish,
+  random: RandomSource,
+  unixTimeMs: number,
+  sessions: () => TlsSession | null = () => null,
+): Offer {
   const { alpn } = wish;
   if (wish.minVersion > wish.maxVersion) {
     throw new RangeError(`minVersion ${wish.minVersion} is above maxVersion ${wish.maxVersion}`);
@@ -63,8 +85,11 @@ export function makeOffer(wish: Wish, random: RandomSource): Offer {
   }
   const helloRandom = new Uint8Array(32);
   random.fill(helloRandom);
-  const sessionId = new Uint8Array(with13 ? 32 : 0);
+  const session = usableSession(sessions, with13, with12, unixTimeMs);
+  // RFC 5077 §3.4: with a ticket the id is made up too: its echo says that the ticket was taken
+  let sessionId = new Uint8Array(with13 || session?.session.version === 'TLSv1.2' ? 32 : 0);
   random.fill(sessionId);
+  if (session !== null && session.session.sessionId.length > 0) sessionId = session.session.sessionId.slice();
   const suites = [...(with13 ? TLS13_SUITES : []), ...(with12 ? TLS12_SUITES : [])];
   return {
     versions: [...(with13 ? [ProtocolVersion.Tls13] : []), ...(with12 ? [ProtocolVersion.Tls12] : [])],
@@ -77,29 +102,52 @@ export function makeOffer(wish: Wish, random: RandomSource): Offer {
     hostName: hostNameForSni(wish.serverName),
     alpn,
     recordSizeLimit: wish.recordSizeLimit,
+    session,
+    wantsTicket: wish.wantsTicket && with12,
     cookie: null,
   };
 }
 
+function usableSession(
+  sessions: () => TlsSession | null,
+  with13: boolean,
+  with12: boolean,
+  unixTimeMs: number,
+): OfferedSession | null {
+  for (let session = sessions(); session !== null; session = sessions()) {
+    const suite = cipherSuiteOf(session.cipherSuite);
+    const isOffered = session.version === 'TLSv1.3' ? with13 : with12;
+    if (suite === undefined || !isOffered || !isFresh(session, unixTimeMs)) continue;
+    return { session, suite, ageMs: unixTimeMs - session.receivedUnixTimeMs };
+  }
+  return null;
+}
+
 /**
  * RFC 8446 §4.1.2: what may change after a HelloRetryRequest: the key shares are replaced by one of the selected group,
- * and the cookie is added.
+ * the cookie is added, and a PSK that does not fit the selected suite is left out.
  */
 export function retryOffer(
   first: Offer,
+  suite: CipherSuite,
   group: NamedGroup | null,
   cookie: Uint8Array | null,
   random: RandomSource,
 ): Offer {
   return {
     ...first,
+    session: first.session?.suite.hash === suite.hash ? first.session : null,
     keyShares: group === null ? first.keyShares : [generateKeyShare(group, random)],
     cookie,
   };
 }
 
-/** RFC 8446 §4.1.2 */
-export function writeClientHello(offer: Offer): Uint8Array {
+/**
+ * RFC 8446 §4.1.2
+ *
+ * @param before what the transcript holds before this hello, null for the first one
+ */
+export function writeClientHello(offer: Offer, before: Transcript | null = null): Uint8Array {
   const writer = new Writer();
   writer.u16(ProtocolVersion.Tls12);
   writer.bytes(offer.random);
@@ -110,7 +158,22 @@ export function writeClientHello(offer: Offer): Uint8Array {
   // legacy_compression_methods: null only
   writer.vector8(() => writer.u8(0));
   writer.vector16(() => writeExtensions(writer, offer));
-  return handshakeMessage(HandshakeType.ClientHello, writer.finish());
+  const message = handshakeMessage(HandshakeType.ClientHello, writer.finish());
+  const psk = pskOf(offer);
+  if (psk !== null) {
+    // RFC 8446 §4.2.11.2: the binder signs all that stands before the list of binders, which ends the message
+    const { suite } = psk;
+    const truncated = message.subarray(0, message.length - suite.hashBytes - 3);
+    const schedule = new KeySchedule(suite, psk.session.secret);
+    const hash = before === null ? suite.hash(truncated) : before.hashWith(truncated);
+    message.set(schedule.binder(hash), message.length - suite.hashBytes);
+  }
+  return message;
+}
+
+/** The session that is offered as a PSK of TLS 1.3, or null. */
+export function pskOf(offer: Offer): OfferedSession | null {
+  return offer.session?.session.version === 'TLSv1.3' ? offer.session : null;
 }
 
 /** The extensions with which EncryptedExtensions may answer an offer (RFC 8446 §4.2). */
@@ -127,6 +190,7 @@ export function answersInServerHello12(offer: Offer): ReadonlySet<number> {
   // RFC 8422 §4: a server does not send supported_groups; some do, and it means nothing
   return new Set([
     ...answersInEncryptedExtensions(offer),
+    ...(offer.wantsTicket ? [ExtensionType.SessionTicket] : []),
     ExtensionType.EcPointFormats,
     ExtensionType.ExtendedMasterSecret,
     ExtensionType.RenegotiationInfo,
@@ -134,10 +198,13 @@ export function answersInServerHello12(offer: Offer): ReadonlySet<number> {
 }
 
 /** RFC 8446 §4.2: the extensions of a ServerHello. */
-export const ANSWERS_IN_SERVER_HELLO: ReadonlySet<number> = new Set([
-  ExtensionType.SupportedVersions,
-  ExtensionType.KeyShare,
-]);
+export function answersInServerHello(offer: Offer): ReadonlySet<number> {
+  return new Set([
+    ExtensionType.SupportedVersions,
+    ExtensionType.KeyShare,
+    ...(pskOf(offer) === null ? [] : [ExtensionType.PreSharedKey]),
+  ]);
+}
 
 /** RFC 8446 §4.1.4: the extensions of a HelloRetryRequest. */
 export const ANSWERS_IN_HELLO_RETRY_REQUEST: ReadonlySet<number> = new Set([
@@ -198,6 +265,12 @@ function writeExtensions(writer: Writer, offer: Offer): void {
     extension(ExtensionType.ExtendedMasterSecret, () => {});
     // RFC 5746 §3.4: empty in the first handshake
     extension(ExtensionType.RenegotiationInfo, () => writer.u8(0));
+    if (offer.wantsTicket) {
+      const session = offer.session?.session;
+      extension(ExtensionType.SessionTicket, () => {
+        if (session?.version === 'TLSv1.2') writer.bytes(session.ticket);
+      });
+    }
   }
   if (!with13) return;
   extension(ExtensionType.SupportedVersions, () =>
@@ -217,4 +290,17 @@ function writeExtensions(writer: Writer, offer: Offer): void {
   );
   const { cookie } = offer;
   if (cookie !== null) extension(ExtensionType.Cookie, () => writer.vector16(() => writer.bytes(cookie)));
+  const psk = pskOf(offer);
+  if (psk === null) return;
+  // RFC 8446 §4.2.11: the last extension; its binder is written afterwards
+  extension(ExtensionType.PreSharedKey, () => {
+    writer.vector16(() => {
+      writer.vector16(() => writer.bytes(psk.session.ticket));
+      // RFC 8446 §4.2.11.1: obfuscated_ticket_age, modulo 2^32
+      const age = (Math.floor(psk.ageMs) + psk.session.ageAdd) % 2 ** 32;
+      writer.u16(Math.floor(age / 65536));
+      writer.u16(age % 65536);
+    });
+    writer.vector16(() => writer.vector8(() => writer.bytes(new Uint8Array(psk.suite.hashBytes))));
+  });
 }

@@ -3,6 +3,7 @@ import { TlsError } from '../errors.ts';
 import type { KeySchedule, TrafficSecrets } from '../keys/key-schedule.ts';
 import type { Transcript } from '../keys/transcript.ts';
 import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
+import type { TlsSession } from '../session.ts';
 import { ExtensionType, HandshakeType } from '../wire/codes.ts';
 import type { Extensions } from '../wire/extensions.ts';
 import {
@@ -13,6 +14,8 @@ import {
 } from '../wire/messages.ts';
 import { answersInEncryptedExtensions, type Offer } from './client-hello.ts';
 import { ExpectCertificateOrRequest } from './expect-certificate.ts';
+import { ExpectFinished } from './expect-finished.ts';
+import { acceptResumption } from './resumption.ts';
 import { expectType, type Handshake, type HandshakeState } from './state.ts';
 
 /** What is known once both hellos are exchanged. */
@@ -22,6 +25,8 @@ export interface Agreed {
   readonly schedule: KeySchedule;
   /** Of the handshake. */
   readonly secrets: TrafficSecrets;
+  /** The session that is resumed, or null. */
+  readonly session: TlsSession | null;
 }
 
 /** After ServerHello. */
@@ -44,7 +49,11 @@ export class ExpectEncryptedExtensions implements HandshakeState {
     // RFC 8449 §4: in TLS 1.3 the limit includes the content type
     const sendLimitBytes = sendLimit(extensions, 1);
     transcript.add(message.raw);
-    return new ExpectCertificateOrRequest(this.agreed, sendLimitBytes);
+    const { session } = this.agreed;
+    if (session === null) return new ExpectCertificateOrRequest(this.agreed, sendLimitBytes);
+    // RFC 8446 §4.2.11, Appendix A.1: a PSK authenticates the server in place of its certificate
+    acceptResumption(session, handshake);
+    return new ExpectFinished(this.agreed, sendLimitBytes, false);
   }
 }
 

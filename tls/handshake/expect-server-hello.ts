@@ -3,6 +3,7 @@ import { groupName, type KeyShare } from '../keys/groups.ts';
 import { KeySchedule } from '../keys/key-schedule.ts';
 import { type CipherSuite, cipherSuiteOf } from '../keys/suites.ts';
 import { Transcript } from '../keys/transcript.ts';
+import type { TlsSession } from '../session.ts';
 import { ExtensionType, HandshakeType, ProtocolVersion } from '../wire/codes.ts';
 import { checkAnswered, type Extensions } from '../wire/extensions.ts';
 import {
@@ -15,8 +16,9 @@ import {
 } from '../wire/messages.ts';
 import {
   ANSWERS_IN_HELLO_RETRY_REQUEST,
-  ANSWERS_IN_SERVER_HELLO,
+  answersInServerHello,
   type Offer,
+  pskOf,
   retryOffer,
   writeClientHello,
 } from './client-hello.ts';
@@ -68,8 +70,8 @@ export class ExpectServerHello implements HandshakeState {
 
     const transcript = new Transcript(suite.hash, this.hello);
     transcript.add(message.raw);
-    const offer = retryOffer(this.offer, group, cookie, handshake.random);
-    const hello = writeClientHello(offer);
+    const offer = retryOffer(this.offer, suite, group, cookie, handshake.random);
+    const hello = writeClientHello(offer, transcript);
     transcript.add(hello);
     // RFC 8446 §D.4: either before its second ClientHello or before its encrypted handshake flight
     handshake.records.sendChangeCipherSpec();
@@ -173,7 +175,8 @@ function agree(
   transcript: Transcript,
   handshake: Handshake,
 ): HandshakeState {
-  checkAnswered(answer.extensions, 'server_hello', ANSWERS_IN_SERVER_HELLO);
+  checkAnswered(answer.extensions, 'server_hello', answersInServerHello(offer));
+  const psk = selectedPsk(answer.extensions, suite, offer);
   const content = answer.extensions.get(ExtensionType.KeyShare);
   // RFC 8446 §9.2: without a PSK key_share is required → missing_extension
   if (content === undefined) throw new TlsError('MissingExtension', 'key_share in server_hello');
@@ -184,7 +187,7 @@ function agree(
   const sharedSecret = share.agree(publicKey);
 
   transcript.add(message.raw);
-  const schedule = new KeySchedule(suite);
+  const schedule = new KeySchedule(suite, psk?.secret);
   const secrets = schedule.handshake(sharedSecret, transcript.hash());
   logSecret(handshake, 'CLIENT_HANDSHAKE_TRAFFIC_SECRET', offer.random, secrets.client);
   logSecret(handshake, 'SERVER_HANDSHAKE_TRAFFIC_SECRET', offer.random, secrets.server);
@@ -195,7 +198,22 @@ function agree(
   handshake.info.cipherSuite = suite.name;
   handshake.info.cipherBits = suite.bits;
   handshake.info.group = groupName(share.group);
-  return new ExpectEncryptedExtensions({ offer, transcript, schedule, secrets });
+  return new ExpectEncryptedExtensions({ offer, transcript, schedule, secrets, session: psk });
+}
+
+/** RFC 8446 §4.2.11: the session that the server resumes, or null. */
+function selectedPsk(extensions: Extensions, suite: CipherSuite, offer: Offer): TlsSession | null {
+  const content = extensions.get(ExtensionType.PreSharedKey);
+  const offered = pskOf(offer);
+  if (content === undefined || offered === null) return null;
+  const identity = content.u16();
+  content.finish();
+  // RFC 8446 §4.2.11: an identity out of range, or a suite with another hash → illegal_parameter
+  if (identity !== 0) throw new TlsError('UnofferedResumption', `identity ${identity} of 1`);
+  if (suite.hash !== offered.suite.hash) {
+    throw new TlsError('UnofferedResumption', `${suite.name} with a session of ${offered.suite.name}`);
+  }
+  return offered.session;
 }
 
 function hex16(value: number): string {

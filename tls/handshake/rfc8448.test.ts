@@ -95,6 +95,8 @@ function traceOffer(): Offer {
     hostName: 'server',
     alpn: [],
     recordSizeLimit: true,
+    session: null,
+    wantsTicket: false,
     cookie: null,
   };
 }
@@ -140,10 +142,12 @@ test('RFC 8448 §3: the handshake states go through the trace byte for byte', (t
     random: TRACE_RANDOM,
     verifier: ACCEPTING,
     keyLog: (line) => lines.push(line),
+    keepSession: null,
     records,
     info: {
       version: '',
       extendedMasterSecret: false,
+      isResumed: false,
       cipherSuite: '',
       cipherBits: 0,
       group: '',

@@ -2,6 +2,7 @@ import type { RandomSource } from '../../stack/random.ts';
 import { TlsError } from '../errors.ts';
 import { type KeyLogLabel, keyLogLine } from '../key-log.ts';
 import type { HandshakeRecords } from '../record/handshake-records.ts';
+import type { TlsSession } from '../session.ts';
 import { handshakeTypeName, type TlsVersion } from '../wire/codes.ts';
 import type { HandshakeMessage } from '../wire/messages.ts';
 import type { CertificateVerdict, CertificateVerifier } from '../x509/verdict.ts';
@@ -12,6 +13,8 @@ export interface TlsInfo {
   readonly version: TlsVersion | '';
   /** RFC 7627; TLS 1.3 has its property always: true. */
   readonly extendedMasterSecret: boolean;
+  /** Whether a session was resumed: the server proved to be the one of that session. */
+  readonly isResumed: boolean;
   /** The IANA name of the cipher suite. */
   readonly cipherSuite: string;
   /** The key strength of the cipher suite. */
@@ -40,6 +43,8 @@ export interface Handshake {
   readonly random: RandomSource;
   readonly verifier: CertificateVerifier;
   readonly keyLog: ((line: string) => void) | null;
+  /** Takes sessions for later connections. */
+  readonly keepSession: ((session: TlsSession) => void) | null;
   readonly records: HandshakeRecords;
   readonly info: TlsInfoInProgress;
 }

@@ -74,11 +74,27 @@ export class KeySchedule {
   readonly suite: CipherSuite;
   #secret: Uint8Array;
 
-  /** Starts at the Early Secret without a PSK. */
-  constructor(suite: CipherSuite) {
+  /**
+   * Starts at the Early Secret.
+   *
+   * @param psk of the session that is resumed, or null
+   */
+  constructor(suite: CipherSuite, psk: Uint8Array | null = null) {
     this.suite = suite;
     const zeros = new Uint8Array(suite.hashBytes);
-    this.#secret = extract(suite.hash, zeros, zeros);
+    this.#secret = extract(suite.hash, psk ?? zeros, zeros);
+  }
+
+  /**
+   * Before {@link handshake}: RFC 8446 §4.2.11.2, the binder of a resumption PSK.
+   *
+   * @param transcriptHash up to the binders of the ClientHello
+   */
+  binder(transcriptHash: Uint8Array): Uint8Array {
+    const key = this.#derive('res binder', this.suite.hash(NO_CONTEXT));
+    const binder = finishedVerifyData(this.suite, key, transcriptHash);
+    key.fill(0);
+    return binder;
   }
 
   /**

@@ -21,6 +21,11 @@ export class Transcript {
     this.#running.update(message);
   }
 
+  /** The hash over everything added so far and then this, which is not added. */
+  hashWith(message: Uint8Array): Uint8Array {
+    return this.#running.clone().update(message).digest();
+  }
+
   /** The hash over everything added so far. */
   hash(): Uint8Array {
     return this.#running.clone().digest();

@@ -4,6 +4,7 @@ import { type TlsClient, type TlsError, TRAFFIC_STATE_BYTES } from '../client.ts
 import { OPENED_CLOSE_NOTIFY, type SessionTicket, TrafficOpener } from '../traffic/opener.ts';
 import { MAX_SEALED_BYTES, TrafficSealer } from '../traffic/sealer.ts';
 import { ContentType, RECORD_HEADER_BYTES } from '../wire/codes.ts';
+import { TEST_TIME } from './certificates.ts';
 
 /** Runs a client over a stream, so that tests can talk to real servers. */
 export class TestConnection {
@@ -95,7 +96,10 @@ export class TestConnection {
     this.client.exportTraffic(this.state, 0);
     this.sealer = new TrafficSealer(this.state, 0);
     this.#opener = new TrafficOpener(this.state, 0);
-    this.#opener.onTicket = (ticket) => this.tickets.push(ticket);
+    this.#opener.onTicket = (ticket) => {
+      this.tickets.push(ticket);
+      this.client.keepTicket(ticket, TEST_TIME);
+    };
   }
 
   #open(opener: TrafficOpener): void {

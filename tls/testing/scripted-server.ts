@@ -42,6 +42,8 @@ export interface ServerScript {
   readonly signature?: { readonly scheme: number; readonly hash: string | null; readonly pss: boolean };
   readonly suite?: number;
   readonly group?: NamedGroup;
+  /** Resumes the session with this PSK: no certificate. */
+  readonly resumes?: Uint8Array;
   /** Sends a CertificateRequest. */
   readonly requestsCertificate?: boolean;
   /** Extensions of EncryptedExtensions: type and content. */
@@ -92,13 +94,14 @@ export class ScriptedServer {
       serverHello(random, hello.sessionId, this.#suite.id, [
         [ExtensionType.SupportedVersions, u16(ProtocolVersion.Tls13)],
         [ExtensionType.KeyShare, concatBytes(u16(group), u16(share.publicKey.length), share.publicKey)],
+        ...(this.#script.resumes === undefined ? [] : [[ExtensionType.PreSharedKey, u16(0)] as const]),
       ]),
     );
     const transcript = new Transcript(this.#suite.hash, this.#retriedHello);
     if (this.#retriedHello !== null) transcript.add(this.#retryRequest);
     transcript.add(hello.message);
     if (message !== null) transcript.add(message);
-    const schedule = new KeySchedule(this.#suite);
+    const schedule = new KeySchedule(this.#suite, this.#script.resumes);
     const secrets = schedule.handshake(share.secret, transcript.hash());
     const { key, iv } = trafficKeyOf(this.#suite, secrets.server);
     this.#writeKey = new RecordKey(this.#suite, key, iv);
@@ -160,8 +163,10 @@ export class ScriptedServer {
       );
       add('certificate_request', handshakeMessage(HandshakeType.CertificateRequest, request.finish()));
     }
-    add('certificate', certificate(this.#script.chain));
-    add('certificate_verify', this.#certificateVerify());
+    if (this.#script.resumes === undefined) {
+      add('certificate', certificate(this.#script.chain));
+      add('certificate_verify', this.#certificateVerify());
+    }
     add(
       'finished',
       writeFinished(finishedVerifyData(this.#suite, this.#secrets!.server, this.#transcript!.hash())),

@@ -7,6 +7,7 @@ import {
   MAX_HELLO_REQUESTS_IN_ROW,
   MAX_KEY_UPDATES_IN_ROW,
   MAX_POST_HANDSHAKE_MESSAGE_BYTES,
+  MAX_TICKET_LIFETIME_SECONDS,
   MAX_TICKETS_IN_ROW,
   MAX_WARNINGS_IN_ROW,
 } from '../limits.ts';
@@ -49,9 +50,6 @@ export interface SessionTicket extends NewSessionTicket {
   /** IANA number of the cipher suite whose hash the PSK is bound to. */
   readonly cipherSuite: number;
 }
-
-// RFC 8446 §4.6.1: Clients MUST NOT cache tickets for longer than 7 days
-const MAX_TICKET_LIFETIME_SECONDS = 604800;
 
 /**
  * The reading side of a connection, over a traffic state that other threads may use too: the caller holds the reading

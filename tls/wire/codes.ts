@@ -32,6 +32,8 @@ export const ExtensionType = {
   ApplicationLayerProtocolNegotiation: 16,
   ExtendedMasterSecret: 23,
   RecordSizeLimit: 28,
+  SessionTicket: 35,
+  PreSharedKey: 41,
   EarlyData: 42,
   SupportedVersions: 43,
   Cookie: 44,

@@ -203,6 +203,23 @@ export function readNewSessionTicket(message: HandshakeMessage): NewSessionTicke
   return { lifetimeSeconds, ageAdd, nonce, ticket, maxEarlyDataBytes };
 }
 
+/** RFC 5077 §3.3 */
+export interface NewSessionTicket12 {
+  /** 0: not stated. */
+  readonly lifetimeSeconds: number;
+  /** Empty: none after all. */
+  readonly ticket: Uint8Array;
+}
+
+/** Reads a ticket of TLS 1.2 into memory of its own. */
+export function readNewSessionTicket12(message: HandshakeMessage): NewSessionTicket12 {
+  const body = bodyOf(message, 'new_session_ticket');
+  const lifetimeSeconds = body.u32();
+  const ticket = body.vector16('ticket').rest().slice();
+  body.finish();
+  return { lifetimeSeconds, ticket };
+}
+
 /** RFC 8446 §4.6.3: whether the peer wants a key update of ours. */
 export function readKeyUpdate(message: HandshakeMessage): boolean {
   const body = bodyOf(message, 'key_update');

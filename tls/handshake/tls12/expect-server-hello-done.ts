@@ -1,4 +1,4 @@
-import { extendedMasterSecret, keyBlock, masterSecret, verifyDataOf } from '../../keys/prf.ts';
+import { extendedMasterSecret, masterSecret } from '../../keys/prf.ts';
 import { HandshakeType } from '../../wire/codes.ts';
 import {
   bodyOf,
@@ -6,10 +6,10 @@ import {
   readCertificateRequest12,
   writeCertificate12,
   writeClientKeyExchange,
-  writeFinished,
 } from '../../wire/messages.ts';
-import { type Handshake, type HandshakeState, logSecret, unexpectedMessage } from '../state.ts';
-import { ExpectChangeCipherSpec } from './expect-change-cipher-spec.ts';
+import { type Handshake, type HandshakeState, unexpectedMessage } from '../state.ts';
+import { expectEndOfFlight } from './expect-change-cipher-spec.ts';
+import { makeKeys, sendFinished } from './keys.ts';
 import type { Agreed12 } from './server-hello.ts';
 
 /** After ServerKeyExchange: the server may ask for a certificate before it ends its flight. */
@@ -80,11 +80,8 @@ export class ExpectServerHelloDone implements HandshakeState {
     const master = this.agreed.isMasterSecretExtended
       ? extendedMasterSecret(suite, this.premaster, transcript.hash())
       : masterSecret(suite, this.premaster, offer.random, serverRandom);
-    logSecret(handshake, 'CLIENT_RANDOM', offer.random, master);
-    const keys = keyBlock(suite, master, offer.random, serverRandom);
-    records.sendChangeCipherSpec();
-    records.changeWriteKey(suite, keys.client);
-    send(writeFinished(verifyDataOf(suite, master, 'client', transcript.hash())));
-    return new ExpectChangeCipherSpec(this.agreed, master, keys);
+    const keys = makeKeys(this.agreed, master, handshake);
+    sendFinished(this.agreed, keys, handshake);
+    return expectEndOfFlight(this.agreed, keys, null);
   }
 }
