@@ -8,6 +8,7 @@ import type { Device, PacketInput } from '../device.ts';
 
 /** Beyond these a test is stuck. */
 const MAX_ROUNDS = 10_000;
+const MAX_STEPS_AT_INSTANT = 1000;
 const RECEIVE_BUDGET = 64;
 
 /** One stack on one device, driven as an engine drives it. */
@@ -33,6 +34,7 @@ export class LabHost implements PacketInput {
   }
 
   input(slab: Slab, off: number, len: number, flags: number): void {
+    this.#lab.onPacket(slab, off, len);
     this.iface.input(slab, off, len, flags, this.#lab.nowMs);
   }
 
@@ -71,6 +73,8 @@ export class Lab {
   nowMs = 1000;
   readonly hosts: LabHost[] = [];
   onEvents: (host: LabHost, endpoint: Endpoint, events: number) => void = () => {};
+  /** Sees every packet that a stack receives. */
+  onPacket: (slab: Slab, off: number, len: number) => void = () => {};
   readonly clock: () => number = () => this.nowMs;
 
   add(device: Device, addresses: readonly string[], seed: number, ringBytes = 65_536): LabHost {
@@ -98,7 +102,11 @@ export class Lab {
   /** Runs until the clock shows `untilMs`, or nothing can happen any more. */
   run(untilMs: number): void {
     this.settle();
+    let steps = 0;
     for (let next = this.nextMs(); next <= untilMs && next !== Infinity; next = this.nextMs()) {
+      if (next > this.nowMs) steps = 0;
+      else if (++steps > MAX_STEPS_AT_INSTANT)
+        throw new Error(`time stands still at ${this.nowMs} ms: a deadline is set to now again and again`);
       this.nowMs = Math.max(next, this.nowMs);
       this.settle();
     }
