@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { addConnectCommand } from './connect.ts';
 import { ExitCode } from './exit-code.ts';
+import { addScriptCommand } from './script.ts';
 
 const program = new Command('tunwire')
   .description('connections on a TCP/IP and TLS stack of their own, through a TUN device')
@@ -10,6 +11,7 @@ const program = new Command('tunwire')
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'tunwire: ')) })
   .showHelpAfterError("(see 'tunwire connect --help')");
 addConnectCommand(program);
+addScriptCommand(program);
 
 try {
   await program.parseAsync();

@@ -224,7 +224,8 @@ export class Calls {
       return done(0);
     }
     const value = args.numberInList(3);
-    if (!setNumber(socket.options, name, value)) throw new ScriptUnsupported(`socket option ${name}`);
+    const asked = isBuffer(name) && this.#host.profile.doublesBuffers ? 2 * value : value;
+    if (!setNumber(socket.options, name, asked)) throw new ScriptUnsupported(`socket option ${name}`);
     if (socket.connection !== null) {
       socket.apply(socket.connection);
       this.#host.settle();
@@ -321,6 +322,10 @@ function numberOf(expression: Expression): number {
 function wordsOf(expression: Expression): string[] {
   if (expression.kind === 'or') return [...wordsOf(expression.left), ...wordsOf(expression.right)];
   return expression.kind === 'word' ? [expression.name] : [];
+}
+
+function isBuffer(name: string): boolean {
+  return name === 'SO_RCVBUF' || name === 'SO_SNDBUF';
 }
 
 function setNumber(options: SocketOptions, name: string, value: number): boolean {

@@ -15,7 +15,7 @@ type Setter = (host: ScriptHost, value: string) => void;
 
 /** Set up only, or of no consequence here: buffers of the system, caches, offload, logging. */
 const IGNORED =
-  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt|ecn\.maxretries)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|early_retrans|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
+  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt|ecn\.maxretries)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|early_retrans|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|fastopen_key|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
 
 /** Variables that must have one value; any other is a behaviour that the stack does not offer. */
 const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
@@ -28,6 +28,7 @@ const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: 
   'net.inet.tcp.icmp_may_rst': { value: '1', reason: 'ICMP errors never end an attempt' },
   'net.inet.tcp.rexmit_initial': { value: '1000', reason: 'another initial retransmission timeout' },
   'net.inet.tcp.pmtud_blackhole_detection': { value: '0', reason: 'black hole detection' },
+  'net.ipv4.tcp_fastopen': { value: '0', reason: 'TCP Fast Open' },
   'net.ipv4.tcp_mtu_probing': { value: '0', reason: 'MTU probing' },
 };
 
@@ -93,8 +94,8 @@ const SOCKSTAT_STATES: Readonly<Record<string, string>> = {
  * @throws ScriptUnsupported for a command that is not known
  */
 export function runCommand(text: string, context: CommandContext): string {
-  for (const part of text.split(/\n|;|&&/)) {
-    const command = part.replace(/\\$/, '').trim();
+  for (const part of text.replace(/\\\n/g, ' ').split(/\n|;|&&/)) {
+    const command = part.trim();
     if (command === '') continue;
     const failure = runOne(command, context);
     if (failure !== '') return failure;

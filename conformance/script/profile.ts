@@ -18,6 +18,8 @@ export interface ScriptProfile {
    * has the first, the second will do.
    */
   readonly repeatsFin: boolean;
+  /** Linux doubles what SO_RCVBUF and SO_SNDBUF ask for. */
+  readonly doublesBuffers: boolean;
   /** Defined for `#ifdef`. */
   readonly symbols: readonly string[];
 }
@@ -30,6 +32,7 @@ const DEFAULT: ScriptProfile = {
   settings: {},
   exactSynOptions: true,
   roundReceiveBuffer: false,
+  doublesBuffers: false,
   looseEnd: false,
   repeatsFin: false,
   symbols: [],
@@ -43,6 +46,7 @@ const FREEBSD: ScriptProfile = {
   settings: { windowShift: 6, passiveWindowBytes: 65_535, ackSegments: 2, windowFollowsBuffer: true },
   exactSynOptions: false,
   roundReceiveBuffer: true,
+  doublesBuffers: false,
   looseEnd: true,
   repeatsFin: true,
   symbols: [],
@@ -56,6 +60,7 @@ const LINUX: ScriptProfile = {
   settings: { windowShift: 8, passiveWindowBytes: 65_535 },
   exactSynOptions: true,
   roundReceiveBuffer: false,
+  doublesBuffers: true,
   looseEnd: true,
   repeatsFin: false,
   symbols: [],
