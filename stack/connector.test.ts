@@ -200,9 +200,36 @@ test('the deadline while resolving', (t) => {
   t.is(it.bench.a.udp.socketCount, 0);
 });
 
-test('DNS_TIMEOUT when the resolver gives up before the deadline', (t) => {
+test('a long deadline while resolving: no more tries than usual, but the last one listens until then', (t) => {
   const it = setup(() => []);
   const attempt = it.connect({ deadline: 20_000 });
+  it.bench.run(19_999.999);
+  t.is(attempt.error, null);
+  it.bench.run(20_000);
+  t.is(code(attempt), 'TIMEOUT');
+  t.is(attempt.error?.phase, 'resolve');
+  t.regex(message(attempt), /no answer from name server 192\.0\.2\.2:53 after 3 tries/);
+  t.is(it.resolver.pending, 0);
+  t.is(it.bench.a.udp.socketCount, 0);
+});
+
+test('two attempts with the same question: each has its own deadline', (t) => {
+  const it = setup(() => []);
+  const short = it.connect({ deadline: 15_000 });
+  it.bench.run(10_000);
+  const long = it.connect({ deadline: 30_000 });
+  it.bench.run(15_000);
+  t.is(code(short), 'TIMEOUT');
+  it.bench.run(29_999);
+  t.is(long.error, null);
+  it.bench.run(30_000);
+  t.is(code(long), 'TIMEOUT');
+  t.is(it.bench.a.udp.socketCount, 0);
+});
+
+test('DNS_TIMEOUT when the resolver gives up and there is no deadline', (t) => {
+  const it = setup(() => []);
+  const attempt = it.connect({ deadline: Infinity });
   it.bench.run(20_000);
   t.is(code(attempt), 'DNS_TIMEOUT');
   t.is(attempt.phase, Phase.Resolve);

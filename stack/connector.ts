@@ -103,7 +103,9 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
     // Addresses that are known by half time are used then, even if the other family is still being asked for
     const { now } = this.#stack;
     this.#stack.timers.set(this.#timer, now + (deadline - now) / 2);
-    const lookup = resolver.lookup(host, localAddress === null ? this.#families() : localAddress.family);
+    const family = localAddress === null ? this.#families() : localAddress.family;
+    // a little longer than the attempt itself: at its deadline the error is the attempt's
+    const lookup = resolver.lookup(host, family, deadline === Infinity ? -Infinity : deadline + 1);
     this.#lookup = lookup;
     lookup.observer = this;
     if (lookup.isDone) this.#resolved(lookup);

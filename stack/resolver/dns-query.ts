@@ -66,6 +66,9 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
   #tries = 0;
   #mixesCase = true;
   #waitMs = 0;
+  /** When the current try is over as the settings say, and until when somebody is willing to wait for the last one. */
+  #due = Infinity;
+  #deadline = -Infinity;
   #over = false;
   #current: ServerRecord;
   #sent: SentQuery | null = null;
@@ -92,6 +95,15 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
   start(): void {
     this.#asked.add(this.#target);
     this.#nextTry();
+  }
+
+  /** Somebody is willing to wait until `deadline`: the last try listens that long. */
+  waitUntil(deadline: number): void {
+    if (deadline <= this.#deadline) return;
+    this.#deadline = deadline;
+    if (!this.#over && this.#sent !== null && this.#isLastTry()) {
+      this.#stack.timers.set(this.#timer, Math.max(this.#due, deadline));
+    }
   }
 
   /** Gives up; the owner is not called any more. */
@@ -210,7 +222,17 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
   }
 
   #setTimer(): void {
-    this.#stack.timers.set(this.#timer, this.#stack.now + this.#waitMs);
+    this.#due = this.#stack.now + this.#waitMs;
+    // RFC 9520 §3.1: no more tries than the settings say, however long somebody would wait
+    this.#stack.timers.set(this.#timer, this.#isLastTry() ? Math.max(this.#due, this.#deadline) : this.#due);
+  }
+
+  #isLastTry(): boolean {
+    const count = this.#records.length;
+    for (let next = this.#tries; next < this.#settings.attempts * count; next++) {
+      if (this.#records[next % count]?.refusal === null) return false;
+    }
+    return true;
   }
 
   #message(bytes: Uint8Array, off: number, len: number): void {

@@ -36,6 +36,8 @@ export class Lookup extends Endpoint implements TimerTarget {
   /** The checked name, lower-case without trailing dot; '' for an IP literal and an argument that is not valid. */
   name = '';
   readonly family: LookupFamily;
+  /** How long the caller waits for a silent name server; see `Resolver.lookup`. */
+  deadline: number = -Infinity;
   /** IPv4 before IPv6, in each family in the order of the source; at least one when there is no error. */
   addresses: readonly IpAddress[] = [];
   error: NetError | null = null;

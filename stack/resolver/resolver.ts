@@ -71,10 +71,13 @@ export class Resolver implements QueryOwner, LookupOwner {
    * it has its addresses or its error, which may be the case already.
    * @param host a name or an IP literal
    * @param family which addresses are wanted; an IP literal and localhost of the other family have none
+   * @param deadline how long the caller waits for a silent name server, in ms of the stack's clock: the last try listens until
+   *   then. -Infinity: as long as the settings say
    */
-  lookup(host: string, family: LookupFamily): Lookup {
+  lookup(host: string, family: LookupFamily, deadline: number = -Infinity): Lookup {
     this.counters.lookups++;
     const lookup = new Lookup(this.#stack, host, family, this.#settings.timeoutMs, this);
+    lookup.deadline = deadline;
     try {
       const parsed = parseHost(host, this.#toAscii);
       if (parsed.kind === 'address') lookup.succeed([parsed.address]);
@@ -149,9 +152,11 @@ export class Resolver implements QueryOwner, LookupOwner {
     if (underWay !== undefined) {
       this.counters.coalesced++;
       underWay.waiting.add(lookup);
+      underWay.query.waitUntil(lookup.deadline);
       return;
     }
     const query = new DnsQuery(this.#stack, this.#settings, name, type, this);
+    query.waitUntil(lookup.deadline);
     this.#questions.set(key, { query, waiting: new Set([lookup]) });
     query.start();
   }
