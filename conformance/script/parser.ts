@@ -95,7 +95,6 @@ function parseEvent(tokens: TokenReader): ScriptEvent {
   const { line } = tokens.peek();
   const time = parseTime(tokens);
   const token = tokens.peek();
-  const { fromUs } = time;
   if (token.kind === 'command') {
     tokens.next();
     return { line, time, action: { kind: 'command', text: token.text, line } };
@@ -108,7 +107,7 @@ function parseEvent(tokens: TokenReader): ScriptEvent {
   if (token.kind === 'ellipsis' || token.kind === 'word') {
     if (time.kind !== 'absolute' && time.kind !== 'relative')
       throw new ScriptSyntaxError(line, 'a system call needs one time');
-    return { line, time, action: parseCall(tokens, fromUs) };
+    return { line, time, action: parseCall(tokens) };
   }
   return tokens.fail('expected a packet, a system call, a command or code');
 }
@@ -132,7 +131,7 @@ function parseSeconds(tokens: TokenReader): number {
   return Math.round(token.value * 1e6);
 }
 
-function parseCall(tokens: TokenReader, _startUs: number): CallSpec {
+function parseCall(tokens: TokenReader): CallSpec {
   const endUs = tokens.take('...') ? parseSeconds(tokens) : null;
   const name = tokens.next();
   if (name.kind !== 'word')
