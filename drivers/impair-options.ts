@@ -43,7 +43,10 @@ export interface Impairments {
   readonly ecn?: boolean;
   /** A second copy follows; it meets the same rate and delay on its own. */
   readonly duplicate?: number;
-  /** One bit is turned over, anywhere in the packet. */
+  /**
+   * One bit is turned over, anywhere in the packet. The Internet checksum finds any one bit; two in the same packet (both
+   * directions of a path impaired) can cancel each other out, and wrong data arrives, as on a real network.
+   */
   readonly corrupt?: number;
   /** Only the first bytes remain, at least one. */
   readonly truncate?: number;

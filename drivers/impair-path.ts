@@ -1,6 +1,6 @@
 import { RxFlag } from '../stack/link.ts';
 import { SeededRandom } from '../stack/random.ts';
-import { foldChecksum, sumSlab } from '../stack/wire/checksum.ts';
+import { foldChecksum } from '../stack/wire/checksum.ts';
 import { IPV4_HEADER_BYTES, Ipv4, ipVersion, ipv4HeaderBytes } from '../stack/wire/ipv4.ts';
 import { IPV6_HEADER_BYTES } from '../stack/wire/ipv6.ts';
 import type { Slab } from '../stack/wire/slab.ts';
@@ -331,8 +331,10 @@ function markCongestion(slab: Slab, off: number): void {
     view.setUint8(off + 1, view.getUint8(off + 1) | (CONGESTION_EXPERIENCED << 4));
     return;
   }
-  const headerBytes = ipv4HeaderBytes(view, off);
+  // RFC 1624 §3: HC' = ~(~HC + ~m + m'). Not summed anew: damage to the header must stay visible.
+  const before = view.getUint16(off);
   view.setUint8(off + Ipv4.TrafficClass, view.getUint8(off + Ipv4.TrafficClass) | CONGESTION_EXPERIENCED);
-  view.setUint16(off + Ipv4.Checksum, 0);
-  view.setUint16(off + Ipv4.Checksum, foldChecksum(sumSlab(slab, off, headerBytes, 0)));
+  const checksum = view.getUint16(off + Ipv4.Checksum);
+  const sum = (~checksum & 0xffff) + (~before & 0xffff) + view.getUint16(off);
+  view.setUint16(off + Ipv4.Checksum, foldChecksum(sum));
 }

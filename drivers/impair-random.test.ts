@@ -21,7 +21,7 @@ const KEEP_ALIVE = { idleMs: 60_000, intervalMs: 10_000, count: 5 };
 const UNUSED: ReadonlySet<string> = new Set(['lostNoMemory']);
 
 /** All that can be done to a link, of a strength that lets most connections live. */
-function impairments(random: SeededRandom, seen: Impairments['drop'] & {}): Impairments {
+function impairments(random: SeededRandom, seen: Impairments['drop'] & {}, corrupt: number): Impairments {
   const part = (most: number): number => (random.uint32() / 0x1_0000_0000) * most;
   const rateBps = 200_000 + part(2_000_000);
   return {
@@ -35,7 +35,7 @@ function impairments(random: SeededRandom, seen: Impairments['drop'] & {}): Impa
     burstLoss: { toBad: part(0.004), toGood: 0.3, lossInBad: 0.9, lossInGood: 0.001 },
     ecn: random.uint32() % 2 === 0,
     duplicate: part(0.02),
-    corrupt: part(0.02),
+    corrupt,
     truncate: part(0.01),
     rateBps,
     queuePackets: 40,
@@ -130,17 +130,17 @@ class Town {
     lab.onEvents = (host, endpoint, events) => this.#happened(host, endpoint, events);
     lab.onPacket = (slab, off, len) => trace.add(lab.nowMs, slab.bytes, off, len);
     for (const [i, port] of createMemoryHub({ ports: HOSTS }).entries()) {
-      const direction = (): Impairments =>
-        impairments(random, (slab, off, len) => {
-          trace.add(lab.nowMs, slab.bytes, off, len);
-          return slab.bytes[off + len - 1] === 0xa5;
-        });
+      const seen: Impairments['drop'] = (slab, off, len) => {
+        trace.add(lab.nowMs, slab.bytes, off, len);
+        return slab.bytes[off + len - 1] === 0xa5;
+      };
       const fromMs = 60_000 + 40_000 * i;
       const link = impair(openMemoryHub(port), {
         clock: lab.clock,
         seed: seed * HOSTS + i,
-        in: direction(),
-        out: direction(),
+        // one bit on the whole way: two can cancel each other out in the Internet checksum
+        in: impairments(random, seen, 0),
+        out: impairments(random, seen, 0.015),
         down: [{ fromMs, toMs: fromMs + 10_000 }],
       });
       this.links.push(link);
