@@ -221,6 +221,7 @@ export class Engine implements PacketInput {
       noDelay: (options & OpenOption.NoDelay) !== 0,
       keepAlive: keepAliveOf(block),
       broadcast: (options & OpenOption.Broadcast) !== 0,
+      dontRoute: (options & OpenOption.DontRoute) !== 0,
       owner: block.index,
     });
   }

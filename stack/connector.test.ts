@@ -33,8 +33,7 @@ interface Setup {
   connect(request: Partial<ConnectRequest>): ConnectAttempt;
 }
 
-function setup(behaviour: Behaviour = NAMES): Setup {
-  const bench = new TestBench({ startMs: 0 });
+function setup(behaviour: Behaviour = NAMES, bench: TestBench = new TestBench({ startMs: 0 })): Setup {
   const server = new TestNameServer(bench.b, behaviour);
   const resolver = new Resolver(bench.a, {
     servers: [{ address: IpAddress.parse(B.v4)!, port: 53 }],
@@ -56,6 +55,7 @@ function setup(behaviour: Behaviour = NAMES): Setup {
       noDelay: false,
       keepAlive: null,
       broadcast: false,
+      dontRoute: false,
       owner: 7,
       ...request,
     });
@@ -245,6 +245,19 @@ test('the deadline while connecting', (t) => {
   t.like(attempt.error, { phase: 'connect', address: SILENT, port: 443 });
   t.regex(message(attempt), /no answer to SYN from 192\.0\.2\.77:443$/);
   t.is(it.bench.aRings.openCount, 0);
+});
+
+test('without gateways only what is directly connected is reached', (t) => {
+  const bench = new TestBench({ startMs: 0, aGateways: ['192.0.2.2'] });
+  const it = setup(NAMES, bench);
+  const attempt = it.connect({ host: 'far.example', dontRoute: true });
+  it.bench.runFor(100);
+  t.is(code(attempt), 'NETWORK_UNREACHABLE');
+  t.regex(message(attempt), /198\.51\.100\.1 is behind the gateway 192\.0\.2\.2/);
+  listen(it);
+  const near = it.connect({ host: 'four.example', dontRoute: true });
+  it.bench.runFor(100);
+  t.is(String(near.connection?.remote), B.v4);
 });
 
 test('a deadline that has passed already', (t) => {

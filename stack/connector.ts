@@ -32,6 +32,8 @@ export interface ConnectRequest {
   readonly noDelay: boolean;
   readonly keepAlive: KeepAlive | null;
   readonly broadcast: boolean;
+  /** Only what is directly connected is reached, no gateway. */
+  readonly dontRoute: boolean;
   /** The application's mark, carried by the attempt and by the connection or socket. */
   readonly owner: number;
 }
@@ -185,8 +187,14 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
 
   #hasRoute(address: IpAddress): boolean {
     try {
-      this.#stack.ip.route(address, this.request.localAddress);
-      return true;
+      const route = this.#stack.ip.route(address, this.request.localAddress);
+      if (!this.request.dontRoute || route.nextHop.equals(address)) return true;
+      throw new NetError('NETWORK_UNREACHABLE', {
+        phase: Phase.Route,
+        detail: `${address} is behind the gateway ${route.nextHop}, and gateways are not to be used`,
+        address: String(address),
+        port: this.request.port,
+      });
     } catch (error) {
       this.#noteFailure(error, address);
       return false;

@@ -35,6 +35,8 @@ export interface PairOptions {
   readonly recvRingBytes: number;
   /** What the clock shows first. */
   readonly startMs: number;
+  /** Gateways of the first stack; none by default. */
+  readonly aGateways: readonly string[];
   readonly forward: Partial<LinkOptions>;
   readonly backward: Partial<LinkOptions>;
 }
@@ -118,16 +120,21 @@ export class StackPair {
     this.b = new Stack({ random: new SeededRandom(seed + 1_000_003), rings: this.bRings, now: this.nowMs });
     this.forward = new VirtualLink(this, 'a', seed * 2 + 1, options.forward ?? {});
     this.backward = new VirtualLink(this, 'b', seed * 2 + 2, options.backward ?? {});
-    const end = (stack: Stack, sink: PacketSink, own: { v4: string; v6: string }): Interface =>
+    const end = (
+      stack: Stack,
+      sink: PacketSink,
+      own: { v4: string; v6: string },
+      gateways: readonly string[],
+    ): Interface =>
       stack.addInterface({
         name: 'link0',
         sink,
         capabilities,
         addresses: [`${own.v4}/24`, `${own.v6}/64`],
-        gateways: [],
+        gateways,
       });
-    this.aInterface = end(this.a, this.forward, PAIR_ADDRESSES.a);
-    this.bInterface = end(this.b, this.backward, PAIR_ADDRESSES.b);
+    this.aInterface = end(this.a, this.forward, PAIR_ADDRESSES.a, options.aGateways ?? []);
+    this.bInterface = end(this.b, this.backward, PAIR_ADDRESSES.b, []);
   }
 
   /** Lets both stacks deliver their events and send, until neither has anything to do at this instant. */
