@@ -1,11 +1,13 @@
 import type { RandomSource } from '../stack/random.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { NO_ALERT, TlsError } from './errors.ts';
+import { type ClientCredentials, ClientIdentity } from './handshake/client-credentials.ts';
 import { makeOffer, type Wish, writeClientHello } from './handshake/client-hello.ts';
 import { Connected } from './handshake/connected.ts';
 import { ExpectServerHello } from './handshake/expect-server-hello.ts';
 import type { Handshake, HandshakeState, TlsInfo } from './handshake/state.ts';
 import { Connected12 } from './handshake/tls12/connected.ts';
+import { keyingMaterial } from './keys/exporter.ts';
 import { HandshakeRecords } from './record/handshake-records.ts';
 import { type SessionUse, sessionKey, type TlsSession } from './session.ts';
 import type { SessionTicket, TrafficOpener } from './traffic/opener.ts';
@@ -14,8 +16,10 @@ import type { TlsVersion } from './wire/codes.ts';
 import type { CertificateVerifier } from './x509/verdict.ts';
 
 export { TlsError } from './errors.ts';
+export type { ClientCredentials, Signer } from './handshake/client-credentials.ts';
 export type { TlsInfo } from './handshake/state.ts';
 export { MemorySessionStore, type SessionStore, type SessionUse, type TlsSession } from './session.ts';
+export { exportKeyingMaterial } from './traffic/exporter.ts';
 export { TRAFFIC_STATE_BYTES } from './traffic/state.ts';
 export type { TlsVersion } from './wire/codes.ts';
 export type { CertificateVerdict, CertificateVerifier } from './x509/verdict.ts';
@@ -37,6 +41,8 @@ export interface TlsClientOptions {
   readonly alpn?: readonly string[];
   /** Takes lines of the key log format (RFC 9850). Whoever has them can read the connection. */
   readonly keyLog?: ((line: string) => void) | null;
+  /** What the client proves itself with, when a server asks and would take it. */
+  readonly credentials?: ClientCredentials | null;
   /** Resumes sessions, and keeps those of this connection. Default: none. */
   readonly sessions?: SessionUse | null;
   /** RFC 8449: lets the server limit the records that we send; the sealer then says how much fits. Default false. */
@@ -55,11 +61,14 @@ export class TlsClient {
   #current: HandshakeState | null = null;
   #error: TlsError | null = null;
 
+  /** @throws TypeError when the credentials are of no use */
   constructor(options: TlsClientOptions) {
+    const credentials = options.credentials ?? null;
+    const identity = credentials === null ? null : new ClientIdentity(credentials);
     const alpn = options.alpn ?? [];
     this.#sessions = options.sessions ?? null;
     this.#sessionKey =
-      this.#sessions === null ? '' : sessionKey(options.serverName, this.#sessions, alpn, '');
+      this.#sessions === null ? '' : sessionKey(options.serverName, this.#sessions, alpn, identity?.id ?? '');
     this.#wish = {
       serverName: options.serverName,
       minVersion: options.minVersion ?? 'TLSv1.2',
@@ -74,12 +83,14 @@ export class TlsClient {
       random: options.random,
       verifier: options.verifier,
       keyLog: options.keyLog ?? null,
+      identity,
       keepSession: this.#sessions === null ? null : (session) => this.#keepSession(session),
       records: new HandshakeRecords(true),
       info: {
         version: '',
         extendedMasterSecret: false,
         isResumed: false,
+        clientCertificate: 'not requested',
         cipherSuite: '',
         cipherBits: 0,
         group: '',
@@ -153,6 +164,21 @@ export class TlsClient {
   /** Bytes to send now, or null; after a failure the alert. */
   takeOutgoing(): Uint8Array | null {
     return this.#handshake.records.takeOutgoing();
+  }
+
+  /**
+   * Keys for another protocol, from the secrets of this connection: RFC 8446 §7.5, RFC 5705. After
+   * {@link exportTraffic} the function of the same name does it.
+   *
+   * @param context null: none (the same as empty in TLS 1.3)
+   * @throws Error before the end of the handshake, after the export, or without extended master secret
+   */
+  exportKeyingMaterial(label: string, context: Uint8Array | null, lengthBytes: number): Uint8Array {
+    const connected = this.#current;
+    if (!isConnected(connected) || connected.isWiped) throw new Error('keys are exported while connected');
+    const { suite, exporterSecret } = connected;
+    const randoms = connected instanceof Connected12 ? connected.randoms : new Uint8Array(0);
+    return keyingMaterial(suite, exporterSecret, randoms, label, context, lengthBytes);
   }
 
   /**

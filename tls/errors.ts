@@ -186,6 +186,7 @@ export const TLS_ERRORS = {
   ],
   BadSignature: ['PeerMisbehaved', 'DecryptError', 'the signature of the handshake is wrong'],
   BadFinished: ['PeerMisbehaved', 'DecryptError', 'the finished message is wrong'],
+  SigningFailed: ['PeerIncompatible', 'InternalError', 'our own signature could not be made'],
   Rejected: ['CertificateRejected', 'None', 'the certificate was refused'],
   Received: ['AlertReceived', 'None', 'the peer ended the connection with an alert'],
   ClosedEarly: ['AlertReceived', 'None', 'the peer closed the connection before the handshake ended'],

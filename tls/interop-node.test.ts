@@ -3,7 +3,7 @@ import { duplexPair } from 'node:stream';
 import * as tls from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { SeededRandom } from '../stack/random.ts';
-import { MemorySessionStore, type TlsClient } from './client.ts';
+import { exportKeyingMaterial, MemorySessionStore, type TlsClient } from './client.ts';
 import { issue, issueCa, issueServer, type KeyType, type TestCertificate } from './testing/certificates.ts';
 import { testClient } from './testing/client-under-test.ts';
 import { TestConnection } from './testing/connection.ts';
@@ -186,6 +186,47 @@ test('node:tls 1.2: a renegotiation is refused with a warning, and the connectio
   t.is(connection.sealer!.writeOwed(refusal, 0), 5 + 8 + 2 + 16);
   t.false(connection.sealer!.answerOwed);
 });
+
+// --- client certificates, exporters ---
+
+for (const version of ['TLSv1.3', 'TLSv1.2'] as const) {
+  for (const type of ['p256', 'p384', 'p521', 'ed25519', 'rsa2048', 'rsa-pss'] as const) {
+    // RFC 8422 §5.1.1: in TLS 1.2 the groups that we offer bind the curves of certificates, and P-521 is none of them
+    if (version === 'TLSv1.2' && type === 'p521') continue;
+    test(`node:tls ${version} demands a certificate and gets a ${type} one`, async (t) => {
+      const { der, privateKey: key } = certificateOf(type);
+      const client = testClient({ credentials: { chain: [der, root.der], key } });
+      const demand = { requestCert: true, rejectUnauthorized: false, ca: root.pem };
+      const { connection, socket } = connect(
+        t,
+        { ...demand, minVersion: version, maxVersion: version },
+        client,
+      );
+      await echo(t, connection);
+      t.is(client.info.version, version);
+      t.is(client.info.clientCertificate, 'sent');
+      t.deepEqual(new Uint8Array((await socket).getPeerCertificate().raw), der);
+    });
+  }
+
+  test(`node:tls ${version} exports the same keys`, async (t) => {
+    const client = testClient();
+    const { connection, socket } = connect(t, { minVersion: version, maxVersion: version });
+    await echo(t, connection);
+    const server = await socket;
+    for (const context of [null, new Uint8Array(0), Uint8Array.of(1, 2, 3)]) {
+      const [label, length] = ['EXPORTER-test', 77];
+      const theirs =
+        context === null
+          ? (server.exportKeyingMaterial as (length: number, label: string) => Buffer)(length, label)
+          : server.exportKeyingMaterial(length, label, Buffer.from(context));
+      const ours = exportKeyingMaterial(connection.state, 0, label, context, length);
+      t.deepEqual(ours, new Uint8Array(theirs));
+    }
+    t.throws(() => connection.client.exportKeyingMaterial('EXPORTER-test', null, 8));
+    t.throws(() => client.exportKeyingMaterial('EXPORTER-test', null, 8));
+  });
+}
 
 // --- resumption ---
 

@@ -25,6 +25,7 @@ function sayMissing(t: ExecutionContext): void {
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 const folder = mkdtempSync(join(tmpdir(), 'tls-interop-'));
 const root = issueCa('interop root');
+writeFileSync(join(folder, 'ca.pem'), root.pem);
 for (const key of ['p256', 'p384', 'ed25519', 'rsa2048'] as const) {
   const { pem, privateKey } = issue({ subject: 'server.test', issuer: root, key });
   writeFileSync(join(folder, `${key}.pem`), pem);
@@ -45,7 +46,7 @@ async function connect(
   again: (client: TlsClient) => Promise<TestConnection>;
 }> {
   const files = ['-cert', join(folder, `${identity}.pem`), '-key', join(folder, `${identity}.key`)];
-  const version = args.includes('-tls1_2') ? [] : ['-tls1_3'];
+  const version = args.some((arg) => arg.startsWith('-tls1')) ? [] : ['-tls1_3'];
   const server = spawn('openssl', ['s_server', '-accept', '127.0.0.1:0', ...files, ...version, ...args]);
   t.teardown(() => server.kill());
   let output = '';
@@ -190,4 +191,27 @@ for (const [name, args, isId] of [
       if (isId) t.is(connection.tickets.length, 0);
     }
   });
+}
+
+for (const version of ['-tls1_3', '-tls1_2']) {
+  for (const identity of ['p256', 'rsa2048', 'ed25519'] as const) {
+    opensslTest(`${version}: a ${identity} certificate is demanded, checked and accepted`, async (t) => {
+      const { der, privateKey: key } = issue({ subject: 'me', issuer: root, key: identity });
+      const client = testClient({ credentials: { chain: [der], key } });
+      const demand = [
+        '-Verify',
+        '1',
+        '-verify_return_error',
+        '-CAfile',
+        join(folder, 'ca.pem'),
+        '-no_check_time',
+      ];
+      const { connection } = await connect(t, ['-www', version, ...demand], 'p256', client);
+      t.is(await connection.handshake(), null);
+      t.is(client.info.clientCertificate, 'sent');
+      connection.send(Buffer.from('GET / HTTP/1.0\r\n\r\n'));
+      await connection.until(() => connection.isClosedByPeer);
+      t.regex(connection.received, /HTTP\/1\.0 200 ok/);
+    });
+  }
 }

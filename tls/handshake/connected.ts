@@ -1,3 +1,4 @@
+import type { TrafficSecrets } from '../keys/key-schedule.ts';
 import type { CipherSuite } from '../keys/suites.ts';
 import type { HandshakeMessage } from '../wire/messages.ts';
 import { type HandshakeState, unexpectedMessage } from './state.ts';
@@ -9,20 +10,21 @@ export class Connected implements HandshakeState {
   readonly sendLimitBytes: number;
   readonly clientSecret: Uint8Array;
   readonly serverSecret: Uint8Array;
+  readonly exporterSecret: Uint8Array;
   readonly resumptionSecret: Uint8Array;
   isWiped = false;
 
   constructor(
     suite: CipherSuite,
     sendLimitBytes: number,
-    clientSecret: Uint8Array,
-    serverSecret: Uint8Array,
+    secrets: TrafficSecrets & { readonly exporter: Uint8Array },
     resumptionSecret: Uint8Array,
   ) {
     this.suite = suite;
     this.sendLimitBytes = sendLimitBytes;
-    this.clientSecret = clientSecret;
-    this.serverSecret = serverSecret;
+    this.clientSecret = secrets.client;
+    this.serverSecret = secrets.server;
+    this.exporterSecret = secrets.exporter;
     this.resumptionSecret = resumptionSecret;
   }
 
@@ -35,6 +37,7 @@ export class Connected implements HandshakeState {
     this.isWiped = true;
     this.clientSecret.fill(0);
     this.serverSecret.fill(0);
+    this.exporterSecret.fill(0);
     this.resumptionSecret.fill(0);
   }
 }

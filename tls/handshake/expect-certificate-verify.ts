@@ -1,7 +1,7 @@
 import { TlsError } from '../errors.ts';
 import { signatureSchemeName, verifyServerSignature } from '../keys/signatures.ts';
 import { HandshakeType } from '../wire/codes.ts';
-import { type HandshakeMessage, readCertificateVerify } from '../wire/messages.ts';
+import { type CertificateRequest, type HandshakeMessage, readCertificateVerify } from '../wire/messages.ts';
 import type { Agreed } from './expect-encrypted-extensions.ts';
 import { ExpectFinished } from './expect-finished.ts';
 import { expectType, type Handshake, type HandshakeState } from './state.ts';
@@ -10,19 +10,20 @@ import { expectType, type Handshake, type HandshakeState } from './state.ts';
 export class ExpectCertificateVerify implements HandshakeState {
   readonly agreed: Agreed;
   readonly sendLimitBytes: number;
-  readonly isCertificateRequested: boolean;
+  /** What the server asks of us, or null. */
+  readonly request: CertificateRequest | null;
   /** DER, leaf first, never empty. */
   readonly chain: readonly Uint8Array[];
 
   constructor(
     agreed: Agreed,
     sendLimitBytes: number,
-    isCertificateRequested: boolean,
+    request: CertificateRequest | null,
     chain: readonly Uint8Array[],
   ) {
     this.agreed = agreed;
     this.sendLimitBytes = sendLimitBytes;
-    this.isCertificateRequested = isCertificateRequested;
+    this.request = request;
     this.chain = chain;
   }
 
@@ -38,6 +39,6 @@ export class ExpectCertificateVerify implements HandshakeState {
     verifyServerSignature(this.chain[0]!, offer.signatureSchemes, scheme, signature, transcript.hash());
     handshake.info.signatureScheme = signatureSchemeName(scheme);
     transcript.add(message.raw);
-    return new ExpectFinished(this.agreed, this.sendLimitBytes, this.isCertificateRequested);
+    return new ExpectFinished(this.agreed, this.sendLimitBytes, this.request);
   }
 }

@@ -1,5 +1,10 @@
 import { HandshakeType } from '../wire/codes.ts';
-import { type HandshakeMessage, readCertificate, readCertificateRequest } from '../wire/messages.ts';
+import {
+  type CertificateRequest,
+  type HandshakeMessage,
+  readCertificate,
+  readCertificateRequest,
+} from '../wire/messages.ts';
 import { ANSWERS_IN_CERTIFICATE } from './client-hello.ts';
 import { ExpectCertificateVerify } from './expect-certificate-verify.ts';
 import type { Agreed } from './expect-encrypted-extensions.ts';
@@ -18,11 +23,12 @@ export class ExpectCertificateOrRequest implements HandshakeState {
 
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     if (message.type === HandshakeType.CertificateRequest) {
-      readCertificateRequest(message);
+      const request = readCertificateRequest(message);
+      handshake.info.clientCertificate = 'requested';
       this.agreed.transcript.add(message.raw);
-      return new ExpectCertificate(this.agreed, this.sendLimitBytes, true);
+      return new ExpectCertificate(this.agreed, this.sendLimitBytes, request);
     }
-    return new ExpectCertificate(this.agreed, this.sendLimitBytes, false).handle(message, handshake);
+    return new ExpectCertificate(this.agreed, this.sendLimitBytes, null).handle(message, handshake);
   }
 }
 
@@ -30,23 +36,24 @@ export class ExpectCertificateOrRequest implements HandshakeState {
 export class ExpectCertificate implements HandshakeState {
   readonly agreed: Agreed;
   readonly sendLimitBytes: number;
-  readonly isCertificateRequested: boolean;
+  /** What the server asks of us, or null. */
+  readonly request: CertificateRequest | null;
 
-  constructor(agreed: Agreed, sendLimitBytes: number, isCertificateRequested: boolean) {
+  constructor(agreed: Agreed, sendLimitBytes: number, request: CertificateRequest | null) {
     this.agreed = agreed;
     this.sendLimitBytes = sendLimitBytes;
-    this.isCertificateRequested = isCertificateRequested;
+    this.request = request;
   }
 
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     if (message.type !== HandshakeType.Certificate) {
-      const expected = this.isCertificateRequested ? 'certificate' : 'certificate or certificate_request';
+      const expected = this.request !== null ? 'certificate' : 'certificate or certificate_request';
       throw unexpectedMessage(message, expected);
     }
     const chain = readCertificate(message, ANSWERS_IN_CERTIFICATE);
     handshake.info.peerCertificates = chain;
     checkLeafMaySign(chain[0]!);
     this.agreed.transcript.add(message.raw);
-    return new ExpectCertificateVerify(this.agreed, this.sendLimitBytes, this.isCertificateRequested, chain);
+    return new ExpectCertificateVerify(this.agreed, this.sendLimitBytes, this.request, chain);
   }
 }

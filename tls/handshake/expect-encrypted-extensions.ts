@@ -53,7 +53,7 @@ export class ExpectEncryptedExtensions implements HandshakeState {
     if (session === null) return new ExpectCertificateOrRequest(this.agreed, sendLimitBytes);
     // RFC 8446 §4.2.11, Appendix A.1: a PSK authenticates the server in place of its certificate
     acceptResumption(session, handshake);
-    return new ExpectFinished(this.agreed, sendLimitBytes, false);
+    return new ExpectFinished(this.agreed, sendLimitBytes, null);
   }
 }
 

@@ -1,11 +1,14 @@
 import { timingSafeEqual } from 'node:crypto';
 import { TlsError } from '../errors.ts';
 import { finishedVerifyData } from '../keys/key-schedule.ts';
+import { clientVerifyContent } from '../keys/signatures.ts';
 import { HandshakeType } from '../wire/codes.ts';
 import {
+  type CertificateRequest,
   type HandshakeMessage,
   readFinished,
-  writeEmptyCertificate,
+  writeCertificate,
+  writeCertificateVerify,
   writeFinished,
 } from '../wire/messages.ts';
 import { Connected } from './connected.ts';
@@ -16,12 +19,13 @@ import { expectType, type Handshake, type HandshakeState, logSecret } from './st
 export class ExpectFinished implements HandshakeState {
   readonly agreed: Agreed;
   readonly sendLimitBytes: number;
-  readonly isCertificateRequested: boolean;
+  /** What the server asks of us, or null. */
+  readonly request: CertificateRequest | null;
 
-  constructor(agreed: Agreed, sendLimitBytes: number, isCertificateRequested: boolean) {
+  constructor(agreed: Agreed, sendLimitBytes: number, request: CertificateRequest | null) {
     this.agreed = agreed;
     this.sendLimitBytes = sendLimitBytes;
-    this.isCertificateRequested = isCertificateRequested;
+    this.request = request;
   }
 
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
@@ -40,21 +44,35 @@ export class ExpectFinished implements HandshakeState {
     logSecret(handshake, 'CLIENT_TRAFFIC_SECRET_0', offer.random, traffic.client);
     logSecret(handshake, 'SERVER_TRAFFIC_SECRET_0', offer.random, traffic.server);
     logSecret(handshake, 'EXPORTER_SECRET', offer.random, traffic.exporter);
-    traffic.exporter.fill(0);
 
     records.sendChangeCipherSpec();
-    if (this.isCertificateRequested) {
-      // RFC 8446 §4.4.2: without a suitable certificate the client MUST send a Certificate message with none
-      const certificate = writeEmptyCertificate();
-      records.send(certificate);
-      transcript.add(certificate);
-    }
+    if (this.request !== null) this.#authenticate(this.request, handshake);
     const finished = writeFinished(finishedVerifyData(suite, secrets.client, transcript.hash()));
     records.send(finished);
     transcript.add(finished);
     const resumption = schedule.resumption(transcript.hash());
     secrets.client.fill(0);
     secrets.server.fill(0);
-    return new Connected(suite, this.sendLimitBytes, traffic.client, traffic.server, resumption);
+    return new Connected(suite, this.sendLimitBytes, traffic, resumption);
+  }
+
+  /** Sends our certificate and the proof that it is ours. */
+  #authenticate(request: CertificateRequest, handshake: Handshake): void {
+    const { identity, info, records } = handshake;
+    const { transcript } = this.agreed;
+    const send = (message: Uint8Array): void => {
+      records.send(message);
+      transcript.add(message);
+    };
+    const scheme = identity?.schemeFor(request, 'TLSv1.3') ?? null;
+    if (identity === null || scheme === null) {
+      // RFC 8446 §4.4.2: without a suitable certificate the client MUST send a Certificate message with none
+      send(writeCertificate([]));
+      return;
+    }
+    send(writeCertificate(identity.chain));
+    const signature = identity.sign(scheme, clientVerifyContent(transcript.hash()));
+    send(writeCertificateVerify(scheme, signature));
+    info.clientCertificate = 'sent';
   }
 }

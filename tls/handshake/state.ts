@@ -6,6 +6,7 @@ import type { TlsSession } from '../session.ts';
 import { handshakeTypeName, type TlsVersion } from '../wire/codes.ts';
 import type { HandshakeMessage } from '../wire/messages.ts';
 import type { CertificateVerdict, CertificateVerifier } from '../x509/verdict.ts';
+import type { ClientIdentity } from './client-credentials.ts';
 
 /** What was negotiated; a part that is not known yet is empty or null. */
 export interface TlsInfo {
@@ -23,6 +24,8 @@ export interface TlsInfo {
   readonly group: string;
   /** How the server signed the handshake, as RFC 8446 §4.2.3 names it. */
   readonly signatureScheme: string;
+  /** Whether the server asked for a certificate of ours, and got one. */
+  readonly clientCertificate: 'not requested' | 'requested' | 'sent';
   /** The application protocol that the server selected, or null. */
   readonly alpn: string | null;
   /** DER, as the server sent them, its own certificate first. */
@@ -43,6 +46,8 @@ export interface Handshake {
   readonly random: RandomSource;
   readonly verifier: CertificateVerifier;
   readonly keyLog: ((line: string) => void) | null;
+  /** What we prove ourselves with, or null. */
+  readonly identity: ClientIdentity | null;
   /** Takes sessions for later connections. */
   readonly keepSession: ((session: TlsSession) => void) | null;
   readonly records: HandshakeRecords;

@@ -1,6 +1,14 @@
-import { constants, type KeyObject, verify, X509Certificate } from 'node:crypto';
+import {
+  constants,
+  type KeyObject,
+  type SignKeyObjectInput,
+  sign,
+  verify,
+  X509Certificate,
+} from 'node:crypto';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { TlsError } from '../errors.ts';
+import type { TlsVersion } from '../wire/codes.ts';
 import type { SuiteAuthentication } from './suites.ts';
 
 /** How a server may sign its handshake, or only its certificates. */
@@ -41,8 +49,44 @@ export function signatureSchemeName(id: number): string {
   return SCHEMES.find((scheme) => scheme.id === id)?.name ?? `0x${id.toString(16).padStart(4, '0')}`;
 }
 
+/**
+ * The schemes with which a key can sign a handshake, in order of preference.
+ *
+ * @param key a public key
+ */
+export function schemesForKey(key: KeyObject, version: TlsVersion): readonly number[] {
+  const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
+  return SCHEMES.filter((scheme) => {
+    if (scheme.keyType !== key.asymmetricKeyType) return false;
+    if (version === 'TLSv1.3' && (scheme.isPkcs1 || (scheme.curve !== null && scheme.curve !== namedCurve))) {
+      return false;
+    }
+    if (scheme.keyType === 'ec') return CURVES.has(namedCurve);
+    // RFC 8017 §9.1.1: PSS needs room for two hashes and two bytes
+    const hashBytes = Number(scheme.hash?.slice(3) ?? 0) / 8;
+    return modulusLength === undefined || scheme.isPkcs1 || modulusLength / 8 >= 2 * hashBytes + 2;
+  }).map((scheme) => scheme.id);
+}
+
+/**
+ * Signs with a scheme of {@link schemesForKey}.
+ *
+ * @throws what OpenSSL says when the key cannot
+ */
+export function signContent(schemeId: number, key: KeyObject, content: Uint8Array): Uint8Array {
+  const scheme = SCHEMES.find((each) => each.id === schemeId);
+  if (scheme === undefined) throw new RangeError(`no signature scheme ${schemeId}`);
+  return new Uint8Array(sign(scheme.hash, content, withPadding(scheme, key)));
+}
+
+/** What a client signs in its CertificateVerify of TLS 1.3. */
+export function clientVerifyContent(transcriptHash: Uint8Array): Uint8Array {
+  return concatBytes(CLIENT_CONTEXT, transcriptHash);
+}
+
 // RFC 8446 §4.4.3: 64 spaces, the context string, a zero byte, the transcript hash
 const SERVER_CONTEXT = utf8ToBytes(`${' '.repeat(64)}TLS 1.3, server CertificateVerify\0`);
+const CLIENT_CONTEXT = utf8ToBytes(`${' '.repeat(64)}TLS 1.3, client CertificateVerify\0`);
 
 /**
  * Checks the signature of a server's CertificateVerify (RFC 8446 §4.4.3).
@@ -118,17 +162,17 @@ export function verifyKeyExchangeSignature(
 
 function verifies(scheme: SchemeRow, content: Uint8Array, key: KeyObject, signature: Uint8Array): boolean {
   try {
-    if (scheme.keyType !== 'rsa' && scheme.keyType !== 'rsa-pss')
-      return verify(scheme.hash, content, key, signature);
-    if (scheme.isPkcs1) return verify(scheme.hash, content, key, signature);
-    // RFC 8446 §4.2.3: the length of the salt MUST be equal to the length of the digest
-    const padding = constants.RSA_PKCS1_PSS_PADDING;
-    const saltLength = constants.RSA_PSS_SALTLEN_DIGEST;
-    return verify(scheme.hash, content, { key, padding, saltLength }, signature);
+    return verify(scheme.hash, content, withPadding(scheme, key), signature);
   } catch {
     // OpenSSL throws instead of answering when an RSA-PSS key demands other parameters, or is too small for the hash
     return false;
   }
+}
+
+function withPadding(scheme: SchemeRow, key: KeyObject): KeyObject | SignKeyObjectInput {
+  if ((scheme.keyType !== 'rsa' && scheme.keyType !== 'rsa-pss') || scheme.isPkcs1) return key;
+  // RFC 8446 §4.2.3: the length of the salt MUST be equal to the length of the digest
+  return { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
 }
 
 function publicKeyOf(certificate: Uint8Array): KeyObject {

@@ -126,7 +126,7 @@ export class ScriptedServer {
    * @param clientFlight the messages of the client after ServerHello; default just its Finished
    */
   traffic(clientFlight: readonly Uint8Array[] | null = null): Slab {
-    const { client, server } = this.#schedule!.master(this.#transcript!.hash());
+    const { client, server, exporter } = this.#schedule!.master(this.#transcript!.hash());
     const flight = clientFlight ?? [
       writeFinished(finishedVerifyData(this.#suite, this.#secrets!.client, this.#transcript!.hash())),
     ];
@@ -138,6 +138,7 @@ export class ScriptedServer {
       sendLimitBytes: 16384,
       clientSecret: server,
       serverSecret: client,
+      exporterSecret: exporter,
       resumptionSecret,
     });
     return state;

@@ -157,6 +157,8 @@ export class ScriptedServer12 {
       sendLimitBytes: 16384,
       clientKey: keys.server,
       serverKey: keys.client,
+      exporterSecret: this.master,
+      randoms: concatBytes(this.#hello!.random, this.#serverRandom),
     });
     return state;
   }

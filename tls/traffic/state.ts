@@ -50,9 +50,20 @@ export const TrafficOffset = {
   ReadKey: 200,
   ReadIv: 232,
   ResumptionSecret: 244,
-  /** MAX_POST_HANDSHAKE_MESSAGE_BYTES bytes. */
-  Partial: 304,
+
+  /** 48 bytes: the exporter secret, in TLS 1.2 the master secret. Written once, read by anyone, like the next two. */
+  ExporterSecret: 304,
+  /** TLS 1.2: the randoms of both hellos. */
+  Randoms: 352,
+  /** u8: 1 when keys may be exported. */
+  ExporterAvailable: 115,
+
+  /** MAX_POST_HANDSHAKE_MESSAGE_BYTES bytes, of the reading side. */
+  Partial: 416,
 } as const;
+
+/** Of `Randoms`. */
+export const RANDOMS_BYTES = 64;
 
 /** Size of the region. */
 export const TRAFFIC_STATE_BYTES: number = TrafficOffset.Partial + MAX_POST_HANDSHAKE_MESSAGE_BYTES;
@@ -67,6 +78,10 @@ export interface TrafficStart12 {
   readonly sendLimitBytes: number;
   readonly clientKey: TrafficKey;
   readonly serverKey: TrafficKey;
+  /** The extended master secret, or empty. */
+  readonly exporterSecret: Uint8Array;
+  /** RANDOMS_BYTES bytes. */
+  readonly randoms: Uint8Array;
 }
 
 /** What a finished handshake of TLS 1.3 leaves. */
@@ -75,6 +90,7 @@ export interface TrafficStart {
   readonly sendLimitBytes: number;
   readonly clientSecret: Uint8Array;
   readonly serverSecret: Uint8Array;
+  readonly exporterSecret: Uint8Array;
   readonly resumptionSecret: Uint8Array;
 }
 
@@ -83,6 +99,8 @@ export function writeTrafficState(state: Slab, off: number, start: TrafficStart 
   state.bytes.fill(0, off, off + TRAFFIC_STATE_BYTES);
   state.view.setUint32(off + TrafficOffset.Suite, start.suite.id, true);
   state.view.setUint16(off + TrafficOffset.SendLimit, start.sendLimitBytes, true);
+  state.bytes[off + TrafficOffset.ExporterAvailable] = start.exporterSecret.length > 0 ? 1 : 0;
+  state.bytes.set(start.exporterSecret, off + TrafficOffset.ExporterSecret);
   const hasKeys = 'clientKey' in start;
   state.view.setUint16(
     off + TrafficOffset.Version,
@@ -90,6 +108,7 @@ export function writeTrafficState(state: Slab, off: number, start: TrafficStart 
     true,
   );
   if (hasKeys) {
+    state.bytes.set(start.randoms, off + TrafficOffset.Randoms);
     writeWriteKey(state, off, start.clientKey);
     writeReadKey(state, off, start.serverKey);
     state.view.setUint32(off + TrafficOffset.WriteSeqLow, 1, true);
@@ -141,7 +160,7 @@ export function wipeWriteSide(state: Slab, off: number): void {
 
 /** Overwrites the secrets of the reading side. */
 export function wipeReadSide(state: Slab, off: number): void {
-  state.bytes.fill(0, off + TrafficOffset.ReadSecret, off + TrafficOffset.Partial);
+  state.bytes.fill(0, off + TrafficOffset.ReadSecret, off + TrafficOffset.ExporterSecret);
   state.bytes.fill(0, off + TrafficOffset.Partial, off + TRAFFIC_STATE_BYTES);
 }
 

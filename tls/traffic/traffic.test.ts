@@ -27,7 +27,8 @@ function pair(suiteId = 0x1301): { ours: Slab; theirs: Slab; sealer: TrafficSeal
   const resumptionSecret = new Uint8Array(suite.hashBytes).fill(3);
   const region = (): Slab => new Slab(new Uint8Array(new SharedArrayBuffer(PAIR_OFF + TRAFFIC_STATE_BYTES)));
   const [ours, theirs] = [region(), region()];
-  const rest = { suite, sendLimitBytes: 16384, resumptionSecret };
+  const exporterSecret = new Uint8Array(suite.hashBytes);
+  const rest = { suite, sendLimitBytes: 16384, exporterSecret, resumptionSecret };
   writeTrafficState(ours, PAIR_OFF, { ...rest, clientSecret: client, serverSecret: server });
   writeTrafficState(theirs, PAIR_OFF, { ...rest, clientSecret: server, serverSecret: client });
   return {
@@ -155,8 +156,13 @@ test('close_notify ends a side and wipes its secrets; what comes after is ignore
   t.true(opener2.closed);
   t.is(open(opener2, late).result, OPENED_CLOSE_NOTIFY);
   t.throws(() => seal(sealer2, ApplicationData, bytes(1)));
-  const secrets = ours2.bytes.slice(PAIR_OFF + TrafficOffset.ReadSecret, PAIR_OFF + TRAFFIC_STATE_BYTES);
+  const secrets = ours2.bytes.slice(
+    PAIR_OFF + TrafficOffset.ReadSecret,
+    PAIR_OFF + TrafficOffset.ExporterSecret,
+  );
   t.true(secrets.every((byte) => byte === 0));
+  const partial = ours2.bytes.slice(PAIR_OFF + TrafficOffset.Partial, PAIR_OFF + TRAFFIC_STATE_BYTES);
+  t.true(partial.every((byte) => byte === 0));
   // the other pair is untouched
   t.deepEqual(open(opener, late).data, bytes(4));
   t.false(opener.closed);

@@ -38,6 +38,7 @@ export const ExtensionType = {
   SupportedVersions: 43,
   Cookie: 44,
   PskKeyExchangeModes: 45,
+  CertificateAuthorities: 47,
   KeyShare: 51,
   RenegotiationInfo: 0xff01,
 } as const;

@@ -106,6 +106,9 @@ export function readEncryptedExtensions(message: HandshakeMessage, allowed: Read
 /** RFC 8446 §4.3.2 in a handshake: what the server accepts from us. */
 export interface CertificateRequest {
   readonly signatureSchemes: readonly number[];
+  /** Names in DER, copied; empty: any. */
+  readonly authorities: readonly Uint8Array[];
+  readonly certificateTypes: null;
 }
 
 /** Reads a CertificateRequest of the handshake itself (its context is empty). */
@@ -125,7 +128,10 @@ export function readCertificateRequest(message: HandshakeMessage): CertificateRe
   const signatureSchemes: number[] = [];
   while (!list.done) signatureSchemes.push(list.u16());
   algorithms.finish();
-  return { signatureSchemes };
+  const authorities = extensions.get(ExtensionType.CertificateAuthorities);
+  const names = authorities === undefined ? [] : readAuthorities(authorities);
+  authorities?.finish();
+  return { signatureSchemes, authorities: names, certificateTypes: null };
 }
 
 /**
@@ -235,9 +241,25 @@ export function writeKeyUpdate(requestPeer: boolean): Uint8Array {
   return Uint8Array.of(HandshakeType.KeyUpdate, 0, 0, 1, requestPeer ? 1 : 0);
 }
 
-/** RFC 8446 §4.4.2.3: the Certificate message of a client that has none. */
-export function writeEmptyCertificate(): Uint8Array {
-  return handshakeMessage(HandshakeType.Certificate, Uint8Array.of(0, 0, 0, 0));
+/** RFC 8446 §4.4.2: the Certificate message of a client; with an empty chain, of one that has none. */
+export function writeCertificate(chain: readonly Uint8Array[]): Uint8Array {
+  const writer = new Writer();
+  writer.u8(0); // certificate_request_context
+  writer.vector24(() => {
+    for (const certificate of chain) {
+      writer.vector24(() => writer.bytes(certificate));
+      writer.u16(0); // no extensions
+    }
+  });
+  return handshakeMessage(HandshakeType.Certificate, writer.finish());
+}
+
+/** RFC 8446 §4.4.3, RFC 5246 §7.4.8 */
+export function writeCertificateVerify(scheme: number, signature: Uint8Array): Uint8Array {
+  const writer = new Writer();
+  writer.u16(scheme);
+  writer.vector16(() => writer.bytes(signature));
+  return handshakeMessage(HandshakeType.CertificateVerify, writer.finish());
 }
 
 /** RFC 8446 §4.4.4 */

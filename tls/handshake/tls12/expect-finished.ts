@@ -32,7 +32,7 @@ export class ExpectFinished12 implements HandshakeState {
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     expectType(message, HandshakeType.Finished);
     const { agreed, keys } = this;
-    const { suite, transcript, sendLimitBytes } = agreed;
+    const { suite, transcript } = agreed;
     const verifyData = readFinished(message, VERIFY_DATA_BYTES);
     const expected = verifyDataOf(suite, keys.master, 'server', transcript.hash());
     // RFC 5246 §7.4.9: incorrect → decrypt_error; compared in constant time
@@ -42,8 +42,7 @@ export class ExpectFinished12 implements HandshakeState {
     if (this.resumed !== null) sendFinished(agreed, keys, handshake);
     const session = this.#session(handshake);
     if (session !== null && handshake.keepSession !== null) handshake.keepSession(session);
-    keys.master.fill(0);
-    return new Connected12(suite, sendLimitBytes, keys.client, keys.server);
+    return new Connected12(agreed, keys);
   }
 
   /** What a later connection can resume, or null. */

@@ -2,9 +2,11 @@ import { extendedMasterSecret, masterSecret } from '../../keys/prf.ts';
 import { HandshakeType } from '../../wire/codes.ts';
 import {
   bodyOf,
+  type CertificateRequest12,
   type HandshakeMessage,
   readCertificateRequest12,
   writeCertificate12,
+  writeCertificateVerify,
   writeClientKeyExchange,
 } from '../../wire/messages.ts';
 import { type Handshake, type HandshakeState, unexpectedMessage } from '../state.ts';
@@ -27,11 +29,12 @@ export class ExpectServerHelloDoneOrRequest implements HandshakeState {
 
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     if (message.type === HandshakeType.CertificateRequest) {
-      readCertificateRequest12(message);
+      const request = readCertificateRequest12(message);
+      handshake.info.clientCertificate = 'requested';
       this.agreed.transcript.add(message.raw);
-      return new ExpectServerHelloDone(this.agreed, this.publicKey, this.premaster, true);
+      return new ExpectServerHelloDone(this.agreed, this.publicKey, this.premaster, request);
     }
-    return new ExpectServerHelloDone(this.agreed, this.publicKey, this.premaster, false).handle(
+    return new ExpectServerHelloDone(this.agreed, this.publicKey, this.premaster, null).handle(
       message,
       handshake,
     );
@@ -43,30 +46,30 @@ export class ExpectServerHelloDone implements HandshakeState {
   readonly agreed: Agreed12;
   readonly publicKey: Uint8Array;
   readonly premaster: Uint8Array;
-  readonly isCertificateRequested: boolean;
+  /** What the server asks of us, or null. */
+  readonly request: CertificateRequest12 | null;
 
   constructor(
     agreed: Agreed12,
     publicKey: Uint8Array,
     premaster: Uint8Array,
-    isCertificateRequested: boolean,
+    request: CertificateRequest12 | null,
   ) {
     this.agreed = agreed;
     this.publicKey = publicKey;
     this.premaster = premaster;
-    this.isCertificateRequested = isCertificateRequested;
+    this.request = request;
   }
 
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     if (message.type !== HandshakeType.ServerHelloDone) {
-      const expected = this.isCertificateRequested
-        ? 'server_hello_done'
-        : 'server_hello_done or certificate_request';
+      const expected =
+        this.request !== null ? 'server_hello_done' : 'server_hello_done or certificate_request';
       throw unexpectedMessage(message, expected);
     }
     bodyOf(message, 'server_hello_done').finish();
     const { offer, suite, serverRandom, transcript } = this.agreed;
-    const { records } = handshake;
+    const { identity, info, records } = handshake;
     // the server says nothing more before our flight
     records.endOfKey();
     transcript.add(message.raw);
@@ -74,12 +77,17 @@ export class ExpectServerHelloDone implements HandshakeState {
       records.send(ours);
       transcript.add(ours);
     };
+    const scheme = this.request === null ? null : (identity?.schemeFor(this.request, 'TLSv1.2') ?? null);
     // RFC 5246 §7.4.6: without a suitable certificate the client MUST send a message with none
-    if (this.isCertificateRequested) send(writeCertificate12([]));
+    if (this.request !== null) send(writeCertificate12(scheme === null ? [] : (identity?.chain ?? [])));
     send(writeClientKeyExchange(this.publicKey));
     const master = this.agreed.isMasterSecretExtended
       ? extendedMasterSecret(suite, this.premaster, transcript.hash())
       : masterSecret(suite, this.premaster, offer.random, serverRandom);
+    if (identity !== null && scheme !== null) {
+      send(writeCertificateVerify(scheme, identity.sign(scheme, transcript.messages())));
+      info.clientCertificate = 'sent';
+    }
     const keys = makeKeys(this.agreed, master, handshake);
     sendFinished(this.agreed, keys, handshake);
     return expectEndOfFlight(this.agreed, keys, null);

@@ -56,7 +56,7 @@ export function agreeOnTls12(
   extensions.get(ExtensionType.SessionTicket)?.finish();
   checkRenegotiationInfo(extensions);
   checkPointFormats(extensions);
-  const transcript = new Transcript(suite.hash);
+  const transcript = new Transcript(suite.hash, null, handshake.identity !== null);
   transcript.add(hello);
   transcript.add(message.raw);
   const agreed: Agreed12 = {
