@@ -7,7 +7,13 @@ import { type TlsClient, TRAFFIC_STATE_BYTES } from './client.ts';
 import type { TlsErrorMember } from './errors.ts';
 import { NamedGroup } from './keys/groups.ts';
 import { TLS13_SUITES } from './keys/suites.ts';
-import { shakeHands, testCertificate, testClient, testServer } from './testing/client-under-test.ts';
+import {
+  shakeHands,
+  testCertificate,
+  testClient,
+  testServer,
+  testServer12,
+} from './testing/client-under-test.ts';
 import { clientHelloOf, plainRecord, plainRecords, u16 } from './testing/scripted-server.ts';
 import { TrafficOpener } from './traffic/opener.ts';
 import { TrafficSealer } from './traffic/sealer.ts';
@@ -250,6 +256,10 @@ test('a second HelloRetryRequest, another suite or another group after the first
   t.is(
     afterRetry((second) => testServer({ suite: 0x1302, group: NamedGroup.Secp256r1 }).answer(second)),
     'CipherSuiteChanged',
+  );
+  t.is(
+    afterRetry((second) => testServer12().answer(second)),
+    'VersionNotSupported',
   );
   t.is(
     afterRetry((second) => testServer({ group: NamedGroup.X25519 }).answer(second)),

@@ -133,6 +133,15 @@ test('RFC 8448 §3: the key schedule gives the values of the trace', (t) => {
   );
 });
 
+test('RFC 8448 §4: the binder of the resumed session', (t) => {
+  const psk = hexToBytes('4ecd0eb6ec3b4d87f5d6028f922ca4c5851a277fd41311c9e62d2c9492e1c4f3');
+  const hash = hexToBytes('63224b2e4573f2d3454ca84b9d009a04f6be9e05711a8396473aefa01e924a14');
+  t.is(
+    bytesToHex(new KeySchedule(SUITE, psk).binder(hash)),
+    '3add4fb2d8fdf822a0ca3cf7678ef5e88dae990141c5924d57bb6fa31b9e5f9d',
+  );
+});
+
 test('RFC 8448 §3: the handshake states go through the trace byte for byte', (t) => {
   const lines: string[] = [];
   const records = new HandshakeRecords(false);
