@@ -301,10 +301,12 @@ export class BlockingFace implements Face {
   #udpReceive(request: RunRequest): RunResult {
     const socket = this.#openUdp();
     const header = new DatagramHeader();
-    const totalMs = (request.warmUpSeconds + request.seconds) * 1000;
-    const go = Buffer.from(String(Math.ceil(totalMs * 1.2)));
-    pushDatagramTo(socket.sendRing!, this.#peer, Port.UdpSource, go, 0, go.length);
-    this.#client.command(socket.block, Command.Sent);
+    const order = (milliseconds: number): void => {
+      const data = Buffer.from(String(milliseconds));
+      pushDatagramTo(socket.sendRing!, this.#peer, Port.UdpSource, data, 0, data.length);
+      this.#client.command(socket.block, Command.Sent);
+    };
+    order(PATIENCE_MS);
     const ring = socket.recvRing!;
     let received = 0;
     const until = (end: number): void => {
@@ -324,6 +326,7 @@ export class BlockingFace implements Face {
     received = 0;
     until(start + request.seconds * 1000);
     const value = (received * 1000) / (performance.now() - start);
+    order(0);
     socket.release();
     return { value, details: {} };
   }

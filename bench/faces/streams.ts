@@ -213,9 +213,9 @@ export abstract class StreamFace implements Face {
     udp.socket.on('message', () => {
       received++;
     });
-    const totalMs = (request.warmUpSeconds + request.seconds) * 1000;
-    await udp.send(Buffer.from(String(Math.ceil(totalMs * 1.2))));
+    await udp.send(Buffer.from(String(SOURCE_MS)));
     const value = await rate(request, () => received, perSecond);
+    await udp.send(Buffer.from('0'));
     udp.close();
     return { value, details: {} };
   }
@@ -235,6 +235,8 @@ export abstract class StreamFace implements Face {
   }
 }
 
+/** Longer than a run: the source is told when it is over. */
+const SOURCE_MS = 60_000;
 /** Datagrams handed over at the same time. */
 const UDP_OUTSTANDING = 64;
 
