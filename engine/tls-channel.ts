@@ -4,7 +4,7 @@ import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
 import { TlsError } from '../tls/errors.ts';
 import { MAX_RECORD_BYTES } from '../tls/limits.ts';
 import { recordLength } from '../tls/record/handshake-records.ts';
-import { OPENED_CLOSE_NOTIFY, TrafficOpener } from '../tls/traffic/opener.ts';
+import { OPENED_CLOSE_NOTIFY, type SessionTicket, TrafficOpener } from '../tls/traffic/opener.ts';
 import { MAX_SEAL_OVERHEAD_BYTES, TrafficSealer } from '../tls/traffic/sealer.ts';
 import { lockWord, unlockWord } from './arena.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
@@ -36,8 +36,11 @@ export class TlsChannel implements Channel {
   readonly #opener: TrafficOpener;
   readonly #sealer: TrafficSealer;
 
-  /** @param socket one whose handshake is done, in this or another thread */
-  constructor(socket: SharedSocket) {
+  /**
+   * @param socket one whose handshake is done, in this or another thread
+   * @param onTicket takes the tickets of the server, inside of `read`
+   */
+  constructor(socket: SharedSocket, onTicket: ((ticket: SessionTicket) => void) | null = null) {
     this.socket = socket;
     this.#slab = socket.client.arena.slab;
     this.#region = socket.block.get(SocketWord.TlsOffset);
@@ -45,6 +48,7 @@ export class TlsChannel implements Channel {
     this.#recvLock = socket.block.at + SocketWord.RecvLock;
     this.#sendLock = socket.block.at + SocketWord.SendLock;
     this.#opener = new TrafficOpener(this.#slab, this.#region + TlsRegion.Traffic);
+    this.#opener.onTicket = onTicket;
     this.#sealer = new TrafficSealer(this.#slab, this.#region + TlsRegion.Traffic);
   }
 

@@ -1,6 +1,7 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import type { RandomSource } from '../stack/random.ts';
-import { TlsClient, type TlsInfo } from '../tls/client.ts';
+import { type ClientCredentials, type SessionUse, TlsClient, type TlsInfo } from '../tls/client.ts';
+import type { SessionTicket } from '../tls/traffic/opener.ts';
 import type { TlsVersion } from '../tls/wire/codes.ts';
 import type { CertificateVerifier } from '../tls/x509/verdict.ts';
 import { ArenaWord } from './arena.ts';
@@ -22,6 +23,10 @@ export interface TlsOptions {
   readonly minVersion?: TlsVersion;
   /** Default TLS 1.3. */
   readonly maxVersion?: TlsVersion;
+  /** What the client proves itself with when the server asks. Default: nothing. */
+  readonly credentials?: ClientCredentials;
+  /** Resumes sessions and keeps new ones. Default: none. */
+  readonly sessions?: SessionUse;
   /** Time of day, for the validity of certificates. */
   readonly unixTimeMs: number;
   readonly random: RandomSource;
@@ -42,6 +47,7 @@ const scratch = new Uint8Array(64 * 1024);
 export class TlsHandshake {
   readonly #socket: SharedSocket;
   readonly #tls: TlsClient;
+  readonly #keepsTickets: boolean;
   #outgoing: Uint8Array | null = null;
   #sentBytes = 0;
   #channel: TlsChannel | null = null;
@@ -49,6 +55,7 @@ export class TlsHandshake {
   constructor(socket: SharedSocket, options: TlsOptions) {
     this.#socket = socket;
     const { arena } = socket.client;
+    this.#keepsTickets = options.sessions !== undefined;
     const captured = arena.load(ArenaWord.KeyLogWanted) !== 0;
     const keyLog = (line: string): void => {
       options.keyLog?.(line);
@@ -62,6 +69,8 @@ export class TlsHandshake {
       alpn: options.alpn ?? [],
       ...(options.minVersion === undefined ? {} : { minVersion: options.minVersion }),
       ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
+      credentials: options.credentials ?? null,
+      sessions: options.sessions ?? null,
       keyLog: captured || options.keyLog !== undefined ? keyLog : null,
     });
     socket.client.command(socket.block, Command.Tls);
@@ -142,7 +151,12 @@ export class TlsHandshake {
       return 'write';
     }
     this.#tls.exportTraffic(this.#socket.client.arena.slab, offset + TlsRegion.Traffic);
-    this.#channel = new TlsChannel(this.#socket);
+    const tls = this.#tls;
+    // a thread that takes the connection over has no store: its tickets are lost, nothing else
+    const onTicket = this.#keepsTickets
+      ? (ticket: SessionTicket): void => tls.keepTicket(ticket, Date.now())
+      : null;
+    this.#channel = new TlsChannel(this.#socket, onTicket);
     return 'done';
   }
 }
