@@ -203,7 +203,7 @@ const badRetries: readonly [string, readonly (readonly [number, Uint8Array])[], 
   ],
   [
     'for a group not offered',
-    [RETRY_VERSION, [ExtensionType.KeyShare, u16(0x0019)]],
+    [RETRY_VERSION, [ExtensionType.KeyShare, u16(0x001e)]],
     'UnofferedGroup',
     Alert.IllegalParameter,
   ],

@@ -8,6 +8,7 @@ import { ExpectServerHello } from './handshake/expect-server-hello.ts';
 import type { Handshake, HandshakeState, TlsInfo } from './handshake/state.ts';
 import { Connected12 } from './handshake/tls12/connected.ts';
 import { keyingMaterial } from './keys/exporter.ts';
+import { GROUPS, type NamedGroup } from './keys/groups.ts';
 import { HandshakeRecords } from './record/handshake-records.ts';
 import { type SessionUse, sessionKey, type TlsSession } from './session.ts';
 import type { SessionTicket, TrafficOpener } from './traffic/opener.ts';
@@ -18,6 +19,7 @@ import type { CertificateVerifier } from './x509/verdict.ts';
 export { TlsError } from './errors.ts';
 export type { ClientCredentials, Signer } from './handshake/client-credentials.ts';
 export type { TlsInfo } from './handshake/state.ts';
+export { NamedGroup } from './keys/groups.ts';
 export { MemorySessionStore, type SessionStore, type SessionUse, type TlsSession } from './session.ts';
 export { exportKeyingMaterial } from './traffic/exporter.ts';
 export { TRAFFIC_STATE_BYTES } from './traffic/state.ts';
@@ -37,6 +39,11 @@ export interface TlsClientOptions {
   readonly minVersion?: TlsVersion;
   /** Default 'TLSv1.3'. */
   readonly maxVersion?: TlsVersion;
+  /**
+   * Groups for the key exchange in order of preference, numbers of {@link NamedGroup}. Default: X25519MLKEM768, X25519,
+   * P-256, P-384, P-521.
+   */
+  readonly groups?: readonly NamedGroup[];
   /** Application protocols in order of preference, each 1 … 255 bytes. */
   readonly alpn?: readonly string[];
   /** Takes lines of the key log format (RFC 9850). Whoever has them can read the connection. */
@@ -73,6 +80,7 @@ export class TlsClient {
       serverName: options.serverName,
       minVersion: options.minVersion ?? 'TLSv1.2',
       maxVersion: options.maxVersion ?? 'TLSv1.3',
+      groups: options.groups ?? GROUPS,
       alpn,
       recordSizeLimit: options.recordSizeLimit ?? false,
       wantsTicket: this.#sessions !== null,
@@ -121,7 +129,8 @@ export class TlsClient {
   /**
    * Produces the ClientHello.
    *
-   * @throws RangeError when an ALPN name is not 1 … 255 bytes, or minVersion is above maxVersion
+   * @throws RangeError when an ALPN name is not 1 … 255 bytes, minVersion is above maxVersion, or no group is
+   * left
    */
   start(): void {
     const { random, records, unixTimeMs } = this.#handshake;

@@ -3,7 +3,7 @@ import { duplexPair } from 'node:stream';
 import * as tls from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { SeededRandom } from '../stack/random.ts';
-import { exportKeyingMaterial, MemorySessionStore, type TlsClient } from './client.ts';
+import { exportKeyingMaterial, MemorySessionStore, NamedGroup, type TlsClient } from './client.ts';
 import { issue, issueCa, issueServer, type KeyType, type TestCertificate } from './testing/certificates.ts';
 import { testClient } from './testing/client-under-test.ts';
 import { TestConnection } from './testing/connection.ts';
@@ -81,8 +81,9 @@ for (const [ecdhCurve, group] of [
   ['X25519', 'X25519'],
   ['P-256', 'P-256'],
   ['P-384', 'P-384'],
+  ['P-521', 'P-521'],
 ] as const) {
-  // P-256 and P-384 need a HelloRetryRequest
+  // all but the first two need a HelloRetryRequest
   test(`node:tls with group ${group}`, async (t) => {
     const { connection } = connect(t, { ecdhCurve });
     await echo(t, connection);
@@ -90,8 +91,19 @@ for (const [ecdhCurve, group] of [
   });
 }
 
+for (const version of ['TLSv1.3', 'TLSv1.2'] as const) {
+  test(`node:tls ${version} with X448, which is offered on request`, async (t) => {
+    // in TLS 1.2 the groups bind the certificate too (RFC 8422 §5.1.1)
+    const groups = [NamedGroup.X448, NamedGroup.Secp256r1];
+    const only = { ecdhCurve: 'X448', minVersion: version, maxVersion: version };
+    const { connection } = connect(t, only, testClient({ groups }));
+    await echo(t, connection);
+    t.is(connection.client.info.group, 'X448');
+  });
+}
+
 test('node:tls without a common group', async (t) => {
-  const { connection } = connect(t, { ecdhCurve: 'P-521' });
+  const { connection } = connect(t, { ecdhCurve: 'X448' });
   const error = await connection.handshake();
   t.is(error?.family, 'AlertReceived');
   t.is(error?.alertReceived, 40);
@@ -136,7 +148,7 @@ for (const [openssl, certificate] of [
   });
 }
 
-for (const group of ['X25519', 'P-256', 'P-384']) {
+for (const group of ['X25519', 'P-256', 'P-384', 'P-521']) {
   test(`node:tls 1.2 with group ${group}`, async (t) => {
     const { connection } = connect(t, { ...TLS12, ecdhCurve: group });
     await echo(t, connection);
@@ -191,8 +203,6 @@ test('node:tls 1.2: a renegotiation is refused with a warning, and the connectio
 
 for (const version of ['TLSv1.3', 'TLSv1.2'] as const) {
   for (const type of ['p256', 'p384', 'p521', 'ed25519', 'rsa2048', 'rsa-pss'] as const) {
-    // RFC 8422 §5.1.1: in TLS 1.2 the groups that we offer bind the curves of certificates, and P-521 is none of them
-    if (version === 'TLSv1.2' && type === 'p521') continue;
     test(`node:tls ${version} demands a certificate and gets a ${type} one`, async (t) => {
       const { der, privateKey: key } = certificateOf(type);
       const client = testClient({ credentials: { chain: [der, root.der], key } });

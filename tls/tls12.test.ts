@@ -234,7 +234,7 @@ const refusals: readonly [string, Partial<ServerScript12>, string, number][] = [
     Alert.IllegalParameter,
   ],
   ['explicit curves', exchange((m) => poke(m, 4, 1)), 'UnofferedGroup', Alert.IllegalParameter],
-  ['an unknown curve', exchange((m) => poke(m, 6, 25)), 'UnofferedGroup', Alert.IllegalParameter],
+  ['an unknown curve', exchange((m) => poke(m, 6, 30)), 'UnofferedGroup', Alert.IllegalParameter],
   [
     'the hybrid group',
     exchange((m) => poke(poke(m, 5, 0x11), 6, 0xec)),

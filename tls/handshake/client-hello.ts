@@ -1,12 +1,11 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import {
-  GROUPS,
   generateKeyShare,
+  isTls12Group,
   type KeyShare,
   type NamedGroup,
-  SHARED_GROUPS,
-  TLS12_GROUPS,
+  sharedGroups,
 } from '../keys/groups.ts';
 import { KeySchedule } from '../keys/key-schedule.ts';
 import { SIGNATURE_SCHEMES } from '../keys/signatures.ts';
@@ -56,6 +55,8 @@ export interface Wish {
   readonly serverName: string;
   readonly minVersion: TlsVersion;
   readonly maxVersion: TlsVersion;
+  /** In order of preference. */
+  readonly groups: readonly NamedGroup[];
   readonly alpn: readonly string[];
   readonly recordSizeLimit: boolean;
   readonly wantsTicket: boolean;
@@ -65,7 +66,7 @@ export interface Wish {
  * The first offer of a connection.
  *
  * @param sessions gives one session after the other until one can be offered
- * @throws RangeError when a name in `alpn` is not 1 … 255 bytes, or no version is left
+ * @throws RangeError when a name in `alpn` is not 1 … 255 bytes, or no version or group is left
  */
 export function makeOffer(
   wish: Wish,
@@ -83,6 +84,8 @@ export function makeOffer(
     const lengthBytes = utf8ToBytes(name).length;
     if (lengthBytes < 1 || lengthBytes > 255) throw new RangeError(`ALPN name of ${lengthBytes} bytes`);
   }
+  const groups = with13 ? wish.groups : wish.groups.filter(isTls12Group);
+  if (groups.length === 0) throw new RangeError('no group is left for the key exchange');
   const helloRandom = new Uint8Array(32);
   random.fill(helloRandom);
   const session = usableSession(sessions, with13, with12, unixTimeMs);
@@ -96,9 +99,9 @@ export function makeOffer(
     random: helloRandom,
     sessionId,
     cipherSuites: suites.map((suite) => suite.id),
-    groups: with13 ? GROUPS : TLS12_GROUPS,
+    groups,
     signatureSchemes: SIGNATURE_SCHEMES,
-    keyShares: with13 ? SHARED_GROUPS.map((group) => generateKeyShare(group, random)) : [],
+    keyShares: with13 ? sharedGroups(groups).map((group) => generateKeyShare(group, random)) : [],
     hostName: hostNameForSni(wish.serverName),
     alpn,
     recordSizeLimit: wish.recordSizeLimit,

@@ -20,9 +20,9 @@ export interface TlsInfo {
   readonly cipherSuite: string;
   /** The key strength of the cipher suite. */
   readonly cipherBits: number;
-  /** The group of the key exchange: 'X25519MLKEM768', 'X25519', 'P-256', 'P-384'. */
+  /** The group of the key exchange: 'X25519MLKEM768', 'X25519', 'P-256', …; empty for a session of TLS 1.2. */
   readonly group: string;
-  /** How the server signed the handshake, as RFC 8446 §4.2.3 names it. */
+  /** How the server signed the handshake, as RFC 8446 §4.2.3 names it; empty when a session was resumed. */
   readonly signatureScheme: string;
   /** Whether the server asked for a certificate of ours, and got one. */
   readonly clientCertificate: 'not requested' | 'requested' | 'sent';

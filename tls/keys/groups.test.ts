@@ -6,15 +6,25 @@ import { shakeHands, testClient, testServer } from '../testing/client-under-test
 import { failureOf } from '../testing/hostile-server.ts';
 import { serverHello, u16 } from '../testing/scripted-server.ts';
 import { ExtensionType } from '../wire/codes.ts';
-import { GROUPS, generateKeyShare, groupName, NamedGroup } from './groups.ts';
+import { GROUPS, generateKeyShare, groupName, NamedGroup, sharedGroups } from './groups.ts';
 
-for (const group of GROUPS) {
+for (const group of [...GROUPS, NamedGroup.X448]) {
   test(`${groupName(group)}: the same seed gives the same share`, (t) => {
     const share = (seed: number): Uint8Array => generateKeyShare(group, new SeededRandom(seed)).publicKey;
     t.deepEqual(share(5), share(5));
     t.notDeepEqual(share(5), share(6));
   });
 }
+
+test('shares are sent of the first group, and of X25519 beside the hybrid one', (t) => {
+  const { Secp256r1, X25519, X25519MlKem768 } = NamedGroup;
+  t.deepEqual(sharedGroups([X25519MlKem768, Secp256r1, X25519]), [X25519MlKem768, X25519]);
+  t.deepEqual(sharedGroups([X25519MlKem768, Secp256r1]), [X25519MlKem768]);
+  t.deepEqual(sharedGroups([Secp256r1, X25519]), [Secp256r1]);
+  t.throws(() => testClient({ groups: [] }).start(), { instanceOf: RangeError });
+  const hybridAlone = { groups: [X25519MlKem768], maxVersion: 'TLSv1.2' } as const;
+  t.throws(() => testClient(hybridAlone).start(), { instanceOf: RangeError });
+});
 
 test('X25519MLKEM768: the share is the ML-KEM key, then the X25519 key', (t) => {
   const { publicKey } = generateKeyShare(NamedGroup.X25519MlKem768, new SeededRandom(1));

@@ -15,32 +15,44 @@ import { TlsError } from '../errors.ts';
 export const NamedGroup = {
   Secp256r1: 0x0017,
   Secp384r1: 0x0018,
+  Secp521r1: 0x0019,
   X25519: 0x001d,
+  X448: 0x001e,
   X25519MlKem768: 0x11ec,
 } as const;
 export type NamedGroup = (typeof NamedGroup)[keyof typeof NamedGroup];
 
-/** In order of preference. */
+/** What is offered when nothing else is asked for, in order of preference. */
 export const GROUPS: readonly NamedGroup[] = [
   NamedGroup.X25519MlKem768,
   NamedGroup.X25519,
   NamedGroup.Secp256r1,
   NamedGroup.Secp384r1,
+  NamedGroup.Secp521r1,
 ];
 
-/** Those that TLS 1.2 can use: it has no hybrid groups. */
-export const TLS12_GROUPS: readonly NamedGroup[] = GROUPS.filter(
-  (group) => group !== NamedGroup.X25519MlKem768,
-);
+/** Whether TLS 1.2 can use a group: it has no hybrid ones. */
+export function isTls12Group(group: NamedGroup): boolean {
+  return group !== NamedGroup.X25519MlKem768;
+}
 
-/** Those of the first ClientHello: a server without the hybrid group needs no HelloRetryRequest. */
-export const SHARED_GROUPS: readonly NamedGroup[] = [NamedGroup.X25519MlKem768, NamedGroup.X25519];
+/**
+ * The groups whose shares go into the first ClientHello: the first one, and beside a hybrid group its classical part, so
+ * that a server without the hybrid group needs no HelloRetryRequest (RFC 10024).
+ */
+export function sharedGroups(groups: readonly NamedGroup[]): readonly NamedGroup[] {
+  return groups.filter(
+    (group, i) => i === 0 || (groups[0] === NamedGroup.X25519MlKem768 && group === NamedGroup.X25519),
+  );
+}
 
 const NAMES: Readonly<Record<NamedGroup, string>> = {
   [NamedGroup.X25519MlKem768]: 'X25519MLKEM768',
   [NamedGroup.X25519]: 'X25519',
   [NamedGroup.Secp256r1]: 'P-256',
   [NamedGroup.Secp384r1]: 'P-384',
+  [NamedGroup.Secp521r1]: 'P-521',
+  [NamedGroup.X448]: 'X448',
 };
 
 /** The name of a group as users know it. */
@@ -67,54 +79,80 @@ export function generateKeyShare(group: NamedGroup, random: RandomSource): KeySh
     case NamedGroup.X25519MlKem768:
       return new HybridKeyShare(random);
     case NamedGroup.X25519:
-      return new X25519KeyShare(random);
+      return new MontgomeryKeyShare(X25519, random);
+    case NamedGroup.X448:
+      return new MontgomeryKeyShare(X448, random);
     case NamedGroup.Secp256r1:
-      return new EcKeyShare(group, 'prime256v1', 32, random);
+      return new EcKeyShare(group, 'prime256v1', 32, 0xff, random);
     case NamedGroup.Secp384r1:
-      return new EcKeyShare(group, 'secp384r1', 48, random);
+      return new EcKeyShare(group, 'secp384r1', 48, 0xff, random);
+    case NamedGroup.Secp521r1:
+      return new EcKeyShare(group, 'secp521r1', 66, 0x01, random);
   }
 }
 
-const X25519_BYTES = 32;
-// RFC 8410 §7, §4: what stands before the 32 bytes of a key in PKCS #8 and in SubjectPublicKeyInfo
-const X25519_PKCS8_PREFIX = hexToBytes('302e020100300506032b656e04220420');
-const X25519_SPKI_PREFIX = hexToBytes('302a300506032b656e032100');
+/** RFC 7748; RFC 8410 §7, §4: what stands before a key in PKCS #8 and in SubjectPublicKeyInfo. */
+interface MontgomeryCurve {
+  readonly group: NamedGroup;
+  readonly keyBytes: number;
+  readonly pkcs8Prefix: Uint8Array;
+  readonly spkiPrefix: Uint8Array;
+}
 
-class X25519KeyShare implements KeyShare {
-  readonly group = NamedGroup.X25519;
+const X25519_BYTES = 32;
+const X25519: MontgomeryCurve = {
+  group: NamedGroup.X25519,
+  keyBytes: X25519_BYTES,
+  pkcs8Prefix: hexToBytes('302e020100300506032b656e04220420'),
+  spkiPrefix: hexToBytes('302a300506032b656e032100'),
+};
+const X448: MontgomeryCurve = {
+  group: NamedGroup.X448,
+  keyBytes: 56,
+  pkcs8Prefix: hexToBytes('3046020100300506032b656f043a0438'),
+  spkiPrefix: hexToBytes('3042300506032b656f033900'),
+};
+
+class MontgomeryKeyShare implements KeyShare {
+  readonly group: NamedGroup;
   readonly publicKey: Uint8Array;
+  readonly #curve: MontgomeryCurve;
   readonly #privateKey: KeyObject;
 
-  constructor(random: RandomSource) {
-    const der = Buffer.alloc(X25519_PKCS8_PREFIX.length + X25519_BYTES);
-    der.set(X25519_PKCS8_PREFIX);
-    random.fill(der.subarray(X25519_PKCS8_PREFIX.length));
+  constructor(curve: MontgomeryCurve, random: RandomSource) {
+    this.group = curve.group;
+    this.#curve = curve;
+    const der = Buffer.alloc(curve.pkcs8Prefix.length + curve.keyBytes);
+    der.set(curve.pkcs8Prefix);
+    random.fill(der.subarray(curve.pkcs8Prefix.length));
     this.#privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
     der.fill(0);
     const spki = createPublicKey(this.#privateKey).export({ format: 'der', type: 'spki' });
-    this.publicKey = new Uint8Array(spki.subarray(X25519_SPKI_PREFIX.length));
+    this.publicKey = new Uint8Array(spki.subarray(curve.spkiPrefix.length));
   }
 
   agree(peerPublicKey: Uint8Array): Uint8Array {
-    if (peerPublicKey.length !== X25519_BYTES) {
+    const { keyBytes, spkiPrefix } = this.#curve;
+    const name = groupName(this.group);
+    if (peerPublicKey.length !== keyBytes) {
       throw new TlsError(
         'InvalidKeyShare',
-        `expected ${X25519_BYTES} bytes for X25519, got ${peerPublicKey.length}`,
+        `expected ${keyBytes} bytes for ${name}, got ${peerPublicKey.length}`,
       );
     }
-    const spki = Buffer.concat([X25519_SPKI_PREFIX, peerPublicKey]);
+    const spki = Buffer.concat([spkiPrefix, peerPublicKey]);
     let shared: Buffer;
     try {
       const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' });
       shared = diffieHellman({ privateKey: this.#privateKey, publicKey });
     } catch (cause) {
       // OpenSSL refuses points of small order by itself
-      throw invalidPoint('X25519', cause);
+      throw invalidPoint(name, cause);
     }
     // RFC 8446 §7.4.2: the all-zero output MUST be checked and the handshake aborted
     let bits = 0;
     for (const byte of shared) bits |= byte;
-    if (bits === 0) throw new TlsError('InvalidKeyShare', 'the X25519 result is zero');
+    if (bits === 0) throw new TlsError('InvalidKeyShare', `the ${name} result is zero`);
     return shared;
   }
 }
@@ -131,7 +169,7 @@ class HybridKeyShare implements KeyShare {
   readonly group = NamedGroup.X25519MlKem768;
   readonly publicKey: Uint8Array;
   readonly #decapsulationKey: KeyObject;
-  readonly #x25519: X25519KeyShare;
+  readonly #x25519: MontgomeryKeyShare;
 
   constructor(random: RandomSource) {
     const der = Buffer.alloc(ML_KEM_PKCS8_PREFIX.length + ML_KEM_SEED_BYTES);
@@ -140,7 +178,7 @@ class HybridKeyShare implements KeyShare {
     this.#decapsulationKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
     der.fill(0);
     const spki = createPublicKey(this.#decapsulationKey).export({ format: 'der', type: 'spki' });
-    this.#x25519 = new X25519KeyShare(random);
+    this.#x25519 = new MontgomeryKeyShare(X25519, random);
     this.publicKey = concatBytes(spki.subarray(spki.length - ML_KEM_KEY_BYTES), this.#x25519.publicKey);
   }
 
@@ -171,12 +209,14 @@ class EcKeyShare implements KeyShare {
   readonly publicKey: Uint8Array;
   readonly #ecdh: ECDH;
 
-  constructor(group: NamedGroup, curve: string, scalarBytes: number, random: RandomSource) {
+  /** @param topMask the bits of a scalar's first byte that may be set */
+  constructor(group: NamedGroup, curve: string, scalarBytes: number, topMask: number, random: RandomSource) {
     this.group = group;
     this.#ecdh = createECDH(curve);
     const scalar = Buffer.alloc(scalarBytes);
     for (;;) {
       random.fill(scalar);
+      scalar[0] = scalar[0]! & topMask;
       try {
         this.#ecdh.setPrivateKey(scalar);
         break;

@@ -1,6 +1,6 @@
 import { concatBytes } from '@noble/hashes/utils.js';
 import { TlsError } from '../../errors.ts';
-import { generateKeyShare, groupName, TLS12_GROUPS } from '../../keys/groups.ts';
+import { generateKeyShare, groupName, isTls12Group } from '../../keys/groups.ts';
 import { signatureSchemeName, verifyKeyExchangeSignature } from '../../keys/signatures.ts';
 import { HandshakeType } from '../../wire/codes.ts';
 import { type HandshakeMessage, readServerKeyExchange } from '../../wire/messages.ts';
@@ -24,7 +24,7 @@ export class ExpectServerKeyExchange implements HandshakeState {
     const { offer, suite, serverRandom, transcript } = this.agreed;
     const exchange = readServerKeyExchange(message);
     // RFC 8422 §5.4: a curve that was offered, otherwise illegal_parameter
-    const group = TLS12_GROUPS.find((each) => each === exchange.group && offer.groups.includes(each));
+    const group = offer.groups.find((each) => each === exchange.group && isTls12Group(each));
     if (group === undefined) {
       throw new TlsError('UnofferedGroup', `group ${exchange.group} in server_key_exchange`);
     }
