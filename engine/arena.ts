@@ -56,6 +56,8 @@ export const SlotWord = {
   ReadyHead: 1,
   /** 1: taken by a thread. */
   Taken: 2,
+  /** 1 while the thread's event loop sleeps on the doorbell. */
+  Sleeping: 3,
 } as const;
 
 const KEY_LOG_BYTES = 64 * 1024;

@@ -120,8 +120,10 @@ export class EngineClient {
       this.#dispatch(slotWord);
       // an engine that has ended rings for the last time
       if (this.arena.load(ArenaWord.State) >= EngineState.Stopped) break;
+      Atomics.store(words, slotWord + SlotWord.Sleeping, 1);
       const rung = Atomics.waitAsync(words, slotWord + SlotWord.Doorbell, seen);
       if (rung.async) await rung.value;
+      Atomics.store(words, slotWord + SlotWord.Sleeping, 0);
       seen = Atomics.load(words, slotWord + SlotWord.Doorbell);
     }
     clientsWithSlots.delete(this);

@@ -63,18 +63,21 @@ export class Engine implements PacketInput {
     this.#clock = clock;
   }
 
-  /** One round. @returns true when there may be more to do at once */
-  turn(): boolean {
+  /**
+   * One round. @param readable false: the device is known to have nothing
+   * @returns true when there may be more to do at once
+   */
+  turn(readable: boolean): boolean {
     const { stack } = this.#services;
     this.#now = this.#clock();
     stack.advance(this.#now);
     const commanded = this.#takeCommands();
-    const packets = this.#device.receive(this, RECEIVE_BUDGET);
+    const packets = readable ? this.#device.receive(this, RECEIVE_BUDGET) : 0;
     this.#takeEvents();
     this.deviceFull = !stack.transmit(this.#now);
     this.#device.flush();
     this.#takeEvents();
-    this.#table.ringSlots();
+    this.#table.tellAll();
     return commanded || packets === RECEIVE_BUDGET;
   }
 
@@ -97,7 +100,7 @@ export class Engine implements PacketInput {
       this.#finish(block, 'ENGINE_STOPPED', Phase.Transfer, '');
       this.#release(block, endpoint);
     }
-    this.#table.ringSlots();
+    this.#table.tellAll();
   }
 
   /** True while a connection has data or a FIN on its way that the peer has not acknowledged. */
@@ -119,7 +122,7 @@ export class Engine implements PacketInput {
         this.#finish(block, error.tunwireCode, phase, error.detail);
       }
     }
-    this.#table.ringSlots();
+    this.#table.tellAll();
   }
 
   #takeCommands(): boolean {

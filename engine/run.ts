@@ -90,6 +90,8 @@ class Loop {
   readonly #clock: () => number;
   readonly #poll: PollSet = new PollSet(2);
   #draining = false;
+  /** False: poll has said that the device has nothing. */
+  #readable = true;
 
   constructor(
     arena: Arena,
@@ -138,7 +140,9 @@ class Loop {
       if (lines !== '') this.#writer.secrets(lines);
     }
     this.#device.advance(this.#clock());
-    return this.#engine.turn();
+    const more = this.#engine.turn(this.#readable);
+    this.#readable = true;
+    return more;
   }
 
   #sleep(longestMs: number): void {
@@ -154,6 +158,8 @@ class Loop {
       if (sleepMs > 0) {
         this.#poll.set(DEVICE_SLOT, this.#device.pollFd, this.#engine.deviceFull ? POLLIN | POLLOUT : POLLIN);
         this.#poll.wait(sleepMs);
+        // a device without a descriptor has to be looked at
+        this.#readable = this.#device.pollFd < 0 || this.#poll.happened(DEVICE_SLOT) !== 0;
         if (this.#poll.happened(WAKE_SLOT) !== 0) clearEvent(this.#wakeFd);
       }
       this.#device.awake();

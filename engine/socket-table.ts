@@ -14,6 +14,9 @@ const ACCEPT_RING_BYTES = 4096;
 /** Rings of the stack's own connections (a name server asked over TCP): what one DNS message takes, 64 KB. */
 const INTERNAL_RING_BYTES = 65_536;
 
+const READER_EVENTS: number = SocketEvent.Readable | SocketEvent.Closed;
+const WRITER_EVENTS: number = SocketEvent.Writable | SocketEvent.Opened | SocketEvent.Closed;
+
 /**
  * The engine's side of the socket blocks: which block belongs to which endpoint, where its rings are, and who is to be
  * told of its events. It is the stack's ring source.
@@ -27,6 +30,9 @@ export class SocketTable implements RingSource {
   readonly #blocks: SocketBlock[] = [];
   /** Thread slots to ring at the end of the batch. */
   readonly #slotsToRing = new Set<number>();
+  /** Blocks with events in this batch, and the events by index. */
+  readonly #toTell: SocketBlock[] = [];
+  readonly #noted: number[] = [];
   wakeUps = 0;
 
   constructor(arena: Arena, pool: Pool, sendBytes: number, recvBytes: number) {
@@ -139,30 +145,44 @@ export class SocketTable implements RingSource {
     return waiting;
   }
 
-  /** Tells whoever waits for a block: sleeping threads at once, the event slot's thread at the end of the batch. */
+  /** Notes events of a block for whoever waits for it; told at the end of the batch by {@link tellAll}. */
   tell(block: SocketBlock, events: number): void {
-    if ((events & (SocketEvent.Readable | SocketEvent.Closed)) !== 0 && block.wakeReaders()) this.wakeUps++;
-    if (
-      (events & (SocketEvent.Writable | SocketEvent.Opened | SocketEvent.Closed)) !== 0 &&
-      block.wakeWriters()
-    ) {
-      this.wakeUps++;
+    const noted = this.#noted[block.index] ?? 0;
+    if (noted === 0) this.#toTell.push(block);
+    this.#noted[block.index] = noted | events;
+  }
+
+  /** End of a batch: wakes each thread that waits for a socket with events, once. */
+  tellAll(): void {
+    if (this.#toTell.length === 0) return;
+    for (const block of this.#toTell) {
+      const events = this.#noted[block.index] ?? 0;
+      this.#noted[block.index] = 0;
+      if ((events & READER_EVENTS) !== 0 && block.wakeReaders()) this.wakeUps++;
+      if ((events & WRITER_EVENTS) !== 0 && block.wakeWriters()) this.wakeUps++;
+      this.#pushReady(block, events);
     }
+    this.#toTell.length = 0;
+    this.#ringSlots();
+  }
+
+  /** Puts a block on the ready list of the thread that watches it, if one does and it is not there yet. */
+  #pushReady(block: SocketBlock, events: number): void {
     const slot = block.get(SocketWord.EventSlot) - 1;
-    if (slot < 0) return;
-    if (block.or(SocketWord.Events, events) !== 0) return;
+    if (slot < 0 || block.or(SocketWord.Events, events) !== 0) return;
     const slotWord = this.arena.slotWord(slot);
     this.arena.push(slotWord + SlotWord.ReadyHead, block.at + SocketWord.NextReady, block.index);
     this.#slotsToRing.add(slot);
   }
 
-  /** End of a batch: wakes each thread with ready sockets once. */
-  ringSlots(): void {
-    if (this.#slotsToRing.size === 0) return;
+  #ringSlots(): void {
     for (const slot of this.#slotsToRing) {
-      const doorbell = this.arena.slotWord(slot) + SlotWord.Doorbell;
-      Atomics.add(this.arena.words, doorbell, 1);
-      if (Atomics.notify(this.arena.words, doorbell) > 0) this.wakeUps++;
+      const slotWord = this.arena.slotWord(slot);
+      Atomics.add(this.arena.words, slotWord + SlotWord.Doorbell, 1);
+      // a thread that is not about to sleep looks at its list once more before it does
+      if (this.arena.load(slotWord + SlotWord.Sleeping) === 0) continue;
+      Atomics.notify(this.arena.words, slotWord + SlotWord.Doorbell);
+      this.wakeUps++;
     }
     this.#slotsToRing.clear();
   }

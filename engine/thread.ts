@@ -1,7 +1,7 @@
 import { workerData } from 'node:worker_threads';
-import { Arena } from './arena.ts';
+import { ERRORS } from '../stack/errors.ts';
+import { Arena, ArenaWord, EngineState } from './arena.ts';
 import type { EngineOptions } from './options.ts';
-import { runEngine } from './run.ts';
 
 /** What {@link startEngine} hands to the engine's thread. */
 export interface ThreadData {
@@ -9,6 +9,18 @@ export interface ThreadData {
   readonly options: EngineOptions;
 }
 
-// The thread does nothing else: it leaves runEngine only at the engine's end, and never enters its event loop before.
 const { memory, options } = workerData as ThreadData;
-runEngine(new Arena(memory), options);
+const arena = new Arena(memory);
+try {
+  // loaded here, so that a failure to load is a reason that a blocked starter can read
+  const { runEngine } = await import('./run.ts');
+  // leaves only at the engine's end: the thread never enters its event loop before
+  runEngine(arena, options);
+} catch (error) {
+  arena.setFailure(
+    ERRORS.INTERNAL.number,
+    error instanceof Error ? (error.stack ?? error.message) : String(error),
+  );
+  arena.store(ArenaWord.State, EngineState.Failed);
+  Atomics.notify(arena.words, ArenaWord.State);
+}

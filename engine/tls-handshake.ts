@@ -106,6 +106,7 @@ export class TlsHandshake {
   }
 
   #step(): TlsProgress {
+    if (this.#channel !== null) return 'done';
     for (;;) {
       if (!this.#flush()) return 'write';
       const { error } = this.#tls;
