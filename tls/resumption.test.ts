@@ -376,3 +376,26 @@ test('TLS 1.2: a promised ticket must come; a wrong Finished does not resume', (
     alert: Alert.DecodeError,
   });
 });
+
+test('TLS 1.2: in place of a promised ticket every other message → unexpected_message', (t) => {
+  const extensions = [[ExtensionType.SessionTicket, NONE]] as const;
+  for (let type = 0; type < 256; type++) {
+    if (type === HandshakeType.NewSessionTicket) continue;
+    const other = replacing12('new_session_ticket', () => Uint8Array.of(type, 0, 0, 6, 0, 0, 0, 1, 0, 0));
+    const { member } = resume12(withSession(session12()), { extensions, ticket: NONE, ...other });
+    if (member !== 'UnexpectedMessage') t.fail(`type ${type}: ${member}`);
+  }
+  t.pass();
+});
+
+test('TLS 1.2: a ticket truncated at every byte is refused', (t) => {
+  const extensions = [[ExtensionType.SessionTicket, NONE]] as const;
+  for (let cut = 0; cut < 9; cut++) {
+    const body = Uint8Array.of(0, 0, 0, 1, 0, 3, 7, 7, 7).subarray(0, cut);
+    const short = replacing12('new_session_ticket', () => Uint8Array.of(4, 0, 0, cut, ...body));
+    t.like(resume12(withSession(session12()), { extensions, ticket: NONE, ...short }), {
+      member: 'MessageTooShort',
+      alert: Alert.DecodeError,
+    });
+  }
+});

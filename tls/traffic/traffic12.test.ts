@@ -61,6 +61,28 @@ test('a renegotiation is refused with one warning before the next data, and the 
   t.is(sealer.closed, false);
 });
 
+test('a HelloRequest over records of one byte, and other records inside it', (t) => {
+  const request = handshakeMessage(HandshakeType.HelloRequest, NO_CONTENT);
+  const { ours, sealer, server } = connected();
+  for (const [i, byte] of request.entries()) {
+    t.false(sealer.answerOwed, `${i}`);
+    // each byte in another thread
+    open(new TrafficOpener(ours, 8), seal(server, Handshake, Uint8Array.of(byte)));
+  }
+  t.true(sealer.answerOwed);
+  for (const [type, content] of [
+    [ApplicationData, Uint8Array.of(1)],
+    [ContentType.Alert, Uint8Array.of(1, Alert.UnrecognizedName)],
+  ] as const) {
+    const other = connected();
+    open(other.opener, seal(other.server, Handshake, request.subarray(0, 2)));
+    t.deepEqual(failure(other.opener, seal(other.server, type, content)), [
+      'InterleavedRecord',
+      Alert.UnexpectedMessage,
+    ]);
+  }
+});
+
 test('wishes for a renegotiation in a row are counted', (t) => {
   const { opener, server } = connected();
   const request = (): Uint8Array =>
