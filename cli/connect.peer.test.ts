@@ -311,6 +311,24 @@ test('--capture writes the packets, and on request the secrets', async (t) => {
   }
 });
 
+test('a link that loses, delays, doubles and reorders packets: TLS still delivers every byte', async (t) => {
+  const lab = await createLab(t);
+  const credentials = makeCredentials(lab.folder, [KERNEL_V4]);
+  await startNodeServer(lab, 7000, 'echo', { credentials });
+  const text = 'every byte '.repeat(50_000);
+  const flags = ['--loss', '2%', '--delay', '2ms', '--duplicate', '2%', '--reorder', '5%', '--seed', '7'];
+  const result = await tunwire(
+    lab,
+    [KERNEL_V4, '7000', '--secure', '--cafile', credentials.caFile, ...flags],
+    text,
+  );
+  t.is(result.code, 0, result.stderr);
+  t.true(result.stdout === text);
+  const wrong = await tunwire(lab, [KERNEL_V4, '7000', '--loss', 'much'], '');
+  t.is(wrong.code, 2);
+  t.regex(wrong.stderr, /loss.*got 'much'/);
+});
+
 test('the process makes no socket of the kernel that has an IP protocol', async (t) => {
   const lab = await createLab(t);
   const credentials = makeCredentials(lab.folder, ['www.lab.test']);

@@ -20,6 +20,7 @@ import type { TlsInfo } from '../tls/client.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
 import { DatagramPump } from './datagram-pump.ts';
 import { ExitCode, exitCodeOf, nextStep } from './exit-code.ts';
+import { addImpairFlags, type ImpairFlags, impairmentsOf } from './impair-flags.ts';
 import { Pump } from './pump.ts';
 import { OutputError } from './standard-io.ts';
 
@@ -35,7 +36,7 @@ const SIGNALS: readonly [NodeJS.Signals, number][] = [
 ];
 
 /** What commander makes of the flags. */
-interface ConnectFlags {
+interface ConnectFlags extends ImpairFlags {
   readonly tun: string;
   readonly addr: readonly string[];
   readonly gw: readonly string[];
@@ -58,7 +59,7 @@ interface ConnectFlags {
 
 /** Adds the verb `connect`. */
 export function addConnectCommand(program: Command): void {
-  program
+  const command = program
     .command('connect')
     .summary('connect standard input and output to a server')
     .description(
@@ -94,7 +95,8 @@ export function addConnectCommand(program: Command): void {
     .option('--prefer-ipv6', 'try IPv6 addresses first')
     .option('--capture <file>', 'write all packets to a pcapng file')
     .option('--capture-secrets', 'with the TLS secrets, so that it can be read decrypted')
-    .option('-v, --verbose', 'tell what happens, with times')
+    .option('-v, --verbose', 'tell what happens, with times');
+  addImpairFlags(command)
     .addHelpText(
       'after',
       '\nExit codes: 0 done, 2 command line, 6 name, 7 connection, 28 timeout, 35 TLS, 45 device, 55 sending, 56 receiving, 60 certificate',
@@ -210,11 +212,13 @@ function nextSignal(): Promise<Ending> {
 }
 
 function start(flags: ConnectFlags): EngineHandle {
+  const impairments = impairmentsOf(flags);
   const options: EngineOptions = {
     device: `tun:${flags.tun}`,
     addresses: flags.addr,
     gateways: flags.gw,
     resolver: { servers: flags.dns, ...(flags.hosts === undefined ? {} : { hostsFile: flags.hosts }) },
+    ...(impairments === null ? {} : { impairments }),
     ...(flags.capture === undefined
       ? {}
       : { capture: { file: flags.capture, secrets: flags.captureSecrets === true } }),

@@ -1,3 +1,4 @@
+import type { ImpairSettings } from '../drivers/impair-options.ts';
 import type { MemoryLinkEnd } from '../drivers/memory.ts';
 
 /** How an engine's stack is set up. All of it is structured-cloneable: it travels to the engine's thread. */
@@ -13,7 +14,9 @@ export interface EngineOptions {
   /** false: the device carries plain packets, checksums and segments are made here. Default true. */
   readonly offload?: boolean;
   readonly resolver?: ResolverOptions;
-  /** Writes every packet to a pcapng file. */
+  /** Disturbs the link on purpose: loss, delay and so on, all from a seed. The device carries plain packets then. */
+  readonly impairments?: ImpairSettings;
+  /** Writes every packet to a pcapng file, as the stack sends and receives them: before and after any impairment. */
   readonly capture?: CaptureOptions;
   /** Makes every choice of the stack repeatable (sequence numbers, ports, identifiers). Default: the system's randomness. */
   readonly seed?: number;

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { capture } from '../drivers/capture.ts';
 import type { Device } from '../drivers/device.ts';
+import { impair } from '../drivers/impair.ts';
 import { type MemoryLinkEnd, openMemory } from '../drivers/memory.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
 import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
@@ -37,6 +38,7 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
   let failure: NetError | null = null;
   try {
     device = openDevice(options, wakeFd);
+    if (options.impairments !== undefined) device = impair(device, { ...options.impairments, clock });
     if (options.capture !== undefined) {
       writer = new PcapngWriter(options.capture.file);
       device = capture(device, writer, { clock });
@@ -179,7 +181,8 @@ function openDevice(options: EngineOptions, wakeFd: number): Device {
   if (device.startsWith('tun:')) {
     return openTun(device.slice(4), {
       ...(options.mtuBytes === undefined ? {} : { mtuBytes: options.mtuBytes }),
-      ...(options.offload === undefined ? {} : { offload: options.offload }),
+      // each packet is disturbed alone, so each has to be one
+      offload: options.offload !== false && options.impairments === undefined,
     });
   }
   throw new NetError('DEVICE_FAILED', {
