@@ -1,5 +1,5 @@
 /**
- * `npm test`: runs every `*.test.ts` of the project, or those named as arguments. Tests against real peers are left out where
+ * `npm test [-- FILE… --match TITLE --verbose]`: runs every `*.test.ts` of the project, or those named as arguments. Tests against real peers are left out where
  * the machine lacks what they need, and that is said; with CI or TUNWIRE_REQUIRE_PEERS set, it is a failure.
  * The last line is `N passed, N failed`.
  */
@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
 import { missing, requirementsOf } from './requirements.ts';
 import { TapReader } from './tap.ts';
 
@@ -14,8 +15,13 @@ const ROOT = resolve(import.meta.dirname, '..');
 const LEFT_OUT_FOLDERS = new Set(['node_modules', 'dist', 'coverage']);
 const CONCURRENCY = 2;
 
-const verbose = process.argv.includes('--verbose');
-const named = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+const { values, positionals: named } = parseArgs({
+  allowPositionals: true,
+  options: { verbose: { type: 'boolean', default: false }, match: { type: 'string', multiple: true } },
+});
+const { verbose } = values;
+/** Titles to run, with `*` for anything. */
+const match: string[] = values.match ?? [];
 const requirePeers = isSet('CI') || isSet('TUNWIRE_REQUIRE_PEERS');
 
 const files = named.length > 0 ? named.map(fromCaller) : testFiles(ROOT);
@@ -64,7 +70,8 @@ function testFiles(folder: string): string[] {
 
 async function runAva(paths: string[], reader: TapReader): Promise<void> {
   const ava = join(ROOT, 'node_modules/ava/entrypoints/cli.js');
-  const args = [ava, '--tap', '--concurrency', String(CONCURRENCY), ...paths];
+  const titles = match.flatMap((title) => ['--match', title]);
+  const args = [ava, '--tap', '--concurrency', String(CONCURRENCY), ...titles, ...paths];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise<number | null>((done) => child.once('close', done));
   for await (const line of createInterface({ input: child.stdout })) reader.line(line);
