@@ -17,7 +17,11 @@ export class TapReader {
     const result = /^(not )?ok \d+ - (.*)$/.exec(text);
     if (result !== null) {
       this.#result(result[1] === undefined, result[2] ?? '');
-    } else if (/^(TAP version |1\.\.\d+$|# (tests|pass|fail|skip|todo) \d+$|# .* › (before|after)(Each)?(\.always)? hook$)/.test(text)) {
+    } else if (
+      /^(TAP version |1\.\.\d+$|# (tests|pass|fail|skip|todo) \d+$|# .* › (before|after)(Each)?(\.always)? hook$)/.test(
+        text,
+      )
+    ) {
       this.#shown = false;
     } else if (this.#shown && text !== '') {
       this.#print(`    ${text}`);
