@@ -260,7 +260,7 @@ test('ten stacks on a hub, all impairments, ten minutes: nothing leaks, and the 
   for (const { stack, rings } of hosts) {
     t.is(rings.openCount, 0);
     t.is(stack.tcp.table.size, 0);
-    t.is(stack.tcp.timeWaits, 0);
+    t.is(stack.tcp.timeWaits.size, 0);
     t.is(stack.udp.socketCount, 0);
     t.is(stack.icmp.probes.count, 0);
     t.is(stack.ipInput.reassembler.openCount, 0);

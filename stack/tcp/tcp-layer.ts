@@ -72,8 +72,8 @@ export class TcpLayer implements TransportHandler {
   readonly settings: TcpSettings = new TcpSettings();
   /** Tests put a source of known numbers here. */
   isn: SequenceSource;
-  /** Connections in TIME-WAIT. */
-  timeWaits = 0;
+  /** Connections in TIME-WAIT, the oldest first. */
+  readonly timeWaits: Set<TimeWait> = new Set();
   readonly #segment: Segment = new Segment();
   readonly #listeners: Map<number, TcpListener[]> = new Map();
   /** The packet being worked off. */

@@ -25,7 +25,7 @@ import { TcpState } from './tcp-state.ts';
 export const TIME_WAIT_MS = 60_000;
 /** How long the peer of a closed socket may keep its side open: Linux's tcp_fin_timeout. RFC 9293 has no limit. */
 export const FIN_WAIT_2_TIMEOUT_MS = 60_000;
-/** Beyond this many a closed connection is forgotten at once. */
+/** Beyond this many the oldest is forgotten: the newest may still owe its peer the last ACK. */
 export const MAX_TIME_WAIT = 16_384;
 
 /** What is left of a connection in TIME-WAIT: enough to acknowledge a repeated FIN and to tell old segments from new. */
@@ -154,17 +154,21 @@ export class TimeWait implements Transmitter, TimerTarget {
   remove(): void {
     this.context.timers.remove(this.#timer);
     this.layer.table.remove(this);
-    this.layer.timeWaits--;
+    this.layer.timeWaits.delete(this);
   }
 }
 
 /** Replaces a connection that is through with its TIME-WAIT. */
 export function enterTimeWait(c: TcpConnection): void {
   const { layer } = c;
-  if (layer.timeWaits >= MAX_TIME_WAIT) {
+  if (layer.timeWaits.size >= MAX_TIME_WAIT) {
     layer.counters.timeWaitOverflows++;
-    return;
+    for (const oldest of layer.timeWaits) {
+      oldest.remove();
+      break;
+    }
   }
-  layer.timeWaits++;
-  layer.table.add(new TimeWait(c));
+  const timeWait = new TimeWait(c);
+  layer.timeWaits.add(timeWait);
+  layer.table.add(timeWait);
 }
