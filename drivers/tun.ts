@@ -29,7 +29,10 @@ const TUNGETFEATURES = 0x800454cf;
 const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETVNETHDRSZ = 0x400454d8;
 const TUNSETVNETLE = 0x400454dc;
+const SIOCGIFFLAGS = 0x8913;
 const SIOCGIFMTU = 0x8921;
+const IFF_UP = 0x0001;
+const IFF_RUNNING = 0x0040;
 const IFF_TUN = 0x0001;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
@@ -46,6 +49,9 @@ const OFFLOADS: readonly number[] = [
   TUN_F_CSUM,
   0,
 ];
+
+/** How long to wait for the kernel to notice that the interface has a carrier. */
+const CARRIER_MS = 500;
 
 const CLONE_DEVICE = '/dev/net/tun';
 
@@ -67,13 +73,14 @@ export function openTun(name: string, options: TunOptions = {}): Device {
   try {
     const request = new InterfaceRequest(name);
     const vnet = attach(fd, request, options.offload !== false);
-    const mtuBytes = options.mtuBytes ?? readMtu(request);
+    const mtuBytes = options.mtuBytes ?? askInterface(SIOCGIFMTU, request);
     if (!Number.isInteger(mtuBytes) || mtuBytes < MIN_MTU_BYTES || mtuBytes > MAX_PACKET_BYTES) {
       throw new NetError('ARGUMENT_INVALID', {
         phase: Phase.Argument,
         detail: `an MTU is ${MIN_MTU_BYTES} … ${MAX_PACKET_BYTES} bytes, got ${mtuBytes}`,
       });
     }
+    waitForCarrier(request);
     return new TunDevice(fd, request.name, mtuBytes, vnet);
   } catch (error) {
     sys.close(fd);
@@ -107,14 +114,29 @@ function kernelKnowsVnet(fd: number, request: InterfaceRequest): boolean {
   return sys.ioctl(fd, TUNGETFEATURES, request.valueAddress) === 0 && (request.value & IFF_VNET_HDR) !== 0;
 }
 
-function readMtu(request: InterfaceRequest): number {
-  // a socket is the only way to ask for an MTU in the thread's own network namespace; any family does
+/** Asks for a value of the interface. */
+function askInterface(question: number, request: InterfaceRequest): number {
+  // a socket is the only way to ask in the thread's own network namespace; any family does
   const fd = sys.socket(sys.AF_UNIX, sys.SOCK_DGRAM | sys.SOCK_CLOEXEC, 0);
-  must(fd, 'socket(AF_UNIX) to read the MTU', request.name);
-  const result = sys.ioctl(fd, SIOCGIFMTU, request.address);
+  must(fd, 'socket(AF_UNIX) to ask for the MTU and the state', request.name);
+  const result = sys.ioctl(fd, question, request.address);
   sys.close(fd);
-  must(result, 'SIOCGIFMTU', request.name);
+  must(result, 'SIOCGIFMTU or SIOCGIFFLAGS', request.name);
   return request.value;
+}
+
+/**
+ * Attaching gives the interface its carrier, but the kernel's link watch comes around to it a little later and drops what it
+ * has to send until then: the answer to our first packet.
+ */
+function waitForCarrier(request: InterfaceRequest): void {
+  const nap = new Int32Array(new SharedArrayBuffer(4));
+  for (let waitedMs = 0; waitedMs < CARRIER_MS; waitedMs++) {
+    const flags = askInterface(SIOCGIFFLAGS, request);
+    // an interface that is down does not get there
+    if ((flags & IFF_UP) === 0 || (flags & IFF_RUNNING) !== 0) return;
+    Atomics.wait(nap, 0, 0, 1);
+  }
 }
 
 function must(result: number, what: string, name: string): void {
