@@ -8,6 +8,14 @@ export interface LinkCapabilities {
   readonly txChecksum: boolean;
   /** Largest TCP super-segment (IP header included) the device cuts up itself; 0: it does not. */
   readonly txSegmentBytes: number;
+  /** The link is Ethernet: packets of the sink and of `Interface.input` are whole frames, without their check sequence. */
+  readonly ethernet?: EthernetCapabilities;
+}
+
+/** What an Ethernet device says of itself. */
+export interface EthernetCapabilities {
+  /** Its own station address, six bytes. */
+  readonly address: Uint8Array;
 }
 
 /** What a device knows of a packet it hands in; bits of the `flags` argument of `Interface.input`. */
@@ -24,7 +32,8 @@ export const HEADROOM_BYTES = 64;
 export const HEADER_BYTES = 192;
 
 /**
- * The one outgoing packet of a stack: filled, sent and filled again. A packet is its headers (`head`) followed by up to
+ * The one outgoing packet of a stack: filled, sent and filled again. A packet is its headers (`head`; on its way to an Ethernet device
+ * the Ethernet header is the first of them, and lengths and offsets count from it) followed by up to
  * two pieces of payload, which stay where they are (a send ring wraps at most once).
  */
 export class TxPacket {

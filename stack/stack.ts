@@ -3,16 +3,26 @@ import { Counters } from './counters.ts';
 import type { Endpoint } from './endpoint.ts';
 import { NetError, Phase } from './errors.ts';
 import { IpCounters } from './ip/counters.ts';
+import { EthernetCounters, EthernetLink } from './ip/ethernet-link.ts';
 import { IcmpLayer } from './ip/icmp.ts';
 import { IpInput } from './ip/input.ts';
 import { Interface, type PacketReceiver } from './ip/interface.ts';
+import { NeighbourCounters } from './ip/neighbour.ts';
 import { IpSender } from './ip/output.ts';
 import { RouteTable } from './ip/route-table.ts';
-import { HEADER_BYTES, HEADROOM_BYTES, type LinkCapabilities, type PacketSink, TxPacket } from './link.ts';
+import {
+  type EthernetCapabilities,
+  HEADER_BYTES,
+  HEADROOM_BYTES,
+  type LinkCapabilities,
+  type PacketSink,
+  TxPacket,
+} from './link.ts';
 import type { RandomSource } from './random.ts';
 import { TcpLayer } from './tcp/tcp-layer.ts';
 import { TimerQueue } from './timers.ts';
 import { UdpLayer } from './udp/udp-layer.ts';
+import { ETHERNET_ADDRESS_BYTES, isGroupAddress } from './wire/ethernet.ts';
 import { IpAddress, type IpPrefix, parsePrefix } from './wire/ip-address.ts';
 import { IP_MAX_PACKET_BYTES, IpProtocol } from './wire/ipv4.ts';
 import { IPV6_MIN_MTU_BYTES } from './wire/ipv6.ts';
@@ -58,6 +68,9 @@ export class Stack implements StackContext, PacketReceiver {
   readonly icmp: IcmpLayer;
   readonly udp: UdpLayer;
   readonly tcp: TcpLayer;
+  /** Made with the first Ethernet interface. */
+  #ethernetCounters: EthernetCounters | null = null;
+  #neighbourCounters: NeighbourCounters | null = null;
   #transmitters: Transmitter | null = null;
   #lastTransmitter: Transmitter | null = null;
   #endpoints: Endpoint | null = null;
@@ -103,14 +116,28 @@ export class Stack implements StackContext, PacketReceiver {
         `interface ${name} needs an MTU of ${least} to ${IP_MAX_PACKET_BYTES} bytes, got ${mtuBytes}`,
       );
     const iface = new Interface(this, name, sink, capabilities, addresses, gateways);
+    if (capabilities.ethernet !== undefined) iface.link = this.#ethernet(iface, capabilities.ethernet);
     this.routes.addInterface(iface);
     return iface;
+  }
+
+  #ethernet(iface: Interface, ethernet: EthernetCapabilities): EthernetLink {
+    const { address } = ethernet;
+    if (address.length !== ETHERNET_ADDRESS_BYTES || isGroupAddress((address[0] ?? 0) << 8))
+      throw invalid(`interface ${iface.name} needs a station address of 6 bytes, got ${address.join(' ')}`);
+    this.#ethernetCounters ??= this.counters.group('ethernet', new EthernetCounters());
+    this.#neighbourCounters ??= this.counters.group('neighbour', new NeighbourCounters());
+    return new EthernetLink(this, iface, ethernet, this.#ethernetCounters, this.#neighbourCounters, {
+      packet: (from, slab, off, len, flags) => this.ipInput.receive(from, slab, off, len, flags),
+      unreachable: (from, slab, off, len) => this.icmp.neighbourUnreachable(from, slab, off, len),
+    });
   }
 
   /** Takes a packet from an interface; see `Interface.input`. */
   receive(iface: Interface, slab: Slab, off: number, len: number, flags: number, now: number): void {
     this.now = now;
-    this.ipInput.receive(iface, slab, off, len, flags);
+    if (iface.link === null) this.ipInput.receive(iface, slab, off, len, flags);
+    else iface.link.receive(slab, off, len, flags);
   }
 
   /** Runs what is due at `now`. */

@@ -58,7 +58,7 @@ export class Fragmenter {
       const more = at + length < total;
       if (v4) this.#writeV4(route, protocol, trafficClass, ttl, id & 0xffff, at, length, more);
       else this.#writeV6(route, protocol, trafficClass, ttl, id, at, length, more);
-      if (!route.iface.sink.send(tx)) {
+      if (!route.iface.send(tx, route.nextHop)) {
         this.#counters.deviceFull++;
         if (at === 0) return false;
         this.#counters.fragmentsLostOnSend++;

@@ -1,10 +1,4 @@
-import {
-  IcmpError,
-  IcmpErrorKind,
-  type RxPacket,
-  type StackContext,
-  type TransportHandler,
-} from '../context.ts';
+import { IcmpError, IcmpErrorKind, RxPacket, type StackContext, type TransportHandler } from '../context.ts';
 import { NetError } from '../errors.ts';
 import { foldChecksum, sumSlab } from '../wire/checksum.ts';
 import {
@@ -29,7 +23,9 @@ import {
   ipv4TotalLength,
 } from '../wire/ipv4.ts';
 import { IPV6_HEADER_BYTES, IPV6_MIN_MTU_BYTES, Ipv6, Ipv6Fragment } from '../wire/ipv6.ts';
+import type { Slab } from '../wire/slab.ts';
 import { ExtensionWalk, WalkResult } from './extension-headers.ts';
+import type { Interface } from './interface.ts';
 import { Ping, type PingOptions } from './ping.ts';
 import { Probes } from './probes.ts';
 import { Trace, type TraceOptions } from './trace.ts';
@@ -144,6 +140,24 @@ export class IcmpLayer {
     if (this.#send(rx, type, code, rest, rx.ipOff, quoted, 0)) counters.errorsSent++;
   }
 
+  /**
+   * Tells the transport of a packet of ours that no neighbour takes it (RFC 1122 §2.3.2.1, RFC 4861 §7.2.2): what an ICMP error from
+   * ourselves would say. There are at least 8 bytes in front of the packet in its slab.
+   */
+  neighbourUnreachable(iface: Interface, slab: Slab, off: number, len: number): void {
+    const quoted = new RxPacket(slab, iface);
+    quoted.off = off - Icmp.Data;
+    quoted.len = len + Icmp.Data;
+    const { view } = slab;
+    if (ipVersion(view, off) === 4) {
+      setOwnEnds(quoted, IpAddress.read(view, off + Ipv4.Source, 4));
+      this.#aboutV4(quoted, IcmpErrorKind.UnreachableHost, 0);
+    } else {
+      setOwnEnds(quoted, IpAddress.read(view, off + Ipv6.Source, 6));
+      this.#aboutV6(quoted, IcmpErrorKind.UnreachableHost, 0);
+    }
+  }
+
   #inputV4(rx: RxPacket): void {
     const { counters } = this;
     counters.received++;
@@ -228,9 +242,12 @@ export class IcmpLayer {
         return;
       case IcmpV6Type.RouterSolicitation:
       case IcmpV6Type.RouterAdvertisement:
+        counters.ignoredNeighborDiscovery++;
+        return;
       case IcmpV6Type.NeighborSolicitation:
       case IcmpV6Type.NeighborAdvertisement:
-        counters.ignoredNeighborDiscovery++;
+        if (rx.iface.link === null) counters.ignoredNeighborDiscovery++;
+        else rx.iface.link.ndp.input(rx);
         return;
       case IcmpV6Type.Redirect:
         counters.ignoredRedirect++;
@@ -355,8 +372,12 @@ export class IcmpLayer {
   }
 
   #quotedV4(rx: RxPacket, kind: IcmpErrorKind, mtuBytes: number): void {
+    this.counters.errorsReceived++;
+    this.#aboutV4(rx, kind, mtuBytes);
+  }
+
+  #aboutV4(rx: RxPacket, kind: IcmpErrorKind, mtuBytes: number): void {
     const { counters } = this;
-    counters.errorsReceived++;
     const { view } = rx.slab;
     const at = rx.off + Icmp.Data;
     const end = rx.off + rx.len;
@@ -391,8 +412,12 @@ export class IcmpLayer {
   }
 
   #quotedV6(rx: RxPacket, kind: IcmpErrorKind, mtuBytes: number): void {
+    this.counters.errorsReceived++;
+    this.#aboutV6(rx, kind, mtuBytes);
+  }
+
+  #aboutV6(rx: RxPacket, kind: IcmpErrorKind, mtuBytes: number): void {
     const { counters } = this;
-    counters.errorsReceived++;
     const { view } = rx.slab;
     const at = rx.off + Icmp.Data;
     const end = rx.off + rx.len;
@@ -458,6 +483,19 @@ export class IcmpLayer {
     this.counters.errorsDelivered++;
     handler.icmpError(error);
   }
+}
+
+/** The error comes from us and goes to us. */
+function setOwnEnds(quoted: RxPacket, own: IpAddress): void {
+  quoted.family = own.family;
+  quoted.src0 = own.w0;
+  quoted.src1 = own.w1;
+  quoted.src2 = own.w2;
+  quoted.src3 = own.w3;
+  quoted.dst0 = own.w0;
+  quoted.dst1 = own.w1;
+  quoted.dst2 = own.w2;
+  quoted.dst3 = own.w3;
 }
 
 const NO_TRANSPORT = -1;

@@ -27,6 +27,7 @@ import {
   ipv6PayloadLength,
   ipv6TrafficClass,
 } from '../wire/ipv6.ts';
+import { NDP_HOP_LIMIT } from '../wire/ndp.ts';
 import type { Slab } from '../wire/slab.ts';
 import type { IpCounters } from './counters.ts';
 import { ExtensionWalk, WalkResult } from './extension-headers.ts';
@@ -191,7 +192,7 @@ export class IpInput implements ReassemblyObserver {
     rx.dst3 = view.getInt32(off + Ipv6.Destination + 12);
     rx.trafficClass = ipv6TrafficClass(view, off);
     rx.ttl = view.getUint8(off + Ipv6.HopLimit);
-    if (isMartianSourceV6(rx)) {
+    if (isMartianSourceV6(rx) && !isNeighbourMessage(rx, view, off)) {
       counters.dropMartianSource++;
       return;
     }
@@ -353,6 +354,19 @@ function isMartianSourceV4(iface: Interface, src: number): boolean {
   // 0.0.0.0/8, 127.0.0.0/8, multicast, 240.0.0.0/4 with the limited broadcast address
   if (first === 0 || first === 127 || first >= 224) return true;
   return iface.isBroadcast(src) || iface.owns(4, 0, 0, 0xffff, src);
+}
+
+/**
+ * RFC 4862 §5.4: who checks whether an address is free has none to send from, and who has the same address as we sends from that. Neighbour
+ * discovery judges both.
+ */
+function isNeighbourMessage(rx: RxPacket, view: DataView, off: number): boolean {
+  if (rx.iface.link === null || rx.ttl !== NDP_HOP_LIMIT || rx.ipLen <= IPV6_HEADER_BYTES) return false;
+  if (view.getUint8(off + Ipv6.NextHeader) !== IpProtocol.Icmpv6) return false;
+  const type = view.getUint8(off + IPV6_HEADER_BYTES);
+  if (type !== IcmpV6Type.NeighborSolicitation && type !== IcmpV6Type.NeighborAdvertisement) return false;
+  const { src0, src1, src2, src3 } = rx;
+  return (src0 | src1 | src2 | src3) === 0 || rx.iface.owns(6, src0, src1, src2, src3);
 }
 
 /** RFC 4291 §2.5.2, §2.5.3, §2.7: unspecified, loopback, multicast; RFC 4942 §2.2: mapped addresses; our own. */

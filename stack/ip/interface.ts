@@ -1,6 +1,7 @@
-import type { LinkCapabilities, PacketSink } from '../link.ts';
+import type { LinkCapabilities, PacketSink, TxPacket } from '../link.ts';
 import type { IpAddress, IpPrefix } from '../wire/ip-address.ts';
 import type { Slab } from '../wire/slab.ts';
+import type { EthernetLink } from './ethernet-link.ts';
 
 /** Takes the packets that an interface receives. The stack is one. */
 export interface PacketReceiver {
@@ -15,6 +16,8 @@ export class Interface {
   readonly addresses: readonly IpPrefix[];
   /** Routers on this link that take packets for everywhere else. */
   readonly gateways: readonly IpAddress[];
+  /** Set by the stack when the device is an Ethernet device. */
+  link: EthernetLink | null = null;
   readonly #receiver: PacketReceiver;
 
   constructor(
@@ -34,7 +37,15 @@ export class Interface {
   }
 
   /**
-   * Takes one IP packet from the device. Nothing of `slab` is referenced after the return.
+   * Sends an IP packet towards a neighbour, which point-to-point links do not care about.
+   * @returns false when the device is full
+   */
+  send(packet: TxPacket, nextHop: IpAddress): boolean {
+    return this.link === null ? this.sink.send(packet) : this.link.send(packet, nextHop);
+  }
+
+  /**
+   * Takes one IP packet, or one frame of an Ethernet device. Nothing of `slab` is referenced after the return.
    * @param flags bits of {@link RxFlag}
    * @param now ms of the stack's clock
    */

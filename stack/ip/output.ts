@@ -88,7 +88,7 @@ export class IpSender implements IpOutput {
     } else {
       writeIpv6Header(view, off, transportLength, protocol, trafficClass, 0, ttl, source, destination);
     }
-    if (!iface.sink.send(tx)) {
+    if (!iface.send(tx, route.nextHop)) {
       this.#counters.deviceFull++;
       return false;
     }
