@@ -15,6 +15,10 @@ export interface Channel {
    * @throws NetError RESET, TIMEOUT, TLS_TRUNCATED …: why the stream ended out of order
    */
   read(into: Uint8Array, off: number, len: number): number;
+  /** {@link read} without taking anything away. TLS shows what is left of one record. */
+  peek(into: Uint8Array, off: number, len: number): number;
+  /** Takes bytes away that were peeked at, at most as many. */
+  consume(lengthBytes: number): void;
   /**
    * Takes over what there is room for. @returns bytes taken, or {@link WOULD_BLOCK}
    * @throws NetError SHUT_DOWN after `shutdown`, or why the stream has ended

@@ -74,6 +74,21 @@ export class EngineClient {
     block.set(SocketWord.EventSlot, this.#takeSlot() + 1);
   }
 
+  /** Whether events of the socket are delivered to this thread. */
+  watches(block: SocketBlock): boolean {
+    return this.#slot >= 0 && block.get(SocketWord.EventSlot) === this.#slot + 1;
+  }
+
+  /** Delivers events to whichever thread watches the socket, as the engine does; nothing when none does. */
+  post(block: SocketBlock, events: number): void {
+    const slot = block.get(SocketWord.EventSlot) - 1;
+    if (slot < 0 || block.or(SocketWord.Events, events) !== 0) return;
+    const slotWord = this.arena.slotWord(slot);
+    this.arena.push(slotWord + SlotWord.ReadyHead, block.at + SocketWord.NextReady, block.index);
+    Atomics.add(this.arena.words, slotWord + SlotWord.Doorbell, 1);
+    Atomics.notify(this.arena.words, slotWord + SlotWord.Doorbell);
+  }
+
   unwatch(block: SocketBlock): void {
     block.set(SocketWord.EventSlot, 0);
     this.#listeners.delete(block.index);

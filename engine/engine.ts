@@ -149,6 +149,9 @@ export class Engine implements PacketInput {
       if ((commands & Command.Abort) !== 0) endpoint.abort();
       else if ((commands & Command.Shutdown) !== 0) endpoint.shutdown();
     } else if (endpoint instanceof UdpSocket) {
+      if ((commands & Command.Options) !== 0) {
+        endpoint.broadcast = (block.get(SocketWord.Options) & OpenOption.Broadcast) !== 0;
+      }
       if ((commands & Command.Sent) !== 0) endpoint.appWrote();
       if ((commands & Command.Received) !== 0) endpoint.appRead();
     } else if (endpoint instanceof TcpListener) {

@@ -230,6 +230,12 @@ export class SharedSocket implements Channel {
     this.client.command(this.block, Command.Options);
   }
 
+  /** UDP: datagrams may go to broadcast addresses. */
+  setBroadcast(broadcast: boolean): void {
+    this.#storeOption(OpenOption.Broadcast, broadcast);
+    this.client.command(this.block, Command.Options);
+  }
+
   setKeepAlive(keepAlive: KeepAlive | null): void {
     this.#storeKeepAlive(keepAlive);
     this.client.command(this.block, Command.Options);

@@ -95,6 +95,14 @@ export const SocketWord = {
   FaceOptions: 55,
   /** (engine) addresses in the text area after a lookup */
   AddressCount: 56,
+  /** (app) counts up with every cancellation: calls that began before it end */
+  FaceCancels: 57,
+  /** (app) counts up with every read that took something: an edge-like event may be raised again */
+  FaceReads: 58,
+  /** (app) counts up when TLS begins and when it ends: odd while the stream is TLS */
+  FaceSecured: 59,
+  /** (app) 1: a write found no room, and nobody was told of room since */
+  FaceWriteBlocked: 60,
 } as const;
 
 /** Where the text begins in a block. */
@@ -160,6 +168,9 @@ export const SocketEvent = {
   Readable: 2,
   Writable: 4,
   Closed: 8,
+  /** Posted by applications, see EngineClient.post. */
+  TimedOut: 16,
+  Cancelled: 32,
 } as const;
 
 /** One thread's accessor to one socket's block. */

@@ -64,6 +64,32 @@ export class TlsChannel implements Channel {
     }
   }
 
+  peek(into: Uint8Array, off: number, len: number): number {
+    lockWord(this.#words, this.#recvLock);
+    try {
+      if (this.#get(TlsRegion.PlainLen) === 0) {
+        // no room at all: the whole record is kept
+        const result = this.#readRecords(scratchPlain, 0, 0);
+        if (result === WOULD_BLOCK || this.#get(TlsRegion.PlainLen) === 0) return result;
+      }
+      const from = this.#region + TlsRegion.Plain + this.#get(TlsRegion.PlainOff);
+      const given = Math.min(len, this.#get(TlsRegion.PlainLen));
+      into.set(this.#slab.bytes.subarray(from, from + given), off);
+      return given;
+    } catch (error) {
+      throw this.#fail(error);
+    } finally {
+      unlockWord(this.#words, this.#recvLock);
+    }
+  }
+
+  consume(lengthBytes: number): void {
+    lockWord(this.#words, this.#recvLock);
+    const waiting = this.#get(TlsRegion.PlainLen);
+    this.#drop(Math.min(lengthBytes, waiting), waiting);
+    unlockWord(this.#words, this.#recvLock);
+  }
+
   write(from: Uint8Array, off: number, len: number): number {
     lockWord(this.#words, this.#sendLock);
     try {
@@ -85,26 +111,38 @@ export class TlsChannel implements Channel {
   }
 
   shutdown(): boolean {
+    if (this.#get(TlsRegion.Finished) !== 0) return true;
+    return this.closeNotify() && this.socket.shutdown();
+  }
+
+  /** Ends TLS in the own direction and leaves the transport open. @returns false: would block, call again when writable */
+  closeNotify(): boolean {
     lockWord(this.#words, this.#sendLock);
     try {
       if (this.#get(TlsRegion.Finished) !== 0) return true;
       if (this.socket.writableBytes < MAX_SEAL_OVERHEAD_BYTES) return false;
       this.#sendAlert(AlertLevel.Warning, AlertDescription.CloseNotify);
+      return true;
     } finally {
       unlockWord(this.#words, this.#sendLock);
     }
-    return this.socket.shutdown();
   }
 
   #readPlain(into: Uint8Array, off: number, len: number, waiting: number): number {
     const from = this.#region + TlsRegion.Plain + this.#get(TlsRegion.PlainOff);
     const given = Math.min(len, waiting);
     into.set(this.#slab.bytes.subarray(from, from + given), off);
-    // decrypted data does not lie about longer than it must
-    this.#slab.bytes.fill(0, from, from + given);
-    this.#set(TlsRegion.PlainOff, this.#get(TlsRegion.PlainOff) + given);
-    this.#set(TlsRegion.PlainLen, waiting - given);
+    this.#drop(given, waiting);
     return given;
+  }
+
+  #drop(lengthBytes: number, waiting: number): void {
+    const at = this.#get(TlsRegion.PlainOff);
+    const from = this.#region + TlsRegion.Plain + at;
+    // decrypted data does not lie about longer than it must
+    this.#slab.bytes.fill(0, from, from + lengthBytes);
+    this.#set(TlsRegion.PlainOff, at + lengthBytes);
+    this.#set(TlsRegion.PlainLen, waiting - lengthBytes);
   }
 
   #readRecords(into: Uint8Array, off: number, len: number): number {

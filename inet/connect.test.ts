@@ -1,4 +1,3 @@
-import { Worker } from 'node:worker_threads';
 import test from 'ava';
 import {
   INET_ERROR,
@@ -45,7 +44,8 @@ import {
   SECURITYINFO,
 } from './index.ts';
 import { NOBODY, type Peer, PeerPort, startPeer } from './testing/peer.ts';
-import type { UserAnswer, UserTask } from './testing/user-thread.ts';
+import { User } from './testing/user.ts';
+import type { UserTask } from './testing/user-thread.ts';
 
 /** A thread blocks: tests run one after the other. */
 const SECURE: number = INET_OPTION_SECURE;
@@ -401,27 +401,6 @@ test.serial('a URL gives port, protocol and TLS', (t) => {
     t.is(InetGetLastError(), INET_ERRORS.ARGUMENT_INVALID.number);
   }
 });
-
-/** A worker that uses the family as told; it joins the engine of this process by itself. */
-class User {
-  readonly worker: Worker = new Worker(new URL('./testing/user-thread.ts', import.meta.url));
-
-  async run(task: UserTask): Promise<UserAnswer> {
-    this.start(task);
-    return this.answer();
-  }
-
-  start(task: UserTask): void {
-    this.worker.postMessage(task);
-  }
-
-  answer(): Promise<UserAnswer> {
-    return new Promise((done, fail) => {
-      this.worker.once('message', done);
-      this.worker.once('error', fail);
-    });
-  }
-}
 
 test.serial('two workers connect and block at the same time; each has its own last error', async (t) => {
   const users = [new User(), new User()];

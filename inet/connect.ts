@@ -2,6 +2,7 @@ import { domainToASCII } from 'node:url';
 import type { ConnectRequest, KeepAlive } from '../engine/shared-socket.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { parseHost } from '../stack/resolver/host-name.ts';
+import { IpAddress } from '../stack/wire/ip-address.ts';
 import {
   INET_OPTION_BROADCAST,
   INET_OPTION_DONTROUTE,
@@ -85,6 +86,36 @@ export function InetConnect(
   options = 0,
   credentials: SECURITYCREDENTIALS | null = null,
 ): number {
+  return InetConnectEx(hostName, remotePort, protocol, timeout, options, null, 0, credentials);
+}
+
+/**
+ * {@link InetConnect} from a local address and port of one's choice.
+ *
+ * @param localAddress an IP address of the stack's; null or '': the stack chooses. The host is reached over its family only
+ * @param localPort 1 … 65535; 0: the stack chooses, below 1024 with INET_OPTION_RESERVEDPORT
+ * @returns a handle; INVALID_SOCKET on failure, for the reasons of InetConnect and
+ * - ARGUMENT_INVALID (0x80042726): the local address is no IP address, the local port none of 0 … 65535
+ * - ADDRESS_NOT_AVAILABLE (0x80042741): the address is not the stack's
+ * - ADDRESS_IN_USE (0x80042740): another connection to the same peer has the port
+ * - OPTION_INVALID (0x8004273A): INET_OPTION_RESERVEDPORT and a port from 1024
+ *
+ * Source: SocketWrench 11 InetAsyncConnectEx, of which it is the blocking form. Its port 0 for "the default" is refused here
+ * as in InetConnect.
+ *
+ * @example
+ * const socket = InetConnectEx('dut.lab.test', 179, INET_PROTOCOL_TCP, 10, 0, '192.0.2.2', 50000, null);
+ */
+export function InetConnectEx(
+  hostName: string | null,
+  remotePort: number,
+  protocol: number = INET_PROTOCOL_TCP,
+  timeout = 0,
+  options = 0,
+  localAddress: string | null = null,
+  localPort = 0,
+  credentials: SECURITYCREDENTIALS | null = null,
+): number {
   try {
     const { client, settings } = currentSession();
     const plan = planConnection(
@@ -96,7 +127,8 @@ export function InetConnect(
       credentials,
       settings.caFile,
     );
-    const { socket, channel, info } = dial(client, plan.request, plan.security);
+    const local = checkLocal(localAddress, localPort, options);
+    const { socket, channel, info } = dial(client, { ...plan.request, ...local }, plan.security);
     if (info !== null) keepSecurity(socket, info);
     return registerHandle(socket, channel, options, plan.request.timeoutMs);
   } catch (error) {
@@ -140,7 +172,7 @@ export function planConnection(
  * @returns what the engine is to look up, and the name that a certificate must be for
  * @throws NetError HOST_INVALID
  */
-function checkHost(hostName: unknown): { text: string; name: string } {
+export function checkHost(hostName: unknown): { text: string; name: string } {
   if (typeof hostName !== 'string') {
     throw new NetError('HOST_INVALID', {
       phase: Phase.Argument,
@@ -158,8 +190,37 @@ function checkPort(port: unknown): void {
   throw new NetError('PORT_INVALID', { phase: Phase.Argument, detail: `got ${String(port)}` });
 }
 
+/** @throws NetError ARGUMENT_INVALID, OPTION_INVALID */
+function checkLocal(
+  address: unknown,
+  port: unknown,
+  options: number,
+): { localAddress: IpAddress | null; localPort: number } {
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: `a local port is 0 … 65535, got ${String(port)}`,
+    });
+  }
+  if ((options & INET_OPTION_RESERVEDPORT) !== 0 && port >= 1024) {
+    throw badOptions(`INET_OPTION_RESERVEDPORT wants a local port below 1024, got ${port}`);
+  }
+  return { localAddress: localAddressOf(address), localPort: port };
+}
+
+/** @param address what a caller gave: an IP literal; null or '': none @throws NetError ARGUMENT_INVALID */
+export function localAddressOf(address: unknown): IpAddress | null {
+  if (address === null || address === undefined || address === '') return null;
+  const parsed = typeof address === 'string' ? IpAddress.parse(address) : null;
+  if (parsed !== null) return parsed;
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: `a local address is an IP address, got ${String(address)}`,
+  });
+}
+
 /** @param seconds what a caller gave @returns milliseconds @throws NetError ARGUMENT_INVALID */
-function checkTimeout(seconds: unknown): number {
+export function checkTimeout(seconds: unknown): number {
   if (typeof seconds === 'number' && seconds >= 0) return Math.min(Math.ceil(seconds * 1000), MAX_TIMEOUT_MS);
   throw new NetError('ARGUMENT_INVALID', {
     phase: Phase.Argument,
@@ -197,7 +258,8 @@ function badOptions(detail: string): NetError {
   return new NetError('OPTION_INVALID', { phase: Phase.Argument, detail });
 }
 
-function securityFor(
+/** @throws NetError HOST_INVALID, OPTION_INVALID, ARGUMENT_INVALID */
+export function securityFor(
   host: string,
   options: number,
   credentials: SECURITYCREDENTIALS | null,

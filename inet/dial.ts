@@ -63,23 +63,27 @@ export function dial(
  * Makes a connected socket secure, blocking the calling thread.
  * @param deadline in the time of `performance.now()`
  * @param timeoutMs what the deadline was made of, for messages
- * @throws NetError CERT_*, TLS_*, TIMEOUT, or why the connection ended
+ * @param throwIfEnded is asked before and after each wait
+ * @throws NetError CERT_*, TLS_*, TIMEOUT, what `throwIfEnded` throws, or why the connection ended
  */
 export function secure(
   socket: SharedSocket,
   security: DialSecurity,
   deadline: number,
   timeoutMs: number,
+  throwIfEnded?: () => void,
 ): Dialed {
   const handshake = new TlsHandshake(socket, { ...security, unixTimeMs: Date.now(), random });
   for (;;) {
     const { recvSequence, sendSequence } = socket;
     const progress = handshake.step();
     if (progress === 'done') return { socket, channel: handshake.channel, info: handshake.info };
+    throwIfEnded?.();
     const inTime =
       progress === 'read'
         ? sleepRecv(socket, recvSequence, deadline)
         : sleepSend(socket, sendSequence, deadline);
+    throwIfEnded?.();
     if (!inTime) {
       const address = String(socket.remoteAddress);
       throw new NetError('TIMEOUT', {

@@ -2,7 +2,7 @@ import { ArenaWord } from '../engine/arena.ts';
 import type { Channel } from '../engine/channel.ts';
 import type { EngineClient } from '../engine/client.ts';
 import { SharedSocket } from '../engine/shared-socket.ts';
-import { SocketBlock, SocketStatus, SocketWord } from '../engine/socket-block.ts';
+import { Operation, SocketBlock, SocketStatus, SocketWord } from '../engine/socket-block.ts';
 import { TlsChannel } from '../engine/tls-channel.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import {
@@ -24,13 +24,41 @@ const INDEX_MASK: number = (1 << INDEX_BITS) - 1;
 export class OpenHandle {
   readonly handle: number;
   readonly socket: SharedSocket;
-  /** The byte stream over the socket: the socket itself, or TLS. */
-  readonly channel: Channel;
+  #channel: Channel;
+  #secured: number;
+  /** Cancellations of the handle when this thread's current call began. */
+  #cancels = 0;
 
   constructor(handle: number, socket: SharedSocket, channel: Channel) {
     this.handle = handle;
     this.socket = socket;
-    this.channel = channel;
+    this.#channel = channel;
+    this.#secured = socket.block.get(SocketWord.FaceSecured);
+  }
+
+  /** The byte stream over the socket: the socket itself, or TLS. Whatever thread has changed it. */
+  get channel(): Channel {
+    const secured = this.block.get(SocketWord.FaceSecured);
+    if (secured !== this.#secured) {
+      this.#secured = secured;
+      this.#channel = this.isSecure ? new TlsChannel(this.socket) : this.socket;
+    }
+    return this.#channel;
+  }
+
+  /** The stream is TLS now. */
+  get isSecure(): boolean {
+    return (this.block.get(SocketWord.FaceSecured) & 1) !== 0;
+  }
+
+  /** A call begins: only cancellations from now on end it. */
+  begin(): void {
+    this.#cancels = this.block.get(SocketWord.FaceCancels);
+  }
+
+  /** Another thread wants the current call to end. */
+  get isCancelled(): boolean {
+    return this.block.get(SocketWord.FaceCancels) !== this.#cancels;
   }
 
   get block(): SocketBlock {
@@ -64,6 +92,10 @@ export class OpenHandle {
     return this.block.get(SocketWord.Protocol) === 17;
   }
 
+  get isListener(): boolean {
+    return this.block.get(SocketWord.Operation) === Operation.Listen;
+  }
+
   /** Milliseconds that reading and writing wait at most; 0: no limit. */
   get timeoutMs(): number {
     return this.block.get(SocketWord.FaceTimeoutMs);
@@ -86,6 +118,7 @@ export function registerHandle(
   const free = (options & INET_OPTION_FREETHREAD) !== 0;
   block.set(SocketWord.FaceOptions, options);
   block.set(SocketWord.FaceTimeoutMs, timeoutMs);
+  block.set(SocketWord.FaceSecured, (options & INET_OPTION_SECURE) === 0 ? 0 : 1);
   block.set(SocketWord.Owner, free ? ANY_THREAD : CURRENT_THREAD);
   block.set(SocketWord.FaceStatus, INET_STATUS_IDLE);
   const handle = handleOf(block);
@@ -107,7 +140,18 @@ export function openHandle(handle: number): OpenHandle {
       detail: `it belongs to thread ${owner}, this is thread ${CURRENT_THREAD}; take it over with InetAttachThread, or connect with INET_OPTION_FREETHREAD`,
     });
   }
+  opened.begin();
   return opened;
+}
+
+/** {@link openHandle} for what carries data. @throws NetError NOT_CONNECTED for a listener, and what openHandle throws */
+export function openConnection(handle: number): OpenHandle {
+  const opened = openHandle(handle);
+  if (!opened.isListener) return opened;
+  throw new NetError('NOT_CONNECTED', {
+    phase: Phase.Argument,
+    detail: 'the handle listens; InetAccept gives handles of connections',
+  });
 }
 
 /** The socket behind a handle, whoever owns it. @throws NetError NOT_INITIALIZED, HANDLE_INVALID */
@@ -170,6 +214,6 @@ function find(client: EngineClient, handle: number, index: number): OpenHandle |
   const { block } = socket;
   if (handleOf(block) !== handle || block.get(SocketWord.Status) === SocketStatus.Free) return null;
   if (block.get(SocketWord.FaceStatus) === INET_STATUS_UNUSED) return null;
-  const secure = (block.get(SocketWord.FaceOptions) & INET_OPTION_SECURE) !== 0;
+  const secure = (block.get(SocketWord.FaceSecured) & 1) !== 0;
   return new OpenHandle(handle, socket, secure ? new TlsChannel(socket) : socket);
 }

@@ -3,10 +3,12 @@
  * leaves its reason with {@link InetGetLastError}, one per thread, when it fails.
  */
 export { InetAttachThread, InetGetCurrentThread } from './attach-thread.ts';
-export { InetConnect } from './connect.ts';
+export { InetCancel, InetFlush } from './cancel.ts';
+export { InetConnect, InetConnectEx } from './connect.ts';
 export { InetConnectUrl } from './connect-url.ts';
 export * from './constants.ts';
 export { InetAbort, InetDisconnect, InetShutdown } from './disconnect.ts';
+export { InetEnableSecurity } from './enable-security.ts';
 export {
   INET_ERRORS,
   type InetErrorRow,

@@ -126,5 +126,5 @@ function fill(into: INTERNET_ADDRESS, address: IpAddress | null): void {
 
 function hasBufferedPlaintext(opened: OpenHandle): boolean {
   const region = opened.block.get(SocketWord.TlsOffset);
-  return region !== 0 && opened.block.arena.slab.view.getInt32(region + TlsRegion.PlainLen) > 0;
+  return opened.isSecure && opened.block.arena.slab.view.getInt32(region + TlsRegion.PlainLen) > 0;
 }

@@ -5,7 +5,7 @@ import { DatagramHeader, peekDatagram, pushDatagram, shiftDatagram } from '../st
 import { UDP_MAX_PAYLOAD_V4_BYTES, UDP_MAX_PAYLOAD_V6_BYTES } from '../stack/wire/udp.ts';
 import { INET_ERROR } from './constants.ts';
 import { failed } from './error-codes.ts';
-import { type OpenHandle, openHandle } from './handles.ts';
+import { type OpenHandle, openConnection } from './handles.ts';
 import { deadlineAfter, waitReadable, waitWritable } from './wait.ts';
 
 const header = new DatagramHeader();
@@ -35,7 +35,7 @@ const header = new DatagramHeader();
  */
 export function InetRead(handle: number, buffer: Uint8Array, length?: number): number {
   try {
-    const opened = openHandle(handle);
+    const opened = openConnection(handle);
     const most = checkBuffer(buffer, length, 1);
     return opened.isDatagram ? readDatagram(opened, buffer, most) : readStream(opened, buffer, most);
   } catch (error) {
@@ -65,7 +65,7 @@ export function InetRead(handle: number, buffer: Uint8Array, length?: number): n
  */
 export function InetWrite(handle: number, buffer: Uint8Array, length?: number): number {
   try {
-    const opened = openHandle(handle);
+    const opened = openConnection(handle);
     const most = checkBuffer(buffer, length, 0);
     return opened.isDatagram ? writeDatagram(opened, buffer, most) : writeStream(opened, buffer, most);
   } catch (error) {

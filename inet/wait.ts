@@ -29,33 +29,39 @@ export function sleepRecv(socket: SharedSocket, sequence: number, deadline: numb
 
 /**
  * {@link sleepRecv} for a call on a handle, which shows in its status.
- * @throws NetError TIMEOUT, CANCELLED when the handle was closed meanwhile, ENGINE_STOPPED
+ * @throws NetError TIMEOUT, CANCELLED when the handle was closed or the call cancelled meanwhile, ENGINE_STOPPED
  */
 export function waitReadable(opened: OpenHandle, sequence: number, deadline: number): void {
+  throwIfEnded(opened);
   opened.changeStatus(INET_STATUS_IDLE, INET_STATUS_READ);
   const inTime = sleepRecv(opened.socket, sequence, deadline);
   opened.changeStatus(INET_STATUS_READ, INET_STATUS_IDLE);
+  throwIfEnded(opened);
   if (!inTime) throw timeout(opened, 'nothing to read came');
-  throwIfClosed(opened);
 }
 
 /**
  * {@link sleepSend} for a call on a handle.
- * @throws NetError TIMEOUT, CANCELLED when the handle was closed meanwhile, ENGINE_STOPPED
+ * @throws NetError TIMEOUT, CANCELLED when the handle was closed or the call cancelled meanwhile, ENGINE_STOPPED
  */
 export function waitWritable(opened: OpenHandle, sequence: number, deadline: number): void {
+  throwIfEnded(opened);
   opened.changeStatus(INET_STATUS_IDLE, INET_STATUS_WRITE);
   const inTime = sleepSend(opened.socket, sequence, deadline);
   opened.changeStatus(INET_STATUS_WRITE, INET_STATUS_IDLE);
+  throwIfEnded(opened);
   if (!inTime) throw timeout(opened, 'the peer took no more data');
-  throwIfClosed(opened);
 }
 
-function throwIfClosed(opened: OpenHandle): void {
-  if (opened.isLive) return;
+/** @throws NetError CANCELLED */
+export function throwIfEnded(opened: OpenHandle): void {
+  const live = opened.isLive;
+  if (live && !opened.isCancelled) return;
   throw new NetError('CANCELLED', {
     phase: Phase.Transfer,
-    detail: 'another thread has closed the connection during the call',
+    detail: live
+      ? 'another thread has called InetCancel'
+      : 'another thread has closed the connection during the call',
   });
 }
 

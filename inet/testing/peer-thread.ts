@@ -1,4 +1,5 @@
 /** The other side of the link: a stack of its own with servers on it, over net/. Runs in a worker; see peer.ts. */
+import { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
 import { decode, encode } from 'dns-packet';
@@ -56,6 +57,43 @@ await serve(PeerPort.TlsTruncated, (socket) => {
   tls.on('error', () => {});
   // the transport ends under TLS: no close_notify
   tls.once('secure', () => tls.once('data', () => socket.end()));
+});
+
+async function serveStartTls(port: number, go: string): Promise<void> {
+  await serve(port, (socket) => {
+    socket.write('hello\r\n');
+    socket.once('data', () => {
+      socket.write(go);
+      const wire = new Duplex({
+        read: () => {},
+        write: (chunk: Buffer, _encoding, done) => void socket.write(chunk, done),
+        // TLS has ended, the transport has not
+        final: (done) => {
+          socket.removeAllListeners('data');
+          socket.write('clear\r\n');
+          socket.pipe(socket);
+          done();
+        },
+      });
+      socket.on('data', (chunk: Buffer) => void wire.push(chunk));
+      const tls = new TLSSocket(wire, { isServer: true, cert, key });
+      tls.on('error', () => socket.destroy());
+      tls.once('secure', () => void tls.pipe(tls));
+    });
+  });
+}
+
+await serveStartTls(PeerPort.StartTls, 'go\r\n');
+await serveStartTls(PeerPort.Injected, 'go\r\nINJECTED');
+await serve(PeerPort.Lines, (socket) => {
+  let at = 0;
+  const text = Buffer.from('grüße, 🌍!\r\n\0null\rs\n\r\nunfinished');
+  const more = (): void => {
+    if (at < text.length) socket.write(text.subarray(at, ++at), more);
+    else socket.once('data', () => socket.end());
+  };
+  socket.setNoDelay(true);
+  more();
 });
 
 const echo = await stack.udp({ port: PeerPort.Echo });

@@ -23,6 +23,12 @@ export const PeerPort = {
   TlsOther: 444,
   /** Ends without close_notify at the first byte. */
   TlsTruncated: 445,
+  /** Greets; answers `STARTTLS` with `go` and does TLS, echoing; after its close_notify it says `clear` and echoes in clear. */
+  StartTls: 587,
+  /** The same, but somebody has put `INJECTED` into the segment with `go`. */
+  Injected: 588,
+  /** A line broken over many segments, and one that never ends. */
+  Lines: 74,
 } as const;
 
 /** Within the link's network, and nobody's. */

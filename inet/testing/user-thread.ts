@@ -2,9 +2,12 @@
 import { parentPort } from 'node:worker_threads';
 import {
   INET_PROTOCOL_TCP,
+  INET_STATUS_WRITE,
   InetAttachThread,
+  InetCancel,
   InetConnect,
   InetGetLastError,
+  InetGetStatus,
   InetInitialize,
   InetRead,
   InetSetLastError,
@@ -23,6 +26,8 @@ export type UserTask =
   | { readonly do: 'read'; readonly handle: number }
   | { readonly do: 'write'; readonly handle: number; readonly text: string }
   | { readonly do: 'attach'; readonly handle: number; readonly thread: number }
+  /** Cancels once a thread is blocked writing. */
+  | { readonly do: 'cancel when writing'; readonly handle: number }
   | { readonly do: 'uninitialize' }
   /** Ends the thread; there is no answer. */
   | { readonly do: 'end' };
@@ -59,6 +64,9 @@ function obey(task: Exclude<UserTask, { do: 'end' }>): number {
       return InetWrite(task.handle, Buffer.from(task.text));
     case 'attach':
       return InetAttachThread(task.handle, task.thread);
+    case 'cancel when writing':
+      while (InetGetStatus(task.handle) !== INET_STATUS_WRITE);
+      return InetCancel(task.handle);
     default:
       InetUninitialize();
       return 0;
