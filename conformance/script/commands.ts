@@ -15,7 +15,7 @@ type Setter = (host: ScriptHost, value: string) => void;
 
 /** Set up only, or of no consequence here: buffers of the system, caches, offload, logging. */
 const IGNORED =
-  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt|ecn\.maxretries)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|early_retrans|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|fastopen_key|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
+  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|early_retrans|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|fastopen_key|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
 
 /** Variables that must have one value; any other is a behaviour that the stack does not offer. */
 const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
@@ -53,13 +53,11 @@ const SETTERS: Readonly<Record<string, Setter>> = {
     while (shift < 14 && 65_535 * 2 ** shift < Number(value)) shift++;
     host.stack.tcp.settings.windowShift = shift;
   },
-  // 1: asked for; 2: granted when the peer asks, which is the default everywhere
-  'net.inet.tcp.ecn.enable': (_host, value) => {
-    if (value === '1') throw new ScriptUnsupported('ECN asked for in SYN (RFC 3168)');
+  'net.inet.tcp.ecn.enable': setEcn,
+  'net.inet.tcp.ecn.maxretries': (host, value) => {
+    host.stack.tcp.settings.ecnRetries = Number(value);
   },
-  'net.ipv4.tcp_ecn': (_host, value) => {
-    if (value === '1') throw new ScriptUnsupported('ECN asked for in SYN (RFC 3168)');
-  },
+  'net.ipv4.tcp_ecn': setEcn,
   'net.inet.tcp.drop_synfin': (host, value) => {
     host.stack.tcp.settings.dropSynFin = value !== '0';
   },
@@ -73,6 +71,13 @@ const SETTERS: Readonly<Record<string, Setter>> = {
     host.stack.tcp.settings.selectiveAcks = value !== '0';
   },
 };
+
+/** 1: asked for and granted; 2: granted when the peer asks, which is the default everywhere */
+function setEcn(host: ScriptHost, value: string): void {
+  const modes = { 0: 'off', 1: 'active', 2: 'passive' } as const;
+  if (value !== '0' && value !== '1' && value !== '2') throw new ScriptUnsupported(`ECN mode ${value}`);
+  host.stack.tcp.settings.ecn = modes[value];
+}
 
 /** Names of states as sockstat shows them, by ours. */
 const SOCKSTAT_STATES: Readonly<Record<string, string>> = {

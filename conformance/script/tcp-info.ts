@@ -1,4 +1,5 @@
 import { type TcpConnection, TcpTimer } from '../../stack/tcp/connection.ts';
+import { isReduced } from '../../stack/tcp/ecn.ts';
 import { RecoveryState } from '../../stack/tcp/recovery.ts';
 import { TcpState } from '../../stack/tcp/tcp-state.ts';
 import type { ScriptSocket } from './sockets.ts';
@@ -90,7 +91,7 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
     case 'tcpi_total_retrans':
       return info.retransmits.fast + info.retransmits.timeout;
     case 'tcpi_options':
-      return (c.tsOk ? 1 : 0) | (c.sackOk ? 2 : 0) | (c.scaleOk ? 4 : 0);
+      return (c.tsOk ? 1 : 0) | (c.sackOk ? 2 : 0) | (c.scaleOk ? 4 : 0) | (c.ecnOk ? 8 : 0);
     case 'tcpi_rtt':
       return Math.round(info.srttMs * 1000);
     case 'tcpi_min_rtt':
@@ -133,5 +134,6 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
 function caState(c: TcpConnection): number {
   if (c.recovery === RecoveryState.Loss) return 4;
   if (c.recovery !== RecoveryState.Open) return 3;
+  if (isReduced(c)) return 2;
   return c.sent.sackedBytes > 0 || c.dupAcks > 0 ? 1 : 0;
 }

@@ -132,6 +132,19 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   tsRecent = 0;
   tsRecentAt = 0;
 
+  // --- ECN (RFC 3168)
+  /** Our SYN asks for it. */
+  ecnAsked = false;
+  /** Both sides have agreed. */
+  ecnOk = false;
+  /** A CE mark has come, and no CWR since: ACKs carry ECE. */
+  ecnEcho = false;
+  /** cwnd was reduced when SND.NXT was `cwrPoint`; valid while `cwrPending`. */
+  cwrPoint = 0;
+  cwrPending = false;
+  /** The next new data carries CWR. */
+  cwrToSend = false;
+
   // --- acknowledgments owed
   ackNow = false;
   ackComment = '';

@@ -10,6 +10,7 @@ import {
   writeTcpHeader,
 } from '../wire/tcp.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
+import { ecnSetupFlags, negotiateEcn } from './ecn.ts';
 import { startKeepAlive } from './keepalive.ts';
 import { RTO_AFTER_SYN_LOSS_MS } from './rto.ts';
 import type { Segment } from './segment.ts';
@@ -55,6 +56,7 @@ function begin(c: TcpConnection): void {
   c.scaleOk = settings.windowScale;
   c.sackOk = settings.selectiveAcks;
   c.tsOk = settings.timestamps;
+  c.ecnAsked = settings.ecn === 'active';
   c.offeredShift = settings.windowShift;
   c.rcvShift = c.scaleOk ? c.offeredShift : 0;
   c.rcvMss = Math.min(INITIAL_RCV_MSS_BYTES, c.advMss);
@@ -72,6 +74,7 @@ export function takeSyn(c: TcpConnection, seg: Segment): void {
   c.lastAckSent = c.rcvNxt;
   c.rcvUp = c.rcvNxt;
   negotiate(c, seg.options);
+  negotiateEcn(c, seg);
   // RFC 7323 §2.2: the window of a segment with SYN is never scaled
   c.sndWnd = seg.windowField;
   c.maxSndWnd = Math.max(c.maxSndWnd, c.sndWnd);
@@ -109,7 +112,7 @@ export function sendSyn(c: TcpConnection): boolean {
   const headerBytes = TCP_HEADER_BYTES + optionBytes;
   const off = context.ip.begin(c.route, headerBytes);
   const { view } = context.tx.head;
-  const flags = answer ? TcpFlag.Syn | TcpFlag.Ack : TcpFlag.Syn;
+  const flags = (answer ? TcpFlag.Syn | TcpFlag.Ack : TcpFlag.Syn) | ecnSetupFlags(c, answer);
   const ack = answer ? c.rcvNxt : 0;
   writeTcpHeader(view, off, c.localPort, c.remotePort, c.iss, ack, headerBytes, flags, synWindow(c));
   const tsEcr = answer ? c.tsRecent : 0;
@@ -158,6 +161,7 @@ export function established(c: TcpConnection, seg: Segment): void {
   c.sndUna = seg.ack;
   c.synToSend = false;
   c.layer.counters.established++;
+  if (c.ecnOk) c.layer.counters.ecnNegotiated++;
   if (c.synRetransmits === 0) {
     c.rtt.sample(c.now - c.lastSentAt);
   } else if (c.tsOk && seg.options.hasTimestamps) {

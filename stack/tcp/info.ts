@@ -36,6 +36,8 @@ export interface ConnectionInfo {
   readonly receiveWindowShift: number;
   readonly sack: boolean;
   readonly timestamps: boolean;
+  /** RFC 3168 is in use. */
+  readonly ecn: boolean;
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly segmentsIn: number;
@@ -74,6 +76,7 @@ export function describeConnection(c: TcpConnection): ConnectionInfo {
     receiveWindowShift: c.scaleOk ? c.rcvShift : -1,
     sack: c.sackOk,
     timestamps: c.tsOk,
+    ecn: c.ecnOk,
     bytesIn: c.bytesIn,
     bytesOut: c.bytesOut,
     segmentsIn: c.segmentsIn,

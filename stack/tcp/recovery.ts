@@ -2,6 +2,7 @@ import { EndpointEvent } from '../endpoint.ts';
 import { TcpFlag } from '../wire/tcp.ts';
 import { challengeAck } from './challenge-ack.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
+import { congestionEcho, isReduced, noteReduction } from './ecn.ts';
 import { handshakeTimeout } from './handshake.ts';
 import { stopPersist } from './persist.ts';
 import type { Segment } from './segment.ts';
@@ -56,6 +57,7 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
     if (duplicate) duplicateAck(c);
   }
   if (c.sackOk && c.sent.sackedBytes > 0 && c.recovery !== RecoveryState.Loss) judgeLosses(c);
+  if (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) congestionEcho(c);
   return true;
 }
 
@@ -116,6 +118,7 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
     c.probeSent = false;
     if (c.deadlineOf(TcpTimer.Persist) !== Infinity) stopPersist(c);
   }
+  if (c.cwrPending && ((ack - c.cwrPoint) | 0) >= 0) c.cwrPending = false;
   c.backoff = 0;
   c.dupAcks = 0;
   sampleRtt(c, seg);
@@ -171,7 +174,9 @@ function judgeLosses(c: TcpConnection): void {
 }
 
 function enterFastRecovery(c: TcpConnection): void {
-  c.cc.congestion((c.sndNxt - c.sndUna) | 0, c.now);
+  // RFC 3168 §6.1.2: ECE and a loss of one round trip are one event
+  if (!isReduced(c)) c.cc.congestion((c.sndNxt - c.sndUna) | 0, c.now);
+  noteReduction(c);
   c.recovery = RecoveryState.Fast;
   c.recoveryPoint = c.sndNxt;
   c.hasRecoveryPoint = true;
@@ -214,6 +219,7 @@ export function retransmissionTimeout(c: TcpConnection): void {
     c.sent.forgetSacks();
   }
   c.cc.timeout((c.sndNxt - c.sndUna) | 0, c.backoff > 0, c.now);
+  noteReduction(c);
   c.backoff++;
   presumeAllLost(c);
   c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));

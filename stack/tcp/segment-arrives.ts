@@ -2,6 +2,7 @@ import { EndpointEvent } from '../endpoint.ts';
 import { TcpFlag } from '../wire/tcp.ts';
 import { challengeAck } from './challenge-ack.ts';
 import type { TcpConnection } from './connection.ts';
+import { congestionMark } from './ecn.ts';
 import { established, takeSyn } from './handshake.ts';
 import {
   noteFullSegment,
@@ -48,7 +49,9 @@ function predicted(c: TcpConnection, seg: Segment): boolean {
     }
   }
   c.lastReceivedAt = c.now;
-  if (!ackArrives(c, seg) || length === 0) return true;
+  if (!ackArrives(c, seg)) return true;
+  if (c.ecnOk) congestionMark(c, seg);
+  if (length === 0) return true;
   if (length > c.rcvMss) noteFullSegment(c, length);
   takeInOrder(c, seg, seg.payloadOff, length);
   return true;
@@ -136,6 +139,7 @@ function synchronized(c: TcpConnection, seg: Segment): void {
   c.lastReceivedAt = c.now;
   noteTimestamp(c, seg);
   if (!ackArrives(c, seg) || !finAcknowledged(c)) return;
+  if (c.ecnOk) congestionMark(c, seg);
   // Sixth: URG
   if ((seg.flags & TcpFlag.Urg) !== 0) urgentArrives(c, seg);
   // Seventh and eighth

@@ -23,6 +23,8 @@ export class Segment {
   windowField = 0;
   /** SEG.UP */
   urgentPointer = 0;
+  /** The ECN field of the IP header; set by the layer. */
+  ecn = 0;
   payloadOff = 0;
   payloadLen = 0;
   readonly options: TcpOptions = new TcpOptions();

@@ -10,6 +10,7 @@ import {
 } from '../wire/tcp.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
 import { acknowledged } from './delayed-ack.ts';
+import { EcnField } from './ecn.ts';
 import { sendSyn } from './handshake.ts';
 import { startPersist, stopPersist } from './persist.ts';
 import { windowField } from './receiver.ts';
@@ -57,7 +58,7 @@ function sendLost(c: TcpConnection): boolean {
       sent.split(at, (start + take) | 0);
       at = sent.find(start);
     }
-    if (!sendData(c, start, take, mss, retransmissionComment(c))) return false;
+    if (!sendData(c, start, take, mss, EcnField.NotCapable, retransmissionComment(c))) return false;
     c.forceRetransmit = false;
     sent.retransmitted(at, c.now);
     countRetransmission(c);
@@ -93,6 +94,7 @@ function sendNew(c: TcpConnection): boolean {
   if (c.sndUna === c.sndNxt && c.lastSentAt > 0 && c.now - c.lastSentAt > c.rtt.rtoMs) cc.restartAfterIdle();
   const sack = sackBytes(c);
   const mss = c.mss - sack;
+  const ecn = c.ecnOk ? EcnField.Capable : EcnField.NotCapable;
   for (;;) {
     const window = (c.sndUna + c.sndWnd - c.sndNxt) | 0;
     const inFlight = c.inFlightBytes();
@@ -102,7 +104,8 @@ function sendNew(c: TcpConnection): boolean {
       take = Math.max(window, 0);
       byWindow = true;
     }
-    const limit = chunkLimit(c, mss);
+    // CWR belongs on one segment, and not on every piece of a super-segment
+    const limit = c.cwrToSend ? mss : chunkLimit(c, mss);
     if (take > limit) take = limit;
     const room = Math.floor(cc.cwndBytes) - inFlight;
     if (take > room) {
@@ -127,7 +130,7 @@ function sendNew(c: TcpConnection): boolean {
     }
     if (take === 0 && !withFin) break;
     const length = take + (withFin ? 1 : 0);
-    if (!sendData(c, c.sndNxt, length, mss, '')) return false;
+    if (!sendData(c, c.sndNxt, length, mss, ecn, '')) return false;
     c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now);
     c.sndNxt = (c.sndNxt + length) | 0;
     c.probeSent = false;
@@ -178,9 +181,17 @@ function sackBlockCount(c: TcpConnection): number {
 
 /**
  * Sends sequence numbers `seq` … `seq` + `length` - 1, the FIN included when they reach it. The payload stays in the ring.
+ * @param ecn RFC 3168 §6.1.5, §6.1.6: not ECN-capable for retransmissions and window probes
  * @returns false when the device was full
  */
-function sendData(c: TcpConnection, seq: number, length: number, mss: number, comment: string): boolean {
+function sendData(
+  c: TcpConnection,
+  seq: number,
+  length: number,
+  mss: number,
+  ecn: number,
+  comment: string,
+): boolean {
   const end = (seq + length) | 0;
   const fin = coversFin(c, end);
   const payload = fin ? length - 1 : length;
@@ -188,12 +199,17 @@ function sendData(c: TcpConnection, seq: number, length: number, mss: number, co
   if (fin) flags |= TcpFlag.Fin;
   // [MUST-61]: what empties the send queue is pushed
   if (payload > 0 && (fin || end === c.queuedTo())) flags |= TcpFlag.Psh;
-  return sendSegment(c, seq, flags, payload, mss, comment);
+  if (payload === 0 || ecn === EcnField.NotCapable)
+    return sendSegment(c, seq, flags, payload, mss, EcnField.NotCapable, comment);
+  if (c.cwrToSend) flags |= TcpFlag.Cwr;
+  if (!sendSegment(c, seq, flags, payload, mss, ecn, comment)) return false;
+  c.cwrToSend = false;
+  return true;
 }
 
 /** A segment without data that acknowledges. */
 function sendAck(c: TcpConnection, comment: string): boolean {
-  return sendSegment(c, c.sndNxt, TcpFlag.Ack, 0, 0, comment);
+  return sendSegment(c, c.sndNxt, TcpFlag.Ack, 0, 0, EcnField.NotCapable, comment);
 }
 
 /** Writes and sends one segment of a synchronized state (or SYN-RECEIVED). */
@@ -203,6 +219,7 @@ function sendSegment(
   flags: number,
   payload: number,
   mss: number,
+  ecn: number,
   comment: string,
 ): boolean {
   const { context, route } = c;
@@ -213,7 +230,8 @@ function sendSegment(
   const off = context.ip.begin(route, headerBytes);
   const { tx } = context;
   const { view } = tx.head;
-  writeTcpHeader(view, off, c.localPort, c.remotePort, seq, c.rcvNxt, headerBytes, flags, windowField(c));
+  const control = c.ecnEcho ? flags | TcpFlag.Ece : flags;
+  writeTcpHeader(view, off, c.localPort, c.remotePort, seq, c.rcvNxt, headerBytes, control, windowField(c));
   let at = off + Tcp.Options;
   if (c.tsOk) at += writeTimestamps(view, at, c.timestamp(), c.tsRecent);
   if (blocks > 0) writeSack(c, view, at, blocks);
@@ -229,7 +247,8 @@ function sendSegment(
     if (payload > mss) tx.gsoBytes = mss;
   }
   tx.comment = comment;
-  if (!context.ip.finish(route, IpProtocol.Tcp, Tcp.Checksum, c.trafficClass, c.ttl)) {
+  const trafficClass = ecn === EcnField.NotCapable ? c.trafficClass : (c.trafficClass & ~EcnField.Mask) | ecn;
+  if (!context.ip.finish(route, IpProtocol.Tcp, Tcp.Checksum, trafficClass, c.ttl)) {
     c.layer.counters.deviceFull++;
     return false;
   }
@@ -255,7 +274,7 @@ function writeSack(c: TcpConnection, view: DataView, off: number, blocks: number
 
 /** Keep-alive: an old sequence number without data, which every TCP answers with an ACK. @returns false: device full */
 export function sendProbe(c: TcpConnection, comment: string): boolean {
-  return sendSegment(c, (c.sndNxt - 1) | 0, TcpFlag.Ack, 0, 0, comment);
+  return sendSegment(c, (c.sndNxt - 1) | 0, TcpFlag.Ack, 0, 0, EcnField.NotCapable, comment);
 }
 
 /**
@@ -268,13 +287,13 @@ export function sendPersistProbe(c: TcpConnection): boolean {
   const window = (c.sndUna + c.sndWnd - c.sndNxt) | 0;
   if (window > 0 && unsent > 0) {
     const length = Math.min(unsent, window, c.mss);
-    if (!sendData(c, c.sndNxt, length, c.mss, 'zero-window probe')) return false;
+    if (!sendData(c, c.sndNxt, length, c.mss, EcnField.NotCapable, 'zero-window probe')) return false;
     c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now);
     c.sndNxt = (c.sndNxt + length) | 0;
     armRetransmit(c);
     return true;
   }
-  if (!sendData(c, c.sndNxt, 1, 1, 'zero-window probe')) return false;
+  if (!sendData(c, c.sndNxt, 1, 1, EcnField.NotCapable, 'zero-window probe')) return false;
   c.probeSent = true;
   return true;
 }

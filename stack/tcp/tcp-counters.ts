@@ -59,6 +59,12 @@ export class TcpCounters {
   deviceFull = 0;
   sendUnroutable = 0;
 
+  // ECN (RFC 3168)
+  ecnNegotiated = 0;
+  ecnMarksIn = 0;
+  ecnEchoesIn = 0;
+  ecnReductions = 0;
+
   // ICMP (RFC 5927)
   icmpMatched = 0;
   icmpIgnored = 0;

@@ -16,6 +16,7 @@ import { Cubic } from './congestion/cubic.ts';
 import { NewReno } from './congestion/newreno.ts';
 import { TcpConnection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
+import { EcnField } from './ecn.ts';
 import { startActive } from './handshake.ts';
 import { icmpErrorArrives } from './icmp-error.ts';
 import { InitialSequence, type SequenceSource } from './isn.ts';
@@ -183,6 +184,7 @@ export class TcpLayer implements TransportHandler {
       counters.dropBadOffset++;
       return;
     }
+    seg.ecn = rx.trafficClass & EcnField.Mask;
     this.#rx = rx;
     const flow = this.table.findByPacket(rx, seg.destinationPort, seg.sourcePort);
     if (flow === null) this.#withoutConnection(rx, seg, 0);

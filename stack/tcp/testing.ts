@@ -26,6 +26,8 @@ const FLAG_LETTERS: readonly (readonly [string, number])[] = [
   ['P', TcpFlag.Psh],
   ['A', TcpFlag.Ack],
   ['U', TcpFlag.Urg],
+  ['E', TcpFlag.Ece],
+  ['W', TcpFlag.Cwr],
 ];
 
 /** A segment in tcpdump's manner. Sequence numbers are relative: `seq` to the sender's ISS, `ack` to the receiver's. */

@@ -1,0 +1,67 @@
+import { TcpFlag } from '../wire/tcp.ts';
+import type { TcpConnection } from './connection.ts';
+import { RecoveryState } from './recovery.ts';
+import type { Segment } from './segment.ts';
+
+/** The ECN field: the lower two bits of the traffic class (RFC 3168 §5). */
+export const EcnField = {
+  NotCapable: 0,
+  Capable: 2,
+  CongestionExperienced: 3,
+  Mask: 3,
+} as const;
+
+const ECN_SETUP = TcpFlag.Ece | TcpFlag.Cwr;
+
+/** The flags that our SYN or SYN-ACK carries for ECN (RFC 3168 §6.1.1). */
+export function ecnSetupFlags(c: TcpConnection, answer: boolean): number {
+  if (answer) return c.ecnOk ? TcpFlag.Ece : 0;
+  // RFC 3168 §6.1.1.1: a SYN that stays without an answer may have been dropped for these flags
+  if (c.ecnAsked && c.retries > c.layer.settings.ecnRetries) c.ecnAsked = false;
+  return c.ecnAsked ? ECN_SETUP : 0;
+}
+
+/** What the peer's SYN or SYN-ACK says about ECN (RFC 3168 §6.1.1). */
+export function negotiateEcn(c: TcpConnection, seg: Segment): void {
+  const setup = seg.flags & ECN_SETUP;
+  if ((seg.flags & TcpFlag.Ack) !== 0) {
+    c.ecnOk = c.ecnAsked && setup === TcpFlag.Ece;
+    return;
+  }
+  const willing = c.layer.settings.ecn !== 'off';
+  // As Linux: a SYN must not be ECN-capable (RFC 3168 §6.1.1), so that a path on which it is sets the bits by itself
+  c.ecnOk = willing && setup === ECN_SETUP && seg.ecn === EcnField.NotCapable;
+}
+
+/** The receiver's part (RFC 3168 §6.1.3): every ACK carries ECE from a CE mark on until the sender says CWR. */
+export function congestionMark(c: TcpConnection, seg: Segment): void {
+  if (seg.payloadLen > 0 && (seg.flags & TcpFlag.Cwr) !== 0) c.ecnEcho = false;
+  if (seg.ecn !== EcnField.CongestionExperienced) return;
+  c.layer.counters.ecnMarksIn++;
+  if (c.ecnEcho || seg.payloadLen === 0) return;
+  c.ecnEcho = true;
+  // The sooner the sender knows, the shorter the queue
+  c.ackNow = true;
+}
+
+/** The sender's part (RFC 3168 §6.1.2): ECE counts as a loss does, once per round trip. */
+export function congestionEcho(c: TcpConnection): void {
+  c.layer.counters.ecnEchoesIn++;
+  if (c.recovery !== RecoveryState.Open || isReduced(c)) return;
+  c.cc.congestion((c.sndNxt - c.sndUna) | 0, c.now);
+  c.layer.counters.ecnReductions++;
+  noteReduction(c);
+}
+
+/** cwnd was reduced for data that is still in flight. */
+export function isReduced(c: TcpConnection): boolean {
+  return c.cwrPending && ((c.sndUna - c.cwrPoint) | 0) < 0;
+}
+
+/** cwnd is reduced, for whatever reason: the next new data tells so (RFC 3168 §6.1.2). */
+export function noteReduction(c: TcpConnection): void {
+  if (!c.ecnOk) return;
+  c.cwrPoint = c.sndNxt;
+  c.cwrPending = true;
+  c.cwrToSend = true;
+}
