@@ -171,6 +171,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** RFC 6675 §5 (4.3): the first retransmission goes out whatever cwnd says. */
   forceRetransmit = false;
   cc: CongestionControl;
+  /** SND.NXT when the current round trip began: HyStart++ counts by it. */
+  roundEnd = 0;
   /** End of the data that was sent while cwnd was the limit. */
   limitedTo = 0;
   isLimited = false;

@@ -159,6 +159,7 @@ export function handshakeTimeout(c: TcpConnection): void {
 export function established(c: TcpConnection, seg: Segment): void {
   c.state = TcpState.Established;
   c.sndUna = seg.ack;
+  c.roundEnd = seg.ack;
   c.synToSend = false;
   c.layer.counters.established++;
   if (c.ecnOk) c.layer.counters.ecnNegotiated++;

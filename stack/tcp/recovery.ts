@@ -121,7 +121,10 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   if (c.cwrPending && ((ack - c.cwrPoint) | 0) >= 0) c.cwrPending = false;
   c.backoff = 0;
   c.dupAcks = 0;
-  sampleRtt(c, seg);
+  const rttMs = sampleRtt(c, seg);
+  const roundBegins = ((ack - c.roundEnd) | 0) > 0;
+  if (roundBegins) c.roundEnd = c.sndNxt;
+  c.cc.roundTrip(rttMs, roundBegins);
 
   if (c.recovery === RecoveryState.Open) {
     if (c.hasRecoveryPoint && ((ack - c.recoveryPoint) | 0) > 0) c.hasRecoveryPoint = false;
@@ -142,14 +145,16 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   }
 }
 
-function sampleRtt(c: TcpConnection, seg: Segment): void {
-  if (c.sent.ackedSentAt >= 0) {
-    c.rtt.sample(c.now - c.sent.ackedSentAt);
-  } else if (c.tsOk && seg.options.hasTimestamps && seg.options.tsEcr !== 0) {
-    // RFC 7323 §4.1: an echoed timestamp also tells which transmission arrived
-    const rtt = (c.timestamp() - seg.options.tsEcr) | 0;
-    if (rtt >= 0) c.rtt.sample(rtt);
-  }
+/** @returns the round trip that an ACK of new data measures; -1: none */
+function sampleRtt(c: TcpConnection, seg: Segment): number {
+  let rttMs = -1;
+  if (c.sent.ackedSentAt >= 0) rttMs = c.now - c.sent.ackedSentAt;
+  // RFC 7323 §4.1: an echoed timestamp also tells which transmission arrived
+  else if (c.tsOk && seg.options.hasTimestamps && seg.options.tsEcr !== 0)
+    rttMs = (c.timestamp() - seg.options.tsEcr) | 0;
+  if (rttMs < 0) return -1;
+  c.rtt.sample(rttMs);
+  return rttMs;
 }
 
 /** Without SACK a duplicate ACK tells that one segment more has left the network. */

@@ -84,3 +84,59 @@ test('cubic: on short paths it is at least as fast as Reno (RFC 9438 §4.3)', (t
   }
   t.true(cc.cwndBytes > 60 * MSS, `${cc.cwndBytes}`);
 });
+
+test('hystart++: longer round trips slow slow start down and then end it (RFC 9406 §4.2)', (t) => {
+  const cc = new Cubic();
+  cc.start(MSS);
+  const round = (rttMs: number): void => {
+    for (let i = 0; i < 10; i++) {
+      cc.roundTrip(rttMs, i === 0);
+      cc.acked(MSS, rttMs, true, 0);
+    }
+  };
+  round(100);
+  round(100);
+  t.is(cc.cwndBytes, 30 * MSS);
+  // 100 / 8 more is the threshold; it shows with the eighth sample
+  round(113);
+  t.is(cc.cwndBytes, 30 * MSS + 7 * MSS + (3 * MSS) / 4);
+  t.is(cc.ssthreshBytes, Infinity);
+  for (let i = 0; i < 4; i++) round(120);
+  t.is(cc.ssthreshBytes, Infinity);
+  round(120);
+  t.true(cc.ssthreshBytes < 50 * MSS);
+});
+
+test('hystart++: goes back to slow start when the round trips were longer by accident', (t) => {
+  const cc = new Cubic();
+  cc.start(MSS);
+  const round = (rttMs: number): void => {
+    for (let i = 0; i < 10; i++) {
+      cc.roundTrip(rttMs, i === 0);
+      cc.acked(MSS, rttMs, true, 0);
+    }
+  };
+  round(100);
+  round(120);
+  round(100);
+  const before = cc.cwndBytes;
+  for (let i = 0; i < 8; i++) round(100);
+  t.is(cc.cwndBytes, before + 80 * MSS);
+  t.is(cc.ssthreshBytes, Infinity);
+});
+
+for (const make of [() => new NewReno(), () => new Cubic()]) {
+  test(`${make().name}: a reduction that was a mistake is taken back (RFC 4015)`, (t) => {
+    const cc = make();
+    cc.start(MSS);
+    cc.congestion(10 * MSS, 0);
+    cc.undo();
+    t.is(cc.cwndBytes, 10 * MSS);
+    t.is(cc.ssthreshBytes, Infinity);
+    cc.timeout(10 * MSS, false, 0);
+    cc.timeout(10 * MSS, true, 0);
+    cc.undo();
+    t.is(cc.cwndBytes, 10 * MSS);
+    t.is(cc.ssthreshBytes, Infinity);
+  });
+}

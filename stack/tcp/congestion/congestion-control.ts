@@ -12,12 +12,20 @@ export interface CongestionControl {
   /** The effective send MSS has changed (path MTU). */
   setMss(mssBytes: number): void;
   /**
+   * Every ACK of new data, before `acked`.
+   * @param rttMs what it measured; -1: nothing
+   * @param begins it acknowledges the first data of a new round trip
+   */
+  roundTrip(rttMs: number, begins: boolean): void;
+  /**
    * New data was acknowledged outside fast recovery.
    * @param limited the window was used up, so that it may grow (RFC 7661 §4.1)
    */
   acked(ackedBytes: number, srttMs: number, limited: boolean, now: number): void;
   /** Loss was detected by ACKs: fast recovery begins. */
   congestion(inFlightBytes: number, now: number): void;
+  /** The last `congestion` or `timeout` was a mistake: nothing was lost (RFC 4015, RFC 9438 §4.9). */
+  undo(): void;
   /** Everything that was in flight at `congestion` is acknowledged. */
   recovered(now: number): void;
   /** The retransmission timer expired. @param again for the same data: ssthresh is kept (RFC 5681 §3.1) */

@@ -1,4 +1,5 @@
 import { type CongestionControl, initialWindowBytes } from './congestion-control.ts';
+import { HyStart } from './hystart.ts';
 
 /** RFC 9438 §4.6. */
 const BETA = 0.7;
@@ -21,6 +22,14 @@ export class Cubic implements CongestionControl {
   #wEst = 0;
   /** cwnd just before the last reduction, in segments: from there on W_est grows like Reno. */
   #cwndPrior = 0;
+  readonly #hyStart: HyStart = new HyStart();
+  /** What the last reduction changed, for `undo`. */
+  readonly #before: { cwndBytes: number; ssthreshBytes: number; wMax: number; cwndPrior: number } = {
+    cwndBytes: 0,
+    ssthreshBytes: Infinity,
+    wMax: 0,
+    cwndPrior: 0,
+  };
 
   start(mssBytes: number): void {
     this.#mssBytes = mssBytes;
@@ -32,6 +41,12 @@ export class Cubic implements CongestionControl {
     if (this.cwndBytes < mssBytes) this.cwndBytes = mssBytes;
   }
 
+  roundTrip(rttMs: number, begins: boolean): void {
+    // RFC 9406 §4.1: the first slow start only
+    if (this.ssthreshBytes === Infinity && this.#hyStart.sample(rttMs, begins))
+      this.ssthreshBytes = this.cwndBytes;
+  }
+
   acked(ackedBytes: number, srttMs: number, limited: boolean, now: number): void {
     if (!limited) {
       // RFC 9438 §5.8: time in which the application did not fill the window does not count
@@ -40,7 +55,7 @@ export class Cubic implements CongestionControl {
     }
     if (this.cwndBytes < this.ssthreshBytes) {
       // RFC 9438 §4.10
-      this.cwndBytes += ackedBytes;
+      this.cwndBytes += this.ssthreshBytes === Infinity ? this.#hyStart.growth(ackedBytes) : ackedBytes;
       return;
     }
     this.#avoidCongestion(ackedBytes / this.#mssBytes, srttMs, now);
@@ -82,12 +97,26 @@ export class Cubic implements CongestionControl {
   }
 
   #reduce(inFlightBytes: number): void {
+    const before = this.#before;
+    before.cwndBytes = this.cwndBytes;
+    before.ssthreshBytes = this.ssthreshBytes;
+    before.wMax = this.#wMax;
+    before.cwndPrior = this.#cwndPrior;
     const cwnd = this.cwndBytes / this.#mssBytes;
     this.#cwndPrior = cwnd;
     // RFC 9438 §4.7: fast convergence
     this.#wMax = cwnd < this.#wMax ? (cwnd * (1 + BETA)) / 2 : cwnd;
     // RFC 9438 §4.6
     this.ssthreshBytes = Math.max(inFlightBytes * BETA, 2 * this.#mssBytes);
+    this.#epochAt = -1;
+  }
+
+  undo(): void {
+    const before = this.#before;
+    this.cwndBytes = Math.max(this.cwndBytes, before.cwndBytes);
+    this.ssthreshBytes = before.ssthreshBytes;
+    this.#wMax = before.wMax;
+    this.#cwndPrior = before.cwndPrior;
     this.#epochAt = -1;
   }
 

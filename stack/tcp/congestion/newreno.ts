@@ -7,6 +7,9 @@ export class NewReno implements CongestionControl {
   ssthreshBytes: number = Infinity;
   #mssBytes = 536;
   #ackedBytes = 0;
+  /** cwnd and ssthresh before the last reduction. */
+  #priorCwnd = 0;
+  #priorSsthresh: number = Infinity;
 
   start(mssBytes: number): void {
     this.#mssBytes = mssBytes;
@@ -17,6 +20,8 @@ export class NewReno implements CongestionControl {
     this.#mssBytes = mssBytes;
     if (this.cwndBytes < mssBytes) this.cwndBytes = mssBytes;
   }
+
+  roundTrip(_rttMs: number, _begins: boolean): void {}
 
   acked(ackedBytes: number, _srttMs: number, limited: boolean, _now: number): void {
     if (!limited) return;
@@ -34,10 +39,21 @@ export class NewReno implements CongestionControl {
   }
 
   congestion(inFlightBytes: number, _now: number): void {
+    this.#remember();
     // RFC 5681 §3.1 (4)
     this.ssthreshBytes = Math.max(inFlightBytes / 2, 2 * this.#mssBytes);
     this.cwndBytes = this.ssthreshBytes;
     this.#ackedBytes = 0;
+  }
+
+  #remember(): void {
+    this.#priorCwnd = this.cwndBytes;
+    this.#priorSsthresh = this.ssthreshBytes;
+  }
+
+  undo(): void {
+    this.cwndBytes = Math.max(this.cwndBytes, this.#priorCwnd);
+    this.ssthreshBytes = this.#priorSsthresh;
   }
 
   recovered(_now: number): void {
@@ -45,7 +61,10 @@ export class NewReno implements CongestionControl {
   }
 
   timeout(inFlightBytes: number, again: boolean, _now: number): void {
-    if (!again) this.ssthreshBytes = Math.max(inFlightBytes / 2, 2 * this.#mssBytes);
+    if (!again) {
+      this.#remember();
+      this.ssthreshBytes = Math.max(inFlightBytes / 2, 2 * this.#mssBytes);
+    }
     // RFC 5681 §3.1: the loss window
     this.cwndBytes = this.#mssBytes;
     this.#ackedBytes = 0;
