@@ -5,7 +5,8 @@ import { IPV6_HEADER_BYTES, Ipv6, Ipv6Next } from '../stack/wire/ipv6.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { UDP_HEADER_BYTES, Udp } from '../stack/wire/udp.ts';
 import type { Device, DeviceCounters, PacketInput } from './device.ts';
-import { Direction, LINKTYPE_RAW, type PcapngWriter } from './pcapng.ts';
+import { ipOffset, LinkType } from './pcap-link.ts';
+import { Direction, LINKTYPE_ETHERNET, LINKTYPE_RAW, type PcapngWriter } from './pcapng.ts';
 
 export interface CaptureOptions {
   /** The monotonic clock in milliseconds that `advance` is called with. */
@@ -37,6 +38,7 @@ class CaptureDevice implements Device, PacketInput {
   readonly #clock: () => number;
   readonly #epochMs: number;
   readonly #interface: number;
+  readonly #isEthernet: boolean;
   #input: PacketInput | null = null;
 
   constructor(device: Device, writer: PcapngWriter, options: CaptureOptions) {
@@ -48,7 +50,9 @@ class CaptureDevice implements Device, PacketInput {
     this.#clock = options.clock;
     // a whole number, so that the clock's fractions are kept exactly
     this.#epochMs = Math.round(options.epochMs ?? Date.now() - options.clock());
-    this.#interface = writer.addInterface(options.name ?? device.name, LINKTYPE_RAW);
+    this.#isEthernet = device.capabilities.ethernet !== undefined;
+    const linkType = this.#isEthernet ? LINKTYPE_ETHERNET : LINKTYPE_RAW;
+    this.#interface = writer.addInterface(options.name ?? device.name, linkType);
   }
 
   get pollFd(): number {
@@ -65,7 +69,10 @@ class CaptureDevice implements Device, PacketInput {
     if (at >= 0) {
       const copy = this.#writer.slab;
       copy.bytes.set(slab.bytes.subarray(off, off + len), at);
-      if ((flags & RxFlag.ChecksumPartial) !== 0) completeReceived(copy, at, len);
+      if ((flags & RxFlag.ChecksumPartial) !== 0) {
+        const linkBytes = this.#isEthernet ? ipOffset(copy.view, at, len, LinkType.Ethernet) : 0;
+        if (linkBytes >= 0) completeReceived(copy, at + linkBytes, len - linkBytes);
+      }
       this.#writer.endPacket(Direction.Inbound, '');
     }
     this.#input?.input(slab, off, len, flags);

@@ -22,7 +22,10 @@ export const POLLERR = 0x8;
 export const POLLHUP = 0x10;
 export const POLLNVAL = 0x20;
 export const AF_UNIX = 1;
+export const AF_PACKET = 17;
 export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_NONBLOCK: number = O_NONBLOCK;
 export const SOCK_CLOEXEC: number = O_CLOEXEC;
 
 /** Numbers of the errors that callers tell apart (positive). */
@@ -40,6 +43,9 @@ export const Errno = {
   EINVAL: 22,
   /** File descriptor in bad state: a TUN descriptor whose device was deleted. Not in node:os. */
   EBADFD: 77,
+  EMSGSIZE: 90,
+  ENETDOWN: 100,
+  ENOBUFS: 105,
 } as const;
 
 /** The name of an error number, e.g. `ENOENT` for 2; accepts `-errno` as the calls return it. */
@@ -64,6 +70,9 @@ interface LibC {
   readonly ppoll: Native;
   readonly eventfd: Native;
   readonly socket: Native;
+  readonly bind: Native;
+  readonly setsockopt: Native;
+  readonly recvmsg: Native;
   readonly setns: Native;
 }
 
@@ -104,6 +113,11 @@ function load(): LibC {
     ppoll: declare('int ppoll(uintptr_t fds, unsigned long count, uintptr_t timeout, uintptr_t sigmask)'),
     eventfd: declare('int eventfd(unsigned int initval, int flags)'),
     socket: declare('int socket(int domain, int type, int protocol)'),
+    bind: declare('int bind(int fd, uintptr_t address, unsigned int length)'),
+    setsockopt: declare(
+      'int setsockopt(int fd, int level, int option, uintptr_t value, unsigned int length)',
+    ),
+    recvmsg: declare('intptr_t recvmsg(int fd, uintptr_t message, int flags)'),
     setns: declare('int setns(int fd, int nstype)'),
   };
 }
@@ -171,6 +185,28 @@ export function eventfd(): number {
 /** socket(2). The process makes no AF_INET or AF_INET6 socket: callers pass other families only. */
 export function socket(domain: number, type: number, protocol: number): number {
   return checked(libc().socket(domain, type, protocol));
+}
+
+/** bind(2); `address` is that of the socket's address in memory. */
+export function bind(fd: number, address: number, lengthBytes: number): number {
+  return checked(libc().bind(fd, address, lengthBytes));
+}
+
+/** setsockopt(2); `address` is that of the value. */
+export function setsockopt(
+  fd: number,
+  level: number,
+  option: number,
+  address: number,
+  lengthBytes: number,
+): number {
+  return checked(libc().setsockopt(fd, level, option, address, lengthBytes));
+}
+
+/** recvmsg(2); `address` is that of a `struct msghdr`. */
+export function recvmsg(fd: number, address: number, flags: number): number {
+  const result = libc().recvmsg(fd, address, flags);
+  return result < 0 ? checked(result) : result;
 }
 
 /** setns(2): moves the calling thread to another namespace. Threads and processes it starts inherit that. */

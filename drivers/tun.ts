@@ -2,6 +2,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import type { LinkCapabilities, TxPacket } from '../stack/link.ts';
 import { Slab } from '../stack/wire/slab.ts';
 import { type Device, DeviceCounters, type PacketInput } from './device.ts';
+import { InterfaceRequest } from './interface-request.ts';
 import * as sys from './syscalls.ts';
 import { inputVirtio, VIRTIO_HEADER_BYTES, writeVirtioHeader } from './virtio-net.ts';
 
@@ -167,31 +168,6 @@ function attachHint(errno: number, name: string): string {
       return `an interface of this name exists and is no single-queue TUN interface; see: ip -d link show ${name}`;
     default:
       return '';
-  }
-}
-
-/** A `struct ifreq`: sixteen bytes of name, then a value; some requests take the address of the value alone. */
-class InterfaceRequest {
-  readonly #bytes = new Uint8Array(new ArrayBuffer(40));
-  readonly #view = new DataView(this.#bytes.buffer);
-  readonly address: number = sys.addressOf(this.#bytes);
-  readonly valueAddress: number = this.address + 16;
-
-  constructor(name: string) {
-    this.#bytes.set(Buffer.from(name));
-  }
-
-  /** As the kernel completed it: `tun%d` becomes `tun0`. */
-  get name(): string {
-    return Buffer.from(this.#bytes.subarray(0, this.#bytes.indexOf(0))).toString();
-  }
-
-  get value(): number {
-    return this.#view.getInt32(16, true);
-  }
-
-  set value(value: number) {
-    this.#view.setInt32(16, value, true);
   }
 }
 

@@ -11,6 +11,8 @@ import type { DeviceCounters, PacketInput } from './device.ts';
  * VIRTIO 1.2 §5.1.6, little-endian). Twelve bytes, so that the IP header behind it stays aligned.
  */
 export const VIRTIO_HEADER_BYTES = 12;
+/** Without the last field (struct virtio_net_hdr): what packet sockets use. */
+export const VIRTIO_SHORT_HEADER_BYTES = 10;
 
 const Field = { Flags: 0, GsoType: 1, HeaderLength: 2, GsoSize: 4, CsumStart: 6, CsumOffset: 8, Buffers: 10 };
 
@@ -30,29 +32,37 @@ const UDP_CSUM_OFFSET: number = Udp.Checksum;
 const TCP_FLAGS_OFFSET = 13;
 const TCP_CWR = 0x80;
 
-/** Writes the header for an outgoing packet into the room before its IP header. */
-export function writeVirtioHeader(packet: TxPacket): void {
+/**
+ * Writes the header for an outgoing packet into the room before its other headers.
+ * @param headerBytes its length, one of the two above
+ * @param linkBytes length of the link header that the packet begins with
+ */
+export function writeVirtioHeader(
+  packet: TxPacket,
+  headerBytes: number = VIRTIO_HEADER_BYTES,
+  linkBytes = 0,
+): void {
   const view = packet.head.view;
-  const off = packet.headOff - VIRTIO_HEADER_BYTES;
+  const off = packet.headOff - headerBytes;
+  if (headerBytes === VIRTIO_HEADER_BYTES) view.setUint16(off + Field.Buffers, 0);
   if (packet.csumStart < 0) {
     view.setUint32(off, 0);
     view.setUint32(off + 4, 0);
-    view.setUint32(off + 8, 0);
+    view.setUint16(off + 8, 0);
     return;
   }
   view.setUint8(off + Field.Flags, FLAG_NEEDS_CSUM);
-  view.setUint8(off + Field.GsoType, packet.gsoBytes === 0 ? GSO_NONE : gsoTypeOf(packet));
+  view.setUint8(off + Field.GsoType, packet.gsoBytes === 0 ? GSO_NONE : gsoTypeOf(packet, linkBytes));
   view.setUint16(off + Field.HeaderLength, packet.gsoBytes === 0 ? 0 : packet.headLen, true);
   view.setUint16(off + Field.GsoSize, packet.gsoBytes, true);
   view.setUint16(off + Field.CsumStart, packet.csumStart, true);
   view.setUint16(off + Field.CsumOffset, packet.csumOffset, true);
-  view.setUint16(off + Field.Buffers, 0, true);
 }
 
-function gsoTypeOf(packet: TxPacket): number {
+function gsoTypeOf(packet: TxPacket, linkBytes: number): number {
   if (packet.csumOffset === UDP_CSUM_OFFSET) return GSO_UDP_L4;
   const view = packet.head.view;
-  const type = ipVersion(view, packet.headOff) === 4 ? GSO_TCPV4 : GSO_TCPV6;
+  const type = ipVersion(view, packet.headOff + linkBytes) === 4 ? GSO_TCPV4 : GSO_TCPV6;
   const flags = view.getUint8(packet.headOff + packet.csumStart + TCP_FLAGS_OFFSET);
   return (flags & TCP_CWR) === 0 ? type : type | GSO_ECN;
 }
@@ -61,6 +71,7 @@ function gsoTypeOf(packet: TxPacket): number {
  * Hands in what the kernel put behind a header: one packet (a TCP super-segment stays in one piece), or the datagrams of
  * a UDP super-packet one by one.
  * @param off where the header begins. @param len header and packet
+ * @param headerBytes its length. @param linkBytes length of the link header that packets begin with
  */
 export function inputVirtio(
   slab: Slab,
@@ -68,11 +79,13 @@ export function inputVirtio(
   len: number,
   input: PacketInput,
   counters: DeviceCounters,
+  headerBytes: number = VIRTIO_HEADER_BYTES,
+  linkBytes = 0,
 ): void {
   const view = slab.view;
-  const packetOff = off + VIRTIO_HEADER_BYTES;
-  const packetLen = len - VIRTIO_HEADER_BYTES;
-  if (packetLen <= 0) {
+  const packetOff = off + headerBytes;
+  const packetLen = len - headerBytes;
+  if (packetLen <= linkBytes) {
     counters.rxDroppedHeader++;
     return;
   }
@@ -84,7 +97,7 @@ export function inputVirtio(
   if (type === GSO_UDP_L4) {
     const gsoBytes = view.getUint16(off + Field.GsoSize, true);
     const udpOff = view.getUint16(off + Field.CsumStart, true);
-    inputDatagrams(slab, packetOff, packetLen, gsoBytes, udpOff, flags, input, counters);
+    inputDatagrams(slab, packetOff, packetLen, linkBytes, gsoBytes, udpOff, flags, input, counters);
     return;
   }
   if (type !== GSO_NONE && type !== GSO_TCPV4 && type !== GSO_TCPV6) {
@@ -101,6 +114,7 @@ function inputDatagrams(
   slab: Slab,
   off: number,
   len: number,
+  linkBytes: number,
   gsoBytes: number,
   udpOff: number,
   flags: number,
@@ -109,8 +123,8 @@ function inputDatagrams(
 ): void {
   const { bytes, view } = slab;
   const headerBytes = udpOff + UDP_HEADER_BYTES;
-  const version = ipVersion(view, off);
-  const least = version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
+  const version = ipVersion(view, off + linkBytes);
+  const least = linkBytes + (version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES);
   if (gsoBytes === 0 || udpOff < least || len <= headerBytes) {
     counters.rxDroppedHeader++;
     return;
@@ -121,7 +135,7 @@ function inputDatagrams(
     const next = payload - headerBytes;
     if (next !== at) bytes.copyWithin(next, at, at + headerBytes);
     const payloadBytes = Math.min(gsoBytes, end - payload);
-    setLengths(slab, next, version, udpOff, payloadBytes, next === at ? 0 : 1);
+    setLengths(slab, next + linkBytes, version, udpOff - linkBytes, payloadBytes, next === at ? 0 : 1);
     at = next;
     counters.rxPackets++;
     counters.rxBytes += headerBytes + payloadBytes;

@@ -3,7 +3,7 @@ import type { MemoryLinkEnd } from '../drivers/memory.ts';
 
 /** How an engine's stack is set up. All of it is structured-cloneable: it travels to the engine's thread. */
 export interface EngineOptions {
-  /** `'tun:NAME'`, or one end of a memory link. */
+  /** `'tun:NAME'`, `'raw:INTERFACE'` (Ethernet beside the kernel), or one end of a memory link. */
   readonly device: string | MemoryLinkEnd;
   /** Own addresses with their prefix lengths: `['192.0.2.2/24', '2001:db8::2/64']`. */
   readonly addresses: readonly string[];

@@ -4,6 +4,7 @@ import type { Device } from '../drivers/device.ts';
 import { impair } from '../drivers/impair.ts';
 import { type MemoryLinkEnd, openMemory } from '../drivers/memory.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
+import { openRaw } from '../drivers/raw.ts';
 import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
 import { openTun } from '../drivers/tun.ts';
 import { ERRORS, NetError, Phase } from '../stack/errors.ts';
@@ -185,8 +186,15 @@ function openDevice(options: EngineOptions, wakeFd: number): Device {
       offload: options.offload !== false && options.impairments === undefined,
     });
   }
+  if (device.startsWith('raw:')) {
+    return openRaw(device.slice(4), {
+      addresses: options.addresses,
+      ...(options.mtuBytes === undefined ? {} : { mtuBytes: options.mtuBytes }),
+      offload: options.offload !== false && options.impairments === undefined,
+    });
+  }
   throw new NetError('DEVICE_FAILED', {
     phase: Phase.Argument,
-    detail: `a device is 'tun:NAME' or one end of a memory link; got '${device}'`,
+    detail: `a device is 'tun:NAME', 'raw:INTERFACE' or one end of a memory link; got '${device}'`,
   });
 }

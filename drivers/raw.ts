@@ -1,0 +1,315 @@
+import { NetError, Phase } from '../stack/errors.ts';
+import type { LinkCapabilities, TxPacket } from '../stack/link.ts';
+import { ETHERNET_HEADER_BYTES } from '../stack/wire/ethernet.ts';
+import { Slab } from '../stack/wire/slab.ts';
+import { type Device, DeviceCounters, type PacketInput } from './device.ts';
+import { InterfaceRequest } from './interface-request.ts';
+import { kernelAddresses } from './kernel-addresses.ts';
+import { PacketReader, VLAN_ID_MASK } from './packet-reader.ts';
+import * as sys from './syscalls.ts';
+import { inputVirtio, VIRTIO_SHORT_HEADER_BYTES, writeVirtioHeader } from './virtio-net.ts';
+
+export interface RawOptions {
+  /**
+   * The addresses that the stack will have (a prefix length may follow). Opening is refused when the kernel has one of them: it would
+   * answer our peers too, with resets.
+   */
+  readonly addresses?: readonly string[];
+  /** Largest IP packet to send, in bytes; default, and at most, what the interface says. */
+  readonly mtuBytes?: number;
+  /** false: we make checksums and segments ourselves. Received packets may be partial or super-packets all the same. Default true. */
+  readonly offload?: boolean;
+}
+
+/** The smallest MTU that both families can work with (RFC 791 §3.2). */
+const MIN_MTU_BYTES = 68;
+/** linux/if.h: IFNAMSIZ less the final zero. */
+const MAX_NAME_BYTES = 15;
+/** With the Ethernet header a super-segment stays below 64 KiB, which every driver takes (linux/netdevice.h GSO_LEGACY_MAX_SIZE). */
+const SEGMENT_BYTES: number = 65_535 - ETHERNET_HEADER_BYTES;
+/** Two VLAN tags, and an IPv6 packet, which counts 65,535 bytes behind its header. */
+const READ_BYTES: number = VIRTIO_SHORT_HEADER_BYTES + ETHERNET_HEADER_BYTES + 8 + 40 + 65_535;
+/** Puts the IP header behind both others at a multiple of 16. */
+const READ_OFFSET = 8;
+/** Room for a burst while the engine is busy; counted with the kernel's overhead. */
+const SOCKET_BUFFER_BYTES: number = 8 * 1024 * 1024;
+
+// linux/sockios.h, linux/if.h, linux/if_arp.h, linux/if_packet.h, asm-generic/socket.h
+const SIOCGIFFLAGS = 0x8913;
+const SIOCGIFMTU = 0x8921;
+const SIOCGIFHWADDR = 0x8927;
+const SIOCGIFINDEX = 0x8933;
+const IFF_UP = 0x1;
+const ARPHRD_ETHER = 1;
+const ETH_P_ALL = 0x0003;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const SOL_PACKET = 263;
+const PACKET_ADD_MEMBERSHIP = 1;
+const PACKET_AUXDATA = 8;
+const PACKET_VNET_HDR = 15;
+const PACKET_IGNORE_OUTGOING = 23;
+const PACKET_MR_ALLMULTI = 2;
+
+/**
+ * Attaches to an Ethernet interface of the calling thread's network namespace, beside the kernel: with the interface's own station
+ * address, and IP addresses that the kernel does not have. Needs CAP_NET_RAW.
+ * @param name 1 … 15 characters
+ * @throws NetError ARGUMENT_INVALID, DEVICE_FAILED; the message says which command repairs it
+ */
+export function openRaw(name: string, options: RawOptions = {}): Device {
+  if (!/^[^\s/]+$/.test(name) || Buffer.byteLength(name) > MAX_NAME_BYTES) {
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: `an interface name has 1 … ${MAX_NAME_BYTES} characters without blanks and slashes, got '${name}'`,
+    });
+  }
+  refuseKernelAddresses(options.addresses ?? []);
+  // without a protocol nothing is received before the socket is bound to the interface
+  const type = sys.SOCK_RAW | sys.SOCK_NONBLOCK | sys.SOCK_CLOEXEC;
+  const fd = sys.socket(sys.AF_PACKET, type, 0);
+  if (fd < 0) throw sys.callError('DEVICE_FAILED', Phase.None, 'socket(AF_PACKET)', fd, socketHint(fd));
+  try {
+    const request = new InterfaceRequest(name);
+    ask(fd, SIOCGIFINDEX, request, 'find');
+    const index = request.value;
+    ask(fd, SIOCGIFHWADDR, request, 'read the station address of');
+    if ((request.value & 0xffff) !== ARPHRD_ETHER) throw failed(`${name} is no Ethernet interface`);
+    const address = request.slice(2, 6);
+    ask(fd, SIOCGIFMTU, request, 'read the MTU of');
+    const mtuBytes = checkMtu(options.mtuBytes ?? request.value, request.value);
+    ask(fd, SIOCGIFFLAGS, request, 'read the flags of');
+    if ((request.value & IFF_UP) === 0)
+      throw failed(`interface ${name} is down; start it with: sudo ip link set ${name} up`);
+    const vnet = configure(fd, name, index);
+    const offload = vnet && options.offload !== false;
+    return new RawDevice(fd, name, vnet, {
+      mtuBytes,
+      txChecksum: offload,
+      txSegmentBytes: offload ? SEGMENT_BYTES : 0,
+      ethernet: { address },
+    });
+  } catch (error) {
+    sys.close(fd);
+    throw error;
+  }
+}
+
+function refuseKernelAddresses(addresses: readonly string[]): void {
+  const taken = addresses.length === 0 ? null : kernelAddresses();
+  for (const text of addresses) {
+    const owned = taken?.find(text.split('/')[0] ?? '') ?? null;
+    if (owned === null) continue;
+    throw failed(
+      `the kernel has the address ${text} too and would reset our connections; choose another, or take it from the kernel: sudo ip addr del ${text} dev INTERFACE`,
+    );
+  }
+}
+
+function checkMtu(mtuBytes: number, most: number): number {
+  if (Number.isInteger(mtuBytes) && mtuBytes >= MIN_MTU_BYTES && mtuBytes <= most) return mtuBytes;
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: `an MTU on this interface is ${MIN_MTU_BYTES} … ${most} bytes, got ${mtuBytes}`,
+  });
+}
+
+/** @returns whether packets carry a virtio header */
+function configure(fd: number, name: string, index: number): boolean {
+  const value = new Int32Array(new ArrayBuffer(16));
+  const valueAddress = sys.addressOf(value);
+  const set = (level: number, option: number, to: number): number => {
+    value[0] = to;
+    return sys.setsockopt(fd, level, option, valueAddress, 4);
+  };
+  must(set(SOL_PACKET, PACKET_AUXDATA, 1), 'PACKET_AUXDATA', name);
+  const vnet = set(SOL_PACKET, PACKET_VNET_HDR, 1) === 0;
+  // older kernels than 4.20 do not know it; what they hand back is told by its packet type
+  set(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+  if (set(SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
+    set(SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_BYTES);
+  if (set(SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
+    set(SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_BYTES);
+  // struct packet_mreq: index, type, and an address that this type has not. Groups of neighbour discovery are among them.
+  value[0] = index;
+  value[1] = PACKET_MR_ALLMULTI;
+  must(
+    sys.setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, valueAddress, 16),
+    'PACKET_ADD_MEMBERSHIP',
+    name,
+  );
+  // struct sockaddr_ll: family, protocol (network order), index
+  const link = new DataView(new ArrayBuffer(20));
+  link.setUint16(0, sys.AF_PACKET, true);
+  link.setUint16(2, ETH_P_ALL);
+  link.setInt32(4, index, true);
+  must(sys.bind(fd, sys.addressOf(link), 20), 'bind to', name);
+  return vnet;
+}
+
+function ask(fd: number, request: number, ifreq: InterfaceRequest, what: string): void {
+  const result = sys.ioctl(fd, request, ifreq.address);
+  if (result >= 0) return;
+  const hint = result === -sys.Errno.ENODEV ? 'see which there are: ip link' : '';
+  throw sys.callError('DEVICE_FAILED', Phase.None, `${what} interface ${ifreq.name}`, result, hint);
+}
+
+function must(result: number, what: string, name: string): void {
+  if (result < 0) throw sys.callError('DEVICE_FAILED', Phase.None, `${what} ${name}`, result);
+}
+
+function failed(detail: string): NetError {
+  return new NetError('DEVICE_FAILED', { phase: Phase.None, detail });
+}
+
+function socketHint(errno: number): string {
+  if (errno !== -sys.Errno.EPERM && errno !== -sys.Errno.EACCES) return '';
+  return 'it takes CAP_NET_RAW: run it with sudo, or: sudo setpriv --reuid $USER --init-groups --inh-caps +net_raw --ambient-caps +net_raw COMMAND';
+}
+
+class RawDevice implements Device {
+  readonly name: string;
+  readonly capabilities: LinkCapabilities;
+  readonly counters = new DeviceCounters();
+  readonly #interface: string;
+  readonly #vnet: boolean;
+  #fd: number;
+  readonly #read: Slab = Slab.alloc(READ_OFFSET + READ_BYTES);
+  readonly #reader: PacketReader;
+  readonly #pieces = new sys.IoVector(3);
+  /** A stack has one slab for heads and mostly one for bodies: the last ones, with where they lie. */
+  #head: Slab = this.#read;
+  #headAddress = 0;
+  #body: Slab = this.#read;
+  #bodyAddress = 0;
+
+  constructor(fd: number, name: string, vnet: boolean, capabilities: LinkCapabilities) {
+    this.#fd = fd;
+    this.#interface = name;
+    this.name = `raw:${name}`;
+    this.#vnet = vnet;
+    this.capabilities = capabilities;
+    this.#reader = new PacketReader(sys.addressOf(this.#read.bytes) + READ_OFFSET, READ_BYTES);
+  }
+
+  get pollFd(): number {
+    return this.#fd;
+  }
+
+  receive(input: PacketInput, budget: number): number {
+    const reader = this.#reader;
+    for (let packets = 0; packets < budget; packets++) {
+      const len = reader.read(this.#fd);
+      if (len < 0) {
+        if (len === -sys.Errno.EAGAIN) return packets;
+        // told once when the interface goes down: like a pulled cable, it may come back
+        if (len === -sys.Errno.ENETDOWN && this.#exists()) continue;
+        throw this.#lost('read', len);
+      }
+      if (reader.isOutgoing) continue;
+      // the tag of another virtual LAN, taken out of the frame by the interface
+      if ((reader.vlanTag & VLAN_ID_MASK) !== 0) {
+        this.counters.rxDroppedHeader++;
+      } else if (this.#vnet) {
+        inputVirtio(
+          this.#read,
+          READ_OFFSET,
+          len,
+          input,
+          this.counters,
+          VIRTIO_SHORT_HEADER_BYTES,
+          ETHERNET_HEADER_BYTES,
+        );
+      } else {
+        this.counters.rxPackets++;
+        this.counters.rxBytes += len;
+        input.input(this.#read, READ_OFFSET, len, reader.rxFlags);
+      }
+    }
+    return budget;
+  }
+
+  send(packet: TxPacket): boolean {
+    if (packet.head !== this.#head || this.#headAddress === 0) {
+      this.#head = packet.head;
+      this.#headAddress = sys.addressOf(packet.head.bytes);
+    }
+    let address = this.#headAddress + packet.headOff;
+    let len = packet.headLen;
+    if (this.#vnet) {
+      writeVirtioHeader(packet, VIRTIO_SHORT_HEADER_BYTES, ETHERNET_HEADER_BYTES);
+      address -= VIRTIO_SHORT_HEADER_BYTES;
+      len += VIRTIO_SHORT_HEADER_BYTES;
+    }
+    const result =
+      packet.bodyLen === 0 ? sys.write(this.#fd, address, len) : this.#gather(packet, address, len);
+    if (result < 0) return this.#failed(result);
+    this.counters.txPackets++;
+    this.counters.txBytes += packet.lengthBytes;
+    return true;
+  }
+
+  #gather(packet: TxPacket, address: number, len: number): number {
+    if (packet.body !== this.#body || this.#bodyAddress === 0) {
+      this.#body = packet.body;
+      this.#bodyAddress = sys.addressOf(packet.body.bytes);
+    }
+    const pieces = this.#pieces;
+    pieces.set(0, address, len);
+    pieces.set(1, this.#bodyAddress + packet.bodyOff, packet.bodyLen);
+    if (packet.body2Len === 0) return sys.writev(this.#fd, pieces.address, 2);
+    pieces.set(2, this.#bodyAddress + packet.body2Off, packet.body2Len);
+    return sys.writev(this.#fd, pieces.address, 3);
+  }
+
+  /** @returns what `send` returns */
+  #failed(errno: number): boolean {
+    switch (-errno) {
+      case sys.Errno.EAGAIN:
+        this.counters.txFull++;
+        return false;
+      case sys.Errno.ENETDOWN:
+        this.counters.txDroppedDown++;
+        return true;
+      // the interface that the socket was bound to is gone
+      case sys.Errno.ENXIO:
+      case sys.Errno.ENODEV:
+      case sys.Errno.EBADF:
+        throw this.#lost('write', errno);
+      // among them ENOBUFS, the interface's own queue overflowing: lost on the way, as anywhere on a network
+      default:
+        this.counters.txDroppedError++;
+        return true;
+    }
+  }
+
+  #exists(): boolean {
+    return sys.ioctl(this.#fd, SIOCGIFINDEX, new InterfaceRequest(this.#interface).address) === 0;
+  }
+
+  #lost(call: string, errno: number): NetError {
+    return sys.callError('DEVICE_LOST', Phase.Transfer, `${call} on ${this.name}`, errno, 'is it deleted?');
+  }
+
+  flush(): void {}
+
+  prepareSleep(): boolean {
+    return true;
+  }
+
+  awake(): void {}
+
+  nextDeadline(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  advance(): void {}
+
+  close(): void {
+    if (this.#fd >= 0) sys.close(this.#fd);
+    this.#fd = -1;
+  }
+}
