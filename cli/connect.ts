@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { EngineClient } from '../engine/client.ts';
 import type { EngineOptions } from '../engine/options.ts';
 import type { SharedSocket } from '../engine/shared-socket.ts';
@@ -37,7 +37,10 @@ const SIGNALS: readonly [NodeJS.Signals, number][] = [
 
 /** What commander makes of the flags. */
 interface ConnectFlags extends ImpairFlags {
-  readonly tun: string;
+  readonly tun?: string;
+  readonly raw?: string;
+  /** `--no-offload` makes it false. */
+  readonly offload: boolean;
   readonly addr: readonly string[];
   readonly gw: readonly string[];
   readonly dns: readonly string[];
@@ -68,10 +71,17 @@ export function addConnectCommand(program: Command): void {
     )
     .argument('<host>', 'host name or IP address')
     .argument('<port>', '1 … 65535', parseNumber)
-    .requiredOption(
+    .option(
       '--tun <name>',
       'TUN device to use; make one with: sudo ip tuntap add dev NAME mode tun user $USER',
     )
+    .addOption(
+      new Option(
+        '--raw <interface>',
+        'in place of --tun: an Ethernet interface, beside the kernel',
+      ).conflicts('tun'),
+    )
+    .option('--no-offload', 'make checksums and segments here, not in the device')
     .requiredOption('--addr <cidr>', 'own address with prefix length, 10.9.0.2/24; repeatable', collect)
     .option('--gw <ip>', 'default gateway; once for each IP version', collect, [])
     .option('--dns <ip>', 'name server; repeatable', collect, [])
@@ -102,6 +112,8 @@ export function addConnectCommand(program: Command): void {
       '\nExit codes: 0 done, 2 command line, 6 name, 7 connection, 28 timeout, 35 TLS, 45 device, 55 sending, 56 receiving, 60 certificate',
     )
     .action(async (host: string, port: number, flags: ConnectFlags) => {
+      if (flags.tun === undefined && flags.raw === undefined)
+        command.error("error: required option '--tun <name>' or '--raw <interface>' not specified");
       process.exit(await connect(host, port, flags));
     });
 }
@@ -124,7 +136,7 @@ async function connect(host: string, port: number, flags: ConnectFlags): Promise
     const client = EngineClient.of(engine.arena);
     startedAt = performance.now();
     if (flags.verbose)
-      note(`connecting to ${host} port ${port} through ${flags.tun} as ${flags.addr.join(', ')}`);
+      note(`connecting to ${host} port ${port} through ${deviceOf(flags)} as ${flags.addr.join(', ')}`);
     let connectedAt = startedAt;
     const dialed = dial(client, plan.request, plan.security, (socket) => {
       connectedAt = performance.now();
@@ -214,7 +226,8 @@ function nextSignal(): Promise<Ending> {
 function start(flags: ConnectFlags): EngineHandle {
   const impairments = impairmentsOf(flags);
   const options: EngineOptions = {
-    device: `tun:${flags.tun}`,
+    device: deviceOf(flags),
+    offload: flags.offload,
     addresses: flags.addr,
     gateways: flags.gw,
     resolver: { servers: flags.dns, ...(flags.hosts === undefined ? {} : { hostsFile: flags.hosts }) },
@@ -224,6 +237,10 @@ function start(flags: ConnectFlags): EngineHandle {
       : { capture: { file: flags.capture, secrets: flags.captureSecrets === true } }),
   };
   return startEngineSync(options);
+}
+
+function deviceOf(flags: ConnectFlags): string {
+  return flags.raw === undefined ? `tun:${flags.tun}` : `raw:${flags.raw}`;
 }
 
 function optionsOf(flags: ConnectFlags): number {
