@@ -19,6 +19,14 @@ export const KERNEL_V4 = '10.77.0.1';
 export const KERNEL_V6 = 'fd77::1';
 export const OWN_V4 = '10.77.0.2';
 export const OWN_V6 = 'fd77::2';
+/** Addresses on an Ethernet link between two labs, see {@link joinByEthernet}. */
+export const PEER_V4 = '10.78.0.1';
+export const PEER_V6 = 'fd78::1';
+export const ETHERNET_V4 = '10.78.0.2';
+export const ETHERNET_V6 = 'fd78::2';
+/** The name of either end. */
+export const ETHERNET_NAME = 'veth0';
+
 /** As the stack's configuration takes them. */
 export const OWN_ADDRESSES: readonly string[] = [`${OWN_V4}/24`, `${OWN_V6}/64`];
 
@@ -88,6 +96,21 @@ ip link set $1 mtu $2 addrgenmode none
 ip addr add ${KERNEL_V4}/24 dev $1
 ip addr add ${KERNEL_V6}/64 dev $1 nodad
 ip link set $1 up`;
+
+/**
+ * Lays an Ethernet cable (a pair of veth devices) from `own`, where the kernel has no address on it, to `peer`, whose kernel has
+ * {@link PEER_V4} and {@link PEER_V6}.
+ */
+export async function joinByEthernet(own: Lab, peer: Lab): Promise<void> {
+  const ends = ['type', 'veth', 'peer', 'name', ETHERNET_NAME, 'netns', peer.namespace];
+  await run('ip', ['-n', own.namespace, 'link', 'add', ETHERNET_NAME, ...ends]);
+  for (const lab of [own, peer]) {
+    await lab.ok('ip', ['link', 'set', ETHERNET_NAME, 'addrgenmode', 'none']);
+    await lab.ok('ip', ['link', 'set', ETHERNET_NAME, 'up']);
+  }
+  await peer.ok('ip', ['addr', 'add', `${PEER_V4}/24`, 'dev', ETHERNET_NAME]);
+  await peer.ok('ip', ['addr', 'add', `${PEER_V6}/64`, 'dev', ETHERNET_NAME, 'nodad']);
+}
 
 /** Cleans up when its standard input ends: because the lab was closed, or because the process that made it is gone. */
 const REAPER = `read -r _
