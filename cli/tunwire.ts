@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { addConnectCommand } from './connect.ts';
 import { ExitCode } from './exit-code.ts';
+import { addReplayCommand } from './replay.ts';
 import { addScriptCommand } from './script.ts';
 
 const program = new Command('tunwire')
@@ -12,6 +13,7 @@ const program = new Command('tunwire')
   .showHelpAfterError("(see 'tunwire connect --help')");
 addConnectCommand(program);
 addScriptCommand(program);
+addReplayCommand(program);
 
 try {
   await program.parseAsync();
