@@ -25,7 +25,8 @@ import { registerHandle } from './handles.ts';
 import { keepSecurity, type SECURITYCREDENTIALS, verifierFor, versionsFor } from './security.ts';
 import { currentSession } from './session.ts';
 
-const KNOWN_OPTIONS: number =
+/** All options of InetConnect. */
+export const KNOWN_OPTIONS: number =
   INET_OPTION_BROADCAST |
   INET_OPTION_DONTROUTE |
   INET_OPTION_KEEPALIVE |

@@ -67,6 +67,9 @@ export const INET_SHUTDOWN_SEND = 1;
 /** Own, Winsock's SD_BOTH. */
 export const INET_SHUTDOWN_BOTH = 2;
 
+/** Own number. The target of InetReadStream tells what it is; the only way here. */
+export const INET_STREAM_DEFAULT = 0;
+
 /** Own. No TLS. */
 export const SECURITY_PROTOCOL_NONE = 0x0000;
 /** Own; bits, so that credentials can name several. */

@@ -18,6 +18,9 @@ export {
   InetSetLastError,
 } from './error-codes.ts';
 export { InetInitialize, InetUninitialize, type InitializeOptions } from './initialize.ts';
+export { InetReadLine, InetWriteLine } from './line-io.ts';
+export { InetGetOption, InetGetTimeout, InetSetOption, InetSetTimeout } from './options.ts';
+export type { OutValue } from './out.ts';
 export {
   InetGetSecurityInformation,
   type SECURITYCREDENTIALS,
@@ -29,7 +32,11 @@ export {
   InetGetLocalAddress,
   InetGetPeerAddress,
   InetGetStatus,
+  InetIsBlocking,
+  InetIsClosed,
   InetIsConnected,
   InetIsReadable,
+  InetIsWritable,
 } from './state.ts';
-export { InetRead, InetWrite } from './transfer.ts';
+export { InetReadStream, InetWriteStream } from './stream-io.ts';
+export { InetPeek, InetRead, InetReadEx, InetWrite, InetWriteEx } from './transfer.ts';

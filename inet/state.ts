@@ -1,10 +1,18 @@
 import { SocketStatus, SocketWord } from '../engine/socket-block.ts';
 import { TlsRegion } from '../engine/tls-region.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { IpAddress } from '../stack/wire/ip-address.ts';
-import { INET_ADDRESS_IPV4, INET_ADDRESS_IPV6, INET_ADDRESS_UNKNOWN, INET_ERROR } from './constants.ts';
+import { datagramRoom } from '../stack/udp/datagram-ring.ts';
+import { IpAddress } from '../stack/wire/ip-address.ts';
+import { MAX_RECORD_BYTES } from '../tls/limits.ts';
+import {
+  INET_ADDRESS_IPV4,
+  INET_ADDRESS_IPV6,
+  INET_ADDRESS_UNKNOWN,
+  INET_ERROR,
+  INET_STATUS_IDLE,
+} from './constants.ts';
 import { failed } from './error-codes.ts';
-import { anyHandle, type OpenHandle, openHandle } from './handles.ts';
+import { anyHandle, type OpenHandle, openConnection, openHandle } from './handles.ts';
 
 /** An IP address as the family passes it around. */
 export class INTERNET_ADDRESS {
@@ -15,17 +23,24 @@ export class INTERNET_ADDRESS {
 
   /** For people: `192.0.2.1`, `2001:db8::1` (RFC 5952); '' for no address. */
   toString(): string {
-    return this.#text;
+    return this.get()?.toString() ?? '';
   }
 
-  #text = '';
+  /** @internal null for no address */
+  get(): IpAddress | null {
+    if (this.ipFamily !== INET_ADDRESS_IPV4 && this.ipFamily !== INET_ADDRESS_IPV6) return null;
+    return IpAddress.read(
+      new DataView(this.ipNumber.buffer, this.ipNumber.byteOffset),
+      0,
+      this.ipFamily === INET_ADDRESS_IPV4 ? 4 : 6,
+    );
+  }
 
   /** @internal */
   set(address: IpAddress): void {
     this.ipFamily = address.family === 4 ? INET_ADDRESS_IPV4 : INET_ADDRESS_IPV6;
     this.ipNumber.fill(0);
-    address.write(new DataView(this.ipNumber.buffer), 0);
-    this.#text = address.toString();
+    address.write(new DataView(this.ipNumber.buffer, this.ipNumber.byteOffset), 0);
   }
 }
 
@@ -44,6 +59,57 @@ export function InetIsReadable(handle: number): boolean {
     return hasBufferedPlaintext(opened) || (opened.isDatagram && opened.block.get(SocketWord.Error) !== 0);
   } catch (error) {
     return failed(error, false);
+  }
+}
+
+/**
+ * Whether InetWrite would take something over at once, or fail at once.
+ * @returns false also on failure: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
+ *
+ * Source: SocketWrench 7 names it; its signature is not published.
+ *
+ * @example
+ * if (InetIsWritable(socket)) InetWrite(socket, bytes);
+ */
+export function InetIsWritable(handle: number): boolean {
+  try {
+    const opened = openConnection(handle);
+    const { socket } = opened;
+    if (socket.status === SocketStatus.Closed) return true;
+    if (opened.isDatagram) return socket.sendRing !== null && datagramRoom(socket.sendRing) > 0;
+    return socket.writableBytes > (opened.isSecure ? MAX_RECORD_BYTES : 0);
+  } catch (error) {
+    return failed(error, false);
+  }
+}
+
+/**
+ * Whether a thread is blocked in the handle now, or ends it. Every thread may ask.
+ * @returns false also on failure: HANDLE_INVALID (0x80042736), NOT_INITIALIZED (0x8004276D)
+ *
+ * Source: SocketWrench 7 names it; that it means "an operation is in progress", as IsBlocked of the controls, is inferred.
+ */
+export function InetIsBlocking(handle: number): boolean {
+  try {
+    return anyHandle(handle).status !== INET_STATUS_IDLE;
+  } catch (error) {
+    return failed(error, false);
+  }
+}
+
+/**
+ * Whether the peer has ended the connection, or it was lost. Data that came before can still be read. For UDP: never.
+ * @returns true also for a handle that is none (HANDLE_INVALID, 0x80042736); on other failures false: WRONG_THREAD,
+ * NOT_INITIALIZED (0x8004276D)
+ *
+ * Source: none published.
+ */
+export function InetIsClosed(handle: number): boolean {
+  try {
+    const { socket, isDatagram } = openConnection(handle);
+    return socket.status === SocketStatus.Closed || (socket.peerFinished && !isDatagram);
+  } catch (error) {
+    return failed(error, error instanceof NetError && error.tunwireCode === 'HANDLE_INVALID');
   }
 }
 

@@ -1,4 +1,5 @@
 import type { SharedSocket } from '../engine/shared-socket.ts';
+import { SocketEvent, SocketWord } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { INET_STATUS_IDLE, INET_STATUS_READ, INET_STATUS_WRITE } from './constants.ts';
 import type { OpenHandle } from './handles.ts';
@@ -37,7 +38,7 @@ export function waitReadable(opened: OpenHandle, sequence: number, deadline: num
   const inTime = sleepRecv(opened.socket, sequence, deadline);
   opened.changeStatus(INET_STATUS_READ, INET_STATUS_IDLE);
   throwIfEnded(opened);
-  if (!inTime) throw timeout(opened, 'nothing to read came');
+  if (!inTime) throw timedOut(opened, 'nothing to read came');
 }
 
 /**
@@ -50,7 +51,9 @@ export function waitWritable(opened: OpenHandle, sequence: number, deadline: num
   const inTime = sleepSend(opened.socket, sequence, deadline);
   opened.changeStatus(INET_STATUS_WRITE, INET_STATUS_IDLE);
   throwIfEnded(opened);
-  if (!inTime) throw timeout(opened, 'the peer took no more data');
+  if (inTime) return;
+  opened.block.set(SocketWord.FaceWriteBlocked, 1);
+  throw timedOut(opened, 'the peer took no more data');
 }
 
 /** @throws NetError CANCELLED */
@@ -65,7 +68,9 @@ export function throwIfEnded(opened: OpenHandle): void {
   });
 }
 
-function timeout(opened: OpenHandle, what: string): NetError {
+/** Tells whoever has registered INET_EVENT_TIMEOUT. */
+function timedOut(opened: OpenHandle, what: string): NetError {
+  opened.socket.client.post(opened.block, SocketEvent.TimedOut);
   const { remoteAddress, remotePort } = opened.socket;
   return new NetError('TIMEOUT', {
     phase: Phase.Transfer,
