@@ -58,6 +58,7 @@ export class ImpairedPath {
   readonly #impairments: Impairments;
   readonly #down: readonly DownTime[];
   readonly #startMs: number;
+  readonly #linkBytes: number;
   readonly #refusals: Refusals;
   readonly #listed: ReadonlySet<number>;
   readonly #queue: RateQueue | null;
@@ -67,17 +68,22 @@ export class ImpairedPath {
   /** When the last packet that kept its place is due. */
   #lastDueMs: number = -Infinity;
 
-  /** @param seed different for each direction. @param startMs what down times count from */
+  /**
+   * @param seed different for each direction. @param startMs what down times count from
+   * @param linkBytes length of the link header that packets begin with
+   */
   constructor(
     impairments: Impairments,
     seed: number,
     down: readonly DownTime[],
     startMs: number,
+    linkBytes: number,
     refusals: Refusals,
   ) {
     this.#impairments = impairments;
     this.#down = down;
     this.#startMs = startMs;
+    this.#linkBytes = linkBytes;
     this.#refusals = refusals;
     this.#listed = new Set(impairments.lossPackets ?? []);
     this.#queue = impairments.rateBps === undefined ? null : new RateQueue(impairments.rateBps);
@@ -135,7 +141,7 @@ export class ImpairedPath {
       counters.lostDown++;
       return true;
     }
-    if (mtuBytes !== undefined && lengthBytes > mtuBytes) {
+    if (mtuBytes !== undefined && lengthBytes - this.#linkBytes > mtuBytes) {
       this.#tooLarge(packet);
       return true;
     }
@@ -208,7 +214,7 @@ export class ImpairedPath {
   #corrupt(packet: HeldPacket): void {
     const { lengthBytes, slab } = packet;
     if (lengthBytes === 0) return;
-    exposeDamage(packet);
+    exposeDamage(packet, this.#linkBytes);
     const bit = this.#below(Stream.Corrupt, lengthBytes * 8);
     slab.bytes[packet.off + (bit >>> 3)]! ^= 1 << (bit & 7);
     this.counters.corrupted++;
@@ -216,16 +222,17 @@ export class ImpairedPath {
 
   #truncate(packet: HeldPacket): void {
     if (packet.lengthBytes < 2) return;
-    exposeDamage(packet);
+    exposeDamage(packet, this.#linkBytes);
     packet.lengthBytes = 1 + this.#below(Stream.Truncate, packet.lengthBytes - 1);
     this.counters.truncated++;
   }
 
   #mark(packet: HeldPacket): boolean {
-    const before = ecnOf(packet.slab, packet.off, packet.lengthBytes);
+    const off = packet.off + this.#linkBytes;
+    const before = ecnOf(packet.slab, off, packet.lengthBytes - this.#linkBytes);
     if (before === NOT_ECN_CAPABLE) return false;
     if (before !== CONGESTION_EXPERIENCED) {
-      markCongestion(packet.slab, packet.off);
+      markCongestion(packet.slab, off);
       this.counters.marked++;
     }
     return true;
@@ -306,9 +313,9 @@ export class ImpairedPath {
 }
 
 /** The checksum of a damaged packet must be there, and must be verified, for the damage to be found. */
-function exposeDamage(packet: HeldPacket): void {
+function exposeDamage(packet: HeldPacket, linkBytes: number): void {
   if ((packet.flags & RxFlag.ChecksumPartial) !== 0)
-    completeReceived(packet.slab, packet.off, packet.lengthBytes);
+    completeReceived(packet.slab, packet.off + linkBytes, packet.lengthBytes - linkBytes);
   packet.flags = 0;
 }
 

@@ -1,6 +1,7 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import type { LinkCapabilities, TxPacket } from '../stack/link.ts';
-import type { Slab } from '../stack/wire/slab.ts';
+import { ETHERNET_ADDRESS_BYTES, ETHERNET_HEADER_BYTES, Ethernet } from '../stack/wire/ethernet.ts';
+import { copySlab, type Slab } from '../stack/wire/slab.ts';
 import type { Device, DeviceCounters, PacketInput } from './device.ts';
 import { checkImpairSettings, type Impairments, type ImpairSettings } from './impair-options.ts';
 import { type ImpairCounters, ImpairedPath } from './impair-path.ts';
@@ -47,6 +48,7 @@ class Impair implements ImpairedDevice, PacketInput {
   readonly impaired: { readonly in: ImpairCounters; readonly out: ImpairCounters };
   readonly #device: Device;
   readonly #clock: () => number;
+  readonly #linkBytes: number;
   readonly #in: ImpairedPath;
   readonly #out: ImpairedPath;
   /** Until when the device below is not offered packets, because it was full; -Infinity: it was not. */
@@ -57,14 +59,16 @@ class Impair implements ImpairedDevice, PacketInput {
 
   constructor(device: Device, options: ImpairOptions) {
     this.name = device.name;
-    this.capabilities = { mtuBytes: device.capabilities.mtuBytes, txChecksum: false, txSegmentBytes: 0 };
+    // what the link is stays; what the device does for us goes
+    this.capabilities = { ...device.capabilities, txChecksum: false, txSegmentBytes: 0 };
+    this.#linkBytes = device.capabilities.ethernet === undefined ? 0 : ETHERNET_HEADER_BYTES;
     this.counters = device.counters;
     this.#device = device;
     this.#clock = options.clock;
     const { seed = 1, down = [] } = options;
     const startMs = options.clock();
     const path = (impairments: Impairments, direction: number, back: () => ImpairedPath): ImpairedPath =>
-      new ImpairedPath(impairments, seed * 2 + direction, down, startMs, {
+      new ImpairedPath(impairments, seed * 2 + direction, down, startMs, this.#linkBytes, {
         refuse: (slab, off, len) => this.#refuse(back(), impairments.mtuBytes ?? 0, slab, off, len),
       });
     this.#in = path(options.in ?? {}, 0, () => this.#out);
@@ -135,10 +139,17 @@ class Impair implements ImpairedDevice, PacketInput {
   }
 
   #refuse(back: ImpairedPath, mtuBytes: number, slab: Slab, off: number, len: number): void {
-    const message = back.held.take(TOO_BIG_BYTES);
-    message.lengthBytes = writeTooBig(message.slab, message.off, slab, off, len, mtuBytes);
-    if (message.lengthBytes > 0) back.insert(message, this.#clock());
-    else back.held.release(message);
+    const link = this.#linkBytes;
+    const message = back.held.take(link + TOO_BIG_BYTES);
+    const { slab: into, off: at } = message;
+    const lengthBytes = writeTooBig(into, at + link, slab, off + link, len - link, mtuBytes);
+    if (lengthBytes === 0) {
+      back.held.release(message);
+      return;
+    }
+    if (link > 0) turnHeader(into, at, slab, off);
+    message.lengthBytes = link + lengthBytes;
+    back.insert(message, this.#clock());
   }
 
   flush(): void {
@@ -172,4 +183,11 @@ class Impair implements ImpairedDevice, PacketInput {
     this.#in.held.clear();
     this.#out.held.clear();
   }
+}
+
+/** The Ethernet header of an answer: the addresses change places. */
+function turnHeader(into: Slab, at: number, slab: Slab, off: number): void {
+  copySlab(slab, off, into, at, ETHERNET_HEADER_BYTES);
+  copySlab(slab, off + Ethernet.Source, into, at + Ethernet.Destination, ETHERNET_ADDRESS_BYTES);
+  copySlab(slab, off + Ethernet.Destination, into, at + Ethernet.Source, ETHERNET_ADDRESS_BYTES);
 }
