@@ -2,7 +2,7 @@ import { SocketEvent, SocketStatus, SocketWord } from '../engine/socket-block.ts
 import { NetError, Phase } from '../stack/errors.ts';
 import { INET_ERROR } from './constants.ts';
 import { failed } from './error-codes.ts';
-import { anyHandle, openConnection } from './handles.ts';
+import { anyHandle, type OpenHandle, openConnection } from './handles.ts';
 import { deadlineAfter, waitWritable } from './wait.ts';
 
 /**
@@ -22,15 +22,21 @@ import { deadlineAfter, waitWritable } from './wait.ts';
  */
 export function InetCancel(handle: number): number {
   try {
-    const { socket, block } = anyHandle(handle);
-    Atomics.add(block.words, block.at + SocketWord.FaceCancels, 1);
-    block.wakeReaders();
-    block.wakeWriters();
-    socket.client.post(block, SocketEvent.Cancelled);
+    const opened = anyHandle(handle);
+    endCalls(opened);
+    opened.socket.client.post(opened.block, SocketEvent.Cancelled);
     return 0;
   } catch (error) {
     return failed(error, INET_ERROR);
   }
+}
+
+/** Ends the calls that other threads have blocked in a handle. The caller's own goes on after `begin`. */
+export function endCalls(opened: OpenHandle): void {
+  const { block } = opened;
+  Atomics.add(block.words, block.at + SocketWord.FaceCancels, 1);
+  block.wakeReaders();
+  block.wakeWriters();
 }
 
 /**

@@ -70,6 +70,19 @@ export const INET_SHUTDOWN_BOTH = 2;
 /** Own number. The target of InetReadStream tells what it is; the only way here. */
 export const INET_STREAM_DEFAULT = 0;
 
+/** Own. The connection is there: once. */
+export const INET_EVENT_CONNECT = 1;
+/** Own. The peer has ended the connection, or it was lost; read what is left. Once. */
+export const INET_EVENT_DISCONNECT = 2;
+/** Own. Something can be read. Not again before something was read. */
+export const INET_EVENT_READ = 3;
+/** Own. Something can be written: after the connection, and after a write that found no room. */
+export const INET_EVENT_WRITE = 4;
+/** Own. A blocking call has timed out. */
+export const INET_EVENT_TIMEOUT = 5;
+/** Own. InetCancel was called. */
+export const INET_EVENT_CANCEL = 6;
+
 /** Own. No TLS. */
 export const SECURITY_PROTOCOL_NONE = 0x0000;
 /** Own; bits, so that credentials can name several. */

@@ -1,5 +1,6 @@
 import { SocketStatus, SocketWord, StreamFlag } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { endCalls } from './cancel.ts';
 import {
   INET_ERROR,
   INET_SHUTDOWN_BOTH,
@@ -31,6 +32,9 @@ const DISCONNECT_PATIENCE_MS = 5000;
 export function InetDisconnect(handle: number): number {
   try {
     const opened = openHandle(handle);
+    // first: the peer's answer to our end must not look like its own to a call that is blocked
+    endCalls(opened);
+    opened.begin();
     opened.changeStatus(opened.status, INET_STATUS_DISCONNECT);
     try {
       if (!opened.isDatagram) finish(opened);

@@ -2,8 +2,9 @@ import { ArenaWord } from '../engine/arena.ts';
 import type { Channel } from '../engine/channel.ts';
 import type { EngineClient } from '../engine/client.ts';
 import { SharedSocket } from '../engine/shared-socket.ts';
-import { Operation, SocketBlock, SocketStatus, SocketWord } from '../engine/socket-block.ts';
+import { Operation, SocketBlock, SocketEvent, SocketStatus, SocketWord } from '../engine/socket-block.ts';
 import { TlsChannel } from '../engine/tls-channel.ts';
+import { TlsRegion } from '../engine/tls-region.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import {
   INET_OPTION_FREETHREAD,
@@ -107,6 +108,13 @@ const used = new Map<number, OpenHandle>();
 /** Handles for any thread that this thread has made. */
 const shared = new Set<number>();
 
+const releaseListeners: ((opened: OpenHandle) => void)[] = [];
+
+/** Is told of every handle that this thread closes. */
+export function onRelease(listener: (opened: OpenHandle) => void): void {
+  releaseListeners.push(listener);
+}
+
 /** Makes a connected socket a handle of the calling thread. */
 export function registerHandle(
   socket: SharedSocket,
@@ -173,6 +181,12 @@ export function anyHandle(handle: number): OpenHandle {
   return found;
 }
 
+/** Decrypted data of a record that was read in part. */
+export function hasBufferedPlaintext(opened: OpenHandle): boolean {
+  const region = opened.block.get(SocketWord.TlsOffset);
+  return opened.isSecure && opened.block.arena.slab.view.getInt32(region + TlsRegion.PlainLen) > 0;
+}
+
 /** Forgets a handle in this thread; it has been closed. */
 export function forgetHandle(opened: OpenHandle): void {
   used.delete(opened.block.index);
@@ -197,6 +211,9 @@ export function releaseThreadHandles(client: EngineClient): void {
 /** Closes a handle, lets go of its socket, and wakes whoever is blocked in it. @returns false when it was closed before */
 export function releaseHandle(opened: OpenHandle): boolean {
   if (!opened.close()) return false;
+  for (const listener of releaseListeners) listener(opened);
+  // whoever has registered events looks, and finds the handle gone
+  opened.socket.client.post(opened.block, SocketEvent.Closed);
   opened.socket.release();
   opened.block.wakeReaders();
   opened.block.wakeWriters();

@@ -17,6 +17,13 @@ export {
   InetGetLastFailure,
   InetSetLastError,
 } from './error-codes.ts';
+export {
+  InetDisableEvents,
+  InetEnableEvents,
+  type InetEventProc,
+  InetFreezeEvents,
+  InetRegisterEvent,
+} from './events.ts';
 export { InetInitialize, InetUninitialize, type InitializeOptions } from './initialize.ts';
 export { InetReadLine, InetWriteLine } from './line-io.ts';
 export { InetGetOption, InetGetTimeout, InetSetOption, InetSetTimeout } from './options.ts';

@@ -3,6 +3,7 @@ import type { EngineOptions } from '../engine/options.ts';
 import { publishEngine, sharedEngine, startEngineSync } from '../engine/start.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { failed } from './error-codes.ts';
+import { dropEvents } from './events.ts';
 import { releaseThreadHandles } from './handles.ts';
 import {
   currentSession,
@@ -78,6 +79,7 @@ export function InetUninitialize(): void {
     count--;
     if (count > 0) return;
     releaseThreadHandles(session.client);
+    dropEvents(session.client);
     setSession(null);
     session.engine?.stopSync();
   } catch (error) {

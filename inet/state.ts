@@ -1,5 +1,4 @@
 import { SocketStatus, SocketWord } from '../engine/socket-block.ts';
-import { TlsRegion } from '../engine/tls-region.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { datagramRoom } from '../stack/udp/datagram-ring.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
@@ -12,7 +11,7 @@ import {
   INET_STATUS_IDLE,
 } from './constants.ts';
 import { failed } from './error-codes.ts';
-import { anyHandle, type OpenHandle, openConnection, openHandle } from './handles.ts';
+import { anyHandle, hasBufferedPlaintext, openConnection, openHandle } from './handles.ts';
 
 /** An IP address as the family passes it around. */
 export class INTERNET_ADDRESS {
@@ -188,9 +187,4 @@ function fill(into: INTERNET_ADDRESS, address: IpAddress | null): void {
     throw new NetError('NOT_CONNECTED', { phase: Phase.Transfer, detail: 'the handle has no address yet' });
   }
   into.set(address);
-}
-
-function hasBufferedPlaintext(opened: OpenHandle): boolean {
-  const region = opened.block.get(SocketWord.TlsOffset);
-  return opened.isSecure && opened.block.arena.slab.view.getInt32(region + TlsRegion.PlainLen) > 0;
 }
