@@ -14,6 +14,8 @@ import { TapReader } from './tap.ts';
 const ROOT = resolve(import.meta.dirname, '..');
 const LEFT_OUT_FOLDERS = new Set(['node_modules', 'dist', 'coverage']);
 const CONCURRENCY = 2;
+/** AVA's own limit does not reach a thread that is stuck in a system call. */
+const SILENCE_MS: number = 3 * 60_000;
 
 const { values, positionals: named } = parseArgs({
   allowPositionals: true,
@@ -74,7 +76,15 @@ async function runAva(paths: string[], reader: TapReader): Promise<void> {
   const args = [ava, '--tap', '--concurrency', String(CONCURRENCY), ...titles, ...paths];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise<number | null>((done) => child.once('close', done));
-  for await (const line of createInterface({ input: child.stdout })) reader.line(line);
+  const silence = setTimeout(() => {
+    reader.fail(`no test has ended for ${SILENCE_MS / 60_000} minutes: AVA is killed`);
+    child.kill('SIGKILL');
+  }, SILENCE_MS);
+  for await (const line of createInterface({ input: child.stdout })) {
+    silence.refresh();
+    reader.line(line);
+  }
+  clearTimeout(silence);
   const code = await exited;
   reader.end();
   if (code !== 0 && reader.failed === 0)
