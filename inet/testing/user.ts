@@ -5,6 +5,11 @@ import type { UserAnswer, UserTask } from './user-thread.ts';
 export class User {
   readonly worker: Worker = new Worker(new URL('./user-thread.ts', import.meta.url));
 
+  /** Only an answer that is waited for keeps the process alive: a test that fails leaves its user behind. */
+  constructor() {
+    this.worker.unref();
+  }
+
   async run(task: UserTask): Promise<UserAnswer> {
     this.start(task);
     return this.answer();
@@ -14,10 +19,15 @@ export class User {
     this.worker.postMessage(task);
   }
 
-  answer(): Promise<UserAnswer> {
-    return new Promise((done, fail) => {
-      this.worker.once('message', done);
-      this.worker.once('error', fail);
-    });
+  async answer(): Promise<UserAnswer> {
+    this.worker.ref();
+    try {
+      return await new Promise((done, fail) => {
+        this.worker.once('message', done);
+        this.worker.once('error', fail);
+      });
+    } finally {
+      this.worker.unref();
+    }
   }
 }
