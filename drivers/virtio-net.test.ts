@@ -5,7 +5,12 @@ import { Slab } from '../stack/wire/slab.ts';
 import { DeviceCounters } from './device.ts';
 import { Collector, fill } from './testing/packets.ts';
 import { bytesOf, checksumIsRight, datagram, segment } from './testing/raw-packets.ts';
-import { inputVirtio, VIRTIO_HEADER_BYTES, writeVirtioHeader } from './virtio-net.ts';
+import {
+  inputVirtio,
+  VIRTIO_HEADER_BYTES,
+  VIRTIO_SHORT_HEADER_BYTES,
+  writeVirtioHeader,
+} from './virtio-net.ts';
 
 const V4 = { source: '192.0.2.1', destination: '192.0.2.2', sourcePort: 1000, destinationPort: 2000 };
 const V6 = { source: '2001:db8::1', destination: '2001:db8::2', sourcePort: 1000, destinationPort: 2000 };
@@ -126,5 +131,50 @@ test('packets written by hand have right checksums', (t) => {
       t.true(checksumIsRight(bytesOf(segment({ ...ends, ...TCP }, payload, 0, false))));
       t.false(checksumIsRight(bytesOf(segment({ ...ends, ...TCP }, payload))));
     }
+  }
+});
+
+test('behind a link header, with a short header in front, all offsets count from the frame', (t) => {
+  const ETHERNET = 14;
+  for (const ends of [V4, V6]) {
+    const payload = new Uint8Array(2500);
+    fill(payload, 0, payload.length, 4);
+    const packet = datagram(ends, payload, 1000);
+    packet.headOff -= ETHERNET;
+    packet.headLen += ETHERNET;
+    packet.csumStart += ETHERNET;
+    packet.head.bytes.fill(0xab, packet.headOff, packet.headOff + ETHERNET);
+    packet.head.bytes.fill(0xee, 0, packet.headOff);
+    writeVirtioHeader(packet, VIRTIO_SHORT_HEADER_BYTES, ETHERNET);
+    const at = packet.headOff - VIRTIO_SHORT_HEADER_BYTES;
+    const header = packet.head.bytes.slice(at, packet.headOff);
+    t.is(packet.head.bytes[at - 1], 0xee, 'no more than ten bytes');
+    const ip = ends === V4 ? 20 : 40;
+    t.deepEqual([...header], [1, 5, ETHERNET + ip + 8, 0, 232, 3, ETHERNET + ip, 0, 6, 0]);
+    const slab = new Slab(Uint8Array.from([...header, ...bytesOf(packet)]));
+    const got = new Collector();
+    const counters = new DeviceCounters();
+    inputVirtio(slab, 0, slab.lengthBytes, got, counters, VIRTIO_SHORT_HEADER_BYTES, ETHERNET);
+    t.deepEqual(
+      got.packets.map(({ length }) => length - ETHERNET - ip - 8),
+      [1000, 1000, 500],
+    );
+    for (const frame of got.packets)
+      t.deepEqual([...frame.subarray(0, ETHERNET)], new Array(ETHERNET).fill(0xab));
+    t.deepEqual(
+      Uint8Array.from(got.packets.flatMap((frame) => [...frame.subarray(ETHERNET + ip + 8)])),
+      payload,
+    );
+    // a frame of the link header alone carries nothing
+    inputVirtio(
+      slab,
+      0,
+      VIRTIO_SHORT_HEADER_BYTES + ETHERNET,
+      got,
+      counters,
+      VIRTIO_SHORT_HEADER_BYTES,
+      ETHERNET,
+    );
+    t.is(counters.rxDroppedHeader, 1);
   }
 });

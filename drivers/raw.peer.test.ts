@@ -1,0 +1,142 @@
+// needs: tun socat
+import test from 'ava';
+import { NetError } from '../stack/errors.ts';
+import { HEADROOM_BYTES, TxPacket } from '../stack/link.ts';
+import { Slab } from '../stack/wire/slab.ts';
+import { createLab, ETHERNET_NAME, ETHERNET_V4, joinByEthernet, type Lab, PEER_V4 } from '../test/netns.ts';
+import type { Device } from './device.ts';
+import { openRaw, type RawOptions } from './raw.ts';
+import { POLLIN, PollSet } from './syscalls.ts';
+import { Collector } from './testing/packets.ts';
+
+interface Ends {
+  readonly own: Lab;
+  readonly peer: Lab;
+}
+
+async function createEnds(t: { teardown(clean: () => Promise<void> | void): void }): Promise<Ends> {
+  const own = await createLab(t);
+  const peer = await createLab(t);
+  await joinByEthernet(own, peer);
+  return { own, peer };
+}
+
+function open(lab: Lab, options: RawOptions = {}): Device {
+  return lab.within(() => openRaw(ETHERNET_NAME, options));
+}
+
+/** Receives until a frame fits `wanted`, sleeping in poll. */
+function next(device: Device, wanted: (frame: Uint8Array) => boolean): Uint8Array {
+  const got = new Collector();
+  const poll = new PollSet(1);
+  poll.set(0, device.pollFd, POLLIN);
+  for (const end = performance.now() + 5000; performance.now() < end; poll.wait(100)) {
+    device.receive(got, 64);
+    const found = got.packets.find(wanted);
+    if (found !== undefined) return found;
+  }
+  throw new Error(`no such frame within 5 s; got ${got.packets.length} others`);
+}
+
+const isArp = (frame: Uint8Array): boolean => frame[12] === 8 && frame[13] === 6;
+
+/** A broadcast frame of a virtual LAN, whose last byte tells which. */
+function taggedFrame(lan: number): TxPacket {
+  const packet = new TxPacket(Slab.alloc(HEADROOM_BYTES + 64));
+  packet.headLen = 64;
+  const { bytes, view } = packet.head;
+  bytes.fill(0xff, HEADROOM_BYTES, HEADROOM_BYTES + 6);
+  bytes[HEADROOM_BYTES + 6] = 2;
+  view.setUint32(HEADROOM_BYTES + 12, 0x8100_c000 | lan);
+  view.setUint16(HEADROOM_BYTES + 16, 0x0800);
+  bytes[HEADROOM_BYTES + 63] = 0xc0 + lan;
+  return packet;
+}
+
+/** Makes the peer's kernel ask for `address`. */
+async function provoke(peer: Lab, address: string): Promise<void> {
+  await peer.run('socat', ['-u', '-', `UDP4-SENDTO:${address}:9`], { input: 'x' });
+}
+
+test('frames come whole, with what the interface can do', async (t) => {
+  const { own, peer } = await createEnds(t);
+  const device = open(own, { addresses: [`${ETHERNET_V4}/24`] });
+  t.teardown(() => device.close());
+  t.is(device.name, 'raw:veth0');
+  const { ethernet, ...rest } = device.capabilities;
+  t.deepEqual(rest, { mtuBytes: 1500, txChecksum: true, txSegmentBytes: 65_521 });
+  const text = await own.ok('cat', [`/sys/class/net/${ETHERNET_NAME}/address`]).catch(() => '');
+  t.is(ethernet?.address.length, 6);
+  const listed = await own.ok('ip', ['link', 'show', ETHERNET_NAME]);
+  t.true(
+    listed.includes(
+      Buffer.from(ethernet!.address)
+        .toString('hex')
+        .replace(/..(?!$)/g, '$&:'),
+    ),
+    text,
+  );
+  await provoke(peer, ETHERNET_V4);
+  const request = next(device, isArp);
+  t.is(request.length, 42);
+  t.deepEqual([...request.subarray(38, 42)], [10, 78, 0, 2]);
+  t.is(device.receive(new Collector(), 64), 0);
+});
+
+test('frames that this machine sends are not received, and those of other LANs neither', async (t) => {
+  const { own, peer } = await createEnds(t);
+  const device = open(own);
+  t.teardown(() => device.close());
+  await own.ok('ip', ['addr', 'add', '10.79.0.1/24', 'dev', ETHERNET_NAME]);
+  await provoke(own, '10.79.0.9');
+  const other = open(peer);
+  t.teardown(() => other.close());
+  for (const lan of [5, 0]) {
+    t.true(other.send(taggedFrame(lan)));
+    t.is(other.counters.txPackets, lan === 5 ? 1 : 2);
+  }
+  t.is(next(device, (frame) => frame.at(-1) === 0xc0)[0], 0xff, 'a priority is no other LAN');
+  t.is(device.counters.rxDroppedHeader, 1);
+  await provoke(peer, ETHERNET_V4);
+  const request = next(device, isArp);
+  t.deepEqual([...request.subarray(38, 42)], [10, 78, 0, 2], 'not the one of this machine');
+});
+
+test('an interface that is down drops, one that is deleted is lost', async (t) => {
+  const { own, peer } = await createEnds(t);
+  const device = open(own);
+  t.teardown(() => device.close());
+  await own.ok('ip', ['link', 'set', ETHERNET_NAME, 'down']);
+  t.notThrows(() => device.receive(new Collector(), 64));
+  await own.ok('ip', ['link', 'set', ETHERNET_NAME, 'up']);
+  await provoke(peer, ETHERNET_V4);
+  next(device, isArp);
+  await own.ok('ip', ['link', 'del', ETHERNET_NAME]);
+  const lost = t.throws(() => device.receive(new Collector(), 64), { instanceOf: NetError });
+  t.is(lost.tunwireCode, 'DEVICE_LOST');
+  device.close();
+  device.close();
+});
+
+test('the MTU is read, or given; what cannot be opened says what to do', async (t) => {
+  const { own, peer } = await createEnds(t);
+  await own.ok('ip', ['link', 'set', ETHERNET_NAME, 'mtu', '9000']);
+  const device = open(own, { offload: false });
+  t.like(device.capabilities, { mtuBytes: 9000, txChecksum: false, txSegmentBytes: 0 });
+  device.close();
+  const given = open(own, { mtuBytes: 1280 });
+  t.is(given.capabilities.mtuBytes, 1280);
+  given.close();
+  t.regex(t.throws(() => open(own, { mtuBytes: 9001 })).message, /68 … 9000 bytes, got 9001/);
+  t.regex(t.throws(() => openRaw('no/name')).message, /1 … 15 characters/);
+  t.regex(
+    t.throws(() => open(peer, { addresses: [PEER_V4] })).message,
+    /the kernel has the address 10\.78\.0\.1 too/,
+  );
+  const script = `
+    const { openRaw } = await import(${JSON.stringify(new URL('./raw.ts', import.meta.url).href)});
+    process.setgid(65534); process.setuid(65534);
+    try { openRaw('veth0') } catch (error) { console.log(error.message) }`;
+  const refused = await own.ok(process.execPath, ['--input-type=module', '-e', script]);
+  t.regex(refused, /socket\(AF_PACKET\): EPERM; it takes CAP_NET_RAW: run it with sudo/);
+});
