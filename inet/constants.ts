@@ -59,6 +59,8 @@ export const INET_STATUS_READ = 3;
 export const INET_STATUS_WRITE = 4;
 /** Being disconnected. */
 export const INET_STATUS_DISCONNECT = 5;
+/** Own. A thread is blocked accepting. */
+export const INET_STATUS_ACCEPT = 6;
 
 /** Own, Winsock's SD_RECEIVE: nothing more will be read. */
 export const INET_SHUTDOWN_RECEIVE = 0;

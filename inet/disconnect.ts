@@ -9,7 +9,7 @@ import {
   INET_STATUS_DISCONNECT,
 } from './constants.ts';
 import { failed } from './error-codes.ts';
-import { forgetHandle, type OpenHandle, openHandle, releaseHandle } from './handles.ts';
+import { forgetHandle, type OpenHandle, openConnection, openHandle, releaseHandle } from './handles.ts';
 import { deadlineAfter, sleepSend } from './wait.ts';
 
 /** The longest that InetDisconnect waits for the peer's acknowledgements. */
@@ -80,7 +80,7 @@ export function InetAbort(handle: number): number {
  */
 export function InetShutdown(handle: number, how: number = INET_SHUTDOWN_SEND): number {
   try {
-    const opened = openHandle(handle);
+    const opened = openConnection(handle);
     if (how !== INET_SHUTDOWN_SEND && how !== INET_SHUTDOWN_RECEIVE && how !== INET_SHUTDOWN_BOTH) {
       throw new NetError('ARGUMENT_INVALID', {
         phase: Phase.Argument,

@@ -26,6 +26,13 @@ export {
 } from './events.ts';
 export { InetInitialize, InetUninitialize, type InitializeOptions } from './initialize.ts';
 export { InetReadLine, InetWriteLine } from './line-io.ts';
+export {
+  InetGetHostAddress,
+  InetGetLocalName,
+  InetHostNameToUnicode,
+  InetIsProtocolAvailable,
+  InetNormalizeHostName,
+} from './names.ts';
 export { InetGetOption, InetGetTimeout, InetSetOption, InetSetTimeout } from './options.ts';
 export type { OutValue } from './out.ts';
 export {
@@ -34,6 +41,7 @@ export {
   SECURITYINFO,
   SECURITYINFO_SIZE,
 } from './security.ts';
+export { InetAccept, InetListen, InetReject } from './serve.ts';
 export {
   INTERNET_ADDRESS,
   InetGetLocalAddress,

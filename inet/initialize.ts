@@ -9,6 +9,7 @@ import {
   currentSession,
   hasSession,
   type Session,
+  type SharedSettings,
   setSession,
   sharedSettings,
   shareSettings,
@@ -92,16 +93,26 @@ function join(): Session {
   if (arena === null) return start(optionsFromEnvironment());
   const client = EngineClient.of(arena);
   client.checkRunning();
-  return { client, engine: null, settings: sharedSettings() ?? { caFile: environment('TUNWIRE_CAFILE') } };
+  return { client, engine: null, settings: sharedSettings() ?? defaultSettings() };
 }
 
 function start(options: InitializeOptions): Session {
   const { caFile, ...engineOptions } = options;
   const engine = startChecked(engineOptions);
   publishEngine(engine.arena);
-  const settings = { caFile: caFile ?? environment('TUNWIRE_CAFILE') };
+  const settings = {
+    caFile: caFile ?? environment('TUNWIRE_CAFILE'),
+    families: ([4, 6] as const).filter((family) =>
+      engineOptions.addresses.some((address) => address.includes(':') === (family === 6)),
+    ),
+  };
   shareSettings(settings);
   return { client: EngineClient.of(engine.arena), engine, settings };
+}
+
+/** Of an engine that was not started here: nothing is known against either family. */
+function defaultSettings(): SharedSettings {
+  return { caFile: environment('TUNWIRE_CAFILE'), families: [4, 6] };
 }
 
 function startChecked(options: EngineOptions): ReturnType<typeof startEngineSync> {

@@ -122,6 +122,7 @@ export function InetIsConnected(handle: number): boolean {
   try {
     const opened = openHandle(handle);
     const { socket } = opened;
+    if (opened.isListener) return false;
     if (socket.readableBytes > 0 || hasBufferedPlaintext(opened)) return true;
     return socket.status === SocketStatus.Open && !(socket.peerFinished && !opened.isDatagram);
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketEvent, SocketWord } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import { INET_STATUS_IDLE, INET_STATUS_READ, INET_STATUS_WRITE } from './constants.ts';
+import { INET_STATUS_ACCEPT, INET_STATUS_IDLE, INET_STATUS_READ, INET_STATUS_WRITE } from './constants.ts';
 import type { OpenHandle } from './handles.ts';
 
 /** Sleepers look after the engine this often: one that died without a word wakes nobody. */
@@ -33,12 +33,33 @@ export function sleepRecv(socket: SharedSocket, sequence: number, deadline: numb
  * @throws NetError TIMEOUT, CANCELLED when the handle was closed or the call cancelled meanwhile, ENGINE_STOPPED
  */
 export function waitReadable(opened: OpenHandle, sequence: number, deadline: number): void {
+  waitRecv(
+    opened,
+    sequence,
+    deadline,
+    INET_STATUS_READ,
+    `nothing to read came in ${opened.timeoutMs / 1000} s`,
+  );
+}
+
+/** {@link waitReadable} for a listener. */
+export function waitAcceptable(opened: OpenHandle, sequence: number, deadline: number): void {
+  waitRecv(opened, sequence, deadline, INET_STATUS_ACCEPT, 'nobody connected');
+}
+
+function waitRecv(
+  opened: OpenHandle,
+  sequence: number,
+  deadline: number,
+  status: number,
+  missing: string,
+): void {
   throwIfEnded(opened);
-  opened.changeStatus(INET_STATUS_IDLE, INET_STATUS_READ);
+  opened.changeStatus(INET_STATUS_IDLE, status);
   const inTime = sleepRecv(opened.socket, sequence, deadline);
-  opened.changeStatus(INET_STATUS_READ, INET_STATUS_IDLE);
+  opened.changeStatus(status, INET_STATUS_IDLE);
   throwIfEnded(opened);
-  if (!inTime) throw timedOut(opened, 'nothing to read came');
+  if (!inTime) throw timedOut(opened, missing);
 }
 
 /**
@@ -74,7 +95,8 @@ function timedOut(opened: OpenHandle, what: string): NetError {
   const { remoteAddress, remotePort } = opened.socket;
   return new NetError('TIMEOUT', {
     phase: Phase.Transfer,
-    detail: `${what} in ${opened.timeoutMs / 1000} s`,
+    // how long InetAccept waits is not the handle's
+    detail: opened.isListener ? what : `${what} in ${opened.timeoutMs / 1000} s`,
     ...(remoteAddress === null ? {} : { address: remoteAddress.toString(), port: remotePort }),
   });
 }

@@ -17,16 +17,20 @@ import { type Peer, startPeer } from './peer.ts';
 /** Seconds that no test of a healthy connection needs. */
 export const TIMEOUT_S = 5;
 
-/** Lets the tests of a file run between a peer's start and stop, with the family initialized in the test's thread. */
-export function setUpBench(test: TestFn): void {
+/**
+ * Lets the tests of a file run between a peer's start and stop, with the family initialized in the test's thread.
+ * @param bufferBytes size of each send and receive buffer on both sides; default: the stack's
+ */
+export function setUpBench(test: TestFn, bufferBytes?: number): void {
   let peer: Peer;
   test.before(async (t) => {
-    peer = await startPeer();
+    peer = await startPeer(bufferBytes);
     const started = InetInitialize({
       device: peer.end,
       addresses: ['192.0.2.2/24', '2001:db8::2/64'],
       resolver: { servers: ['192.0.2.1'], hostsFile: null },
       caFile: peer.caFile,
+      ...(bufferBytes === undefined ? {} : { sendBufferBytes: bufferBytes, receiveBufferBytes: bufferBytes }),
     });
     t.true(started, InetGetErrorString(InetGetLastError()));
   });

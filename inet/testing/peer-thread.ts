@@ -6,11 +6,12 @@ import { decode, encode } from 'dns-packet';
 import { createStack } from '../../net/index.ts';
 import { type PeerData, PeerPort } from './peer.ts';
 
-const { end, cert, key, otherCert, otherKey } = workerData as PeerData;
+const { end, bufferBytes, cert, key, otherCert, otherKey } = workerData as PeerData;
 const stack = await createStack({
   device: end,
   addresses: ['192.0.2.1/24', '2001:db8::1/64'],
   resolver: { hostsFile: null },
+  ...(bufferBytes === undefined ? {} : { sendBufferBytes: bufferBytes, receiveBufferBytes: bufferBytes }),
 });
 
 async function serve(
@@ -94,6 +95,18 @@ await serve(PeerPort.Lines, (socket) => {
   };
   socket.setNoDelay(true);
   more();
+});
+
+await serve(PeerPort.Callback, (socket) => {
+  socket.once('data', async (port: Buffer) => {
+    try {
+      const other = await stack.connect({ host: '192.0.2.2', port: Number(port), allowHalfOpen: true });
+      other.on('error', () => socket.resetAndDestroy());
+      socket.pipe(other).pipe(socket);
+    } catch {
+      socket.resetAndDestroy();
+    }
+  });
 });
 
 const echo = await stack.udp({ port: PeerPort.Echo });

@@ -29,6 +29,8 @@ export const PeerPort = {
   Injected: 588,
   /** A line broken over many segments, and one that never ends. */
   Lines: 74,
+  /** Reads a port, connects to it on 192.0.2.2, and passes everything on in both directions. */
+  Callback: 75,
 } as const;
 
 /** Within the link's network, and nobody's. */
@@ -36,6 +38,8 @@ export const NOBODY = '192.0.2.99';
 
 export interface PeerData {
   readonly end: MemoryLinkEnd;
+  /** Size of each of its send and receive buffers, or undefined for the default. */
+  readonly bufferBytes: number | undefined;
   readonly cert: string;
   readonly key: string;
   readonly otherCert: string;
@@ -54,7 +58,7 @@ export interface Peer {
 const DAY_MS = 86_400_000;
 
 /** Starts the peer; it listens when the promise resolves. */
-export async function startPeer(): Promise<Peer> {
+export async function startPeer(bufferBytes?: number): Promise<Peer> {
   const [end, otherEnd] = createMemoryLink();
   const valid = { notBefore: Date.now() - DAY_MS, notAfter: Date.now() + DAY_MS };
   const ca = issueCa('inet test authority', valid);
@@ -64,6 +68,7 @@ export async function startPeer(): Promise<Peer> {
     certificate.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   const data: PeerData = {
     end: otherEnd,
+    bufferBytes,
     cert: server.pem,
     key: pem(server),
     otherCert: other.pem,

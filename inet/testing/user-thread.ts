@@ -3,6 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import {
   INET_PROTOCOL_TCP,
   INET_STATUS_WRITE,
+  InetAccept,
   InetAttachThread,
   InetCancel,
   InetConnect,
@@ -28,6 +29,7 @@ export type UserTask =
   | { readonly do: 'attach'; readonly handle: number; readonly thread: number }
   /** Cancels once a thread is blocked writing. */
   | { readonly do: 'cancel when writing'; readonly handle: number }
+  | { readonly do: 'accept'; readonly handle: number }
   | { readonly do: 'uninitialize' }
   /** Ends the thread; there is no answer. */
   | { readonly do: 'end' };
@@ -64,6 +66,8 @@ function obey(task: Exclude<UserTask, { do: 'end' }>): number {
       return InetWrite(task.handle, Buffer.from(task.text));
     case 'attach':
       return InetAttachThread(task.handle, task.thread);
+    case 'accept':
+      return InetAccept(task.handle);
     case 'cancel when writing':
       while (InetGetStatus(task.handle) !== INET_STATUS_WRITE);
       return InetCancel(task.handle);
