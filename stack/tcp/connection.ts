@@ -16,11 +16,15 @@ import { type ConnectionInfo, describeConnection } from './info.ts';
 import { type KeepAlive, keepAliveExpired, startKeepAlive } from './keepalive.ts';
 import type { TcpListener } from './listener.ts';
 import { persistExpired } from './persist.ts';
+import { ProportionalRate } from './proportional-rate.ts';
+import { Rack, reorderingExpired } from './rack.ts';
 import { appHasRead } from './receiver.ts';
 import { RecoveryState, retransmissionTimeout } from './recovery.ts';
 import { RttEstimator } from './rto.ts';
 import { transmitSegments } from './sender.ts';
 import { SentQueue } from './sent-queue.ts';
+import { Undo } from './spurious.ts';
+import { tailProbeExpired } from './tail-loss-probe.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 import { TcpState } from './tcp-state.ts';
 import { enterTimeWait, FIN_WAIT_2_TIMEOUT_MS } from './time-wait.ts';
@@ -33,9 +37,13 @@ export const TcpTimer = {
   KeepAlive: 3,
   FinWait2: 4,
   User: 5,
+  /** RFC 8985 §6.2: pieces that may be late. */
+  Reordering: 6,
+  /** RFC 8985 §7.2. */
+  TailProbe: 7,
 } as const;
 export type TcpTimer = (typeof TcpTimer)[keyof typeof TcpTimer];
-const TIMERS = 6;
+const TIMERS = 8;
 
 /** Below this a peer's MSS is not believed: every byte would cost a header (Linux's TCP_MIN_SND_MSS, CVE-2019-11479). */
 const MIN_SEND_MSS_BYTES = 48;
@@ -170,6 +178,18 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   renoSackedBytes = 0;
   /** RFC 6675 §5 (4.3): the first retransmission goes out whatever cwnd says. */
   forceRetransmit = false;
+  readonly rack: Rack = new Rack();
+  readonly prr: ProportionalRate = new ProportionalRate();
+  readonly undo: Undo = new Undo();
+  /** A tail loss probe is to be sent. */
+  tailProbeDue = false;
+  /** One was sent when SND.NXT was `tailProbeEnd` (TLP.end_seq of RFC 8985); its answer is awaited. */
+  tailProbeActive = false;
+  tailProbeEnd = 0;
+  /** It was sent before (TLP.is_retrans). */
+  tailProbeAgain = false;
+  /** Everything up to it is acknowledged; whether once or twice tells what was lost. */
+  tailProbeAcked = false;
   cc: CongestionControl;
   /** SND.NXT when the current round trip began: HyStart++ counts by it. */
   roundEnd = 0;
@@ -206,6 +226,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   fastRetransmits = 0;
   timeoutRetransmits = 0;
   synRetransmits = 0;
+  tailProbes = 0;
   windowProbes = 0;
   keepaliveProbesSent = 0;
 
@@ -368,6 +389,12 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
       case TcpTimer.User:
         this.terminateWithReset('TIMEOUT', 'the peer acknowledged nothing within the user timeout');
         break;
+      case TcpTimer.Reordering:
+        reorderingExpired(this);
+        break;
+      case TcpTimer.TailProbe:
+        tailProbeExpired(this);
+        break;
     }
   }
 
@@ -412,7 +439,11 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
 
   /** The clock of RFC 7323 §5.4: one tick per millisecond, from an offset of the connection's own. */
   timestamp(): number {
-    return (Math.floor(this.now) + this.tsOffset) | 0;
+    return this.timestampAt(this.now);
+  }
+
+  timestampAt(now: number): number {
+    return (Math.floor(now) + this.tsOffset) | 0;
   }
 
   /** Recomputes the effective MSS for the path MTU of now (RFC 9293 §3.7.1 [MUST-16]). */
@@ -440,6 +471,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
 
   /** Sets or moves a timer; Infinity stops it. */
   setTimer(timer: TcpTimer, deadline: number): void {
+    if (this.#deadlines[timer] === deadline) return;
     this.#deadlines[timer] = deadline;
     this.#refile();
   }

@@ -50,6 +50,7 @@ function tooBig(c: TcpConnection, mtuBytes: number): void {
   if (!c.isSynchronized) return;
   c.updateMss();
   // No sign of congestion: cwnd stays
+  c.undo.possible = false;
   presumeAllLost(c);
   c.context.wantsToTransmit(c);
 }

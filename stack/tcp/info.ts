@@ -21,6 +21,8 @@ export interface ConnectionInfo {
   readonly retransmits: {
     readonly fast: number;
     readonly timeout: number;
+    /** RFC 8985; also those that were new data. */
+    readonly tailProbe: number;
     readonly syn: number;
     readonly windowProbe: number;
     readonly keepalive: number;
@@ -62,6 +64,7 @@ export function describeConnection(c: TcpConnection): ConnectionInfo {
     retransmits: {
       fast: c.fastRetransmits,
       timeout: c.timeoutRetransmits,
+      tailProbe: c.tailProbes,
       syn: c.synRetransmits,
       windowProbe: c.windowProbes,
       keepalive: c.keepaliveProbesSent,

@@ -69,7 +69,7 @@ test('R2 as a time is the user timeout [MUST-21]', (t) => {
 });
 
 test('SACK: the hole is sent again as soon as three segments above are reported (RFC 6675)', (t) => {
-  const bench = inFlight();
+  const bench = inFlight({ rttMs: 20 });
   bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 2001]] });
   bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 3001]] });
   t.deepEqual(bench.take(), []);
@@ -84,7 +84,8 @@ test('SACK: the hole is sent again as soon as three segments above are reported 
 });
 
 test('SACK: several holes are sent again in one round trip, and nothing twice', (t) => {
-  const bench = inFlight();
+  const bench = inFlight({ rttMs: 20 });
+  bench.wait(20);
   bench.seg({
     flags: 'A',
     seq: 1,
@@ -101,7 +102,7 @@ test('SACK: several holes are sent again in one round trip, and nothing twice', 
 
 test('limited transmit: the first two duplicates let new segments out (RFC 3042)', (t) => {
   for (const options of [PLAIN, {}]) {
-    const bench = inFlight(options);
+    const bench = inFlight({ ...options, rttMs: 20 });
     bench.write(5 * MSS);
     t.deepEqual(bench.take(), []);
     const sack = (n: number): { sack?: [number, number][] } =>
@@ -215,4 +216,156 @@ test('super-segments: only what is lost of one is sent again', (t) => {
     ],
   });
   t.deepEqual(brief(bench.take()), ['A 2001 ack 1 len 1000', 'A 6001 ack 1 len 1000']);
+});
+
+test('RACK: with one segment above a hole the hole is given a quarter of the round trip (RFC 8985 §6.2)', (t) => {
+  const bench = inFlight({ rttMs: 40 });
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 2001]] });
+  bench.wait(9.9);
+  t.deepEqual(bench.take(), []);
+  bench.wait(0.2);
+  t.deepEqual(brief(bench.take()), ['A 1 ack 1 len 1000']);
+});
+
+test('RACK: a retransmission that is lost is sent again, without a timeout (RFC 8985 §3.2)', (t) => {
+  const bench = inFlight({ rttMs: 40 });
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 4001]] });
+  t.deepEqual(brief(bench.take()), ['A 1 ack 1 len 1000']);
+  bench.write(3 * MSS);
+  bench.wait(1);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 10_001]] });
+  const fresh = bench.take();
+  t.true(fresh.length > 0 && fresh.every((seg) => seg.seq > 10_000));
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 11_001]] });
+  t.is(bench.take()[0]?.seq, 1);
+  t.is(bench.connection.info().retransmits.timeout, 0);
+});
+
+test('RACK: where packets were seen to overtake each other three segments above a hole are no loss', (t) => {
+  const bench = inFlight({ rttMs: 40 });
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 2001]] });
+  bench.seg({ flags: 'A', seq: 1, ack: 2001 });
+  t.is(bench.stack.tcp.counters.reorderings, 1);
+  bench.seg({ flags: 'A', seq: 1, ack: 2001, sack: [[3001, 10_001]] });
+  t.deepEqual(bench.take(), []);
+  bench.seg({ flags: 'A', seq: 1, ack: 10_001 });
+  t.is(bench.stack.tcp.counters.retransmits, 0);
+  t.is(bench.connection.cc.ssthreshBytes, Infinity);
+});
+
+test('PRR: what is sent shrinks in proportion, and not in one step (RFC 6937 §3)', (t) => {
+  const bench = inFlight({ rttMs: 40 });
+  bench.write(20 * MSS);
+  bench.wait(40);
+  const sent: number[] = [];
+  for (let i = 1; i < 10; i++) {
+    bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 1001 + i * MSS]] });
+    sent.push(bench.take().length);
+  }
+  // Two by limited transmit, the retransmission, then about seven for every ten
+  t.deepEqual(sent.slice(0, 3), [1, 1, 1]);
+  const later = sent.slice(3).reduce((sum, n) => sum + n, 0);
+  t.true(later >= 3 && later <= 5, `${sent}`);
+  t.true(Math.max(...sent) === 1, `${sent}`);
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: bench.connection.sndNxt - bench.connection.iss });
+  t.is(bench.connection.recovery, RecoveryState.Open);
+});
+
+test('TLP: the last segment again after two round trips; its SACK shows the rest (RFC 8985 §7)', (t) => {
+  const bench = inFlight({ rttMs: 40, tailLossProbe: true });
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 7001 });
+  bench.wait(81);
+  t.deepEqual(bench.take(), []);
+  bench.wait(2);
+  const seen = bench.take();
+  t.deepEqual(brief(seen), ['PA 9001 ack 1 len 1000']);
+  t.is(seen[0]?.comment, 'tail loss probe');
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 7001, sack: [[9001, 10_001]] });
+  t.deepEqual(brief(bench.take()), ['A 7001 ack 1 len 1000'], 'one has left, one may be sent');
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 8001, sack: [[9001, 10_001]] });
+  t.deepEqual(brief(bench.take()), ['A 8001 ack 1 len 1000']);
+  t.is(bench.stack.tcp.counters.timeouts, 0);
+});
+
+test('TLP: a loss that the probe has repaired counts as congestion; a duplicate does not', (t) => {
+  for (const duplicate of [false, true]) {
+    const bench = inFlight({ rttMs: 40, tailLossProbe: true });
+    bench.wait(40);
+    bench.seg({ flags: 'A', seq: 1, ack: 9001 });
+    // One segment is left: the peer may delay its ACK, and the retransmission timer is no later
+    bench.write(MSS);
+    bench.wait(85);
+    t.is(bench.stack.tcp.counters.tailLossProbes, 1);
+    const sack: [number, number][] = [[10_001, 11_001]];
+    bench.seg({ flags: 'A', seq: 1, ack: 11_001, ...(duplicate ? { sack } : {}) });
+    bench.write(MSS);
+    bench.seg({ flags: 'A', seq: 1, ack: 12_001 });
+    t.is(bench.connection.cc.ssthreshBytes === Infinity, duplicate);
+  }
+});
+
+test('TLP: new data rather than old', (t) => {
+  const bench = inFlight({ rttMs: 40, tailLossProbe: true });
+  bench.write(5 * MSS);
+  t.deepEqual(bench.take(), [], 'cwnd is used up');
+  bench.wait(90);
+  t.deepEqual(brief(bench.take()), ['A 10001 ack 1 len 1000']);
+});
+
+test('Eifel: a timeout whose ACK names a time before the retransmission is taken back (RFC 3522, RFC 4015)', (t) => {
+  const bench = inFlight({ rttMs: 40, peer: { ts: [1, 10_000], sackPermitted: false } });
+  const sentAt = bench.connection.timestamp();
+  const { cwndBytes } = bench.connection.cc;
+  bench.wait(400);
+  t.is(bench.stack.tcp.counters.timeouts, 1);
+  bench.take();
+  bench.seg({ flags: 'A', seq: 1, ack: 1001, ts: [2, sentAt] });
+  t.is(bench.connection.recovery, RecoveryState.Open);
+  t.is(bench.connection.cc.cwndBytes >= cwndBytes, true);
+  t.is(bench.connection.cc.ssthreshBytes, Infinity);
+  t.deepEqual(bench.take(), [], 'nothing else is sent again');
+});
+
+test('F-RTO: new data first; an ACK of what was never sent again takes the timeout back (RFC 5682 §3)', (t) => {
+  for (const spurious of [true, false]) {
+    const bench = inFlight({ rttMs: 40 });
+    bench.write(5 * MSS);
+    bench.wait(300);
+    t.deepEqual(brief(bench.take()), ['A 1 ack 1 len 1000']);
+    bench.seg({ flags: 'A', seq: 1, ack: 1001 });
+    t.deepEqual(brief(bench.take()), ['A 10001 ack 1 len 1000', 'A 11001 ack 1 len 1000']);
+    if (spurious) {
+      bench.seg({ flags: 'A', seq: 1, ack: 2001 });
+      t.is(bench.connection.recovery, RecoveryState.Open);
+      t.is(bench.connection.cc.ssthreshBytes, Infinity);
+      t.true(bench.take().every((seg) => seg.seq > 11_001));
+    } else {
+      bench.wait(40);
+      bench.seg({ flags: 'A', seq: 1, ack: 1001, sack: [[10_001, 11_001]] });
+      t.is(bench.connection.recovery, RecoveryState.Loss);
+      t.is(bench.take()[0]?.seq, 1001);
+    }
+  }
+});
+
+test('D-SACK: a fast retransmission that was a duplicate is taken back (RFC 3708)', (t) => {
+  const bench = inFlight({ rttMs: 40 });
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 4001]] });
+  t.is(bench.take().length, 1);
+  t.not(bench.connection.cc.ssthreshBytes, Infinity);
+  bench.seg({ flags: 'A', seq: 1, ack: 9001 });
+  t.not(bench.connection.cc.ssthreshBytes, Infinity);
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 9001, sack: [[1, 1001]] });
+  t.is(bench.connection.cc.ssthreshBytes, Infinity);
+  t.is(bench.stack.tcp.counters.spuriousRetransmits, 1);
 });

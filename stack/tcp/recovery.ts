@@ -5,8 +5,18 @@ import { type TcpConnection, TcpTimer } from './connection.ts';
 import { congestionEcho, isReduced, noteReduction } from './ecn.ts';
 import { handshakeTimeout } from './handshake.ts';
 import { stopPersist } from './persist.ts';
+import { beginReduction, reduceProportionally } from './proportional-rate.ts';
+import { rackDetectLoss, rackRecovered, rackUpdate } from './rack.ts';
 import type { Segment } from './segment.ts';
 import { DUP_THRESH } from './sent-queue.ts';
+import {
+  beginForward,
+  duplicateReported,
+  judgeSpurious,
+  recoveryEnded,
+  rememberForUndo,
+} from './spurious.ts';
+import { scheduleTailProbe, tailProbeAcked } from './tail-loss-probe.ts';
 import { TcpState } from './tcp-state.ts';
 
 /** What loss recovery is doing. */
@@ -26,7 +36,7 @@ export const ORPHAN_RETRIES = 8;
 
 /**
  * The ACK field of an acceptable segment in a synchronized state: the fifth step of RFC 9293 §3.10.7.4 with loss
- * recovery. Which pieces are lost is decided by the scoreboard here; times for RFC 8985 are in its records.
+ * recovery.
  * @returns false when the segment is to be dropped
  */
 export function ackArrives(c: TcpConnection, seg: Segment): boolean {
@@ -46,7 +56,11 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   const windowChanged = ((ack - una) | 0) >= 0 && updateWindow(c, seg);
   // [MUST-37]: a peer that answers probes, or keeps its window shut over data in flight, is alive
   if (acked > 0 || !outstanding || c.sndWnd === 0) c.retries = 0;
-  const sacked = seg.options.sackBlocks > 0 && c.sackOk && outstanding ? takeSackBlocks(c, seg) : 0;
+  const { sent, rack } = c;
+  sent.beginAck();
+  rack.dsackSeen = false;
+  const sackBlocks = c.sackOk ? seg.options.sackBlocks : 0;
+  const sacked = sackBlocks > 0 && outstanding ? takeSackBlocks(c, seg) : 0;
   if (acked > 0) {
     cumulativeAck(c, seg, ack, acked);
   } else if (outstanding) {
@@ -56,7 +70,9 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
       : ack === una && seg.payloadLen === 0 && !windowChanged && (seg.flags & TcpFlag.Fin) === 0;
     if (duplicate) duplicateAck(c);
   }
-  if (c.sackOk && c.sent.sackedBytes > 0 && c.recovery !== RecoveryState.Loss) judgeLosses(c);
+  if (c.sackOk && (sent.deliveredBytes > 0 || rack.dsackSeen)) judgeLosses(c, seg, acked);
+  if (c.tailProbeActive && tailProbeAcked(c, seg, sackBlocks)) congestionDetected(c);
+  if (acked > 0 || sacked > 0) scheduleTailProbe(c);
   if (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) congestionEcho(c);
   return true;
 }
@@ -90,7 +106,10 @@ function takeSackBlocks(c: TcpConnection, seg: Segment): number {
     const left = sackLeft[i]!;
     const right = sackRight[i]!;
     // A duplicate report (RFC 2883 §4) lies at or below the cumulative ACK; it says nothing about the scoreboard
-    if (((right - seg.ack) | 0) <= 0) continue;
+    if (((right - seg.ack) | 0) <= 0) {
+      if (i === 0) duplicateReported(c, left, right);
+      continue;
+    }
     if (((right - left) | 0) <= 0 || ((right - c.sndNxt) | 0) > 0 || ((left - c.sndUna) | 0) < 0) {
       counters.sackInvalid++;
       continue;
@@ -126,6 +145,7 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   if (roundBegins) c.roundEnd = c.sndNxt;
   c.cc.roundTrip(rttMs, roundBegins);
 
+  if (c.undo.possible) judgeSpurious(c, seg, acked);
   if (c.recovery === RecoveryState.Open) {
     if (c.hasRecoveryPoint && ((ack - c.recoveryPoint) | 0) > 0) c.hasRecoveryPoint = false;
     c.renoSackedBytes = 0;
@@ -171,14 +191,24 @@ function duplicateAck(c: TcpConnection): void {
   enterFastRecovery(c);
 }
 
-/** RFC 6675 §5 */
-function judgeLosses(c: TcpConnection): void {
-  let lost = c.sent.markLost(c.mss);
-  if (lost === 0 && c.sent.lostBytes === 0 && c.dupAcks >= DUP_THRESH) lost = c.sent.markHeadLost(c.mss);
-  if (lost > 0 && c.recovery === RecoveryState.Open) enterFastRecovery(c);
+/** With SACK: RFC 8985 tells what is lost, RFC 6937 how fast it is sent again. */
+function judgeLosses(c: TcpConnection, seg: Segment, acked: number): void {
+  if (c.undo.possible && acked === 0) judgeSpurious(c, seg, 0);
+  rackUpdate(c, seg);
+  const lostBefore = c.sent.lostBytes;
+  if (c.sent.sackedBytes > 0 || c.recovery !== RecoveryState.Open || c.sent.lostBytes > 0) rackDetectLoss(c);
+  else if (c.deadlineOf(TcpTimer.Reordering) !== Infinity) c.setTimer(TcpTimer.Reordering, Infinity);
+  if (c.recovery === RecoveryState.Fast) reduceProportionally(c, acked > 0 && c.sent.lostBytes <= lostBefore);
+}
+
+/** Pieces are lost: unless that is known already, cwnd is reduced and fast recovery begins. */
+export function congestionDetected(c: TcpConnection): void {
+  if (c.recovery === RecoveryState.Open) enterFastRecovery(c);
 }
 
 function enterFastRecovery(c: TcpConnection): void {
+  rememberForUndo(c);
+  beginReduction(c);
   // RFC 3168 §6.1.2: ECE and a loss of one round trip are one event
   if (!isReduced(c)) c.cc.congestion((c.sndNxt - c.sndUna) | 0, c.now);
   noteReduction(c);
@@ -186,6 +216,7 @@ function enterFastRecovery(c: TcpConnection): void {
   c.recoveryPoint = c.sndNxt;
   c.hasRecoveryPoint = true;
   c.forceRetransmit = true;
+  c.setTimer(TcpTimer.TailProbe, Infinity);
 }
 
 /** RFC 6582 §3.2 step 3: the next hole, one per round trip. */
@@ -198,6 +229,8 @@ function partialAck(c: TcpConnection, acked: number): void {
 
 function leaveRecovery(c: TcpConnection): void {
   if (c.recovery === RecoveryState.Fast) c.cc.recovered(c.now);
+  rackRecovered(c);
+  recoveryEnded(c);
   c.recovery = RecoveryState.Open;
   c.renoSackedBytes = 0;
   c.forceRetransmit = false;
@@ -223,10 +256,12 @@ export function retransmissionTimeout(c: TcpConnection): void {
     c.layer.counters.sackReneging++;
     c.sent.forgetSacks();
   }
+  if (c.backoff === 0) rememberForUndo(c);
   c.cc.timeout((c.sndNxt - c.sndUna) | 0, c.backoff > 0, c.now);
   noteReduction(c);
   c.backoff++;
   presumeAllLost(c);
+  beginForward(c);
   c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));
   c.context.wantsToTransmit(c);
 }
@@ -236,6 +271,9 @@ export function presumeAllLost(c: TcpConnection): void {
   c.sent.markAllLost();
   c.renoSackedBytes = 0;
   c.dupAcks = 0;
+  c.setTimer(TcpTimer.TailProbe, Infinity);
+  c.setTimer(TcpTimer.Reordering, Infinity);
+  c.tailProbeActive = false;
   c.recovery = RecoveryState.Loss;
   c.recoveryPoint = c.sndNxt;
   c.hasRecoveryPoint = true;

@@ -15,6 +15,8 @@ import { sendSyn } from './handshake.ts';
 import { startPersist, stopPersist } from './persist.ts';
 import { windowField } from './receiver.ts';
 import { RecoveryState } from './recovery.ts';
+import { resent } from './spurious.ts';
+import { scheduleTailProbe, tailProbeSent } from './tail-loss-probe.ts';
 
 /** NOP, NOP, kind, length before the blocks of a SACK option. */
 const SACK_PREFIX_BYTES = 4;
@@ -26,7 +28,8 @@ export function transmitSegments(c: TcpConnection): boolean {
   if (c.synToSend) return sendSyn(c);
   if (c.isSynchronized) {
     if (c.route.pathMtuBytes !== c.pathMtuBytes) c.updateMss();
-    if (c.sent.lostBytes > 0 && !sendLost(c)) return false;
+    if (c.tailProbeDue && !sendTailProbe(c)) return false;
+    if (c.sent.lostBytes > 0 && !c.undo.holdsBack && !sendLost(c)) return false;
     if (!sendNew(c)) return false;
   }
   if (c.ackNow && !sendAck(c, c.ackComment)) return false;
@@ -61,6 +64,8 @@ function sendLost(c: TcpConnection): boolean {
     if (!sendData(c, start, take, mss, EcnField.NotCapable, retransmissionComment(c))) return false;
     c.forceRetransmit = false;
     sent.retransmitted(at, c.now);
+    resent(c, take);
+    if (c.recovery === RecoveryState.Fast) c.prr.sentBytes += take;
     countRetransmission(c);
     armRetransmit(c);
   }
@@ -134,12 +139,41 @@ function sendNew(c: TcpConnection): boolean {
     c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now);
     c.sndNxt = (c.sndNxt + length) | 0;
     c.probeSent = false;
+    if (c.recovery === RecoveryState.Fast) c.prr.sentBytes += length;
     armRetransmit(c);
+    scheduleTailProbe(c);
     unsent -= length;
     if (unsent < 0 || (unsent === 0 && !c.finQueued)) return true;
   }
   // Blocked with nothing in flight: nobody else would ever start this again
   if (c.sndUna === c.sndNxt) startPersist(c);
+  return true;
+}
+
+/** RFC 8985 §7.3: new data when there is any, else the last segment again; cwnd does not hold it back. */
+function sendTailProbe(c: TcpConnection): boolean {
+  const { sent } = c;
+  const unsent = (c.queuedTo() - c.sndNxt) | 0;
+  const fresh = Math.min(unsent, (c.sndUna + c.sndWnd - c.sndNxt) | 0, c.mss);
+  if (fresh > 0) {
+    if (!sendData(c, c.sndNxt, fresh, c.mss, EcnField.NotCapable, 'tail loss probe')) return false;
+    sent.push(c.sndNxt, (c.sndNxt + fresh) | 0, c.now);
+    c.sndNxt = (c.sndNxt + fresh) | 0;
+    tailProbeSent(c, false);
+    return true;
+  }
+  let at = sent.last - 1;
+  const end = sent.end[at]!;
+  let length = (end - sent.start[at]!) | 0;
+  if (length > c.mss) {
+    length = c.mss;
+    sent.split(at, (end - length) | 0);
+    at = sent.last - 1;
+  }
+  if (!sendData(c, (end - length) | 0, length, c.mss, EcnField.NotCapable, 'tail loss probe')) return false;
+  sent.retransmitted(at, c.now);
+  c.layer.counters.retransmits++;
+  tailProbeSent(c, true);
   return true;
 }
 

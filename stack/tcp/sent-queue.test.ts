@@ -65,7 +65,7 @@ test('random use keeps the sums right and forgets no byte', (t) => {
               break;
             }
             case 4:
-              queue.markLost(10);
+              queue.markLostBefore(1, nxt, 1);
               break;
             case 5:
               if (x % 3 === 0) queue.markAllLost();
@@ -91,28 +91,38 @@ test('random use keeps the sums right and forgets no byte', (t) => {
   t.pass();
 });
 
-test('lost is what has more than two segments sacked above it (RFC 6675 §4)', (t) => {
+test('lost is what was sent before the last piece that arrived, retransmissions too (RFC 8985 §6.2)', (t) => {
   const queue = new SentQueue();
   for (let i = 0; i < 6; i++) queue.push(i * 100, i * 100 + 100, i);
-  queue.markSacked(100, 300);
-  t.is(queue.markLost(100), 0, 'two segments are not enough');
-  queue.markSacked(100, 301);
-  t.is(queue.markLost(100), 100);
+  queue.beginAck();
+  queue.markSacked(300, 400);
+  t.is(queue.deliveredAt, 3);
+  t.is(queue.deliveredEnd, 400);
+  t.is(queue.markLostBefore(3, 400, -1), 0, 'it may still come');
+  t.is(queue.waitMs, 3, 'the last of the three in three milliseconds');
+  t.is(queue.markLostBefore(3, 400, 0), 100);
+  t.is(queue.markLostBefore(3, 400, 3), 200);
   t.is(queue.nextLost(), queue.first);
   queue.retransmitted(queue.first, 9);
-  t.is(queue.nextLost(), -1);
-  t.is(queue.markLost(100), 0, 'what is lost already is not lost again');
-  t.is(queue.flags[queue.find(350)], 0, 'nothing is known of what lies above');
+  t.is(queue.markLostBefore(3, 400, 3), 0, 'what is lost already is not lost again');
+  t.is(
+    queue.markLostBefore(10, 600, 9),
+    300,
+    'a retransmission can be lost, and all that was sent before it',
+  );
+  t.is(queue.retransmittedBytes, 0);
 });
 
-test('three separate blocks mean the same as three segments', (t) => {
+test('reordered is what arrives later than something sent after it (RFC 8985 §6.2 step 3)', (t) => {
   const queue = new SentQueue();
-  queue.push(0, 1000, 0);
-  queue.markSacked(100, 101);
-  queue.markSacked(200, 201);
-  t.is(queue.markLost(500), 0);
-  queue.markSacked(300, 301);
-  t.is(queue.markLost(500), 100);
+  for (let i = 0; i < 6; i++) queue.push(i * 100, i * 100 + 100, i);
+  queue.beginAck();
+  queue.markSacked(200, 300);
+  queue.ackTo(100);
+  t.false(queue.reordered, 'one ACK tells no order');
+  queue.beginAck();
+  queue.ackTo(300);
+  t.true(queue.reordered);
 });
 
 test('sacked neighbours become one record', (t) => {

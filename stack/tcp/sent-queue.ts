@@ -13,6 +13,9 @@ export const SentFlag = {
 /** Records are split by SACK blocks only while there are fewer: a peer could report every other byte. */
 export const MAX_SENT_RECORDS = 8192;
 
+/** Differences of times are rounded: less than this is nothing. */
+const CLOCK_ERROR_MS = 0.001;
+
 /** RFC 5681 §3.2, RFC 6675 §2. */
 export const DUP_THRESH = 3;
 
@@ -34,10 +37,24 @@ export class SentQueue {
   retransmittedBytes = 0;
   /** After `ackTo`: when the oldest newly acknowledged piece had been sent; -1: no sample can be taken (Karn). */
   ackedSentAt = -1;
-  /** Right edge of the highest SACK block; meaningless while nothing is sacked. */
-  #highestSacked = 0;
-  /** Everything below has been judged by `markLost`. */
-  #judgedTo = 0;
+  /** After `markLostBefore`: so long until the last piece that may be lost is; 0: there is none. */
+  waitMs = 0;
+
+  // What one ACK reports as arrived, since `beginAck`; for RFC 8985 §6.2
+  deliveredBytes = 0;
+  /** When the latest piece that was sent only once was sent; -1: none has arrived. */
+  deliveredAt = -1;
+  deliveredEnd = 0;
+  /** The same for pieces that were sent again. */
+  resentDeliveredAt = -1;
+  resentDeliveredEnd = 0;
+  /** Lowest end of a piece that was sent only once; valid while `deliveredAt` >= 0. */
+  originalEnd = 0;
+  /** A piece that was sent once has arrived after one that was sent later. */
+  reordered = false;
+  /** Highest sequence number that has arrived (RACK.fack), and the same before this ACK. */
+  #arrivedTo = 0;
+  #arrivedBefore = 0;
   /** No record before this sequence number waits to be retransmitted. */
   #lostFrom = 0;
 
@@ -50,7 +67,7 @@ export class SentQueue {
     if (this.first === this.last) {
       this.first = 0;
       this.last = 0;
-      this.#judgedTo = start;
+      this.#arrivedTo = start;
       this.#lostFrom = start;
     }
     if (this.last === this.start.length) this.#makeRoom();
@@ -59,6 +76,35 @@ export class SentQueue {
     this.end[at] = end;
     this.sentAt[at] = now;
     this.flags[at] = 0;
+  }
+
+  /** An ACK is about to be worked off. */
+  beginAck(): void {
+    this.deliveredBytes = 0;
+    this.deliveredAt = -1;
+    this.resentDeliveredAt = -1;
+    this.reordered = false;
+    this.#arrivedBefore = this.#arrivedTo;
+  }
+
+  /** Record `at` has arrived, up to `end`. */
+  #delivered(at: number, end: number, bytes: number): void {
+    const sentAt = this.sentAt[at]!;
+    this.deliveredBytes += bytes;
+    if (this.flags[at]! & SentFlag.EverRetransmitted) {
+      if (sentAt >= this.resentDeliveredAt) {
+        this.resentDeliveredAt = sentAt;
+        this.resentDeliveredEnd = end;
+      }
+    } else {
+      if (this.deliveredAt < 0 || ((end - this.originalEnd) | 0) < 0) this.originalEnd = end;
+      if (sentAt >= this.deliveredAt && (this.deliveredAt < 0 || ((end - this.deliveredEnd) | 0) > 0)) {
+        this.deliveredAt = sentAt;
+        this.deliveredEnd = end;
+      }
+      if (((end - this.#arrivedBefore) | 0) < 0) this.reordered = true;
+    }
+    if (((end - this.#arrivedTo) | 0) > 0) this.#arrivedTo = end;
   }
 
   /** Forgets everything before `ack`. Sets `ackedSentAt`. */
@@ -71,6 +117,7 @@ export class SentQueue {
       const whole = ((ack - this.end[at]!) | 0) >= 0;
       const bytes = ((whole ? this.end[at]! : ack) - this.start[at]!) | 0;
       if (bytes <= 0) break;
+      if (!(flags & SentFlag.Sacked)) this.#delivered(at, (this.start[at]! + bytes) | 0, bytes);
       if (flags === 0) {
         if (this.ackedSentAt < 0) this.ackedSentAt = this.sentAt[at]!;
       } else {
@@ -85,7 +132,7 @@ export class SentQueue {
     }
     // What lay behind a retransmitted piece may have arrived long ago and waited for it
     if (karn) this.ackedSentAt = -1;
-    if (((this.#judgedTo - ack) | 0) < 0) this.#judgedTo = ack;
+    if (((this.#arrivedTo - ack) | 0) < 0) this.#arrivedTo = ack;
     if (((this.#lostFrom - ack) | 0) < 0) this.#lostFrom = ack;
   }
 
@@ -152,13 +199,13 @@ export class SentQueue {
       const flags = this.flags[at]!;
       if (flags & SentFlag.Sacked) continue;
       const bytes = (this.end[at]! - this.start[at]!) | 0;
+      this.#delivered(at, this.end[at]!, bytes);
       this.#discount(flags, bytes);
       this.sackedBytes += bytes;
       marked += bytes;
       this.flags[at] = (flags & SentFlag.EverRetransmitted) | SentFlag.Sacked;
     }
     if (marked === 0) return 0;
-    if (this.sackedBytes === marked || ((right - this.#highestSacked) | 0) > 0) this.#highestSacked = right;
     this.#merge(from, to);
     return marked;
   }
@@ -176,35 +223,43 @@ export class SentQueue {
   }
 
   /**
-   * Judges by the SACK scoreboard which records are lost: more than (DupThresh - 1) * SMSS bytes, or DupThresh
-   * separate blocks, are sacked above (IsLost of RFC 6675 §4).
+   * Step 5 of RFC 8985 §6.2: presumes lost what was sent before the piece that was sent last of all that have arrived, and
+   * not after `sentBefore`; retransmissions too. Sets `waitMs`.
+   * @param xmitAt when that piece was sent
+   * @param xmitEnd where it ended
    * @returns bytes newly marked
    */
-  markLost(mssBytes: number): number {
-    if (this.sackedBytes === 0) return 0;
-    let above = 0;
-    let blocks = 0;
-    let at = Math.min(this.find((this.#highestSacked - 1) | 0), this.last - 1);
-    for (; at >= this.first; at--) {
-      if (!(this.flags[at]! & SentFlag.Sacked)) continue;
-      above += (this.end[at]! - this.start[at]!) | 0;
-      blocks++;
-      if (above > (DUP_THRESH - 1) * mssBytes || blocks >= DUP_THRESH) break;
-    }
-    if (at < this.first) return 0;
-    const threshold = this.start[at]!;
+  markLostBefore(xmitAt: number, xmitEnd: number, sentBefore: number): number {
+    this.waitMs = 0;
     let marked = 0;
-    for (let i = this.find(this.#judgedTo); i < at; i++) marked += this.#markRecordLost(i);
-    if (((threshold - this.#judgedTo) | 0) > 0) this.#judgedTo = threshold;
+    for (let at = this.first; at < this.last; at++) {
+      const flags = this.flags[at]!;
+      if (flags & SentFlag.Sacked) continue;
+      if ((flags & (SentFlag.Lost | SentFlag.Retransmitted)) === SentFlag.Lost) continue;
+      const sentAt = this.sentAt[at]!;
+      if (sentAt > xmitAt || (sentAt === xmitAt && ((this.end[at]! - xmitEnd) | 0) >= 0)) {
+        // What was sent once was sent in order
+        if (flags === 0) break;
+        continue;
+      }
+      const waitMs = sentAt - sentBefore;
+      if (waitMs <= CLOCK_ERROR_MS) marked += this.#markRecordLost(at);
+      else if (waitMs > this.waitMs) this.waitMs = waitMs;
+    }
     return marked;
   }
 
   #markRecordLost(at: number): number {
     const flags = this.flags[at]!;
-    if (flags & (SentFlag.Sacked | SentFlag.Lost)) return 0;
     const bytes = (this.end[at]! - this.start[at]!) | 0;
-    this.flags[at] = flags | SentFlag.Lost;
-    this.lostBytes += bytes;
+    if (flags & SentFlag.Retransmitted) {
+      this.flags[at] = flags & ~SentFlag.Retransmitted;
+      this.retransmittedBytes -= bytes;
+    } else {
+      if (flags & (SentFlag.Sacked | SentFlag.Lost)) return 0;
+      this.flags[at] = flags | SentFlag.Lost;
+      this.lostBytes += bytes;
+    }
     if (((this.start[at]! - this.#lostFrom) | 0) < 0) this.#lostFrom = this.start[at]!;
     return bytes;
   }
@@ -215,12 +270,7 @@ export class SentQueue {
     const cut = (this.start[this.first]! + mssBytes) | 0;
     if (((this.end[this.first]! - cut) | 0) > 0) this.split(this.first, cut);
     const at = this.first;
-    // On a partial ACK the head may have been retransmitted long ago: that one is lost as well.
-    if (this.flags[at]! & SentFlag.Retransmitted) {
-      this.retransmittedBytes -= (this.end[at]! - this.start[at]!) | 0;
-      this.flags[at] = this.flags[at]! & ~SentFlag.Retransmitted;
-    }
-    this.#lostFrom = this.start[at]!;
+    // On a partial ACK the head may have been retransmitted long ago: that one is lost as well
     return this.#markRecordLost(at);
   }
 
@@ -235,7 +285,16 @@ export class SentQueue {
     this.retransmittedBytes = 0;
     if (this.first < this.last) {
       this.#lostFrom = this.start[this.first]!;
-      this.#judgedTo = this.end[this.last - 1]!;
+    }
+  }
+
+  /** Nothing was lost after all: what was not sent again yet need not be. */
+  forgetLosses(): void {
+    for (let at = this.first; at < this.last; at++) {
+      const flags = this.flags[at]!;
+      if ((flags & (SentFlag.Lost | SentFlag.Retransmitted)) !== SentFlag.Lost) continue;
+      this.flags[at] = flags & ~SentFlag.Lost;
+      this.lostBytes -= (this.end[at]! - this.start[at]!) | 0;
     }
   }
 
@@ -243,7 +302,6 @@ export class SentQueue {
   forgetSacks(): void {
     for (let at = this.first; at < this.last; at++) this.flags[at] = this.flags[at]! & ~SentFlag.Sacked;
     this.sackedBytes = 0;
-    if (this.first < this.last) this.#judgedTo = this.start[this.first]!;
   }
 
   get headIsSacked(): boolean {

@@ -53,6 +53,11 @@ export class TcpCounters {
   fastRetransmits = 0;
   timeouts = 0;
   synRetransmits = 0;
+  tailLossProbes = 0;
+  /** Reductions that were taken back. */
+  spuriousRetransmits = 0;
+  /** Connections that were seen to be reordered. */
+  reorderings = 0;
   windowProbes = 0;
   keepaliveProbes = 0;
   delayedAcks = 0;

@@ -11,6 +11,8 @@ export class TcpSettings {
   timestamps = true;
   /** RFC 2018: offer selective acknowledgments. */
   selectiveAcks = true;
+  /** RFC 8985 §7: one segment more when the last ones stay without an answer. */
+  tailLossProbe = true;
   /** RFC 3168. 'passive': only when the peer asks, as on Linux; 'active': our SYNs ask, too. */
   ecn: 'off' | 'passive' | 'active' = 'passive';
   /** So many times a SYN is sent again before it no longer asks for ECN (RFC 3168 §6.1.1.1; FreeBSD's ecn.maxretries). */

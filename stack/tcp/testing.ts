@@ -80,6 +80,10 @@ export interface BenchOptions {
   readonly iss?: number;
   /** What an active open sends besides address and port. */
   readonly connect?: Partial<ConnectOptions>;
+  /** Time between SYN and SYN-ACK in `established`; default 0. */
+  readonly rttMs?: number;
+  /** Default: off. */
+  readonly tailLossProbe?: boolean;
   /** Options of the peer's SYN or SYN-ACK. */
   readonly peer?: Partial<SegmentFields>;
 }
@@ -123,6 +127,8 @@ export class TcpBench implements PacketSink {
       addresses: [v6 ? `${this.own}/64` : `${this.own}/24`],
       gateways: [],
     });
+    // Its round trips take no time at all: probes would come at once
+    this.stack.tcp.settings.tailLossProbe = options.tailLossProbe ?? false;
     this.#iss = options.iss ?? TEST_ISS;
     const iss = this.#iss;
     this.stack.tcp.isn = { compute: () => {}, isn: () => iss, timestampOffset: 0 };
@@ -139,6 +145,7 @@ export class TcpBench implements PacketSink {
   static established(options: BenchOptions = {}): TcpBench {
     const bench = TcpBench.synSent(options);
     bench.take();
+    if (options.rttMs !== undefined) bench.wait(options.rttMs);
     bench.seg({ flags: 'SA', seq: 0, ack: 1, win: 65_535, mss: 1460, ...options.peer });
     bench.take();
     bench.takeEvents();
