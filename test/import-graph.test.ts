@@ -43,6 +43,7 @@ const RULES: readonly Rule[] = [
   },
   { folder: 'conformance/', project: ['stack/', 'tls/', 'drivers/'], packages: ['*'] },
   { folder: 'bench/', project: ['*'], packages: ['*'] },
+  { folder: 'pcap-fixtures/', project: ['*'], packages: ['*'] },
   { folder: 'test/', project: ['*'], packages: ['*'] },
 ];
 

@@ -62,11 +62,10 @@ export class ReplayHost implements PacketSink {
     return true;
   }
 
-  /** A packet of the capture arrives. @param isVerified its checksums may be wrong: the recorder's device computed them */
+  /** A packet of the capture arrives; {@link settle} follows. @param isVerified its checksums may be wrong: the recorder's device computed them */
   inject(packet: Uint8Array, isVerified: boolean): void {
     const slab = new Slab(packet.slice());
     this.#iface.input(slab, 0, packet.length, isVerified ? RxFlag.ChecksumValid : 0, this.#now);
-    this.settle();
   }
 
   /** Lets the stack and the application do all they want at this instant. */

@@ -45,17 +45,22 @@ export class Judge {
     this.differences.push({ packet: this.#at, field, expected, got, details });
   }
 
+  /** A segment of the server, or a part of it, is about to offer a window. */
+  opens(tcp: TcpFields): void {
+    if (!tcp.flags.includes('.') || tcp.flags.includes('R')) return;
+    const { clientIsn, serverShift } = this.#recording;
+    const edge =
+      ((tcp.ack - clientIsn - 1) | 0) + (tcp.window << (tcp.flags.includes('S') ? 0 : serverShift));
+    this.#windowEdge = Math.max(this.#windowEdge, edge);
+  }
+
   /** A packet of the server is about to be given to our stack. */
   arrives(recorded: RecordedPacket): void {
     const tcp = recorded.packet.tcp;
-    if (tcp === null) return;
-    const { clientIsn, serverIsn, serverShift } = this.#recording;
+    if (tcp === null || tcp.flags.includes('R')) return;
+    const { serverIsn } = this.#recording;
     const isSyn = tcp.flags.includes('S');
-    if (tcp.flags.includes('R')) return;
-    if (tcp.flags.includes('.')) {
-      const edge = ((tcp.ack - clientIsn - 1) | 0) + (tcp.window << (isSyn ? 0 : serverShift));
-      this.#windowEdge = Math.max(this.#windowEdge, edge);
-    }
+    this.opens(tcp);
     const from = streamOffset(tcp, serverIsn);
     for (let i = 0; i < tcp.payload.length; i++) if (from + i >= 0) this.#arrived[from + i] = 1;
     if (tcp.flags.includes('F')) {

@@ -29,6 +29,8 @@ export interface Recording {
   readonly clientStream: Uint8Array;
   readonly serverStream: Uint8Array;
   readonly calls: readonly Call[];
+  /** The client had more to send when the connection ended: its last data came without PSH. */
+  readonly isUnfinished: boolean;
   readonly keepAlive: KeepAlive | null;
   readonly clientShift: number;
   readonly serverShift: number;
@@ -89,6 +91,7 @@ export function understand(session: Session): Recording | string {
     clientStream,
     serverStream,
     calls: callsOf(segments, syn.seq, ending),
+    isUnfinished: isUnfinished(client, syn.seq, clientStream.length),
     keepAlive: keepAliveOf(segments, syn.seq),
     clientShift,
     serverShift: scaled ? Math.min(scaleTaken.value, 14) : 0,
@@ -183,6 +186,14 @@ function groupAt(
     if (tcp.flags.includes('P')) break;
   }
   return { upTo, isLast: false };
+}
+
+function isUnfinished(client: readonly RecordedPacket[], isn: number, length: number): boolean {
+  const last = client.find(({ packet }) => {
+    const tcp = packet.tcp!;
+    return tcp.payload.length > 0 && streamOffset(tcp, isn) + tcp.payload.length === length;
+  });
+  return last !== undefined && !/[PF]/.test(flags(last));
 }
 
 /** Keep-alives repeat the octet before SND.NXT when all is acknowledged (RFC 9293 §3.8.4). */

@@ -1,6 +1,7 @@
 import { SeededRandom } from '../../stack/random.ts';
 import type { TcpConnection } from '../../stack/tcp/connection.ts';
 import { TcpState } from '../../stack/tcp/tcp-state.ts';
+import { decodePacket, encodeTcp } from '../script/packet.ts';
 import { ReplayHost, type SentPacket } from './host.ts';
 import { Judge } from './judge.ts';
 import { clockStart, translator } from './numbers.ts';
@@ -48,6 +49,8 @@ export const REPLAY_DEFAULTS: ReplayOptions = {
 
 const DEFAULT_SEND_RING_BYTES = 1 << 20;
 const DEFAULT_MTU_BYTES = 1500;
+/** Stands for data that was written and never sent. */
+const UNSENT_BYTES = 65_536;
 /** How long the stack may go on after the last packet. */
 const EPILOGUE_MS = 500;
 
@@ -84,6 +87,11 @@ class Replay {
   #read = 0;
   #readTo = 0;
   #shutdownWanted = false;
+  #nextCall = 0;
+  /** What the server has acknowledged, as an offset. */
+  #acknowledged = 0;
+  /** What the application writes; exact: with something behind what was sent, when there was more. */
+  readonly #stream: Uint8Array;
 
   constructor(recording: Recording, options: ReplayOptions) {
     this.#recording = recording;
@@ -106,6 +114,11 @@ class Replay {
       recvRingBytes: options.recvRingBytes || powerOfTwo(2 * maxWindowBytes),
     });
     this.#judge = new Judge(recording);
+    const { clientStream, isUnfinished } = recording;
+    this.#stream = new Uint8Array(
+      clientStream.length + (isUnfinished && options.compare === 'exact' ? UNSENT_BYTES : 0),
+    );
+    this.#stream.set(clientStream);
     this.#host.onSent = (sent) => {
       this.#sent.push(sent);
       this.#judge.sent(sent);
@@ -131,22 +144,26 @@ class Replay {
   }
 
   run(): SessionReport {
-    const { session, calls } = this.#recording;
+    const { session } = this.#recording;
     const host = this.#host;
-    let next = 0;
-    for (const recorded of session.packets) {
-      host.run(recorded.timeMs);
+    const { packets } = session;
+    packets.forEach((recorded, i) => {
+      if (recorded.timeMs > host.nowMs) host.run(recorded.timeMs);
       this.#judge.position = recorded.number;
       this.#judge.checkTime(host.nowMs);
+      if (this.#connection === null) this.#connect();
+      const next = packets[i + 1];
       if (recorded.fromClient) {
-        if (this.#connection === null) this.#connect();
-        for (; calls[next]?.before === recorded; next++) this.#call(calls[next]!);
+        this.#callsBefore(recorded);
         this.#follow(recorded);
-      } else {
-        if (this.#connection === null) this.#connect();
-        this.#feed(recorded);
+        return;
       }
-    }
+      if (this.#options.compare !== 'meaning') this.#callsOfInstant(i);
+      this.#feed(recorded);
+      // compared packet by packet, packets of one instant came in one batch
+      const goesOn = next !== undefined && !next.fromClient && next.timeMs === recorded.timeMs;
+      if (!goesOn || this.#options.compare === 'meaning') host.settle();
+    });
     this.#readTo = Infinity;
     const last = session.packets.at(-1)?.timeMs ?? 0;
     if (this.#options.compare === 'meaning') {
@@ -183,9 +200,27 @@ class Replay {
     this.#host.settle();
   }
 
+  #callsBefore(recorded: RecordedPacket): void {
+    const { calls } = this.#recording;
+    for (; calls[this.#nextCall]?.before === recorded; this.#nextCall++) this.#call(calls[this.#nextCall]!);
+  }
+
+  /**
+   * What the stack sends at the very instant in which a packet comes was written before: an application takes some time. A reset is
+   * sent when it is asked for.
+   */
+  #callsOfInstant(from: number): void {
+    const { packets } = this.#recording.session;
+    for (let i = from; packets[i]?.timeMs === packets[from]!.timeMs; i++) {
+      const recorded = packets[i]!;
+      if (recorded.fromClient && !recorded.packet.tcp?.flags.includes('R')) this.#callsBefore(recorded);
+    }
+  }
+
   #call(call: Recording['calls'][number]): void {
     const connection = this.#connection!;
-    this.#writeTo = Math.max(this.#writeTo, call.upTo);
+    const isLast = call.upTo === this.#recording.clientStream.length;
+    this.#writeTo = Math.max(this.#writeTo, isLast ? this.#stream.length : call.upTo);
     // an application that ends a connection in order has read what came
     if (call.kind === 'shutdown' || call.kind === 'close') this.#pump();
     if (call.kind === 'shutdown') this.#shutdownWanted = true;
@@ -211,27 +246,52 @@ class Replay {
   #feed(recorded: RecordedPacket): void {
     const { tcp } = recorded.packet;
     const host = this.#host;
-    if (tcp?.flags.includes('.') && !tcp.flags.includes('R')) this.#await(recorded, tcp.ack);
-    if (tcp !== null && /[FR]/.test(tcp.flags)) this.#readAll();
+    if (tcp?.flags.includes('.') && !/[SR]/.test(tcp.flags) && this.#options.compare !== 'exact')
+      this.#await(recorded, tcp.ack);
+    if (tcp !== null && /[FR]/.test(tcp.flags)) this.#readTo = Infinity;
+    // a reset takes with it what was not read
+    if (tcp?.flags.includes('R')) this.#pump();
     if (tcp?.flags.includes('R')) this.#judge.isReset();
     this.#judge.arrives(recorded);
     host.inject(this.#toOurs(recorded), this.#options.compare !== 'exact');
   }
 
-  /** The server reacts to what the recorded client had sent by now: ours has some time for it. */
+  /**
+   * The server reacts to what the recorded client had sent by now. Ours has some time for it; and when it waits for ACKs before it
+   * sends more, because its congestion window is another, the server acknowledges in between.
+   */
   #await(recorded: RecordedPacket, ack: number): void {
-    const offset = (ack - this.#recording.clientIsn - 1) | 0;
-    const most = this.#recording.clientStream.length + (this.#recording.ending.finSent ? 1 : 0);
+    const { clientStream, clientIsn, ending } = this.#recording;
+    const judge = this.#judge;
+    const offset = (ack - clientIsn - 1) | 0;
     // An ACK of what nobody has sent is the server's own
-    if (offset > most || offset < 0 || this.#judge.rstSent) return;
+    if (offset > clientStream.length + (ending.finSent ? 1 : 0) || offset < 0) return;
     const limit = recorded.timeMs + this.#options.patienceMs;
-    if (this.#host.run(this.#host.nowMs, () => this.#judge.sentTo >= offset)) return;
-    if (this.#host.run(limit, () => this.#judge.sentTo >= offset)) return;
-    this.#judge.differ(
-      'sent',
-      `octets up to ${offset}, which the server acknowledges`,
-      `up to ${this.#judge.sentTo}`,
-    );
+    const isSent = (): boolean => judge.sentTo >= offset || judge.rstSent;
+    this.#host.settle();
+    while (!isSent()) {
+      if (judge.sentTo > this.#acknowledged && judge.sentTo > 0) {
+        this.#acknowledge(recorded, judge.sentTo);
+        continue;
+      }
+      const before = judge.sentTo;
+      if (this.#host.run(limit, () => isSent() || judge.sentTo > before)) continue;
+      judge.differ('sent', `octets up to ${offset}, which the server acknowledges`, `up to ${judge.sentTo}`);
+      return;
+    }
+    this.#acknowledged = Math.max(this.#acknowledged, offset);
+  }
+
+  /** The server acknowledges less than it did in `recorded`. */
+  #acknowledge(recorded: RecordedPacket, offset: number): void {
+    const { ip, tcp } = recorded.packet;
+    const ack = (offset + 1 + this.#recording.clientIsn) >>> 0;
+    const fields = { ...tcp!, flags: '.', ack, payload: new Uint8Array(0) };
+    this.#acknowledged = offset;
+    this.#judge.opens(fields);
+    const packet = decodePacket(encodeTcp(ip, fields), recorded.timeMs * 1000);
+    this.#host.inject(this.#toOurs({ ...recorded, packet }), true);
+    this.#host.settle();
   }
 
   #readAll(): void {
@@ -254,8 +314,11 @@ class Replay {
   #write(connection: TcpConnection): boolean {
     const ring = connection.sendRing;
     if (ring === null || this.#written >= this.#writeTo || connection.state === TcpState.Closed) return false;
-    const stream = this.#recording.clientStream;
-    const count = ring.write(stream, this.#written, Math.min(this.#writeTo - this.#written, ring.freeBytes));
+    const count = ring.write(
+      this.#stream,
+      this.#written,
+      Math.min(this.#writeTo - this.#written, ring.freeBytes),
+    );
     if (count === 0) return false;
     this.#written += count;
     connection.appWrote();

@@ -118,7 +118,8 @@ function fieldsOf(wanted: LivePacket, got: LivePacket, tolerance: Tolerance, ori
       .join();
   add('options', `<${options(a)}>`, `<${options(b)}>`);
   const at = a.payload.findIndex((byte, i) => byte !== b.payload[i]);
-  if (at >= 0) add('payload', `byte ${at} is ${a.payload[at]}`, `${b.payload[at]}`);
+  if (at >= 0)
+    add('payload', `byte ${at} is ${a.payload[at]}`, at < b.payload.length ? `${b.payload[at]}` : 'none');
   return fields;
 }
 

@@ -45,6 +45,7 @@ export function replayDatagrams(session: Session, options: ReplayOptions): Sessi
     }
     const before = delivered.length;
     host.inject(withAddresses(packet.bytes, address), true);
+    host.settle();
     if (packet.udp === null) continue;
     const got = delivered[before];
     if (got !== undefined && Buffer.compare(got, packet.udp.payload) === 0) continue;

@@ -1,0 +1,31 @@
+import { spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
+import test from 'ava';
+
+const ROOT = resolve(import.meta.dirname, '..');
+
+function tunwire(...args: readonly string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, ['cli/tunwire.ts', 'replay', ...args], { cwd: ROOT, encoding: 'utf8' });
+}
+
+test('replay: one line a session, a summary, exit code 0', (t) => {
+  const { status, stdout } = tunwire('pcap-fixtures/kernel-refused.pcap', 'pcap-fixtures/kernel-dns.pcap');
+  t.is(status, 0);
+  t.regex(
+    stdout,
+    /^TAP version 13\nok 1 - .*refused.*\nok 2 - .*dns.*\n1\.\.2\n# 2 passed, 0 failed, 0 skipped\n$/,
+  );
+});
+
+test('replay: a difference is exit code 1', (t) => {
+  const { status, stdout } = tunwire('--exact', 'pcap-fixtures/kernel-refused.pcap');
+  t.is(status, 1);
+  t.regex(stdout, /^not ok 1 .*\n {2}# packet 1, /m);
+});
+
+test('replay: a file that is no capture is named, exit code 2', (t) => {
+  const { status, stderr } = tunwire('package.json');
+  t.is(status, 2);
+  t.regex(stderr, /^tunwire: .*package\.json.*pcap/);
+  t.is(tunwire('nothing.pcap').status, 2);
+});
