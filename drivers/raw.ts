@@ -17,7 +17,7 @@ export interface RawOptions {
   readonly addresses?: readonly string[];
   /** Largest IP packet to send, in bytes; default, and at most, what the interface says. */
   readonly mtuBytes?: number;
-  /** false: we make checksums and segments ourselves. Received packets may be partial or super-packets all the same. Default true. */
+  /** false: every packet is alone, sent and received; received checksums may be partial all the same. Default true. */
   readonly offload?: boolean;
 }
 
@@ -222,6 +222,7 @@ class RawDevice implements Device {
           this.counters,
           VIRTIO_SHORT_HEADER_BYTES,
           ETHERNET_HEADER_BYTES,
+          this.capabilities.txSegmentBytes === 0,
         );
       } else {
         this.counters.rxPackets++;

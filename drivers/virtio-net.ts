@@ -5,6 +5,7 @@ import { IPV6_HEADER_BYTES, Ipv6 } from '../stack/wire/ipv6.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { UDP_HEADER_BYTES, Udp } from '../stack/wire/udp.ts';
 import type { DeviceCounters, PacketInput } from './device.ts';
+import { inputSegments } from './tcp-segments.ts';
 
 /**
  * The header that the kernel and we put before packets to say what is left to do to them (struct virtio_net_hdr_v1 of
@@ -68,7 +69,7 @@ function gsoTypeOf(packet: TxPacket, linkBytes: number): number {
 }
 
 /**
- * Hands in what the kernel put behind a header: one packet (a TCP super-segment stays in one piece), or the datagrams of
+ * Hands in what the kernel put behind a header: one packet (a TCP super-segment stays in one piece unless `cut`), or the datagrams of
  * a UDP super-packet one by one.
  * @param off where the header begins. @param len header and packet
  * @param headerBytes its length. @param linkBytes length of the link header that packets begin with
@@ -81,6 +82,7 @@ export function inputVirtio(
   counters: DeviceCounters,
   headerBytes: number = VIRTIO_HEADER_BYTES,
   linkBytes = 0,
+  cut = false,
 ): void {
   const view = slab.view;
   const packetOff = off + headerBytes;
@@ -102,6 +104,13 @@ export function inputVirtio(
   }
   if (type !== GSO_NONE && type !== GSO_TCPV4 && type !== GSO_TCPV6) {
     counters.rxDroppedHeader++;
+    return;
+  }
+  // the kernel tells where TCP begins only together with a partial checksum, which every super-packet has
+  if (cut && type !== GSO_NONE && (bits & FLAG_NEEDS_CSUM) !== 0) {
+    const gsoBytes = view.getUint16(off + Field.GsoSize, true);
+    const tcpOff = view.getUint16(off + Field.CsumStart, true);
+    inputSegments(slab, packetOff, packetLen, linkBytes, gsoBytes, tcpOff, flags, input, counters);
     return;
   }
   counters.rxPackets++;
