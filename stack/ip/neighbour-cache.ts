@@ -125,10 +125,7 @@ export class NeighbourCache {
     counters.queued++;
   }
 
-  /**
-   * Learns the link address of somebody who asks for ours (RFC 826, RFC 4861 §7.2.3): it will want an answer.
-   * @returns null when a change came too soon
-   */
+  /** Learns the link address of somebody who asks for ours (RFC 826, RFC 4861 §7.2.3): it will want an answer. */
   learn(address: IpAddress, high: number, low: number): void {
     const known = this.find(address.w0, address.w1, address.w2, address.w3);
     if (known === null) {
@@ -177,12 +174,6 @@ export class NeighbourCache {
     const believed = solicited && state === NeighbourState.Probe;
     if (differs && !this.#change(neighbour, high, low)) return;
     if (believed) this.#confirm(neighbour);
-  }
-
-  /** What the transport layer knows: the peer has just acknowledged something (RFC 4861 §7.3.1). */
-  confirm(neighbour: Neighbour): void {
-    if (neighbour.state !== NeighbourState.Incomplete && neighbour.state !== NeighbourState.Gone)
-      this.#confirm(neighbour);
   }
 
   #confirm(neighbour: Neighbour): void {
