@@ -208,6 +208,20 @@ export const OWN_SESSIONS: readonly OwnSession[] = [
     run: (run) => upload(run, 40_000),
   },
   {
+    name: 'own-simultaneous-close',
+    what: 'both sides close without having heard of the other',
+    shows: 'CLOSING: the two FINs cross',
+    seed: 13,
+    run: ({ pair, client, server }) => {
+      const peer = server();
+      write(client, pattern(500));
+      pair.runFor(100);
+      client.shutdown();
+      peer.shutdown();
+      pair.runFor(2000);
+    },
+  },
+  {
     name: 'own-small-mtu',
     what: 'an upload of 10,000 octets over links of 1280 octets',
     shows: 'small segments',
