@@ -15,7 +15,7 @@ type Setter = (host: ScriptHost, value: string) => void;
 
 /** Set up only, or of no consequence here: buffers of the system, caches, offload, logging. */
 const IGNORED =
-  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|early_retrans|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|fastopen_key|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
+  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|fastopen_key|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
 
 /** Variables that must have one value; any other is a behaviour that the stack does not offer. */
 const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
@@ -58,6 +58,10 @@ const SETTERS: Readonly<Record<string, Setter>> = {
     host.stack.tcp.settings.ecnRetries = Number(value);
   },
   'net.ipv4.tcp_ecn': setEcn,
+  // 3: tail loss probes; the early retransmit that other values meant is gone from Linux, too
+  'net.ipv4.tcp_early_retrans': (host, value) => {
+    host.stack.tcp.settings.tailLossProbe = value === '3' || value === '4';
+  },
   'net.inet.tcp.drop_synfin': (host, value) => {
     host.stack.tcp.settings.dropSynFin = value !== '0';
   },
