@@ -7,7 +7,9 @@ import { addReplayCommand } from './replay.ts';
 import { addScriptCommand } from './script.ts';
 
 const program = new Command('tunwire')
-  .description('connections on a TCP/IP and TLS stack of their own, through a TUN device')
+  .description(
+    'connections on a TCP/IP and TLS stack of their own, through a TUN device or an Ethernet interface',
+  )
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'tunwire: ')) })
   .showHelpAfterError("(see 'tunwire connect --help')");

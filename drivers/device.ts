@@ -54,6 +54,6 @@ export class DeviceCounters {
   txDroppedDown = 0;
   /** Refused by the system for any other reason. */
   txDroppedError = 0;
-  /** Received with a damaged or unknown link header. */
+  /** Received with a damaged or unknown link header, or from another virtual LAN. */
   rxDroppedHeader = 0;
 }
