@@ -49,6 +49,9 @@ export function endCalls(opened: OpenHandle): void {
  * NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 6 names it; what it does is our choice.
+ *
+ * @example
+ * if (InetFlush(socket) === 0) console.log('the peer has everything');
  */
 export function InetFlush(handle: number): number {
   try {

@@ -191,6 +191,20 @@ test.serial('a certificate that is not good enough fails the call, unless the si
   t.true([INET_ERRORS.TLS_PROTOCOL.number, INET_ERRORS.TLS_HANDSHAKE.number].includes(InetGetLastError()));
 });
 
+test.serial('without SECURE neither credentials nor what concerns certificates counts', (t) => {
+  const credentials = { lpszCertStore: 'own.p12', lpszCertName: 'me', dwProtocol: SECURITY_PROTOCOL_TLS11 };
+  const socket = InetConnect(
+    'peer.test',
+    PeerPort.Greet,
+    INET_PROTOCOL_TCP,
+    TIMEOUT_S,
+    INET_OPTION_TRUSTEDSITE,
+    credentials,
+  );
+  t.is(text(socket), 'hello');
+  t.is(InetDisconnect(socket), 0);
+});
+
 test.serial('the end of the stream is 0, again and again; without close_notify it is an error', (t) => {
   const socket = open('peer.test', PeerPort.Greet);
   t.is(text(socket), 'hello');
@@ -404,6 +418,8 @@ test.serial('a URL gives port, protocol and TLS', (t) => {
 
 test.serial('two workers connect and block at the same time; each has its own last error', async (t) => {
   const users = [new User(), new User()];
+  // threads take long to start on a busy machine
+  await Promise.all(users.map((user) => user.run({ do: 'attach', handle: 0, thread: 0 })));
   const startedAt = performance.now();
   const answers = await Promise.all(
     users.map((user, i) =>

@@ -94,6 +94,9 @@ export function InetRegisterEvent<Param>(
  * @returns 0; INET_ERROR: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 10 names it; what it does is our choice.
+ *
+ * @example
+ * InetEnableEvents(socket);
  */
 export function InetEnableEvents(handle: number): number {
   return change(handle, (watch) => watch.enable(true));
@@ -105,6 +108,9 @@ export function InetEnableEvents(handle: number): number {
  * @returns 0; INET_ERROR: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 10 names it; what it does is our choice.
+ *
+ * @example
+ * InetDisableEvents(socket);
  */
 export function InetDisableEvents(handle: number): number {
   return change(handle, (watch) => watch.enable(false));
@@ -117,6 +123,11 @@ export function InetDisableEvents(handle: number): number {
  * @returns 0; INET_ERROR: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: none published.
+ *
+ * @example
+ * InetFreezeEvents(socket, true);
+ * InetWrite(socket, bytes);
+ * InetFreezeEvents(socket, false);
  */
 export function InetFreezeEvents(handle: number, freeze: boolean): number {
   return change(handle, (watch) => watch.freeze(freeze));

@@ -65,6 +65,10 @@ export function InetGetHostAddress(hostName: string, family: number, address: IN
  * @returns its length in characters; INET_ERROR: NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 10, guide for Visual Basic.
+ *
+ * @example
+ * const name = { value: '' };
+ * InetGetLocalName(name);
  */
 export function InetGetLocalName(name: OutValue<string>): number {
   try {
@@ -108,6 +112,10 @@ export function InetNormalizeHostName(hostName: string, normalized: OutValue<str
  * @returns its length in characters; INET_ERROR: HOST_INVALID
  *
  * Source: none published.
+ *
+ * @example
+ * const name = { value: '' };
+ * InetHostNameToUnicode('xn--bcher-kva.example', name); // bücher.example
  */
 export function InetHostNameToUnicode(hostName: string, unicode: OutValue<string>): number {
   try {

@@ -76,6 +76,9 @@ export function InetGetOption(handle: number, option: number, enabled: OutValue<
  * @returns seconds, with fractions; 0: no limit. INET_ERROR: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 7 names it; seconds are the unit of the family.
+ *
+ * @example
+ * const seconds = InetGetTimeout(socket);
  */
 export function InetGetTimeout(handle: number): number {
   try {
@@ -92,6 +95,9 @@ export function InetGetTimeout(handle: number): number {
  * @returns 0; INET_ERROR: ARGUMENT_INVALID (0x80042726), HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 7 names it; seconds are the unit of the family.
+ *
+ * @example
+ * InetSetTimeout(socket, 2.5);
  */
 export function InetSetTimeout(handle: number, timeout: number): number {
   try {

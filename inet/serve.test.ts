@@ -11,12 +11,14 @@ import {
   INET_OPTION_FREETHREAD,
   INET_OPTION_NODELAY,
   INET_OPTION_SECURE,
+  INET_PROTOCOL_TCP,
   INET_PROTOCOL_UDP,
   INET_STATUS_ACCEPT,
   INTERNET_ADDRESS,
   INVALID_SOCKET,
   InetAccept,
   InetCancel,
+  InetConnect,
   InetDisconnect,
   InetGetHostAddress,
   InetGetLocalAddress,
@@ -146,6 +148,12 @@ test.serial('a host name has the address of the family that is asked for', (t) =
     t.is(InetGetHostAddress(host, family, address), INET_ERROR, host);
     t.is(lastCode(), code, host);
   }
+});
+
+test.serial('a name outside ASCII is asked for in its ASCII form', (t) => {
+  const socket = InetConnect('Bücher.test', PeerPort.Greet, INET_PROTOCOL_TCP, 5);
+  t.is(text(socket), 'hello');
+  InetDisconnect(socket);
 });
 
 test.serial('names are normalized, and made readable again', (t) => {

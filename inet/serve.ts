@@ -117,6 +117,9 @@ export function InetAccept(handle: number, timeout = 0, options = 0): number {
  * HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: none published.
+ *
+ * @example
+ * if (InetIsReadable(listener)) InetReject(listener);
  */
 export function InetReject(handle: number): number {
   try {

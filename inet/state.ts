@@ -87,6 +87,9 @@ export function InetIsWritable(handle: number): boolean {
  * @returns false also on failure: HANDLE_INVALID (0x80042736), NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 7 names it; that it means "an operation is in progress", as IsBlocked of the controls, is inferred.
+ *
+ * @example
+ * if (InetIsBlocking(socket)) InetCancel(socket);
  */
 export function InetIsBlocking(handle: number): boolean {
   try {
@@ -102,6 +105,9 @@ export function InetIsBlocking(handle: number): boolean {
  * NOT_INITIALIZED (0x8004276D)
  *
  * Source: none published.
+ *
+ * @example
+ * if (InetIsClosed(socket) && !InetIsReadable(socket)) InetDisconnect(socket);
  */
 export function InetIsClosed(handle: number): boolean {
   try {

@@ -30,7 +30,7 @@ const CHUNK_BYTES = 65_536;
  *
  * @example
  * const header = { value: null };
- * InetReadStream(socket, header, { value: 0 }, INET_STREAM_DEFAULT, Buffer.from('\\r\\n\\r\\n'));
+ * InetReadStream(socket, header, { value: 0 }, INET_STREAM_DEFAULT, Buffer.from('\r\n\r\n'));
  */
 export function InetReadStream(
   handle: number,

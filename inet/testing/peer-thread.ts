@@ -120,6 +120,7 @@ const RECORDS: Readonly<Record<string, readonly [family: 'A' | 'AAAA', address: 
   'four.test': [['A', '192.0.2.1']],
   'six.test': [['AAAA', '2001:db8::1']],
   'other.test': [['A', '192.0.2.1']],
+  'xn--bcher-kva.test': [['A', '192.0.2.1']],
 };
 
 const dns = await stack.udp({ port: 53 });
