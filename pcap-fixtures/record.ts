@@ -108,7 +108,7 @@ async function recordKernel(session: KernelSession): Promise<void> {
       'root',
       '-w',
       file,
-      'tcp or udp',
+      '(tcp or udp) and not udp port 9',
     ]);
     await said(dump.stderr!, 'listening');
     const client = at(cable.client, [process.execPath, SESSION_SCRIPT, 'client', session.name]);
