@@ -142,6 +142,24 @@ test.serial('a witness on the cable sees right checksums, nothing malformed and 
   t.true(good.split('\n').length > SMALL_BYTES / 1500);
 });
 
+test.serial('a kernel that forwards stays out of it when it has a blackhole for our address', async (t) => {
+  const ends = await createEnds(t);
+  await ends.own.ok('ip', ['addr', 'add', '10.78.0.3/24', 'dev', ETHERNET_NAME]);
+  await ends.own.ok('sh', ['-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward']);
+  await ends.own.ok('ip', ['route', 'add', 'blackhole', ETHERNET_V4]);
+  const witness = await startWitness(ends.peer);
+  await bothWays(ends, PEER_V4, SMALL_BYTES, []);
+  await witness.stop('SIGINT');
+  t.is(
+    await tshark(
+      ends.peer,
+      'icmp || tcp.flags.reset == 1 || arp.dst.proto_ipv4 == 10.78.0.2 && arp.src.proto_ipv4 == 10.78.0.3',
+    ),
+    '',
+  );
+  t.not(await tshark(ends.peer, 'tcp.flags.syn == 1'), '');
+});
+
 /** Type, code, checksum, identifier, sequence number, data. The kernel completes the checksum of ICMPv6 only. */
 function echoRequest(type: number): Buffer {
   const message = Buffer.from([type, 0, 0, 0, 0x12, 0x34, 0, 1, ...Buffer.from('are you there?  ')]);
