@@ -19,6 +19,8 @@ export class EngineClient {
 
   readonly arena: Arena;
   readonly #listeners: Map<number, EventListener> = new Map();
+  /** Called in the event loop whenever events came, or somebody has rung. */
+  onRing: (() => void) | null = null;
   #slot = -1;
   #references = 0;
   #keepAlive: NodeJS.Timeout | null = null;
@@ -85,8 +87,16 @@ export class EngineClient {
     if (slot < 0 || block.or(SocketWord.Events, events) !== 0) return;
     const slotWord = this.arena.slotWord(slot);
     this.arena.push(slotWord + SlotWord.ReadyHead, block.at + SocketWord.NextReady, block.index);
-    Atomics.add(this.arena.words, slotWord + SlotWord.Doorbell, 1);
-    Atomics.notify(this.arena.words, slotWord + SlotWord.Doorbell);
+    this.ring(block);
+  }
+
+  /** Wakes whichever thread watches the socket, without an event: its {@link onRing} is called. */
+  ring(block: SocketBlock): void {
+    const slot = block.get(SocketWord.EventSlot) - 1;
+    if (slot < 0) return;
+    const doorbell = this.arena.slotWord(slot) + SlotWord.Doorbell;
+    Atomics.add(this.arena.words, doorbell, 1);
+    Atomics.notify(this.arena.words, doorbell);
   }
 
   unwatch(block: SocketBlock): void {
@@ -133,6 +143,7 @@ export class EngineClient {
     let seen = Atomics.load(words, slotWord + SlotWord.Doorbell);
     while (this.#slot >= 0) {
       this.#dispatch(slotWord);
+      this.onRing?.();
       // an engine that has ended rings for the last time
       if (this.arena.load(ArenaWord.State) >= EngineState.Stopped) break;
       Atomics.store(words, slotWord + SlotWord.Sleeping, 1);
@@ -152,6 +163,12 @@ export class EngineClient {
       // the link first: once its events are taken the block may be pushed again
       next = this.arena.load(at + SocketWord.NextReady);
       const events = Atomics.exchange(this.arena.words, at + SocketWord.Events, 0);
+      const slot = this.arena.load(at + SocketWord.EventSlot) - 1;
+      if (slot >= 0 && slot !== this.#slot) {
+        // the socket, or the block's next one, has found another thread meanwhile: they are for that
+        this.post(new SocketBlock(this.arena, index), events);
+        continue;
+      }
       try {
         this.#listeners.get(index)?.(events);
       } catch (error) {

@@ -138,6 +138,11 @@ export function dropEvents(client: EngineClient): void {
   for (const watch of [...watched.values()]) if (watch.client === client) watch.stop();
 }
 
+/** Another thread has closed the handle, or registered its events. */
+function stopStale(): void {
+  for (const watch of [...watched.values()]) if (watch.isStale) watch.stop();
+}
+
 function change(handle: number, how: (watch: Watch) => void): number {
   try {
     const watch = watchOf(openHandle(handle));
@@ -177,9 +182,16 @@ class Watch {
     this.#opened = opened;
     this.handle = opened.handle;
     this.client = opened.socket.client;
+    // whoever had them before is to let go
+    this.client.ring(opened.block);
     opened.socket.watch((events) => this.#happened(events));
     watched.set(opened.block.index, this);
+    this.client.onRing = stopStale;
     this.client.ref();
+  }
+
+  get isStale(): boolean {
+    return !this.#opened.isLive || !this.client.watches(this.#opened.block);
   }
 
   add(event: number, callback: (error: number) => void): void {
@@ -229,13 +241,7 @@ class Watch {
   #happened(events: number): void {
     const opened = this.#opened;
     if (this.#stopped) return;
-    if (!opened.isLive) {
-      this.stop();
-      return;
-    }
-    if (!this.client.watches(opened.block)) {
-      // another thread has them now, and this one has taken what was for it
-      this.client.post(opened.block, events);
+    if (this.isStale) {
       this.stop();
       return;
     }

@@ -2,7 +2,7 @@ import { ArenaWord } from '../engine/arena.ts';
 import type { Channel } from '../engine/channel.ts';
 import type { EngineClient } from '../engine/client.ts';
 import { SharedSocket } from '../engine/shared-socket.ts';
-import { Operation, SocketBlock, SocketEvent, SocketStatus, SocketWord } from '../engine/socket-block.ts';
+import { Operation, SocketBlock, SocketStatus, SocketWord } from '../engine/socket-block.ts';
 import { TlsChannel } from '../engine/tls-channel.ts';
 import { TlsRegion } from '../engine/tls-region.ts';
 import { NetError, Phase } from '../stack/errors.ts';
@@ -213,7 +213,7 @@ export function releaseHandle(opened: OpenHandle): boolean {
   if (!opened.close()) return false;
   for (const listener of releaseListeners) listener(opened);
   // whoever has registered events looks, and finds the handle gone
-  opened.socket.client.post(opened.block, SocketEvent.Closed);
+  opened.socket.client.ring(opened.block);
   opened.socket.release();
   opened.block.wakeReaders();
   opened.block.wakeWriters();
