@@ -160,6 +160,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   unackedBytes = 0;
   /** … and in how many segments. */
   unackedSegments = 0;
+  /** So many arrivals of data are still acknowledged at once. */
+  quickAcks = 0;
   /** Without SACK every segment out of order gets an ACK of its own (RFC 5681 §4.2). */
   dupAcksOwed = 0;
   /** RFC 2883: the duplicate to report; nothing when both are equal. */

@@ -160,6 +160,7 @@ export function established(c: TcpConnection, seg: Segment): void {
   c.state = TcpState.Established;
   c.sndUna = seg.ack;
   c.roundEnd = seg.ack;
+  c.quickAcks = c.layer.settings.quickAcks;
   c.synToSend = false;
   c.layer.counters.established++;
   if (c.ecnOk) c.layer.counters.ecnNegotiated++;

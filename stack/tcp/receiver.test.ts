@@ -145,3 +145,18 @@ test('reassembly is bounded', (t) => {
   t.is(bench.connection.assembler.count, 128);
   t.is(bench.stack.tcp.counters.reassemblyOverflows, 72);
 });
+
+test('the first arrivals of data are acknowledged at once, the later ones as ever', (t) => {
+  const bench = TcpBench.established({ quickAcks: 3 });
+  const acks: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    bench.seg({ flags: 'A', seq: 1 + 100 * i, ack: 1, data: 100 });
+    for (const seg of bench.take()) acks.push(seg.ack);
+  }
+  t.deepEqual(acks, [101, 201, 301]);
+  bench.wait(40);
+  t.deepEqual(
+    bench.take().map((seg) => seg.ack),
+    [501],
+  );
+});

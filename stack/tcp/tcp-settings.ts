@@ -19,6 +19,8 @@ export class TcpSettings {
   ecnRetries = 1;
   /** Window of a SYN-ACK, which is sent before there is a ring; every ring is larger. */
   passiveWindowBytes = 64_240;
+  /** So many arrivals of data are acknowledged at once when a connection is new (Linux's TCP_MAX_QUICKACKS); 0: none. */
+  quickAcks = 16;
   /**
    * An ACK at once for this many segments that were not acknowledged, whatever their size; Infinity: for two full ones only
    * (RFC 9293 §3.8.6.3 [SHLD-19]). BSD has 2.

@@ -82,6 +82,8 @@ export interface BenchOptions {
   readonly connect?: Partial<ConnectOptions>;
   /** Time between SYN and SYN-ACK in `established`; default 0. */
   readonly rttMs?: number;
+  /** Default: none. */
+  readonly quickAcks?: number;
   /** Default: off. */
   readonly tailLossProbe?: boolean;
   /** Options of the peer's SYN or SYN-ACK. */
@@ -127,6 +129,7 @@ export class TcpBench implements PacketSink {
       addresses: [v6 ? `${this.own}/64` : `${this.own}/24`],
       gateways: [],
     });
+    this.stack.tcp.settings.quickAcks = options.quickAcks ?? 0;
     // Its round trips take no time at all: probes would come at once
     this.stack.tcp.settings.tailLossProbe = options.tailLossProbe ?? false;
     this.#iss = options.iss ?? TEST_ISS;
