@@ -30,9 +30,16 @@ export class Judge {
   #windowEdge = 0;
   #finOffset = -1;
   #at = 1;
+  /** Both sides have offered timestamps. */
+  readonly #hasTimestamps: boolean;
 
   constructor(recording: Recording) {
     this.#recording = recording;
+    const synAck = recording.session.packets.find(
+      ({ fromClient, packet }) => !fromClient && packet.tcp?.flags.includes('S'),
+    )?.packet.tcp;
+    const isAgreed = synAck !== undefined && synAck !== null && optionOf(synAck, 'TS') !== undefined;
+    this.#hasTimestamps = isAgreed && optionOf(recording.syn, 'TS') !== undefined;
     this.#arrived = new Uint8Array(recording.serverStream.length + 1);
   }
 
@@ -103,7 +110,7 @@ export class Judge {
   }
 
   #checkSegment(tcp: TcpFields): void {
-    const { clientStream, clientIsn, session } = this.#recording;
+    const { clientStream, clientIsn } = this.#recording;
     const from = streamOffset(tcp, clientIsn);
     const to = from + tcp.payload.length;
     if (!tcp.flags.includes('.'))
@@ -134,14 +141,9 @@ export class Judge {
         );
     }
     this.sentTo = Math.max(this.sentTo, to + (fin ? 1 : 0));
-    const agreed = session.packets.some(
-      ({ fromClient, packet }) =>
-        !fromClient && packet.tcp?.flags.includes('S') && optionOf(packet.tcp, 'TS') !== undefined,
-    );
     const hasTs = optionOf(tcp, 'TS') !== undefined;
     // RFC 7323 §3.2: once agreed on, in every segment
-    if (hasTs !== (agreed && optionOf(this.#recording.syn, 'TS') !== undefined))
-      this.differ('options', hasTs ? 'no TS' : 'TS', hasTs ? 'TS' : 'no TS');
+    if (hasTs !== this.#hasTimestamps) this.differ('options', hasTs ? 'no TS' : 'TS', hasTs ? 'TS' : 'no TS');
   }
 
   #checkAck(tcp: TcpFields, timeMs: number): void {
