@@ -84,6 +84,7 @@ export class Judge {
   sent(sent: SentPacket): void {
     const { packet, timeMs } = sent;
     const { tcp } = packet;
+    this.checkTime(timeMs);
     if (packet.checksumError !== '') this.differ('checksum', 'a right one', packet.checksumError);
     if (tcp === null) return;
     if (tcp.flags.includes('R')) {
