@@ -4,6 +4,7 @@ import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
 import { TlsError } from '../tls/errors.ts';
 import { MAX_RECORD_BYTES } from '../tls/limits.ts';
 import { recordLength } from '../tls/record/handshake-records.ts';
+import { exportKeyingMaterial } from '../tls/traffic/exporter.ts';
 import { OPENED_CLOSE_NOTIFY, type SessionTicket, TrafficOpener } from '../tls/traffic/opener.ts';
 import { MAX_SEAL_OVERHEAD_BYTES, TrafficSealer } from '../tls/traffic/sealer.ts';
 import { lockWord, unlockWord } from './arena.ts';
@@ -113,6 +114,15 @@ export class TlsChannel implements Channel {
   shutdown(): boolean {
     if (this.#get(TlsRegion.Finished) !== 0) return true;
     return this.closeNotify() && this.socket.shutdown();
+  }
+
+  /**
+   * Keys for another protocol, from the secrets of this connection: RFC 8446 §7.5, RFC 5705.
+   * @param context null: none
+   * @throws RangeError for a label or length that cannot be, Error for TLS 1.2 without extended master secret
+   */
+  exportKeyingMaterial(label: string, context: Uint8Array | null, lengthBytes: number): Uint8Array {
+    return exportKeyingMaterial(this.#slab, this.#region + TlsRegion.Traffic, label, context, lengthBytes);
   }
 
   /** Ends TLS in the own direction and leaves the transport open. @returns false: would block, call again when writable */

@@ -1,12 +1,12 @@
 import { type AddressInfo, isIP, type SocketConnectOpts } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } from 'node:tls';
-import { domainToASCII } from 'node:url';
 import { type Channel, WOULD_BLOCK } from '../engine/channel.ts';
 import type { EngineClient } from '../engine/client.ts';
 import { type KeepAlive, SharedSocket } from '../engine/shared-socket.ts';
 import { SocketEvent, SocketStatus } from '../engine/socket-block.ts';
 import { SystemRandom } from '../engine/system-random.ts';
+import { TlsChannel } from '../engine/tls-channel.ts';
 import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
@@ -15,7 +15,8 @@ import { noteOpen } from './open-sockets.ts';
 import { type ConnectOptions, checkAddress, checkMs, checkPort, keepAliveOf } from './options.ts';
 import { Outgoing } from './outgoing.ts';
 import { lastRead, readPooled } from './read-pool.ts';
-import { type TlsConnectOptions, verifierOf } from './tls-settings.ts';
+import { sessionsOf } from './sessions.ts';
+import { type TlsSettings, tlsSettings } from './tls-settings.ts';
 import { certificateError, cipherOf, peerCertificateOf } from './tls-view.ts';
 
 /** Chunks read in one go before other sockets get their turn. */
@@ -72,7 +73,7 @@ export class Socket extends Duplex {
   #channel: Channel | null = null;
   #handshake: TlsHandshake | null = null;
   #tlsInfo: TlsInfo | null = null;
-  #tls: TlsConnectOptions | null = null;
+  #tls: TlsSettings | null = null;
   #host = '';
   #connecting = false;
 
@@ -149,7 +150,13 @@ export class Socket extends Duplex {
     const port = checkPort(options.port, 1);
     this.#host = options.host ?? 'localhost';
     this.#timeoutMs = checkMs('timeoutMs', options.timeoutMs ?? 0);
-    if (options.tls) this.#setTls(options.tls === true ? {} : options.tls);
+    if (options.tls) {
+      const target = { host: this.#host, port, sessions: sessionsOf(client) };
+      const tls = options.tls === true ? {} : options.tls;
+      this.#tls = tlsSettings(tls, target);
+      this.servername = tls.servername ?? this.#host;
+      Object.defineProperty(this, 'encrypted', { value: true, enumerable: true });
+    }
     this.#noDelay = options.noDelay === true || this.#noDelay;
     const { keepAlive = false } = options;
     if (typeof keepAlive === 'object') this.#keepAlive = keepAlive;
@@ -173,14 +180,6 @@ export class Socket extends Duplex {
       this.#stopListening = onAbort(signal, () => this.destroy(cancelled(signal, this.#phase)));
     }
     this.#attach(shared);
-  }
-
-  #setTls(tls: TlsConnectOptions): void {
-    // made now: bad roots are the caller's fault and fail at once
-    verifierOf(tls);
-    this.#tls = tls;
-    this.servername = tls.servername ?? this.#host;
-    Object.defineProperty(this, 'encrypted', { value: true, enumerable: true });
   }
 
   get #phase(): Phase {
@@ -241,20 +240,14 @@ export class Socket extends Duplex {
     if (this.#channel !== null) this.#startReading();
   }
 
-  #startHandshake(shared: SharedSocket, tls: TlsConnectOptions): void {
+  #startHandshake(shared: SharedSocket, tls: TlsSettings): void {
     if (this.#timeoutMs > 0) {
       const leftMs = Math.max(1, this.#deadline - this.#connectedAt);
       this.#deadlineTimer = setTimeout(() => this.#onHandshakeTimeout(), leftMs);
     }
     try {
-      this.#handshake = new TlsHandshake(shared, {
-        serverName: isIP(this.servername) === 0 ? domainToASCII(this.servername) : this.servername,
-        verifier: verifierOf(tls),
-        alpn: tls.alpnProtocols ?? [],
-        unixTimeMs: Date.now(),
-        random: new SystemRandom(),
-        ...(tls.keylog === undefined ? {} : { keyLog: tls.keylog }),
-      });
+      const random = new SystemRandom();
+      this.#handshake = new TlsHandshake(shared, { ...tls, unixTimeMs: Date.now(), random });
     } catch (error) {
       this.#fail(error);
       return;
@@ -596,6 +589,29 @@ export class Socket extends Duplex {
   getPeerCertificate(detailed?: boolean): PeerCertificate;
   getPeerCertificate(detailed = false): PeerCertificate | DetailedPeerCertificate {
     return this.#tlsInfo === null ? ({} as PeerCertificate) : peerCertificateOf(this.#tlsInfo, detailed);
+  }
+
+  /** The TLS handshake resumed a session: the server proved to be the one of an earlier connection. */
+  isSessionReused(): boolean {
+    return this.#tlsInfo?.isResumed ?? false;
+  }
+
+  /**
+   * Keys for another protocol, from the secrets of this connection (RFC 8446 §7.5, RFC 5705).
+   * @param length in bytes, at least 1 @param context default: none, which is the same as an empty one in TLS 1.3 only
+   * @throws NetError NOT_CONNECTED unless TLS is established
+   * @throws RangeError for a label or length that cannot be
+   * @throws Error with a TLS 1.2 server that does not know extended master secrets (RFC 7627)
+   */
+  exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
+    const channel = this.#channel;
+    if (channel instanceof TlsChannel) {
+      return Buffer.from(channel.exportKeyingMaterial(label, context ?? null, length));
+    }
+    throw new NetError('NOT_CONNECTED', {
+      phase: Phase.Argument,
+      detail: this.encrypted ? 'keys are exported while TLS is established' : 'the connection has no TLS',
+    });
   }
 
   /** `await using`: what was written is still sent, then the connection closes. Waits for a peer that takes no data 5 s. */

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import tls from 'node:tls';
 import test from 'ava';
-import { NetError, type Server, type Socket, type TlsConnectOptions, TrustStore } from './index.ts';
+import { NetError, type Socket, type TlsConnectOptions, TrustStore } from './index.ts';
 import { pattern, readAll } from './testing/consume.ts';
 import { SERVER_V4, SERVER_V6, type StackPair, stackPair } from './testing/pair.ts';
 import { makeIdentity, SERVER_NAME } from './testing/tls-identity.ts';
+import { serveTls as serve, type TlsServer } from './testing/tls-server.ts';
 
 const identity = makeIdentity();
 let pair: StackPair;
@@ -13,21 +14,8 @@ test.before(async () => {
 });
 test.after.always(() => pair.close());
 
-/** A server of node:tls on our connections. */
-async function serveTls(
-  options: tls.TlsOptions,
-  onSecure: (socket: tls.TLSSocket) => void,
-): Promise<{ server: Server; port: number; errors: Error[] }> {
-  const server = await pair.server.listen({ port: 0, allowHalfOpen: true });
-  const errors: Error[] = [];
-  const secure = tls.createServer({ ...identity, ...options }, (socket) => {
-    socket.on('error', (error) => errors.push(error));
-    onSecure(socket);
-  });
-  secure.on('tlsClientError', (error) => errors.push(error));
-  server.on('connection', (socket) => secure.emit('connection', socket));
-  return { server, port: server.address()?.port ?? 0, errors };
-}
+const serveTls = (options: tls.TlsOptions, onSecure: (socket: tls.TLSSocket) => void): Promise<TlsServer> =>
+  serve(pair.server, { ...identity, ...options }, onSecure);
 
 function connectTls(port: number, options: TlsConnectOptions = {}, host = SERVER_V4): Promise<Socket> {
   return pair.client.connect({ host, port, tls: { servername: SERVER_NAME, ca: identity.ca, ...options } });

@@ -1,0 +1,208 @@
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import tls from 'node:tls';
+import test from 'ava';
+import { MemorySessionStore, NetError, type Socket, type TlsConnectOptions, TrustStore } from './index.ts';
+import { readAll } from './testing/consume.ts';
+import { SERVER_V4, type StackPair, stackPair } from './testing/pair.ts';
+import { makeClientIdentity, makeIdentity, SERVER_NAME } from './testing/tls-identity.ts';
+import { serveTls, type TlsServer } from './testing/tls-server.ts';
+
+const identity = makeIdentity();
+const me = makeClientIdentity('me');
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
+let pair: StackPair;
+test.before(async () => {
+  pair = await stackPair();
+});
+test.after.always(() => pair.close());
+
+function connectTls(port: number, options: TlsConnectOptions = {}): Promise<Socket> {
+  const known = { servername: SERVER_NAME, ca: identity.ca };
+  return pair.client.connect({ host: SERVER_V4, port, tls: { ...known, ...options } });
+}
+
+/** Connects, reads to the end, and says whether that was a resumed session. */
+async function visit(port: number, options: TlsConnectOptions = {}): Promise<boolean> {
+  const socket = await connectTls(port, options);
+  socket.end();
+  await readAll(socket);
+  return socket.isSessionReused();
+}
+
+/** Counts its own view of resumed sessions. */
+async function countingServer(
+  options: tls.TlsOptions = {},
+): Promise<TlsServer & { readonly reused: boolean[] }> {
+  const reused: boolean[] = [];
+  const server = await serveTls(pair.server, { ...identity, ...options }, (peer) => {
+    reused.push(peer.isSessionReused());
+    peer.end('hello');
+  });
+  return { ...server, reused };
+}
+
+test('minVersion and maxVersion bound what is spoken', async (t) => {
+  const both = await serveTls(pair.server, identity, (peer) => peer.end());
+  for (const version of VERSIONS) {
+    const socket = await connectTls(both.port, { minVersion: version, maxVersion: version });
+    t.is(socket.getProtocol(), version);
+    await readAll(socket);
+  }
+  for (const [server, client] of [VERSIONS, [...VERSIONS].reverse()] as const) {
+    const only = { ...identity, minVersion: server, maxVersion: server } as tls.TlsOptions;
+    const { port, errors } = await serveTls(pair.server, only, (peer) => peer.end());
+    const wanted = { minVersion: client, maxVersion: client } as TlsConnectOptions;
+    t.like(await t.throwsAsync(connectTls(port, wanted), { instanceOf: NetError }), {
+      code: 'EPROTO',
+      phase: 'handshake',
+    });
+    while (errors.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    t.regex(`${errors[0]}`, /protocol|version/i);
+  }
+});
+
+for (const version of VERSIONS) {
+  test(`${version}: the second connection resumes the session of the first, without being told to`, async (t) => {
+    const { port, reused } = await countingServer({ minVersion: version, maxVersion: version });
+    const first = await connectTls(port);
+    t.false(first.isSessionReused());
+    await readAll(first);
+    const second = await connectTls(port);
+    t.true(second.isSessionReused());
+    t.true(second.authorized);
+    t.is(second.getPeerCertificate().subject.CN, SERVER_NAME);
+    t.is((await readAll(second)).toString(), 'hello');
+    t.deepEqual(reused, [false, true]);
+  });
+
+  test(`${version}: exported keys are the same on both sides, with a context and without`, async (t) => {
+    const theirs: Buffer[] = [];
+    const context = Buffer.from('context');
+    const options = { ...identity, minVersion: version, maxVersion: version };
+    const { port } = await serveTls(pair.server, options, (peer) => {
+      theirs.push(peer.exportKeyingMaterial(48, 'EXPERIMENTAL lab', context));
+      // without one: @types/node wants it although Node does not
+      theirs.push(Reflect.apply(peer.exportKeyingMaterial, peer, [48, 'EXPERIMENTAL lab']));
+      peer.end('hello');
+    });
+    const socket = await connectTls(port);
+    const ours = [
+      socket.exportKeyingMaterial(48, 'EXPERIMENTAL lab', context),
+      socket.exportKeyingMaterial(48, 'EXPERIMENTAL lab'),
+    ];
+    t.throws(() => socket.exportKeyingMaterial(0, 'EXPERIMENTAL lab'), { instanceOf: RangeError });
+    await readAll(socket);
+    t.deepEqual(ours, theirs);
+    t.notDeepEqual(ours[0], ours[1]);
+    if (!socket.closed) await once(socket, 'close');
+    t.throws(() => socket.exportKeyingMaterial(48, 'EXPERIMENTAL lab'), { code: 'ENOTCONN' });
+  });
+
+  test(`${version}: a server that asks for a certificate gets it, with its issuers`, async (t) => {
+    const options = { ...identity, ca: me.ca, requestCert: true, minVersion: version, maxVersion: version };
+    const { port } = await serveTls(pair.server, options, (peer) =>
+      peer.end(`${peer.getPeerCertificate().subject?.CN}`),
+    );
+    for (const client of [
+      { cert: me.cert, key: me.key },
+      { cert: Buffer.from(me.cert), key: Buffer.from(me.key) },
+      { cert: me.cert, key: createPrivateKey(me.key) },
+    ]) {
+      const socket = await connectTls(port, client);
+      t.is((await readAll(socket)).toString(), 'me');
+    }
+    // TLS 1.3 servers refuse after our side is done: the first read tells
+    const refused = await t.throwsAsync(async () => readAll(await connectTls(port)), {
+      instanceOf: NetError,
+    });
+    t.like(refused, { code: 'EPROTO' });
+  });
+}
+
+test('sessions never pass between roots, policies, protocols, certificates, or when told not to', async (t) => {
+  const { port } = await countingServer({
+    ALPNProtocols: ['a', 'b'],
+    ca: me.ca,
+    requestCert: true,
+    rejectUnauthorized: false,
+  });
+  const others: TlsConnectOptions[] = [
+    {},
+    { ca: [identity.ca, makeIdentity().ca] },
+    { ca: TrustStore.fromPem(identity.ca) },
+    { rejectUnauthorized: false },
+    { alpnProtocols: ['a'] },
+    { cert: me.cert, key: me.key },
+    { sessions: new MemorySessionStore() },
+  ];
+  for (const options of others) t.false(await visit(port, options), `met: ${Object.keys(options)}`);
+  for (const options of others) t.true(await visit(port, options), `missed: ${Object.keys(options)}`);
+  t.false(await visit(port, { sessions: false }));
+});
+
+test('an own store serves two stacks; each stack has one of its own', async (t) => {
+  const { port } = await countingServer();
+  const other = await stackPair();
+  t.teardown(() => other.close());
+  const far = await serveTls(other.server, identity, (peer) => peer.end('x'));
+  t.false(await visit(port));
+  const visitFar = async (options: TlsConnectOptions): Promise<boolean> => {
+    const tlsOptions = { servername: SERVER_NAME, ca: identity.ca, ...options };
+    const socket = await other.client.connect({ host: SERVER_V4, port: far.port, tls: tlsOptions });
+    await readAll(socket);
+    return socket.isSessionReused();
+  };
+  t.false(await visitFar({}));
+  const sessions = new MemorySessionStore();
+  t.false(await visitFar({ sessions }));
+  t.true(await visitFar({ sessions }));
+});
+
+test('a session whose server does not know it any more becomes a full handshake', async (t) => {
+  const { port, server } = await countingServer();
+  t.false(await visit(port));
+  await server[Symbol.asyncDispose]();
+  const again = await pair.server.listen({ port, allowHalfOpen: true });
+  const secure = tls.createServer(identity, (peer) => peer.end('new'));
+  again.on('connection', (socket) => secure.emit('connection', socket));
+  t.false(await visit(port));
+  t.true(await visit(port));
+});
+
+test('options that cannot be are refused at once, with the reason', (t) => {
+  const other = generateKeyPairSync('ed25519').privateKey;
+  const locked = createPrivateKey(me.key).export({
+    type: 'pkcs8',
+    format: 'pem',
+    cipher: 'aes-128-cbc',
+    passphrase: 'secret',
+  });
+  for (const [options, message] of [
+    [{ cert: me.cert }, /need each other/],
+    [{ key: me.key }, /need each other/],
+    [{ cert: me.cert, key: other }, /not the key of/],
+    [{ cert: me.cert, key: generateKeyPairSync('ed25519').publicKey }, /public key/],
+    [{ cert: me.cert, key: 'nonsense' }, /tls\.key cannot be read/],
+    [{ cert: me.cert, key: locked }, /tls\.key cannot be read/],
+    [{ cert: me.key, key: me.key }, /holds no certificate/],
+    [{ cert: me.cert.replace(/M/, '!'), key: me.key }, /line 1: not base64/],
+    [{ ca: 'nonsense' }, /tls\.ca holds no certificate/],
+    [{ minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' }, /no TLS version from/],
+    [{ minVersion: 'TLSv1.1' as 'TLSv1.2' }, /got 'TLSv1\.1'/],
+  ] as const) {
+    const connect = (): Socket => pair.client.createConnection({ host: SERVER_V4, port: 443, tls: options });
+    const error = t.throws(connect, { instanceOf: NetError, message });
+    t.like(error, { code: 'EINVAL', phase: 'argument' });
+  }
+});
+
+test('without TLS there is no session and nothing to export', async (t) => {
+  await using server = await pair.server.listen({ port: 0 });
+  await using socket = await pair.client.connect({ host: SERVER_V4, port: server.address()?.port ?? 0 });
+  t.false(socket.isSessionReused());
+  t.throws(() => socket.exportKeyingMaterial(32, 'EXPERIMENTAL lab'), {
+    code: 'ENOTCONN',
+    message: /no TLS/,
+  });
+});
