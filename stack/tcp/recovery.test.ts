@@ -369,3 +369,14 @@ test('D-SACK: a fast retransmission that was a duplicate is taken back (RFC 3708
   t.is(bench.connection.cc.ssthreshBytes, Infinity);
   t.is(bench.stack.tcp.counters.spuriousRetransmits, 1);
 });
+
+test('TLP: a probe that a full device kept back is forgotten when the answer comes first', (t) => {
+  const bench = inFlight({ rttMs: 40, tailLossProbe: true });
+  bench.room = 0;
+  bench.wait(90);
+  bench.seg({ flags: 'A', seq: 1, ack: 10_001 });
+  bench.room = Infinity;
+  bench.settle();
+  t.deepEqual(bench.take(), []);
+  t.false(bench.connection.tailProbeDue);
+});

@@ -153,6 +153,11 @@ function sendNew(c: TcpConnection): boolean {
 /** RFC 8985 §7.3: new data when there is any, else the last segment again; cwnd does not hold it back. */
 function sendTailProbe(c: TcpConnection): boolean {
   const { sent } = c;
+  // The device was full, and the answer came first
+  if (c.sndUna === c.sndNxt || c.recovery !== RecoveryState.Open) {
+    c.tailProbeDue = false;
+    return true;
+  }
   const unsent = (c.queuedTo() - c.sndNxt) | 0;
   const fresh = Math.min(unsent, (c.sndUna + c.sndWnd - c.sndNxt) | 0, c.mss);
   if (fresh > 0) {
