@@ -184,14 +184,15 @@ export class SharedSocket implements Channel {
   }
 
   write(from: Uint8Array, off: number, len: number): number {
-    const status = this.status;
-    if (status === SocketStatus.Closed) {
+    const isShutDown = (this.block.get(SocketWord.Flags) & StreamFlag.ShutDown) !== 0;
+    if (this.status === SocketStatus.Closed) {
       this.throwIfFailed();
-      throw new NetError('NOT_CONNECTED', { phase: Phase.Transfer, detail: 'the connection has ended' });
+      // the connection may have ended in order just because of the shutdown
+      if (!isShutDown) {
+        throw new NetError('NOT_CONNECTED', { phase: Phase.Transfer, detail: 'the connection has ended' });
+      }
     }
-    if ((this.block.get(SocketWord.Flags) & StreamFlag.ShutDown) !== 0) {
-      throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
-    }
+    if (isShutDown) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
     const ring = this.#send();
     const taken = ring === null ? 0 : ring.write(from, off, len);
     if (taken === 0) return WOULD_BLOCK;

@@ -216,7 +216,8 @@ test.serial('the end of the stream is 0, again and again; without close_notify i
   const cut = open('peer.test', PeerPort.TlsTruncated, SECURE);
   send(cut, 'x');
   t.is(InetRead(cut, new Uint8Array(10)), INET_ERROR);
-  t.is(InetGetLastError(), INET_ERRORS.TLS_TRUNCATED.number);
+  // the peer's FIN may be overtaken by the reset of its close: either way it is not the end of the stream
+  t.true([INET_ERRORS.TLS_TRUNCATED.number, INET_ERRORS.RESET.number].includes(InetGetLastError()));
   InetDisconnect(cut);
 });
 
