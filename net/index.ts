@@ -8,6 +8,14 @@ export type { KeepAlive } from '../engine/shared-socket.ts';
 export { type ErrorCode, NetError } from '../stack/errors.ts';
 export { MemorySessionStore, type SessionStore, type TlsSession, type TlsVersion } from '../tls/client.ts';
 export { TrustStore } from '../tls/x509/trust-store.ts';
+export {
+  httpAgent,
+  httpsAgent,
+  type UndiciConnector,
+  type UndiciOptions,
+  type UndiciRequest,
+  undiciConnector,
+} from './agents.ts';
 export type { ConnectOptions } from './options.ts';
 export { type ListenOptions, Server } from './server.ts';
 export { type ConnectTimes, type KeepAliveSettings, Socket, type SocketOptions } from './socket.ts';

@@ -3,7 +3,10 @@ import type net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import test from 'ava';
-import { type ConnectOptions, createConnection, Socket } from './index.ts';
+import * as undici7 from 'undici7';
+import * as undici8 from 'undici8';
+import { WebSocket } from 'ws';
+import { type ConnectOptions, createConnection, type NetStack, Socket, undiciConnector } from './index.ts';
 
 // The type checker is what tests here: each line must compile.
 const asSocket = (socket: Socket): net.Socket => socket;
@@ -13,9 +16,14 @@ const asRequest = (options: ConnectOptions): http.ClientRequest =>
 const asTransport = (socket: Socket): tls.TLSSocket => tls.connect({ socket });
 const asServerSide = (socket: Socket): tls.TLSSocket => new tls.TLSSocket(socket, { isServer: true });
 const asNodeOptions = (socket: Socket, options: net.SocketConnectOpts): Socket => socket.connect(options);
+const asUndici7 = (stack: NetStack): undici7.Agent => new undici7.Agent({ connect: undiciConnector(stack) });
+const asUndici8 = (stack: NetStack): undici8.Agent => new undici8.Agent({ connect: undiciConnector(stack) });
+const asWebSocket = (options: ConnectOptions): WebSocket =>
+  new WebSocket('ws://device.test/', { createConnection: () => createConnection(options) });
 
 test('a socket passes for net.Socket, and an unused one costs nothing', (t) => {
-  for (const use of [asSocket, asDuplex, asRequest, asTransport, asServerSide, asNodeOptions]) {
+  const consumers = [asUndici7, asUndici8, asWebSocket];
+  for (const use of [asSocket, asDuplex, asRequest, asTransport, asServerSide, asNodeOptions, ...consumers]) {
     t.is(typeof use, 'function');
   }
   const socket = new Socket(null);
