@@ -3,6 +3,7 @@ import http from 'node:http';
 import https from 'node:https';
 import test from 'ava';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
+import { httpAgent, httpsAgent } from './index.ts';
 import { pattern } from './testing/consume.ts';
 import { SERVER_V4, type StackPair, stackPair } from './testing/pair.ts';
 import { makeIdentity, SERVER_NAME } from './testing/tls-identity.ts';
@@ -50,6 +51,21 @@ for (const secure of [false, true]) {
     t.is(`${reason}`, 'done');
   });
 }
+
+test('ws with our agents', async (t) => {
+  const tls = { ca: identity.ca, servername: SERVER_NAME };
+  for (const [scheme, server, agent] of [
+    ['ws', http.createServer(), httpAgent(pair.client)],
+    ['wss', https.createServer(identity), httpsAgent(pair.client, tls)],
+  ] as const) {
+    const socket = new WebSocket(`${scheme}://${SERVER_V4}:${await serveEcho(server)}/`, { agent });
+    await once(socket, 'open');
+    socket.send(scheme);
+    t.is(`${(await once(socket, 'message'))[0]}`, scheme);
+    socket.close();
+    await once(socket, 'close');
+  }
+});
 
 test('ws where nobody listens: the error of the connection', async (t) => {
   const socket = new WebSocket(`ws://${SERVER_V4}:9/`, {
