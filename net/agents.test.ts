@@ -71,9 +71,14 @@ test('httpsAgent: keepAlive, the name from the Host header, resumed sessions', a
   const { port, connections } = await serve(server);
   const headers = { host: SERVER_NAME };
   const agent = httpsAgent(pair.client, { ca: identity.ca });
+  let secrets = '';
+  agent.on('keylog', (line: Buffer) => {
+    secrets += line;
+  });
   const options = { host: SERVER_V4, port, agent, headers };
   for (let i = 0; i < 3; i++) t.true((await get(https.get, options)).equals(body));
   t.is(connections.length, 1);
+  t.regex(secrets, /^CLIENT_TRAFFIC_SECRET_0 /m);
   agent.destroy();
   const next = httpsAgent(pair.client, { ca: identity.ca }, { keepAlive: false });
   for (let i = 0; i < 2; i++) t.true((await get(https.get, { ...options, agent: next })).equals(body));

@@ -16,9 +16,9 @@ export {
   type UndiciRequest,
   undiciConnector,
 } from './agents.ts';
-export type { ConnectOptions } from './options.ts';
+export type { ConnectOptions, KeepAliveSettings } from './options.ts';
 export { type ListenOptions, Server } from './server.ts';
-export { type ConnectTimes, type KeepAliveSettings, Socket, type SocketOptions } from './socket.ts';
+export { type ConnectTimes, Socket, type SocketOptions } from './socket.ts';
 export {
   connect,
   createConnection,

@@ -31,6 +31,14 @@ export interface ConnectOptions {
   readonly timeout?: number | undefined;
 }
 
+/** The object form of `Socket.setKeepAlive`. */
+export interface KeepAliveSettings {
+  readonly enable?: boolean | undefined;
+  readonly initialDelay?: number | undefined;
+  readonly interval?: number | undefined;
+  readonly count?: number | undefined;
+}
+
 /** Linux keeps quiet connections for two hours before it asks (RFC 1122 §4.2.3.6: no less). */
 const KEEP_ALIVE_IDLE_MS = 7_200_000;
 /** What Node sets beside the idle time (doc of `socket.setKeepAlive`). */
@@ -46,6 +54,13 @@ export function keepAliveOf(initialDelayMs: number, intervalMs: number, count: n
     intervalMs: intervalMs > 0 ? intervalMs : KEEP_ALIVE_INTERVAL_MS,
     count: count > 0 ? count : KEEP_ALIVE_COUNT,
   };
+}
+
+/** @returns null: off. @throws NetError ARGUMENT_INVALID */
+export function keepAliveBy(settings: KeepAliveSettings): KeepAlive | null {
+  if (settings.enable === false) return null;
+  const { initialDelay = 0, interval = 0, count = 0 } = settings;
+  return keepAliveOf(checkMs('initialDelay', initialDelay), checkMs('interval', interval), count);
 }
 
 /** @param least 0 where the stack may choose. @throws NetError PORT_INVALID */

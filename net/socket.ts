@@ -12,7 +12,15 @@ import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
 import { noteOpen } from './open-sockets.ts';
-import { type ConnectOptions, checkAddress, checkMs, checkPort, keepAliveOf } from './options.ts';
+import {
+  type ConnectOptions,
+  checkAddress,
+  checkMs,
+  checkPort,
+  type KeepAliveSettings,
+  keepAliveBy,
+  keepAliveOf,
+} from './options.ts';
 import { Outgoing } from './outgoing.ts';
 import { lastRead, readPooled } from './read-pool.ts';
 import { sessionsOf } from './sessions.ts';
@@ -247,12 +255,24 @@ export class Socket extends Duplex {
     }
     try {
       const random = new SystemRandom();
-      this.#handshake = new TlsHandshake(shared, { ...tls, unixTimeMs: Date.now(), random });
+      const keyLog = this.#keyLogOf(tls);
+      this.#handshake = new TlsHandshake(shared, { ...tls, ...keyLog, unixTimeMs: Date.now(), random });
     } catch (error) {
       this.#fail(error);
       return;
     }
     process.nextTick(() => this.#onEvents(SocketEvent.Readable));
+  }
+
+  /** Secrets are told to those who asked before the handshake: by option, or by listening as to Node's event 'keylog'. */
+  #keyLogOf(tls: TlsSettings): Pick<TlsSettings, 'keyLog'> {
+    if (this.listenerCount('keylog') === 0) return {};
+    return {
+      keyLog: (line) => {
+        tls.keyLog?.(line);
+        this.emit('keylog', Buffer.from(`${line}\n`));
+      },
+    };
   }
 
   #onHandshakeTimeout(): void {
@@ -481,15 +501,8 @@ export class Socket extends Duplex {
   setKeepAlive(enable?: boolean, initialDelay?: number, interval?: number, count?: number): this;
   setKeepAlive(options: KeepAliveSettings): this;
   setKeepAlive(enable: boolean | KeepAliveSettings = false, initialDelay = 0, interval = 0, count = 0): this {
-    const options = typeof enable === 'object' ? enable : { enable, initialDelay, interval, count };
-    this.#keepAlive =
-      options.enable === false
-        ? null
-        : keepAliveOf(
-            checkMs('initialDelay', options.initialDelay ?? 0),
-            checkMs('interval', options.interval ?? 0),
-            options.count ?? 0,
-          );
+    const settings = typeof enable === 'object' ? enable : { enable, initialDelay, interval, count };
+    this.#keepAlive = keepAliveBy(settings);
     this.#shared?.setKeepAlive(this.#keepAlive);
     return this;
   }
@@ -649,12 +662,4 @@ export class Socket extends Duplex {
     if (this.#deadlineTimer !== null) clearTimeout(this.#deadlineTimer);
     this.#deadlineTimer = null;
   }
-}
-
-/** The object form of {@link Socket.setKeepAlive}. */
-export interface KeepAliveSettings {
-  readonly enable?: boolean | undefined;
-  readonly initialDelay?: number | undefined;
-  readonly interval?: number | undefined;
-  readonly count?: number | undefined;
 }

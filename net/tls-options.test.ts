@@ -206,3 +206,20 @@ test('without TLS there is no session and nothing to export', async (t) => {
     message: /no TLS/,
   });
 });
+
+test("the secrets go to the option keylog and to listeners of Node's event, in its form", async (t) => {
+  const { port } = await countingServer();
+  const lines: string[] = [];
+  const events: Buffer[] = [];
+  const keylog = (line: string): void => void lines.push(line);
+  const target = { host: SERVER_V4, port, tls: { servername: SERVER_NAME, ca: identity.ca, keylog } };
+  const socket = pair.client.createConnection(target);
+  socket.on('keylog', (line: Buffer) => events.push(line));
+  await readAll(socket);
+  t.true(lines.length >= 4);
+  t.deepEqual(
+    events.map(String),
+    lines.map((line) => `${line}\n`),
+  );
+  for (const event of events) t.regex(`${event}`, /^[A-Z0-9_]+ [0-9a-f]{64} [0-9a-f]{64,96}\n$/);
+});
