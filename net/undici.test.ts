@@ -128,6 +128,21 @@ for (const [name, undici] of [
   });
 }
 
+test("Node's own fetch with a dispatcher of undici", async (t) => {
+  const { port } = await serve(http.createServer(answer));
+  const connect = undiciConnector(pair.client);
+  const agent7 = new undici7.Agent({ connect });
+  // Node 24 has undici 7 built in; the dispatchers of 8 have to be wrapped for it
+  const agent8 = new undici8.Agent({ connect });
+  for (const dispatcher of [agent7, new undici8.Dispatcher1Wrapper(agent8)]) {
+    // the types of the packages differ from those that Node was typed with
+    const init = { dispatcher } as unknown as RequestInit;
+    const response = await fetch(`http://${SERVER_V4}:${port}/`, init);
+    t.true(Buffer.from(await response.arrayBuffer()).equals(body));
+  }
+  await Promise.all([agent7.close(), agent8.close()]);
+});
+
 test('a proxy connection that TLS is to be spoken over is refused', (t) => {
   const request = { hostname: SERVER_V4, port: '', protocol: 'https:', httpSocket: {} };
   undiciConnector(pair.client)(request, (...[error]) => {
