@@ -67,6 +67,7 @@ test('httpsAgent: keepAlive, the name from the Host header, resumed sessions', a
   server.on('secureConnection', (socket: TLSSocket & { servername?: string }) => {
     reused.push(socket.isSessionReused());
     names.push(socket.servername);
+    t.is(socket.alpnProtocol, 'http/1.1');
   });
   const { port, connections } = await serve(server);
   const headers = { host: SERVER_NAME };

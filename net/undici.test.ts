@@ -63,7 +63,9 @@ for (const [name, undici] of [
   });
 
   test(`${name}: https with our TLS, HTTP/1.1`, async (t) => {
-    const { port, connections } = await serve(https.createServer(identity, answer));
+    const server = https.createServer(identity, answer);
+    server.on('secureConnection', (socket) => t.is(socket.alpnProtocol, 'http/1.1'));
+    const { port, connections } = await serve(server);
     const dispatcher = agentOf({ tls });
     for (let i = 0; i < 2; i++) {
       const response = await undici.fetch(`https://${SERVER_V4}:${port}/`, { dispatcher });
