@@ -270,7 +270,7 @@ export class Lab {
     server: LabProcess,
     port: number,
     protocol: 'tcp' | 'udp' = 'tcp',
-    timeoutMs = 10_000,
+    timeoutMs = 30_000,
   ): Promise<void> {
     const flags = protocol === 'tcp' ? '-Hltn' : '-Hlun';
     for (const end = Date.now() + timeoutMs; ; await sleep(POLL_MS)) {
@@ -283,7 +283,7 @@ export class Lab {
   }
 
   /** Waits until `condition` holds. @throws after `timeoutMs`, naming `what` */
-  async until(what: string, condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+  async until(what: string, condition: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<void> {
     for (const end = Date.now() + timeoutMs; !(await condition()); await sleep(POLL_MS)) {
       if (Date.now() > end) throw new Error(`${what}: not so after ${timeoutMs} ms`);
     }
