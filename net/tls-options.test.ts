@@ -116,7 +116,8 @@ for (const version of VERSIONS) {
     const refused = await t.throwsAsync(async () => readAll(await connectTls(port)), {
       instanceOf: NetError,
     });
-    t.like(refused, { code: 'EPROTO' });
+    // Node's server closes right behind its alert, and its reset may overtake it
+    t.true(['EPROTO', 'ECONNRESET'].includes(refused.code), refused.message);
   });
 }
 
