@@ -12,6 +12,8 @@ export const EndpointEvent = {
   Closed: 16,
   /** A listener has a connection to accept. */
   Incoming: 32,
+  /** The peer has marked data as urgent, or more of it (RFC 9293 §3.8.5); see stack/tcp/urgent.ts. */
+  Urgent: 64,
 } as const;
 
 /**

@@ -9,6 +9,7 @@ const WORDS: Readonly<Record<string, number>> = {
   O_RDONLY: 0,
   O_RDWR: 2,
   O_NONBLOCK: 0x800,
+  MSG_OOB: 1,
   MSG_PEEK: 2,
   MSG_DONTWAIT: 0x40,
   MSG_NOSIGNAL: 0x4000,
@@ -18,13 +19,12 @@ const WORDS: Readonly<Record<string, number>> = {
   IPTOS_DSCP_CS1: 0x20,
   IPTOS_DSCP_CS7: 0xe0,
 };
+const OUT_OF_BAND = 1;
 const PEEK = 2;
 const DONT_WAIT = 0x40;
 const NON_BLOCKING = 0x800;
 /** Flags of send and recv that change what the stack would do in ways it does not offer. */
-const UNSUPPORTED_FLAGS = 'MSG_FASTOPEN MSG_ZEROCOPY MSG_EOR MSG_MORE MSG_OOB MSG_ERRQUEUE MSG_TRUNC'.split(
-  ' ',
-);
+const UNSUPPORTED_FLAGS = 'MSG_FASTOPEN MSG_ZEROCOPY MSG_EOR MSG_MORE MSG_ERRQUEUE MSG_TRUNC'.split(' ');
 /** EWOULDBLOCK is another name of EAGAIN. */
 const ALIASES: Readonly<Record<string, string>> = { EWOULDBLOCK: 'EAGAIN' };
 
@@ -176,6 +176,7 @@ export class Calls {
     const socket = this.#socketOf(args);
     args.buffer(1);
     const flags = args.flags(3);
+    if ((flags & OUT_OF_BAND) !== 0) return () => socket.readOutOfBand((flags & PEEK) !== 0);
     return () => socket.read(args.number(2), (flags & PEEK) !== 0, (flags & DONT_WAIT) !== 0);
   }
 
@@ -188,7 +189,8 @@ export class Calls {
   #write(args: Arguments): Attempt {
     const socket = this.#socketOf(args);
     args.buffer(1);
-    return socket.write(args.number(2), (args.flags(3) & DONT_WAIT) !== 0);
+    const flags = args.flags(3);
+    return socket.write(args.number(2), (flags & DONT_WAIT) !== 0, (flags & OUT_OF_BAND) !== 0);
   }
 
   #writeVector(args: Arguments): Attempt {
@@ -248,10 +250,11 @@ export class Calls {
   }
 
   #ioctl(args: Arguments): CallResult {
-    const { queued } = this.#socketOf(args);
+    const { queued, atMark } = this.#socketOf(args);
     const name = args.word(1);
     if (name === 'SIOCINQ' || name === 'FIONREAD') args.expectWord(2, String(queued.in), name);
     else if (name === 'SIOCOUTQ') args.expectWord(2, String(queued.out), name);
+    else if (name === 'SIOCATMARK') args.expectWord(2, atMark ? '1' : '0', name);
     else throw new ScriptUnsupported(`ioctl ${name}`);
     return done(0);
   }
@@ -357,6 +360,9 @@ function setNumber(options: SocketOptions, name: string, value: number): boolean
       return true;
     case 'TCP_NOOPT':
       options.noOptions = on;
+      return true;
+    case 'SO_OOBINLINE':
+      options.urgentInline = on;
       return true;
     case 'IP_TTL':
     case 'IPV6_UNICAST_HOPS':

@@ -2,6 +2,14 @@ import { ERRORS, type ErrorCode, NetError } from '../../stack/errors.ts';
 import type { TcpConnection } from '../../stack/tcp/connection.ts';
 import type { TcpListener } from '../../stack/tcp/listener.ts';
 import { TcpState } from '../../stack/tcp/tcp-state.ts';
+import {
+  bytesToMark,
+  NO_URGENT,
+  passMark,
+  takeOutOfBand,
+  URGENT_NOT_YET,
+  urgentBytes,
+} from '../../stack/tcp/urgent.ts';
 import type { UdpSocket } from '../../stack/udp/udp-socket.ts';
 import type { IpAddress } from '../../stack/wire/ip-address.ts';
 import type { ScriptHost } from './host.ts';
@@ -35,6 +43,8 @@ export interface SocketOptions {
   lingerSeconds: number;
   /** No options in SYN segments (FreeBSD's TCP_NOOPT). */
   noOptions: boolean;
+  /** The urgent octet stays in the stream (SO_OOBINLINE). */
+  urgentInline: boolean;
 }
 
 const ADDRESS_PORT = 8080;
@@ -55,6 +65,8 @@ export class ScriptSocket {
   /** The error was told once. */
   #errorTaken = false;
   #readShut = false;
+  /** The urgent octet was read out of band. */
+  #outOfBandTaken = false;
   #connectReported = false;
 
   constructor(host: ScriptHost, protocol: 'tcp' | 'udp') {
@@ -74,6 +86,7 @@ export class ScriptSocket {
       sendBufferBytes: host.defaults.sendBufferBytes,
       lingerSeconds: -1,
       noOptions: false,
+      urgentInline: false,
     };
   }
 
@@ -194,8 +207,11 @@ export class ScriptSocket {
     const { connection } = this;
     if (connection === null) return failed('ENOTCONN');
     const ring = connection.recvRing;
-    const available =
+    if (!this.options.urgentInline && !peek && passMark(connection)) this.#outOfBandTaken = false;
+    const unread =
       ring === null || connection.state < TcpState.Established ? this.#leftover() : ring.usedBytes;
+    // As on Linux a read ends at the mark
+    const available = Math.min(unread, bytesToMark(connection) || Infinity);
     if (available > 0 && ring !== null) {
       const taken = Math.min(available, lengthBytes);
       if (!peek) {
@@ -218,6 +234,21 @@ export class ScriptSocket {
     return this.nonBlocking || dontWait ? failed('EAGAIN') : BLOCKS;
   }
 
+  /** recv(MSG_OOB) */
+  readOutOfBand(peek: boolean): CallResult {
+    if (this.connection === null) return failed('ENOTCONN');
+    const octet = takeOutOfBand(this.connection);
+    if (octet === URGENT_NOT_YET && !this.options.urgentInline) return failed('EAGAIN');
+    if (octet === NO_URGENT || this.options.urgentInline || this.#outOfBandTaken) return failed('EINVAL');
+    if (!peek) this.#outOfBandTaken = true;
+    return done(1);
+  }
+
+  /** SIOCATMARK */
+  get atMark(): boolean {
+    return this.connection !== null && bytesToMark(this.connection) === 0;
+  }
+
   /** Data of a connection that is over. */
   #leftover(): number {
     const { connection } = this;
@@ -232,8 +263,8 @@ export class ScriptSocket {
     return this.nonBlocking || dontWait ? failed('EAGAIN') : BLOCKS;
   }
 
-  /** Begins to write `lengthBytes` zeros. @returns a function that goes on with it */
-  write(lengthBytes: number, dontWait: boolean): () => CallResult | null {
+  /** Begins to write `lengthBytes` zeros. @param urgent MSG_OOB @returns a function that goes on with it */
+  write(lengthBytes: number, dontWait: boolean, urgent = false): () => CallResult | null {
     if (this.protocol === 'udp') return () => this.#writeDatagram(lengthBytes);
     let written = 0;
     return () => {
@@ -252,7 +283,8 @@ export class ScriptSocket {
       if (take > 0) {
         ring.write(new Uint8Array(take), 0, take);
         written += take;
-        connection.appWrote();
+        if (urgent && written === lengthBytes) connection.appWroteUrgent();
+        else connection.appWrote();
         this.host.settle();
       }
       if (written === lengthBytes) return done(written);
@@ -312,6 +344,7 @@ export class ScriptSocket {
     if (state < TcpState.Established && !over) return ready;
     if (this.queued.in > 0 || finished || over) ready.add('POLLIN');
     if (finished || over) ready.add('POLLRDHUP');
+    if (urgentBytes(connection) > 0) ready.add('POLLPRI');
     const ring = connection.sendRing;
     if (over || connection.finQueued || (ring !== null && ring.usedBytes * 2 < this.options.sendBufferBytes))
       ready.add('POLLOUT');

@@ -28,6 +28,7 @@ import { tailProbeExpired } from './tail-loss-probe.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 import { TcpState } from './tcp-state.ts';
 import { enterTimeWait, FIN_WAIT_2_TIMEOUT_MS } from './time-wait.ts';
+import { forgetPassedMark, markUrgent } from './urgent.ts';
 
 /** The timers of a connection: places in `deadlines`. */
 export const TcpTimer = {
@@ -107,6 +108,9 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** A SYN (SYN-SENT) or SYN-ACK (SYN-RECEIVED) is to be sent. */
   synToSend = false;
   rstToSend = false;
+  /** SND.UP: behind the last urgent octet; valid while `urgentOut`. */
+  sndUp = 0;
+  urgentOut = false;
 
   // --- receive sequence variables
   irs = 0;
@@ -125,8 +129,9 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** A FIN has come, maybe before data that is still missing; its sequence number. */
   finSeen = false;
   rcvFinSeq = 0;
-  /** RCV.UP */
+  /** RCV.UP: behind the last urgent octet; valid while `urgentIn`, which is until the application has read so far. */
   rcvUp = 0;
+  urgentIn = false;
   lastAckSent = 0;
   readonly assembler: Assembler = new Assembler();
 
@@ -277,8 +282,14 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.context.wantsToTransmit(this);
   }
 
+  /** … and all of it is urgent (RFC 9293 §3.8.5). RFC 6093 §5 [SHLD-13]: not for new applications. */
+  appWroteUrgent(): void {
+    markUrgent(this);
+  }
+
   /** The application has taken data out of the receive ring. */
   appRead(): void {
+    if (this.urgentIn) forgetPassedMark(this);
     appHasRead(this);
   }
 

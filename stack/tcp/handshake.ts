@@ -72,7 +72,6 @@ export function takeSyn(c: TcpConnection, seg: Segment): void {
   c.rcvNxt = (seg.seq + 1) | 0;
   c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
   c.lastAckSent = c.rcvNxt;
-  c.rcvUp = c.rcvNxt;
   negotiate(c, seg.options);
   negotiateEcn(c, seg);
   // RFC 7323 §2.2: the window of a segment with SYN is never scaled

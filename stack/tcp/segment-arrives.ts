@@ -15,6 +15,7 @@ import {
 import { ackArrives } from './recovery.ts';
 import type { Segment } from './segment.ts';
 import { TcpState } from './tcp-state.ts';
+import { urgentArrives } from './urgent.ts';
 
 /** RFC 7323 §5.5: a timestamp that nothing was compared with for 24 days says nothing. */
 const TS_RECENT_VALID_MS = 24 * 24 * 3600 * 1000;
@@ -276,12 +277,6 @@ function finAcknowledged(c: TcpConnection): boolean {
     default:
       return true;
   }
-}
-
-/** RFC 6093 §3: the pointer is noted; the octets stay in the stream [MUST-30] [MUST-31]. */
-function urgentArrives(c: TcpConnection, seg: Segment): void {
-  const pointer = (seg.seq + seg.urgentPointer) | 0;
-  if (((pointer - c.rcvUp) | 0) > 0) c.rcvUp = pointer;
 }
 
 function textAndFin(c: TcpConnection, seg: Segment): void {

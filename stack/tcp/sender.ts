@@ -17,6 +17,7 @@ import { windowField } from './receiver.ts';
 import { RecoveryState } from './recovery.ts';
 import { resent } from './spurious.ts';
 import { scheduleTailProbe, tailProbeSent } from './tail-loss-probe.ts';
+import { writeUrgent } from './urgent.ts';
 
 /** NOP, NOP, kind, length before the blocks of a SACK option. */
 const SACK_PREFIX_BYTES = 4;
@@ -184,11 +185,13 @@ function sendTailProbe(c: TcpConnection): boolean {
 
 /** Nagle's algorithm [SHLD-7]: the last, short segment waits while anything is unacknowledged. */
 function mayNagle(c: TcpConnection, take: number): boolean {
-  return c.noDelay || c.sndUna === c.sndNxt || take === c.mss;
+  return c.noDelay || c.urgentOut || c.sndUna === c.sndNxt || take === c.mss;
 }
 
 /** Largest payload of one packet for the device. */
 function chunkLimit(c: TcpConnection, mss: number): number {
+  // The urgent pointer counts from each segment's own sequence number, which no device works out
+  if (c.urgentOut) return mss;
   if (mss === c.mss) return c.chunkBytes;
   return Math.max(c.chunkBytes - (c.chunkBytes % mss), mss);
 }
@@ -271,6 +274,7 @@ function sendSegment(
   const { view } = tx.head;
   const control = c.ecnEcho ? flags | TcpFlag.Ece : flags;
   writeTcpHeader(view, off, c.localPort, c.remotePort, seq, c.rcvNxt, headerBytes, control, windowField(c));
+  if (c.urgentOut) view.setUint8(off + Tcp.Flags, control | writeUrgent(c, view, off, seq));
   let at = off + Tcp.Options;
   if (c.tsOk) at += writeTimestamps(view, at, c.timestamp(), c.tsRecent);
   if (blocks > 0) writeSack(c, view, at, blocks);

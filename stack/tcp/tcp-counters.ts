@@ -43,6 +43,8 @@ export class TcpCounters {
   challengeAcks = 0;
   challengeAcksSuppressed = 0;
   outOfOrder = 0;
+  /** Urgent pointers that were new. */
+  urgentIn = 0;
   reassemblyOverflows = 0;
   sackSplitsRefused = 0;
   sackInvalid = 0;

@@ -57,6 +57,7 @@ export interface SeenSegment {
   readonly seq: number;
   readonly ack: number;
   readonly win: number;
+  readonly urgent: number;
   readonly text: string;
   readonly length: number;
   readonly options: TcpOptions;
@@ -338,6 +339,7 @@ export class TcpBench implements PacketSink {
       seq: (seg.seq - this.#iss) | 0,
       ack: (seg.flags & TcpFlag.Ack) !== 0 ? (seg.ack - TEST_IRS) | 0 : 0,
       win: seg.windowField,
+      urgent: seg.urgentPointer,
       text: new TextDecoder().decode(slab.bytes.subarray(seg.payloadOff, seg.payloadOff + seg.payloadLen)),
       length: seg.payloadLen,
       options,
