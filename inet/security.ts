@@ -179,7 +179,8 @@ function readSecurity(socket: SharedSocket, info: SECURITYINFO): void {
   info.dwKeyExchange = SECURITY_KEYEX_ECDHE;
   const suite = cipherSuiteOf(flags >>> 16);
   if (suite !== undefined) {
-    info.dwCipher = suite.aead === 'chacha20-poly1305' ? SECURITY_CIPHER_CHACHA20 : SECURITY_CIPHER_AES;
+    info.dwCipher =
+      suite.cipher.name === 'chacha20-poly1305' ? SECURITY_CIPHER_CHACHA20 : SECURITY_CIPHER_AES;
     info.dwCipherStrength = suite.bits;
     info.dwHash = suite.hashBytes === 32 ? SECURITY_HASH_SHA256 : SECURITY_HASH_SHA384;
     info.dwHashStrength = suite.hashBytes * 8;

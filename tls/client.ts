@@ -8,7 +8,8 @@ import { ExpectServerHello } from './handshake/expect-server-hello.ts';
 import type { Handshake, HandshakeState, TlsInfo } from './handshake/state.ts';
 import { Connected12 } from './handshake/tls12/connected.ts';
 import { keyingMaterial } from './keys/exporter.ts';
-import { GROUPS, type NamedGroup } from './keys/groups.ts';
+import { GROUPS, isTls12Group, type NamedGroup } from './keys/groups.ts';
+import { CIPHER_SUITES, type CipherSuite } from './keys/suites.ts';
 import { HandshakeRecords } from './record/handshake-records.ts';
 import { type SessionUse, sessionKey, type TlsSession } from './session.ts';
 import type { SessionTicket, TrafficOpener } from './traffic/opener.ts';
@@ -35,13 +36,24 @@ export interface TlsClientOptions {
   /** Time of day in milliseconds since 1970, for the validity of certificates. */
   readonly unixTimeMs: number;
   readonly verifier: CertificateVerifier;
-  /** Default 'TLSv1.2'. */
+  /** Default 'TLSv1.2', with `fallback` 'TLSv1'. */
   readonly minVersion?: TlsVersion;
   /** Default 'TLSv1.3'. */
   readonly maxVersion?: TlsVersion;
   /**
+   * INET_OPTION_SECURE_FALLBACK, for devices that nobody can update: offers and accepts TLS 1.0 and 1.1, RSA key exchange,
+   * DHE with groups from 1024 bits, CBC with any order of MAC and encryption, 3DES, RC4, signatures with SHA-1 and MD5, and
+   * servers without renegotiation_info (RFC 5746). Default false.
+   */
+  readonly fallback?: boolean;
+  /**
+   * Cipher suites in order of preference, by their IANA names. Default: those with forward secrecy, an AEAD and a named
+   * group; with `fallback` all. Those with finite-field groups, CBC or CCM are offered when they are named here.
+   */
+  readonly cipherSuites?: readonly string[];
+  /**
    * Groups for the key exchange in order of preference, numbers of {@link NamedGroup}. Default: X25519MLKEM768, X25519,
-   * P-256, P-384, P-521.
+   * P-256, P-384, P-521; with `fallback` without the first, whose share makes a ClientHello larger than old devices take.
    */
   readonly groups?: readonly NamedGroup[];
   /** Application protocols in order of preference, each 1 … 255 bytes. */
@@ -68,19 +80,24 @@ export class TlsClient {
   #current: HandshakeState | null = null;
   #error: TlsError | null = null;
 
-  /** @throws TypeError when the credentials are of no use */
+  /** @throws TypeError when the credentials are of no use, RangeError for the name of a suite that nobody knows */
   constructor(options: TlsClientOptions) {
     const credentials = options.credentials ?? null;
     const identity = credentials === null ? null : new ClientIdentity(credentials);
     const alpn = options.alpn ?? [];
     this.#sessions = options.sessions ?? null;
+    const fallback = options.fallback ?? false;
     this.#sessionKey =
-      this.#sessions === null ? '' : sessionKey(options.serverName, this.#sessions, alpn, identity?.id ?? '');
+      this.#sessions === null
+        ? ''
+        : sessionKey(options.serverName, this.#sessions, alpn, identity?.id ?? '', fallback);
     this.#wish = {
       serverName: options.serverName,
-      minVersion: options.minVersion ?? 'TLSv1.2',
+      minVersion: options.minVersion ?? (fallback ? 'TLSv1' : 'TLSv1.2'),
       maxVersion: options.maxVersion ?? 'TLSv1.3',
-      groups: options.groups ?? GROUPS,
+      cipherSuites: suitesWished(options.cipherSuites, fallback),
+      fallback,
+      groups: options.groups ?? (fallback ? GROUPS.filter(isTls12Group) : GROUPS),
       alpn,
       recordSizeLimit: options.recordSizeLimit ?? false,
       wantsTicket: this.#sessions !== null,
@@ -101,6 +118,7 @@ export class TlsClient {
         clientCertificate: 'not requested',
         cipherSuite: '',
         cipherBits: 0,
+        encryptThenMac: false,
         group: '',
         signatureScheme: '',
         alpn: null,
@@ -129,8 +147,8 @@ export class TlsClient {
   /**
    * Produces the ClientHello.
    *
-   * @throws RangeError when an ALPN name is not 1 … 255 bytes, minVersion is above maxVersion, or no group is
-   * left
+   * @throws RangeError when an ALPN name is not 1 … 255 bytes, minVersion is above maxVersion, no suite or group is
+   * left, or something takes `fallback`
    */
   start(): void {
     const { random, records, unixTimeMs } = this.#handshake;
@@ -186,8 +204,10 @@ export class TlsClient {
     const connected = this.#current;
     if (!isConnected(connected) || connected.isWiped) throw new Error('keys are exported while connected');
     const { suite, exporterSecret } = connected;
-    const randoms = connected instanceof Connected12 ? connected.randoms : new Uint8Array(0);
-    return keyingMaterial(suite, exporterSecret, randoms, label, context, lengthBytes);
+    const isOld = connected instanceof Connected12;
+    const version = isOld ? connected.version : 'TLSv1.3';
+    const randoms = isOld ? connected.randoms : new Uint8Array(0);
+    return keyingMaterial(version, suite, exporterSecret, randoms, label, context, lengthBytes);
   }
 
   /**
@@ -245,6 +265,15 @@ export class TlsClient {
       this.#current = this.#current.handle(message, this.#handshake);
     }
   }
+}
+
+function suitesWished(names: readonly string[] | undefined, fallback: boolean): readonly CipherSuite[] {
+  if (names === undefined) return CIPHER_SUITES.filter(({ offered }) => fallback || offered === 'default');
+  return names.map((name) => {
+    const suite = CIPHER_SUITES.find((each) => each.name === name);
+    if (suite === undefined) throw new RangeError(`no cipher suite ${name}`);
+    return suite;
+  });
 }
 
 function isConnected(state: HandshakeState | null): state is Connected | Connected12 {

@@ -27,6 +27,7 @@ export const TLS_ERRORS = {
   ],
   NoContentType: ['InvalidMessage', 'UnexpectedMessage', 'a protected record of nothing but padding'],
   BadRecordMac: ['InvalidMessage', 'BadRecordMac', 'a record did not decrypt'],
+  WrongRecordVersion: ['PeerMisbehaved', 'ProtocolVersion', 'a record of another version than was agreed on'],
   UnprotectedRecord: [
     'PeerMisbehaved',
     'UnexpectedMessage',
@@ -131,6 +132,27 @@ export const TLS_ERRORS = {
     'HandshakeFailure',
     'a renegotiation_info that belongs to no first handshake',
   ],
+  RenegotiationInfoMissing: [
+    'PeerIncompatible',
+    'HandshakeFailure',
+    'the server does not know renegotiation_info (RFC 5746)',
+  ],
+  EncryptThenMacMissing: [
+    'PeerIncompatible',
+    'InsufficientSecurity',
+    'the server wants CBC without encrypt_then_mac (RFC 7366)',
+  ],
+  GroupTooWeak: [
+    'PeerIncompatible',
+    'InsufficientSecurity',
+    'the Diffie-Hellman group of the server is too small',
+  ],
+  InvalidGroup: [
+    'PeerMisbehaved',
+    'IllegalParameter',
+    'the Diffie-Hellman group of the server cannot be used',
+  ],
+  KeyTooWeak: ['PeerIncompatible', 'InsufficientSecurity', 'the RSA key of the server is too small'],
   MissingPointFormat: [
     'PeerMisbehaved',
     'IllegalParameter',
@@ -172,7 +194,7 @@ export const TLS_ERRORS = {
   KeyUsageMismatch: [
     'PeerMisbehaved',
     'IllegalParameter',
-    'the certificate of the server is not for signatures by its keyUsage',
+    'the certificate of the server is not for this use by its keyUsage',
   ],
   UnofferedSignatureScheme: [
     'PeerMisbehaved',

@@ -30,3 +30,16 @@ export const MAX_TICKET_LIFETIME_SECONDS = 604800;
 export const UNSTATED_TICKET_LIFETIME_SECONDS = 7200;
 /** RFC 5246 §F.1.4: an upper limit of 24 hours is suggested for session ids. */
 export const MAX_SESSION_ID_LIFETIME_SECONDS = 86400;
+/**
+ * Blocks of 64 bits under one key of 3DES, 8 GiB: there repetitions become likely enough to matter (K. Bhargavan and
+ * G. Leurent, Sweet32, 2016).
+ */
+export const MAX_TRIPLE_DES_BLOCKS: number = 2 ** 30;
+/** Bits of a server's Diffie-Hellman group: RFC 9325 §4.1. */
+export const MIN_DH_BITS = 2048;
+/** The same with INET_OPTION_SECURE_FALLBACK: what nobody is known to have broken (D. Adrian et al., Logjam, 2015). */
+export const MIN_DH_BITS_FALLBACK = 1024;
+/** A larger group takes too long. */
+export const MAX_DH_BITS = 8192;
+/** Bits of the RSA key of a server, whatever its verifier accepts: below are keys that anybody can break. */
+export const MIN_RSA_BITS = 1024;

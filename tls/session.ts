@@ -5,13 +5,13 @@ export interface TlsSession {
   readonly version: TlsVersion;
   /** IANA number of the cipher suite. */
   readonly cipherSuite: number;
-  /** The PSK of the ticket (TLS 1.3), or the master secret (TLS 1.2, with RFC 7627 always). */
+  /** The PSK of the ticket (TLS 1.3), or the master secret (before it, with RFC 7627 always). */
   readonly secret: Uint8Array;
-  /** Empty for a session of TLS 1.2 that has only an id. */
+  /** Empty for a session before TLS 1.3 that has only an id. */
   readonly ticket: Uint8Array;
-  /** TLS 1.2 without tickets; else empty. */
+  /** Before TLS 1.3 without tickets; else empty. */
   readonly sessionId: Uint8Array;
-  /** RFC 8446 §4.6.1; 0 in TLS 1.2. */
+  /** RFC 8446 §4.6.1; 0 before TLS 1.3. */
   readonly ageAdd: number;
   /** When it came, in milliseconds since 1970. */
   readonly receivedUnixTimeMs: number;
@@ -82,14 +82,16 @@ export class MemorySessionStore implements SessionStore {
  * the same client.
  *
  * @param identity of the client's certificate, empty for none
+ * @param fallback whether INET_OPTION_SECURE_FALLBACK was in use
  */
 export function sessionKey(
   serverName: string,
   use: SessionUse,
   alpn: readonly string[],
   identity: string,
+  fallback = false,
 ): string {
-  return JSON.stringify([serverName.toLowerCase(), use.port, use.policy, alpn, identity]);
+  return JSON.stringify([serverName.toLowerCase(), use.port, use.policy, alpn, identity, fallback]);
 }
 
 /** Whether a session can still be used at a moment. */

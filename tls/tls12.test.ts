@@ -116,6 +116,7 @@ function sentinel(last: number): (message: Uint8Array) => Uint8Array {
 const SCHEME_AT = 4 + 4 + 32;
 const exchange = (edit: (message: Uint8Array) => Uint8Array): Partial<ServerScript12> =>
   replacing12('server_key_exchange', edit);
+const RENEGOTIATION_INFO = [ExtensionType.RenegotiationInfo, Uint8Array.of(0)] as const;
 const EMS = [ExtensionType.ExtendedMasterSecret, NO_CONTENT] as const;
 
 const refusals: readonly [string, Partial<ServerScript12>, string, number][] = [
@@ -196,7 +197,7 @@ const refusals: readonly [string, Partial<ServerScript12>, string, number][] = [
   ['an empty renegotiation_info', hello([[0xff01, NO_CONTENT]]), 'MessageTooShort', Alert.DecodeError],
   [
     'no uncompressed points',
-    hello([[11, Uint8Array.of(2, 1, 2)]]),
+    hello([RENEGOTIATION_INFO, [11, Uint8Array.of(2, 1, 2)]]),
     'MissingPointFormat',
     Alert.IllegalParameter,
   ],
@@ -339,10 +340,17 @@ for (const [name, script, member, alert] of refusals) {
   });
 }
 
-test('accepted: no extensions at all, and ones that mean nothing', (t) => {
-  t.deepEqual(failureOf12({ extendedMasterSecret: false, extensions: [] }), ['connected', -1]);
-  const withoutBlock = replacing12('server_hello', (m) => relength(m.subarray(0, 42)));
-  t.deepEqual(failureOf12({ extendedMasterSecret: false, ...withoutBlock }), ['connected', -1]);
+test('no extensions at all: renegotiation_info is missed, but with fallback', (t) => {
+  const missed: [string, number] = ['RenegotiationInfoMissing', Alert.HandshakeFailure];
+  const none = { extendedMasterSecret: false, renegotiationInfo: false };
+  const withoutBlock = { ...none, ...replacing12('server_hello', (m) => relength(m.subarray(0, 42))) };
+  for (const script of [none, withoutBlock]) {
+    t.deepEqual(failureOf12(script), missed);
+    t.deepEqual(failureOf12(script, testClient({ fallback: true })), ['connected', -1]);
+  }
+});
+
+test('accepted: extensions that mean nothing', (t) => {
   const groups = [ExtensionType.SupportedGroups, Uint8Array.of(0, 2, 0, 29)] as const;
   t.deepEqual(failureOf12({ extensions: [groups, [11, Uint8Array.of(3, 1, 0, 2)]] }), ['connected', -1]);
   t.deepEqual(failureOf12({ sessionId: new Uint8Array(32).fill(4) }), ['connected', -1]);

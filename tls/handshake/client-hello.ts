@@ -8,19 +8,28 @@ import {
   sharedGroups,
 } from '../keys/groups.ts';
 import { KeySchedule } from '../keys/key-schedule.ts';
-import { SIGNATURE_SCHEMES } from '../keys/signatures.ts';
-import { type CipherSuite, cipherSuiteOf, TLS12_SUITES, TLS13_SUITES } from '../keys/suites.ts';
+import { FALLBACK_SIGNATURE_SCHEMES, SIGNATURE_SCHEMES } from '../keys/signatures.ts';
+import { type CipherSuite, cipherSuiteOf, isSuiteOf } from '../keys/suites.ts';
 import type { Transcript } from '../keys/transcript.ts';
 import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
 import { isFresh, type TlsSession } from '../session.ts';
-import { ExtensionType, HandshakeType, ProtocolVersion, type TlsVersion } from '../wire/codes.ts';
+import {
+  ExtensionType,
+  HandshakeType,
+  ProtocolVersion,
+  TLS_VERSIONS,
+  type TlsVersion,
+  versionNumber,
+} from '../wire/codes.ts';
 import { handshakeMessage } from '../wire/messages.ts';
 import { Writer } from '../wire/writer.ts';
 
 /** What a ClientHello offers: the measure of everything that the server answers. */
 export interface Offer {
-  /** 0x0303 and 0x0304, the newest first. */
-  readonly versions: readonly number[];
+  /** The newest first. */
+  readonly versions: readonly TlsVersion[];
+  /** Whether what INET_OPTION_SECURE_FALLBACK permits is accepted. */
+  readonly fallback: boolean;
   /** 32 bytes. */
   readonly random: Uint8Array;
   /** 32 bytes in middlebox compatibility mode (RFC 8446 §D.4), which TLS 1.3 has. */
@@ -36,7 +45,7 @@ export interface Offer {
   readonly recordSizeLimit: boolean;
   /** The session that is offered for resumption. */
   readonly session: OfferedSession | null;
-  /** RFC 5077: whether tickets of TLS 1.2 are wanted. */
+  /** RFC 5077: whether tickets of TLS 1.2 and before are wanted. */
   readonly wantsTicket: boolean;
   /** Of a HelloRetryRequest. */
   readonly cookie: Uint8Array | null;
@@ -55,6 +64,10 @@ export interface Wish {
   readonly serverName: string;
   readonly minVersion: TlsVersion;
   readonly maxVersion: TlsVersion;
+  /** In order of preference; those that no version has are left out. */
+  readonly cipherSuites: readonly CipherSuite[];
+  /** INET_OPTION_SECURE_FALLBACK: old versions, suites, signatures. */
+  readonly fallback: boolean;
   /** In order of preference. */
   readonly groups: readonly NamedGroup[];
   readonly alpn: readonly string[];
@@ -66,7 +79,8 @@ export interface Wish {
  * The first offer of a connection.
  *
  * @param sessions gives one session after the other until one can be offered
- * @throws RangeError when a name in `alpn` is not 1 … 255 bytes, or no version or group is left
+ * @throws RangeError when a name in `alpn` is not 1 … 255 bytes, no version, suite or group is left, or something was
+ * wished for that takes `fallback`
  */
 export function makeOffer(
   wish: Wish,
@@ -78,8 +92,17 @@ export function makeOffer(
   if (wish.minVersion > wish.maxVersion) {
     throw new RangeError(`minVersion ${wish.minVersion} is above maxVersion ${wish.maxVersion}`);
   }
-  const with13 = wish.maxVersion === 'TLSv1.3';
-  const with12 = wish.minVersion === 'TLSv1.2';
+  if (wish.minVersion < 'TLSv1.2' && !wish.fallback) {
+    throw new RangeError(`${wish.minVersion} is only spoken with fallback`);
+  }
+  const versions = TLS_VERSIONS.filter((each) => each >= wish.minVersion && each <= wish.maxVersion);
+  const with13 = versions.includes('TLSv1.3');
+  const suites = wish.cipherSuites.filter((suite) => versions.some((version) => isSuiteOf(suite, version)));
+  if (suites.length === 0) throw new RangeError('no cipher suite is left');
+  const unwished = suites.find((suite) => suite.offered === 'fallback');
+  if (unwished !== undefined && !wish.fallback) {
+    throw new RangeError(`${unwished.name} is only offered with fallback`);
+  }
   for (const name of alpn) {
     const lengthBytes = utf8ToBytes(name).length;
     if (lengthBytes < 1 || lengthBytes > 255) throw new RangeError(`ALPN name of ${lengthBytes} bytes`);
@@ -88,39 +111,42 @@ export function makeOffer(
   if (groups.length === 0) throw new RangeError('no group is left for the key exchange');
   const helloRandom = new Uint8Array(32);
   random.fill(helloRandom);
-  const session = usableSession(sessions, with13, with12, unixTimeMs);
+  const session = usableSession(sessions, versions, unixTimeMs);
   // RFC 5077 §3.4: with a ticket the id is made up too: its echo says that the ticket was taken
-  let sessionId = new Uint8Array(with13 || session?.session.version === 'TLSv1.2' ? 32 : 0);
+  let sessionId = new Uint8Array(with13 || session !== null ? 32 : 0);
   random.fill(sessionId);
   if (session !== null && session.session.sessionId.length > 0) sessionId = session.session.sessionId.slice();
-  const suites = [...(with13 ? TLS13_SUITES : []), ...(with12 ? TLS12_SUITES : [])];
   return {
-    versions: [...(with13 ? [ProtocolVersion.Tls13] : []), ...(with12 ? [ProtocolVersion.Tls12] : [])],
+    versions,
+    fallback: wish.fallback,
     random: helloRandom,
     sessionId,
     cipherSuites: suites.map((suite) => suite.id),
     groups,
-    signatureSchemes: SIGNATURE_SCHEMES,
+    signatureSchemes: wish.fallback ? FALLBACK_SIGNATURE_SCHEMES : SIGNATURE_SCHEMES,
     keyShares: with13 ? sharedGroups(groups).map((group) => generateKeyShare(group, random)) : [],
     hostName: hostNameForSni(wish.serverName),
     alpn,
     recordSizeLimit: wish.recordSizeLimit,
     session,
-    wantsTicket: wish.wantsTicket && with12,
+    wantsTicket: wish.wantsTicket && versions.some(isOld),
     cookie: null,
   };
 }
 
+/** Whether a version is one before TLS 1.3. */
+function isOld(version: TlsVersion): boolean {
+  return version < 'TLSv1.3';
+}
+
 function usableSession(
   sessions: () => TlsSession | null,
-  with13: boolean,
-  with12: boolean,
+  versions: readonly TlsVersion[],
   unixTimeMs: number,
 ): OfferedSession | null {
   for (let session = sessions(); session !== null; session = sessions()) {
     const suite = cipherSuiteOf(session.cipherSuite);
-    const isOffered = session.version === 'TLSv1.3' ? with13 : with12;
-    if (suite === undefined || !isOffered || !isFresh(session, unixTimeMs)) continue;
+    if (suite === undefined || !versions.includes(session.version) || !isFresh(session, unixTimeMs)) continue;
     return { session, suite, ageMs: unixTimeMs - session.receivedUnixTimeMs };
   }
   return null;
@@ -152,7 +178,7 @@ export function retryOffer(
  */
 export function writeClientHello(offer: Offer, before: Transcript | null = null): Uint8Array {
   const writer = new Writer();
-  writer.u16(ProtocolVersion.Tls12);
+  writer.u16(legacyVersionOf(offer));
   writer.bytes(offer.random);
   writer.vector8(() => writer.bytes(offer.sessionId));
   writer.vector16(() => {
@@ -174,6 +200,16 @@ export function writeClientHello(offer: Offer, before: Transcript | null = null)
   return message;
 }
 
+/** RFC 8446 §4.1.2, RFC 5246 §7.4.1.2: the newest version; what is newer than TLS 1.2 stands in an extension. */
+export function legacyVersionOf(offer: Offer): number {
+  return Math.min(versionNumber(offer.versions[0]!), ProtocolVersion.Tls12);
+}
+
+/** Whether CBC is offered: RFC 7366 is for it alone. */
+function offersBlockCiphers(offer: Offer): boolean {
+  return offer.cipherSuites.some((id) => cipherSuiteOf(id)?.cipher.kind === 'block');
+}
+
 /** The session that is offered as a PSK of TLS 1.3, or null. */
 export function pskOf(offer: Offer): OfferedSession | null {
   return offer.session?.session.version === 'TLSv1.3' ? offer.session : null;
@@ -188,12 +224,13 @@ export function answersInEncryptedExtensions(offer: Offer): ReadonlySet<number> 
   return types;
 }
 
-/** The extensions with which a ServerHello of TLS 1.2 may answer an offer. */
+/** The extensions with which a ServerHello before TLS 1.3 may answer an offer. */
 export function answersInServerHello12(offer: Offer): ReadonlySet<number> {
   // RFC 8422 §4: a server does not send supported_groups; some do, and it means nothing
   return new Set([
     ...answersInEncryptedExtensions(offer),
     ...(offer.wantsTicket ? [ExtensionType.SessionTicket] : []),
+    ...(offersBlockCiphers(offer) ? [ExtensionType.EncryptThenMac] : []),
     ExtensionType.EcPointFormats,
     ExtensionType.ExtendedMasterSecret,
     ExtensionType.RenegotiationInfo,
@@ -245,11 +282,14 @@ function writeExtensions(writer: Writer, offer: Offer): void {
       for (const group of offer.groups) writer.u16(group);
     }),
   );
-  extension(ExtensionType.SignatureAlgorithms, () =>
-    writer.vector16(() => {
-      for (const scheme of offer.signatureSchemes) writer.u16(scheme);
-    }),
-  );
+  // RFC 5246 §7.4.1.4.1: not before TLS 1.2
+  if (legacyVersionOf(offer) >= ProtocolVersion.Tls12) {
+    extension(ExtensionType.SignatureAlgorithms, () =>
+      writer.vector16(() => {
+        for (const scheme of offer.signatureSchemes) writer.u16(scheme);
+      }),
+    );
+  }
   if (offer.alpn.length > 0) {
     extension(ExtensionType.ApplicationLayerProtocolNegotiation, () =>
       writer.vector16(() => {
@@ -257,28 +297,29 @@ function writeExtensions(writer: Writer, offer: Offer): void {
       }),
     );
   }
-  const with13 = offer.versions.includes(ProtocolVersion.Tls13);
+  const with13 = offer.versions.includes('TLSv1.3');
   if (offer.recordSizeLimit) {
     // RFC 8449 §4: in TLS 1.3 the limit includes the content type: one more than the largest content
     extension(ExtensionType.RecordSizeLimit, () => writer.u16(MAX_PLAINTEXT_BYTES + (with13 ? 1 : 0)));
   }
-  if (offer.versions.includes(ProtocolVersion.Tls12)) {
+  if (offer.versions.some(isOld)) {
     // RFC 8422 §5.1.2: uncompressed
     extension(ExtensionType.EcPointFormats, () => writer.vector8(() => writer.u8(0)));
     extension(ExtensionType.ExtendedMasterSecret, () => {});
+    if (offersBlockCiphers(offer)) extension(ExtensionType.EncryptThenMac, () => {});
     // RFC 5746 §3.4: empty in the first handshake
     extension(ExtensionType.RenegotiationInfo, () => writer.u8(0));
     if (offer.wantsTicket) {
       const session = offer.session?.session;
       extension(ExtensionType.SessionTicket, () => {
-        if (session?.version === 'TLSv1.2') writer.bytes(session.ticket);
+        if (session !== undefined && isOld(session.version)) writer.bytes(session.ticket);
       });
     }
   }
   if (!with13) return;
   extension(ExtensionType.SupportedVersions, () =>
     writer.vector8(() => {
-      for (const version of offer.versions) writer.u16(version);
+      for (const version of offer.versions) writer.u16(versionNumber(version));
     }),
   );
   // RFC 8446 §4.2.9: servers send no tickets to clients that do not say how they would use them

@@ -4,7 +4,7 @@ import { KeySchedule } from '../keys/key-schedule.ts';
 import { type CipherSuite, cipherSuiteOf } from '../keys/suites.ts';
 import { Transcript } from '../keys/transcript.ts';
 import type { TlsSession } from '../session.ts';
-import { ExtensionType, HandshakeType, ProtocolVersion } from '../wire/codes.ts';
+import { ExtensionType, HandshakeType, ProtocolVersion, type TlsVersion, versionOf } from '../wire/codes.ts';
 import { checkAnswered, type Extensions } from '../wire/extensions.ts';
 import {
   equalBytes,
@@ -43,9 +43,8 @@ export class ExpectServerHello implements HandshakeState {
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     expectType(message, HandshakeType.ServerHello);
     const answer = readServerHello(message);
-    if (selectsTls12(answer, this.offer)) {
-      return agreeOnTls12(message, answer, this.offer, this.hello, handshake);
-    }
+    const older = olderVersion(answer, this.offer);
+    if (older !== null) return agreeOnTls12(message, answer, older, this.offer, this.hello, handshake);
     checkVersion(answer);
     const suite = checkSelection(answer, this.offer);
     if (answer.isHelloRetryRequest) return this.#retry(message, answer, suite, handshake);
@@ -123,16 +122,20 @@ export class ExpectServerHelloAfterRetry implements HandshakeState {
 }
 
 /**
- * Whether the server has chosen TLS 1.2, and may.
+ * The version before TLS 1.3 that the server has chosen, and may; null when it has chosen none.
  *
  * @throws TlsError DowngradeDetected
  */
-function selectsTls12(answer: ServerHello, offer: Offer): boolean {
-  const with13 = offer.versions.includes(ProtocolVersion.Tls13);
-  if (with13 && (answer.selectedVersion !== null || answer.isHelloRetryRequest)) return false;
-  // RFC 8446 §4.1.3: TLS 1.3 clients MUST check for both values
-  if (with13 && hasDowngradeSentinel(answer.random)) throw new TlsError('DowngradeDetected');
-  return answer.legacyVersion === ProtocolVersion.Tls12 && offer.versions.includes(ProtocolVersion.Tls12);
+function olderVersion(answer: ServerHello, offer: Offer): TlsVersion | null {
+  const with13 = offer.versions.includes('TLSv1.3');
+  if (with13 && (answer.selectedVersion !== null || answer.isHelloRetryRequest)) return null;
+  const version = versionOf(answer.legacyVersion);
+  // RFC 8446 §4.1.3: TLS 1.3 clients MUST check for both values, TLS 1.2 clients SHOULD for that of older versions
+  const highestMark = with13 ? 1 : version !== undefined && version < 'TLSv1.2' ? 0 : -1;
+  const isDowngraded = offer.versions[0]! >= 'TLSv1.2' && downgradeMark(answer.random) <= highestMark;
+  if (isDowngraded) throw new TlsError('DowngradeDetected');
+  const isOffered = version !== undefined && version < 'TLSv1.3' && offer.versions.includes(version);
+  return isOffered ? version : null;
 }
 
 function checkVersion(answer: ServerHello): void {
@@ -148,9 +151,10 @@ function checkVersion(answer: ServerHello): void {
   }
 }
 
-function hasDowngradeSentinel(random: Uint8Array): boolean {
+/** What stands behind "DOWNGRD", or infinity. */
+function downgradeMark(random: Uint8Array): number {
   const mark = random.subarray(24);
-  return equalBytes(mark.subarray(0, 7), DOWNGRADE_SENTINEL) && mark[7]! <= 1;
+  return equalBytes(mark.subarray(0, 7), DOWNGRADE_SENTINEL) ? mark[7]! : Number.POSITIVE_INFINITY;
 }
 
 /** RFC 8446 §4.1.3: what ServerHello and HelloRetryRequest have in common. */

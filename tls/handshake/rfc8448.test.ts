@@ -85,7 +85,8 @@ const TRACE_RANDOM: RandomSource = {
 
 function traceOffer(): Offer {
   return {
-    versions: [0x0304],
+    versions: ['TLSv1.3'],
+    fallback: false,
     random: CLIENT_HELLO.subarray(6, 38),
     sessionId: new Uint8Array(0),
     cipherSuites: [0x1301, 0x1303, 0x1302],
@@ -161,6 +162,7 @@ test('RFC 8448 §3: the handshake states go through the trace byte for byte', (t
       clientCertificate: 'not requested',
       cipherSuite: '',
       cipherBits: 0,
+      encryptThenMac: false,
       group: '',
       signatureScheme: '',
       alpn: null,

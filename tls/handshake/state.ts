@@ -10,7 +10,7 @@ import type { ClientIdentity } from './client-credentials.ts';
 
 /** What was negotiated; a part that is not known yet is empty or null. */
 export interface TlsInfo {
-  /** 'TLSv1.2' or 'TLSv1.3'. */
+  /** 'TLSv1' … 'TLSv1.3'. */
   readonly version: TlsVersion | '';
   /** RFC 7627; TLS 1.3 has its property always: true. */
   readonly extendedMasterSecret: boolean;
@@ -20,9 +20,14 @@ export interface TlsInfo {
   readonly cipherSuite: string;
   /** The key strength of the cipher suite. */
   readonly cipherBits: number;
-  /** The group of the key exchange: 'X25519MLKEM768', 'X25519', 'P-256', …; empty for a session of TLS 1.2. */
+  /** Whether the MAC of CBC is outside of the encryption (RFC 7366). */
+  readonly encryptThenMac: boolean;
+  /**
+   * The group of the key exchange: 'X25519MLKEM768', 'X25519', 'P-256', …, 'DH of 2048 bits'; empty for a resumed session
+   * before TLS 1.3 and for RSA.
+   */
   readonly group: string;
-  /** How the server signed the handshake, as RFC 8446 §4.2.3 names it; empty when a session was resumed. */
+  /** How the server signed the handshake, as RFC 8446 §4.2.3 names it; empty when a session was resumed, and for RSA. */
   readonly signatureScheme: string;
   /** Whether the server asked for a certificate of ours, and got one. */
   readonly clientCertificate: 'not requested' | 'requested' | 'sent';
@@ -65,7 +70,7 @@ export interface HandshakeState {
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState;
 
   /**
-   * TLS 1.2: takes a change_cipher_spec; a state without this method has no place for one.
+   * Before TLS 1.3: takes a change_cipher_spec; a state without this method has no place for one.
    *
    * @throws TlsError
    */

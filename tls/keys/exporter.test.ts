@@ -48,6 +48,7 @@ test('labels, lengths and contexts that cannot be', (t) => {
   const secret = new Uint8Array(48).fill(1);
   const make = (suite: number, label: string, length: number, contextBytes = 0): Uint8Array =>
     keyingMaterial(
+      suite === 0x1301 ? 'TLSv1.3' : 'TLSv1.2',
       cipherSuiteOf(suite)!,
       secret,
       new Uint8Array(64),

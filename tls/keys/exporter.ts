@@ -1,6 +1,7 @@
 import { concatBytes } from '@noble/hashes/utils.js';
+import type { TlsVersion } from '../wire/codes.ts';
 import { expandLabel } from './key-schedule.ts';
-import { prf } from './prf.ts';
+import { prfOf } from './prf.ts';
 import type { CipherSuite } from './suites.ts';
 
 const NO_CONTEXT = new Uint8Array(0);
@@ -16,12 +17,13 @@ const RESERVED_LABELS: readonly string[] = [
 /**
  * Keys for another protocol: RFC 8446 §7.5, RFC 5705.
  *
- * @param secret the exporter secret (TLS 1.3), or the extended master secret (TLS 1.2), empty when there is none
- * @param randoms TLS 1.2: the client's and the server's
- * @param context null: none, which in TLS 1.2 is not the same as an empty one
+ * @param secret the exporter secret (TLS 1.3), or the extended master secret (before it), empty when there is none
+ * @param randoms before TLS 1.3: the client's and the server's
+ * @param context null: none, which before TLS 1.3 is not the same as an empty one
  * @throws RangeError for a label or length that cannot be, Error without extended master secret
  */
 export function keyingMaterial(
+  version: TlsVersion,
   suite: CipherSuite,
   secret: Uint8Array,
   randoms: Uint8Array,
@@ -38,7 +40,7 @@ export function keyingMaterial(
   if (!(lengthBytes > 0 && lengthBytes <= 255 * suite.hashBytes)) {
     throw new RangeError(`${lengthBytes} bytes of keying material`);
   }
-  if (suite.version === 'TLSv1.3') {
+  if (version === 'TLSv1.3') {
     const derived = expandLabel(suite.hash, secret, label, suite.hash(NO_CONTEXT), suite.hashBytes);
     const contextHash = suite.hash(context ?? NO_CONTEXT);
     const material = expandLabel(suite.hash, derived, 'exporter', contextHash, lengthBytes);
@@ -51,5 +53,5 @@ export function keyingMaterial(
     context === null
       ? randoms
       : concatBytes(randoms, Uint8Array.of(context.length >>> 8, context.length), context);
-  return prf(suite.hash, secret, label, seed, lengthBytes);
+  return prfOf(version, suite).expand(secret, label, seed, lengthBytes);
 }

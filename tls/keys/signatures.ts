@@ -8,6 +8,7 @@ import {
 } from 'node:crypto';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { TlsError } from '../errors.ts';
+import { MIN_RSA_BITS } from '../limits.ts';
 import type { TlsVersion } from '../wire/codes.ts';
 import type { SuiteAuthentication } from './suites.ts';
 
@@ -19,10 +20,15 @@ interface SchemeRow {
   readonly keyType: 'ec' | 'ed25519' | 'rsa' | 'rsa-pss';
   /** Only for EC keys: TLS 1.3 ties curve and hash together. */
   readonly curve: string | null;
-  readonly hash: 'sha256' | 'sha384' | 'sha512' | null;
+  readonly hash: 'sha256' | 'sha384' | 'sha512' | 'sha1' | 'md5' | 'md5-sha1' | null;
   /** RSASSA-PKCS1-v1_5: TLS 1.3 has it in certificates only. */
   readonly isPkcs1: boolean;
 }
+
+/** RFC 2246 §7.4.3: how RSA keys sign before TLS 1.2, where the scheme has no number; one for private use (RFC 8446 §11). */
+const RSA_MD5_SHA1 = 0xff01;
+/** RFC 8422 §5.4: how ECDSA keys sign before TLS 1.2. */
+const ECDSA_SHA1 = 0x0203;
 
 /** RFC 8446 §4.2.3, in order of preference. */
 const SCHEMES: readonly SchemeRow[] = [
@@ -41,12 +47,37 @@ const SCHEMES: readonly SchemeRow[] = [
   row(0x0601, 'rsa_pkcs1_sha512', 'rsa', 'sha512', null, true),
 ];
 
+/** RFC 8446 §4.2.3, RFC 5246 §7.4.1.4.1; RFC 9155 forbids them to all who can do without. */
+const WEAK_SCHEMES: readonly SchemeRow[] = [
+  row(ECDSA_SHA1, 'ecdsa_sha1', 'ec', 'sha1'),
+  row(0x0201, 'rsa_pkcs1_sha1', 'rsa', 'sha1', null, true),
+  row(0x0101, 'rsa_pkcs1_md5', 'rsa', 'md5', null, true),
+];
+const ALL_SCHEMES: readonly SchemeRow[] = [
+  ...SCHEMES,
+  ...WEAK_SCHEMES,
+  row(RSA_MD5_SHA1, 'rsa_pkcs1_md5_sha1', 'rsa', 'md5-sha1', null, true),
+];
+
 /** What signature_algorithms offers, for handshakes and certificates. */
 export const SIGNATURE_SCHEMES: readonly number[] = SCHEMES.map((scheme) => scheme.id);
 
+/** The same with INET_OPTION_SECURE_FALLBACK. */
+export const FALLBACK_SIGNATURE_SCHEMES: readonly number[] = [...SCHEMES, ...WEAK_SCHEMES].map(
+  (scheme) => scheme.id,
+);
+
+/** What a CertificateRequest implies before TLS 1.2. */
+export const IMPLIED_SCHEMES: readonly number[] = [RSA_MD5_SHA1, ECDSA_SHA1];
+
+/** RFC 2246 §7.4.3, RFC 8422 §5.4: before TLS 1.2 the suite says how a server signs. */
+export function impliedScheme(authentication: SuiteAuthentication): number {
+  return authentication === 'rsa' ? RSA_MD5_SHA1 : ECDSA_SHA1;
+}
+
 /** The name of a scheme as RFC 8446 writes it. */
 export function signatureSchemeName(id: number): string {
-  return SCHEMES.find((scheme) => scheme.id === id)?.name ?? `0x${id.toString(16).padStart(4, '0')}`;
+  return ALL_SCHEMES.find((scheme) => scheme.id === id)?.name ?? `0x${id.toString(16).padStart(4, '0')}`;
 }
 
 /**
@@ -56,6 +87,10 @@ export function signatureSchemeName(id: number): string {
  */
 export function schemesForKey(key: KeyObject, version: TlsVersion): readonly number[] {
   const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
+  if (version < 'TLSv1.2') {
+    if (key.asymmetricKeyType === 'rsa') return [RSA_MD5_SHA1];
+    return key.asymmetricKeyType === 'ec' && CURVES.has(namedCurve) ? [ECDSA_SHA1] : [];
+  }
   return SCHEMES.filter((scheme) => {
     if (scheme.keyType !== key.asymmetricKeyType) return false;
     if (version === 'TLSv1.3' && (scheme.isPkcs1 || (scheme.curve !== null && scheme.curve !== namedCurve))) {
@@ -74,7 +109,7 @@ export function schemesForKey(key: KeyObject, version: TlsVersion): readonly num
  * @throws what OpenSSL says when the key cannot
  */
 export function signContent(schemeId: number, key: KeyObject, content: Uint8Array): Uint8Array {
-  const scheme = SCHEMES.find((each) => each.id === schemeId);
+  const scheme = ALL_SCHEMES.find((each) => each.id === schemeId);
   if (scheme === undefined) throw new RangeError(`no signature scheme ${schemeId}`);
   return new Uint8Array(sign(scheme.hash, content, withPadding(scheme, key)));
 }
@@ -123,11 +158,11 @@ export function verifyServerSignature(
 const CURVES: ReadonlySet<string | undefined> = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 
 /**
- * Checks the signature of a server over its key exchange in TLS 1.2 (RFC 8422 §5.4).
+ * Checks the signature of a server over its key exchange before TLS 1.3 (RFC 5246 §7.4.3, RFC 8422 §5.4).
  *
  * @param certificate DER
  * @param authentication what the cipher suite demands
- * @param offered the schemes of our signature_algorithms
+ * @param offered the schemes of our signature_algorithms; null before TLS 1.2, where the suite implies the scheme
  * @param content both randoms and the parameters
  * @throws TlsError when the key does not fit the suite, the scheme was not offered or does not fit the key, or the
  * signature is wrong
@@ -135,7 +170,7 @@ const CURVES: ReadonlySet<string | undefined> = new Set(['prime256v1', 'secp384r
 export function verifyKeyExchangeSignature(
   certificate: Uint8Array,
   authentication: SuiteAuthentication,
-  offered: readonly number[],
+  offered: readonly number[] | null,
   schemeId: number,
   signature: Uint8Array,
   content: Uint8Array,
@@ -146,8 +181,11 @@ export function verifyKeyExchangeSignature(
   if (isRsa !== (authentication === 'rsa')) {
     throw new TlsError('CertificateTypeMismatch', `${authentication} with a key of type ${describeKey(key)}`);
   }
-  const scheme = SCHEMES.find((each) => each.id === schemeId);
-  if (scheme === undefined || !offered.includes(schemeId)) {
+  checkRsaSize(key);
+  const scheme = ALL_SCHEMES.find((each) => each.id === schemeId);
+  const isOffered =
+    offered === null ? schemeId === impliedScheme(authentication) : offered.includes(schemeId);
+  if (scheme === undefined || !isOffered) {
     throw new TlsError('UnofferedSignatureScheme', signatureSchemeName(schemeId));
   }
   // RFC 8446 §4.2.3: in TLS 1.2 the ECDSA schemes do not constrain the curve
@@ -173,6 +211,26 @@ function withPadding(scheme: SchemeRow, key: KeyObject): KeyObject | SignKeyObje
   if ((scheme.keyType !== 'rsa' && scheme.keyType !== 'rsa-pss') || scheme.isPkcs1) return key;
   // RFC 8446 §4.2.3: the length of the salt MUST be equal to the length of the digest
   return { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+}
+
+/**
+ * The key of a certificate for RSA key exchange (RFC 5246 §7.4.7.1).
+ *
+ * @throws TlsError when it is none, or too small
+ */
+export function encryptionKeyOf(certificate: Uint8Array): KeyObject {
+  const key = publicKeyOf(certificate);
+  if (key.asymmetricKeyType !== 'rsa') {
+    throw new TlsError('CertificateTypeMismatch', `RSA key exchange with a key of type ${describeKey(key)}`);
+  }
+  checkRsaSize(key);
+  return key;
+}
+
+/** Whatever the verifier thinks of it: A. Beurdouche et al., FREAK, 2015, were about keys of export size. */
+function checkRsaSize(key: KeyObject): void {
+  const bits = key.asymmetricKeyDetails?.modulusLength;
+  if (bits !== undefined && bits < MIN_RSA_BITS) throw new TlsError('KeyTooWeak', `${bits} bits`);
 }
 
 function publicKeyOf(certificate: Uint8Array): KeyObject {

@@ -1,20 +1,64 @@
+import { md5, sha1 } from '@noble/hashes/legacy.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { HandshakeType } from '../wire/codes.ts';
 import { handshakeMessage } from '../wire/messages.ts';
-import type { Hash } from './suites.ts';
+
+/** A hash as a transcript needs it; those of cipher suites are. */
+export interface TranscriptHash {
+  (message: Uint8Array): Uint8Array;
+  create(): RunningHash;
+}
+
+/** A hash that is being computed. */
+export interface RunningHash {
+  update(bytes: Uint8Array): RunningHash;
+  /** Ends it. */
+  digest(): Uint8Array;
+  clone(): RunningHash;
+}
+
+/** RFC 2246 §7.4.9, RFC 4346 §7.4.9: MD5 and behind it SHA-1. */
+export const MD5_AND_SHA1: TranscriptHash = Object.assign(
+  (message: Uint8Array) => concatBytes(md5(message), sha1(message)),
+  { create: () => new TwoHashes(md5.create(), sha1.create()) },
+);
+
+class TwoHashes implements RunningHash {
+  readonly #first: RunningHash;
+  readonly #second: RunningHash;
+
+  constructor(first: RunningHash, second: RunningHash) {
+    this.#first = first;
+    this.#second = second;
+  }
+
+  update(bytes: Uint8Array): RunningHash {
+    this.#first.update(bytes);
+    this.#second.update(bytes);
+    return this;
+  }
+
+  digest(): Uint8Array {
+    return concatBytes(this.#first.digest(), this.#second.digest());
+  }
+
+  clone(): RunningHash {
+    return new TwoHashes(this.#first.clone(), this.#second.clone());
+  }
+}
 
 /** RFC 8446 §4.4.1: the running hash over all handshake messages. */
 export class Transcript {
-  readonly #running: ReturnType<Hash['create']>;
+  readonly #running: RunningHash;
   /** Null when they are not kept. */
   readonly #messages: Uint8Array[] | null;
 
   /**
-   * @param hash of the cipher suite
+   * @param hash of the cipher suite, before TLS 1.2 MD5_AND_SHA1
    * @param retriedHello the first ClientHello when a HelloRetryRequest followed it, else null
    * @param keepsMessages whether {@link messages} will be asked for
    */
-  constructor(hash: Hash, retriedHello: Uint8Array | null = null, keepsMessages = false) {
+  constructor(hash: TranscriptHash, retriedHello: Uint8Array | null = null, keepsMessages = false) {
     this.#running = hash.create();
     this.#messages = keepsMessages ? [] : null;
     // RFC 8446 §4.4.1: ClientHello1 is replaced with a synthetic message_hash message containing Hash(ClientHello1)

@@ -1,14 +1,26 @@
 import { concatBytes } from '@noble/hashes/utils.js';
 import { AlertLevel } from '../alerts.ts';
 import { TlsError } from '../errors.ts';
-import { type TrafficKey, trafficKeyOf } from '../keys/key-schedule.ts';
+import { trafficKeyOf } from '../keys/key-schedule.ts';
+import type { RecordSecrets } from '../keys/prf.ts';
 import type { CipherSuite } from '../keys/suites.ts';
 import { MAX_EMPTY_RECORDS, MAX_PLAINTEXT_BYTES, MAX_RECORD_BYTES, MAX_WARNINGS_IN_ROW } from '../limits.ts';
-import { ContentType, ProtocolVersion, RECORD_HEADER_BYTES } from '../wire/codes.ts';
+import {
+  ContentType,
+  ProtocolVersion,
+  RECORD_HEADER_BYTES,
+  type TlsVersion,
+  versionNumber,
+} from '../wire/codes.ts';
 import type { HandshakeMessage } from '../wire/messages.ts';
 import { AlertOutcome, judgeAlert } from './alert-reader.ts';
 import { MessageJoiner } from './message-joiner.ts';
-import { type RecordProtection, recordProtectionOf } from './record-protection.ts';
+import {
+  type RecordParameters,
+  type RecordProtection,
+  recordProtectionOf,
+  startCipherState,
+} from './record-protection.ts';
 
 const CHANGE_CIPHER_SPEC_MESSAGE = 1;
 
@@ -38,18 +50,32 @@ export function recordLength(
   return RECORD_HEADER_BYTES + bodyBytes;
 }
 
+/** One direction at the end of a handshake: what protects it from there on. */
+export interface RecordSide {
+  readonly secrets: RecordSecrets;
+  /** See startCipherState. */
+  readonly cipherState: Uint8Array;
+  /** Number of the next record. */
+  readonly nextSeq: number;
+}
+
+const NOTHING = new Uint8Array(0);
+
 /** The record layer while the handshake lasts. */
 export class HandshakeRecords {
   readonly #joiner = new MessageJoiner();
   readonly #outgoing: Uint8Array[] = [];
   #readKey: RecordProtection | null = null;
   #readSeq = 0;
+  #readSide: Omit<RecordSide, 'nextSeq'> | null = null;
   #writeKey: RecordProtection | null = null;
   #writeSeq = 0;
+  #writeSide: Omit<RecordSide, 'nextSeq'> | null = null;
   #firstRecordSent = false;
   #changeCipherSpecSent = false;
   #changeCipherSpecsReceived = 0;
-  #isTls12 = false;
+  /** Before TLS 1.3, once it is agreed on. */
+  #oldVersion: TlsVersion | null = null;
   #changeCipherSpecWaits = false;
   #warnings = 0;
   readonly #isMiddleboxCompatible: boolean;
@@ -65,15 +91,16 @@ export class HandshakeRecords {
   }
 
   /**
-   * The server has chosen TLS 1.2: a change_cipher_spec now means a change of keys, and warnings mean no failure.
+   * The server has chosen a version before TLS 1.3: a change_cipher_spec now means a change of keys, warnings mean no
+   * failure, and all records bear its number.
    *
    * @throws TlsError UnexpectedChangeCipherSpec when one came before the choice
    */
-  useTls12(): void {
+  useOldVersion(version: TlsVersion): void {
     if (this.#changeCipherSpecsReceived > 0) {
       throw new TlsError('UnexpectedChangeCipherSpec', 'before server_hello');
     }
-    this.#isTls12 = true;
+    this.#oldVersion = version;
   }
 
   /** TLS 1.2: whether a change_cipher_spec came in the last record; to be asked once for each record. */
@@ -86,13 +113,14 @@ export class HandshakeRecords {
   /** Takes one whole record; its messages then come from {@link nextMessage}. */
   receive(record: Uint8Array, off: number, lengthBytes: number): void {
     const type = record[off]!;
+    if (this.#oldVersion !== null) checkRecordVersion(record, off, versionNumber(this.#oldVersion));
     if (type === ContentType.ChangeCipherSpec) {
       this.#receiveChangeCipherSpec(record, off, lengthBytes);
     } else if (this.#readKey === null) {
       const content = record.subarray(off + RECORD_HEADER_BYTES, off + lengthBytes);
       this.#receiveContent(type, content, content.length);
     } else {
-      if (!this.#isTls12 && type !== ContentType.ApplicationData) {
+      if (this.#oldVersion === null && type !== ContentType.ApplicationData) {
         throw new TlsError('UnprotectedRecord', `type ${type}`);
       }
       this.#readKey.open(0, this.#readSeq++, record, off, lengthBytes);
@@ -106,24 +134,26 @@ export class HandshakeRecords {
   }
 
   /**
-   * From here on records of the peer are protected by this secret.
+   * TLS 1.3: from here on records of the peer are protected by this secret.
    *
    * @throws TlsError DataAcrossKeyChange
    */
   protectReading(suite: CipherSuite, secret: Uint8Array): void {
-    const { key, iv } = trafficKeyOf(suite, secret);
-    this.changeReadKey(suite, { key, iv });
-    key.fill(0);
+    const secrets = recordSecretsOf(suite, secret);
+    this.changeReadKey({ version: 'TLSv1.3', suite, encryptThenMac: false }, secrets);
+    secrets.key.fill(0);
   }
 
   /**
-   * From here on records of the peer are protected by this key.
+   * From here on records of the peer are protected by these secrets.
    *
    * @throws TlsError DataAcrossKeyChange
    */
-  changeReadKey(suite: CipherSuite, key: TrafficKey): void {
+  changeReadKey(parameters: RecordParameters, secrets: RecordSecrets): void {
     this.endOfKey();
-    this.#readKey = recordProtectionOf(suite, key.key, key.iv);
+    const cipherState = startCipherState(parameters, secrets);
+    this.#readKey = recordProtectionOf(parameters, secrets, cipherState);
+    this.#readSide = { secrets, cipherState };
     this.#readSeq = 0;
   }
 
@@ -133,17 +163,28 @@ export class HandshakeRecords {
     if (!this.#joiner.isEmpty) throw new TlsError('DataAcrossKeyChange');
   }
 
-  /** From here on our records are protected by this secret. */
+  /** TLS 1.3: from here on our records are protected by this secret. */
   protectWriting(suite: CipherSuite, secret: Uint8Array): void {
-    const { key, iv } = trafficKeyOf(suite, secret);
-    this.changeWriteKey(suite, { key, iv });
-    key.fill(0);
+    const secrets = recordSecretsOf(suite, secret);
+    this.changeWriteKey({ version: 'TLSv1.3', suite, encryptThenMac: false }, secrets);
+    secrets.key.fill(0);
   }
 
-  /** From here on our records are protected by this key. */
-  changeWriteKey(suite: CipherSuite, key: TrafficKey): void {
-    this.#writeKey = recordProtectionOf(suite, key.key, key.iv);
+  /** From here on our records are protected by these secrets. */
+  changeWriteKey(parameters: RecordParameters, secrets: RecordSecrets): void {
+    const cipherState = startCipherState(parameters, secrets);
+    this.#writeKey = recordProtectionOf(parameters, secrets, cipherState);
+    this.#writeSide = { secrets, cipherState };
     this.#writeSeq = 0;
+  }
+
+  /** Where both directions stand, for the traffic phase; null before they are protected. */
+  sides(): { readonly reading: RecordSide; readonly writing: RecordSide } | null {
+    if (this.#readSide === null || this.#writeSide === null) return null;
+    return {
+      reading: { ...this.#readSide, nextSeq: this.#readSeq },
+      writing: { ...this.#writeSide, nextSeq: this.#writeSeq },
+    };
   }
 
   /** Queues a handshake message, in as many records as it needs. */
@@ -164,10 +205,10 @@ export class HandshakeRecords {
    * TLS 1.2 the true one. Only the first call sends one.
    */
   sendChangeCipherSpec(): void {
-    if (this.#changeCipherSpecSent || !(this.#isMiddleboxCompatible || this.#isTls12)) return;
+    if (this.#changeCipherSpecSent || !(this.#isMiddleboxCompatible || this.#oldVersion !== null)) return;
     this.#changeCipherSpecSent = true;
     this.#outgoing.push(
-      plainRecord(ContentType.ChangeCipherSpec, ProtocolVersion.Tls12, [CHANGE_CIPHER_SPEC_MESSAGE]),
+      plainRecord(ContentType.ChangeCipherSpec, this.#versionNumber, [CHANGE_CIPHER_SPEC_MESSAGE]),
     );
   }
 
@@ -181,18 +222,19 @@ export class HandshakeRecords {
 
   #receiveChangeCipherSpec(record: Uint8Array, off: number, lengthBytes: number): void {
     // TLS 1.2: a second one could only begin a renegotiation
-    if (this.#isTls12 && this.#readKey !== null) throw new TlsError('UnexpectedChangeCipherSpec', 'a second');
+    if (this.#oldVersion !== null && this.#readKey !== null)
+      throw new TlsError('UnexpectedChangeCipherSpec', 'a second');
     // RFC 8446 §5: a single byte 0x01 between the first ClientHello and the peer's Finished MUST simply be dropped,
     // everything else → unexpected_message
     if (
       lengthBytes !== RECORD_HEADER_BYTES + 1 ||
       record[off + RECORD_HEADER_BYTES] !== CHANGE_CIPHER_SPEC_MESSAGE
     ) {
-      const member = this.#isTls12 ? 'InvalidChangeCipherSpec' : 'UnexpectedChangeCipherSpec';
+      const member = this.#oldVersion !== null ? 'InvalidChangeCipherSpec' : 'UnexpectedChangeCipherSpec';
       throw new TlsError(member, 'its content is not one byte 1');
     }
     this.#refuseInterleaving(ContentType.ChangeCipherSpec);
-    this.#changeCipherSpecWaits = this.#isTls12;
+    this.#changeCipherSpecWaits = this.#oldVersion !== null;
     if (++this.#changeCipherSpecsReceived > MAX_EMPTY_RECORDS) throw new TlsError('TooManyChangeCipherSpecs');
   }
 
@@ -217,7 +259,7 @@ export class HandshakeRecords {
 
   #receiveAlert(content: Uint8Array, lengthBytes: number): void {
     if (lengthBytes === 0) throw new TlsError('EmptyHandshakeRecord', 'alert');
-    const isTls13 = this.#readKey !== null && !this.#isTls12;
+    const isTls13 = this.#readKey !== null && this.#oldVersion === null;
     if (judgeAlert(content, lengthBytes, isTls13) === AlertOutcome.CloseNotify) {
       throw new TlsError('ClosedEarly');
     }
@@ -233,15 +275,36 @@ export class HandshakeRecords {
   #sendRecord(type: ContentType, content: Uint8Array): void {
     if (this.#writeKey === null) {
       // RFC 8446 §5.1: an initial ClientHello … MAY also be 0x0301 for compatibility purposes
-      const version = this.#firstRecordSent ? ProtocolVersion.Tls12 : ProtocolVersion.Tls10;
+      const version = this.#firstRecordSent ? this.#versionNumber : ProtocolVersion.Tls10;
       this.#firstRecordSent = true;
       this.#outgoing.push(plainRecord(type, version, content));
       return;
     }
     const record = new Uint8Array(content.length + this.#writeKey.overheadBytes);
-    this.#writeKey.seal(0, this.#writeSeq++, type, content, 0, content.length, record, 0);
-    this.#outgoing.push(record);
+    const length = this.#writeKey.seal(0, this.#writeSeq++, type, content, 0, content.length, record, 0);
+    this.#outgoing.push(record.subarray(0, length));
   }
+
+  /** RFC 8446 §5.1: records of TLS 1.3 bear the number of TLS 1.2. */
+  get #versionNumber(): number {
+    return this.#oldVersion === null ? ProtocolVersion.Tls12 : versionNumber(this.#oldVersion);
+  }
+}
+
+/**
+ * RFC 5246 §6.2.1: the version being employed.
+ *
+ * @throws TlsError WrongRecordVersion
+ */
+export function checkRecordVersion(record: Uint8Array, off: number, expected: number): void {
+  const version = (record[off + 1]! << 8) | record[off + 2]!;
+  if (version !== expected) {
+    throw new TlsError('WrongRecordVersion', `0x${version.toString(16)}, not 0x${expected.toString(16)}`);
+  }
+}
+
+function recordSecretsOf(suite: CipherSuite, secret: Uint8Array): RecordSecrets {
+  return { ...trafficKeyOf(suite, secret), macKey: NOTHING };
 }
 
 function plainRecord(

@@ -36,7 +36,7 @@ export class RecordKey implements RecordProtection {
   #openedBytes = 0;
 
   constructor(suite: CipherSuite, key: Uint8Array, iv: Uint8Array) {
-    this.#algorithm = suite.aead as AeadAlgorithm;
+    this.#algorithm = suite.cipher.name as AeadAlgorithm;
     this.#key = createSecretKey(key);
     this.#iv = Uint8Array.from(iv);
     this.#header = Uint8Array.of(

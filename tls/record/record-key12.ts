@@ -6,7 +6,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { TlsError } from '../errors.ts';
-import { type CipherSuite, IV_BYTES, TAG_BYTES } from '../keys/suites.ts';
+import { IV_BYTES, type RecordCipher, TAG_BYTES } from '../keys/suites.ts';
 import { MAX_PLAINTEXT_BYTES, MAX_PROTECTION_BYTES_TLS12 } from '../limits.ts';
 import { ProtocolVersion, RECORD_HEADER_BYTES } from '../wire/codes.ts';
 import type { RecordProtection } from './record-protection.ts';
@@ -15,13 +15,12 @@ const EXPLICIT_NONCE_BYTES = 8;
 /** The most that an AEAD of TLS 1.2 adds to the content of a record: header, explicit nonce, tag. */
 export const MAX_RECORD_OVERHEAD_BYTES_TLS12: number = RECORD_HEADER_BYTES + EXPLICIT_NONCE_BYTES + TAG_BYTES;
 
-// node:crypto declares ChaCha20-Poly1305 with a type of its own; GCM's methods serve both
+// node:crypto declares ChaCha20-Poly1305 and CCM with types of their own; GCM's methods serve all
 type AeadAlgorithm = CipherGCMTypes;
-const AEAD_OPTIONS = { authTagLength: TAG_BYTES };
 // RFC 5246 §6.2.3.3: sequence number, type, version, length of the content
 const ADDITIONAL_DATA_BYTES = 13;
 
-/** One record key of an AEAD in TLS 1.2 (RFC 5246 §6.2.3.3, RFC 5288, RFC 7905). */
+/** One record key of an AEAD in TLS 1.2 (RFC 5246 §6.2.3.3, RFC 5288, RFC 6655, RFC 7905). */
 export class RecordKey12 implements RecordProtection {
   readonly overheadBytes: number;
   readonly maxSealedBytes: number = MAX_PLAINTEXT_BYTES + MAX_PROTECTION_BYTES_TLS12;
@@ -30,17 +29,24 @@ export class RecordKey12 implements RecordProtection {
   /** 4 bytes: the record brings the rest of the nonce; 12 bytes: the sequence number is mixed in. */
   readonly #iv: Uint8Array;
   readonly #explicitBytes: number;
+  readonly #tagBytes: number;
+  readonly #options: { readonly authTagLength: number };
+  /** CCM wants to know the length in advance. */
+  readonly #isCcm: boolean;
   readonly #nonce = new Uint8Array(IV_BYTES);
   readonly #additionalData = new Uint8Array(ADDITIONAL_DATA_BYTES);
   #opened: Uint8Array = new Uint8Array(0);
   #openedType = 0;
 
-  constructor(suite: CipherSuite, key: Uint8Array, iv: Uint8Array) {
-    this.#algorithm = suite.aead as AeadAlgorithm;
+  constructor(cipher: RecordCipher & { readonly kind: 'aead' }, key: Uint8Array, iv: Uint8Array) {
+    this.#algorithm = cipher.name as AeadAlgorithm;
     this.#key = createSecretKey(key);
-    this.#iv = Uint8Array.from(iv.subarray(0, suite.fixedIvBytes));
-    this.#explicitBytes = IV_BYTES - suite.fixedIvBytes;
-    this.overheadBytes = RECORD_HEADER_BYTES + this.#explicitBytes + TAG_BYTES;
+    this.#iv = Uint8Array.from(iv.subarray(0, cipher.fixedIvBytes));
+    this.#explicitBytes = IV_BYTES - cipher.fixedIvBytes;
+    this.#tagBytes = cipher.tagBytes;
+    this.#options = { authTagLength: cipher.tagBytes };
+    this.#isCcm = cipher.name === 'aes-128-ccm' || cipher.name === 'aes-256-ccm';
+    this.overheadBytes = RECORD_HEADER_BYTES + this.#explicitBytes + cipher.tagBytes;
   }
 
   seal(
@@ -53,7 +59,7 @@ export class RecordKey12 implements RecordProtection {
     into: Uint8Array,
     intoOff: number,
   ): number {
-    const sealedBytes = this.#explicitBytes + lengthBytes + TAG_BYTES;
+    const sealedBytes = this.#explicitBytes + lengthBytes + this.#tagBytes;
     const at = intoOff + RECORD_HEADER_BYTES;
     into[intoOff] = type;
     into[intoOff + 1] = ProtocolVersion.Tls12 >> 8;
@@ -64,8 +70,8 @@ export class RecordKey12 implements RecordProtection {
     this.#setNonce(seqHigh, seqLow);
     // RFC 5288 §3: the explicit part must differ for each record of a key; the sequence number does
     into.set(this.#nonce.subarray(IV_BYTES - this.#explicitBytes), at);
-    const cipher = createCipheriv(this.#algorithm, this.#key, this.#nonce, AEAD_OPTIONS);
-    cipher.setAAD(this.#additionalData);
+    const cipher = createCipheriv(this.#algorithm, this.#key, this.#nonce, this.#options);
+    cipher.setAAD(this.#additionalData, this.#isCcm ? { plaintextLength: lengthBytes } : undefined);
     const sealed = cipher.update(from.subarray(off, off + lengthBytes));
     cipher.final();
     into.set(sealed, at + this.#explicitBytes);
@@ -76,7 +82,7 @@ export class RecordKey12 implements RecordProtection {
   /** @throws TlsError RecordOverflow, BadRecordMac */
   open(seqHigh: number, seqLow: number, record: Uint8Array, off: number, lengthBytes: number): void {
     const sealedBytes = lengthBytes - RECORD_HEADER_BYTES;
-    const contentBytes = sealedBytes - this.#explicitBytes - TAG_BYTES;
+    const contentBytes = sealedBytes - this.#explicitBytes - this.#tagBytes;
     if (contentBytes < 0) throw new TlsError('BadRecordMac', `only ${sealedBytes} bytes`);
     // RFC 5246 §6.2.1: the length MUST NOT exceed 2^14
     if (contentBytes > MAX_PLAINTEXT_BYTES) {
@@ -88,11 +94,12 @@ export class RecordKey12 implements RecordProtection {
     this.#setAdditionalData(seqHigh, seqLow, type, contentBytes);
     this.#setNonce(seqHigh, seqLow);
     this.#nonce.set(record.subarray(at, contentAt), IV_BYTES - this.#explicitBytes);
-    const decipher = createDecipheriv(this.#algorithm, this.#key, this.#nonce, AEAD_OPTIONS);
-    decipher.setAAD(this.#additionalData);
+    const decipher = createDecipheriv(this.#algorithm, this.#key, this.#nonce, this.#options);
     decipher.setAuthTag(record.subarray(contentAt + contentBytes, off + lengthBytes));
-    const content = decipher.update(record.subarray(contentAt, contentAt + contentBytes));
+    decipher.setAAD(this.#additionalData, this.#isCcm ? { plaintextLength: contentBytes } : undefined);
+    let content: Uint8Array;
     try {
+      content = decipher.update(record.subarray(contentAt, contentAt + contentBytes));
       decipher.final();
     } catch {
       throw new TlsError('BadRecordMac');

@@ -238,9 +238,10 @@ export function serverHello(
   sessionId: Uint8Array,
   suite: number,
   extensions: readonly (readonly [number, Uint8Array])[],
+  version: number = ProtocolVersion.Tls12,
 ): Uint8Array {
   const writer = new Writer();
-  writer.u16(ProtocolVersion.Tls12);
+  writer.u16(version);
   writer.bytes(random);
   writer.vector8(() => writer.bytes(sessionId));
   writer.u16(suite);
@@ -273,17 +274,25 @@ export function certificate(chain: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Unprotected handshake records. */
-export function plainRecords(content: Uint8Array, fragmentBytes: number): Uint8Array {
+export function plainRecords(
+  content: Uint8Array,
+  fragmentBytes: number,
+  version: number = ProtocolVersion.Tls12,
+): Uint8Array {
   const records: Uint8Array[] = [];
   for (let off = 0; off < content.length; off += fragmentBytes) {
-    records.push(plainRecord(ContentType.Handshake, content.subarray(off, off + fragmentBytes)));
+    records.push(plainRecord(ContentType.Handshake, content.subarray(off, off + fragmentBytes), version));
   }
   return concatBytes(...records);
 }
 
 /** One unprotected record. */
-export function plainRecord(type: number, content: Uint8Array): Uint8Array {
-  return concatBytes(Uint8Array.of(type), u16(ProtocolVersion.Tls12), u16(content.length), content);
+export function plainRecord(
+  type: number,
+  content: Uint8Array,
+  version: number = ProtocolVersion.Tls12,
+): Uint8Array {
+  return concatBytes(Uint8Array.of(type), u16(version), u16(content.length), content);
 }
 
 /** Two bytes, big-endian. */
@@ -296,6 +305,9 @@ export interface ReadHello {
   readonly message: Uint8Array;
   readonly random: Uint8Array;
   readonly sessionId: Uint8Array;
+  readonly version: number;
+  readonly cipherSuites: readonly number[];
+  readonly compression: Uint8Array;
   readonly extensions: ReadonlyMap<number, Uint8Array>;
   readonly keyShares: ReadonlyMap<number, Uint8Array>;
 }
@@ -307,11 +319,13 @@ export function clientHelloOf(records: Uint8Array): ReadHello {
     off += RECORD_HEADER_BYTES + ((records[off + 3]! << 8) | records[off + 4]!);
   const message = records.slice(off + RECORD_HEADER_BYTES);
   const body = new Reader(message, 'client_hello', HANDSHAKE_HEADER_BYTES);
-  body.u16();
+  const version = body.u16();
   const random = body.take(32);
   const sessionId = body.vector8('session id').rest();
-  body.vector16('cipher suites');
-  body.vector8('compression');
+  const suites = body.vector16('cipher suites');
+  const cipherSuites: number[] = [];
+  while (!suites.done) cipherSuites.push(suites.u16());
+  const compression = body.vector8('compression').rest();
   const extensions = new Map<number, Uint8Array>();
   for (const [type, content] of readExtensions(body, 'client_hello')) extensions.set(type, content.rest());
   body.finish();
@@ -319,7 +333,7 @@ export function clientHelloOf(records: Uint8Array): ReadHello {
   const content = extensions.get(ExtensionType.KeyShare) ?? Uint8Array.of(0, 0);
   const shares = new Reader(content, 'key_share').vector16('client_shares');
   while (!shares.done) keyShares.set(shares.u16(), shares.vector16('key_exchange').rest());
-  return { message, random, sessionId, extensions, keyShares };
+  return { message, random, sessionId, version, cipherSuites, compression, extensions, keyShares };
 }
 
 /** The extensions of a block, each with its type and length. */

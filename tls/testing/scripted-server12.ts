@@ -1,14 +1,43 @@
-import { constants, type KeyObject, sign } from 'node:crypto';
+import {
+  constants,
+  createDiffieHellman,
+  type DiffieHellman,
+  getDiffieHellman,
+  type KeyObject,
+  privateDecrypt,
+  sign,
+} from 'node:crypto';
 import { concatBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import { Slab } from '../../stack/wire/slab.ts';
 import { generateKeyShare, type KeyShare, NamedGroup } from '../keys/groups.ts';
-import { extendedMasterSecret, keyBlock, masterSecret, verifyDataOf } from '../keys/prf.ts';
+import {
+  extendedMasterSecret,
+  keyBlock,
+  masterSecret,
+  type Prf,
+  prfOf,
+  type RecordSecrets,
+  verifyDataOf,
+} from '../keys/prf.ts';
 import { type CipherSuite, cipherSuiteOf } from '../keys/suites.ts';
 import { Transcript } from '../keys/transcript.ts';
-import { type RecordProtection, recordProtectionOf } from '../record/record-protection.ts';
+import type { RecordSide } from '../record/handshake-records.ts';
+import {
+  type RecordParameters,
+  type RecordProtection,
+  recordProtectionOf,
+  startCipherState,
+} from '../record/record-protection.ts';
 import { TRAFFIC_STATE_BYTES, writeTrafficState } from '../traffic/state.ts';
-import { ContentType, ExtensionType, HANDSHAKE_HEADER_BYTES, HandshakeType } from '../wire/codes.ts';
+import {
+  ContentType,
+  ExtensionType,
+  HANDSHAKE_HEADER_BYTES,
+  HandshakeType,
+  type TlsVersion,
+  versionNumber,
+} from '../wire/codes.ts';
 import { handshakeMessage, writeCertificate12, writeFinished } from '../wire/messages.ts';
 import { Writer } from '../wire/writer.ts';
 import {
@@ -36,16 +65,27 @@ export interface ServerScript12 {
   /** DER, leaf first. */
   readonly chain: readonly Uint8Array[];
   readonly privateKey: KeyObject;
-  /** What signs: scheme number, hash, and whether RSA-PSS. Default ecdsa_secp256r1_sha256. */
+  /** Default 'TLSv1.2'. */
+  readonly version?: TlsVersion;
+  /**
+   * What signs: scheme number, hash, and whether RSA-PSS. Default ecdsa_secp256r1_sha256; before TLS 1.2 what the suite
+   * implies.
+   */
   readonly signature?: { readonly scheme: number; readonly hash: string | null; readonly pss: boolean };
   /** Default TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256. */
   readonly suite?: number;
   readonly group?: NamedGroup;
+  /** Of suites with DHE. Default 2048 bits. */
+  readonly dh?: { readonly p: Uint8Array; readonly g: Uint8Array; readonly publicValue?: Uint8Array };
+  /** Whether RFC 7366 is answered. Default false. */
+  readonly encryptThenMac?: boolean;
   /** Signed and sent in place of the public key of the exchange. */
   readonly forgedPoint?: Uint8Array;
   /** Default true. */
   readonly extendedMasterSecret?: boolean;
-  /** Of the ServerHello, besides extended_master_secret. Default renegotiation_info. */
+  /** Whether renegotiation_info is answered. Default true. */
+  readonly renegotiationInfo?: boolean;
+  /** Of the ServerHello, besides those above. */
   readonly extensions?: readonly (readonly [number, Uint8Array])[];
   /** Of the ServerHello. Default empty. */
   readonly sessionId?: Uint8Array;
@@ -60,16 +100,22 @@ export interface ServerScript12 {
   readonly fragmentBytes?: number;
 }
 
-/** The other side for tests: a TLS 1.2 server, correct unless its script says otherwise. */
+/** The other side for tests: a server of a version before TLS 1.3, correct unless its script says otherwise. */
 export class ScriptedServer12 {
   readonly #script: ServerScript12;
   readonly #suite: CipherSuite;
+  readonly #parameters: RecordParameters;
+  readonly #prf: Prf;
   readonly #transcript: Transcript;
   readonly #serverRandom = new Uint8Array(32);
   #hello: ReadHello | null = null;
   #share: KeyShare | null = null;
+  #dh: DiffieHellman | null = null;
   #writeKey: RecordProtection | null = null;
   #writeSeq = 0;
+  #readSeq = 0;
+  #writeState: Uint8Array = new Uint8Array(0);
+  #readState: Uint8Array = new Uint8Array(0);
   /** The messages of the client's second flight. */
   clientMessages: readonly Uint8Array[] = [];
   master: Uint8Array = new Uint8Array(48);
@@ -77,7 +123,13 @@ export class ScriptedServer12 {
   constructor(script: ServerScript12) {
     this.#script = script;
     this.#suite = cipherSuiteOf(script.suite ?? 0xc02b)!;
-    this.#transcript = new Transcript(this.#suite.hash);
+    this.#parameters = {
+      version: script.version ?? 'TLSv1.2',
+      suite: this.#suite,
+      encryptThenMac: script.encryptThenMac ?? false,
+    };
+    this.#prf = prfOf(this.#parameters.version, this.#suite);
+    this.#transcript = new Transcript(this.#prf.hash);
   }
 
   /** The first flight, in records. */
@@ -96,25 +148,40 @@ export class ScriptedServer12 {
     const isExtended = script.extendedMasterSecret ?? true;
     add(
       'server_hello',
-      serverHello(this.#serverRandom, script.sessionId ?? new Uint8Array(0), this.#suite.id, [
-        ...(isExtended ? [[ExtensionType.ExtendedMasterSecret, new Uint8Array(0)] as const] : []),
-        ...(script.extensions ?? [[ExtensionType.RenegotiationInfo, Uint8Array.of(0)] as const]),
-      ]),
+      serverHello(
+        this.#serverRandom,
+        script.sessionId ?? new Uint8Array(0),
+        this.#suite.id,
+        [
+          ...(isExtended ? [[ExtensionType.ExtendedMasterSecret, new Uint8Array(0)] as const] : []),
+          ...(script.encryptThenMac === true
+            ? [[ExtensionType.EncryptThenMac, new Uint8Array(0)] as const]
+            : []),
+          ...((script.renegotiationInfo ?? true)
+            ? [[ExtensionType.RenegotiationInfo, Uint8Array.of(0)] as const]
+            : []),
+          ...(script.extensions ?? []),
+        ],
+        this.#version,
+      ),
     );
     if (script.resumes !== undefined) {
       this.master = Uint8Array.from(script.resumes.master);
-      return concatBytes(plainRecords(concatBytes(...messages), this.#fragmentBytes), this.#lastFlight());
+      return concatBytes(
+        plainRecords(concatBytes(...messages), this.#fragmentBytes, this.#version),
+        this.#lastFlight(),
+      );
     }
     add('certificate', writeCertificate12(script.chain));
-    this.#share = generateKeyShare(script.group ?? NamedGroup.X25519, script.random);
-    add('server_key_exchange', this.#keyExchange(this.#share));
+    if (this.#suite.keyExchange !== 'rsa') add('server_key_exchange', this.#keyExchange());
     if (script.requestsCertificate === true) {
       // ecdsa_sign and rsa_sign; ecdsa_secp256r1_sha256 and rsa_pss_rsae_sha256; no authorities
-      const body = Uint8Array.of(2, 64, 1, 0, 4, 4, 3, 8, 4, 0, 0);
+      const schemes = this.#isTls12 ? [0, 4, 4, 3, 8, 4] : [];
+      const body = Uint8Array.of(2, 64, 1, ...schemes, 0, 0);
       add('certificate_request', handshakeMessage(HandshakeType.CertificateRequest, body));
     }
     add('server_hello_done', handshakeMessage(HandshakeType.ServerHelloDone, new Uint8Array(0)));
-    return plainRecords(concatBytes(...messages), this.#fragmentBytes);
+    return plainRecords(concatBytes(...messages), this.#fragmentBytes, this.#version);
   }
 
   /** Takes the client's second flight; the answer is change_cipher_spec and Finished, in records. */
@@ -124,11 +191,11 @@ export class ScriptedServer12 {
     for (const message of plain) {
       this.#transcript.add(message);
       if (message[0] !== HandshakeType.ClientKeyExchange) continue;
-      const premaster = this.#share!.agree(message.slice(HANDSHAKE_HEADER_BYTES + 1));
+      const premaster = this.#premaster(message);
       this.master =
         (this.#script.extendedMasterSecret ?? true)
-          ? extendedMasterSecret(this.#suite, premaster, this.#transcript.hash())
-          : masterSecret(this.#suite, premaster, random, this.#serverRandom);
+          ? extendedMasterSecret(this.#prf, premaster, this.#transcript.hash())
+          : masterSecret(this.#prf, premaster, random, this.#serverRandom);
     }
     this.#receiveFinished(sealed);
     this.clientMessages = plain;
@@ -144,19 +211,23 @@ export class ScriptedServer12 {
   record(type: number, content: Uint8Array): Uint8Array {
     const key = this.#writeKey!;
     const record = new Uint8Array(content.length + key.overheadBytes);
-    key.seal(0, this.#writeSeq++, type, content, 0, content.length, record, 0);
-    return record;
+    return record.slice(0, key.seal(0, this.#writeSeq++, type, content, 0, content.length, record, 0));
   }
 
   /** The traffic state of the server's side. */
   traffic(): Slab {
     const keys = this.#keys();
     const state = Slab.alloc(TRAFFIC_STATE_BYTES);
+    const side = (secrets: RecordSecrets, cipherState: Uint8Array, nextSeq: number): RecordSide => ({
+      secrets,
+      cipherState,
+      nextSeq,
+    });
     writeTrafficState(state, 0, {
-      suite: this.#suite,
+      ...this.#parameters,
       sendLimitBytes: 16384,
-      clientKey: keys.server,
-      serverKey: keys.client,
+      writing: side(keys.server, this.#writeState, this.#writeSeq),
+      reading: side(keys.client, this.#readState, this.#readSeq),
       exporterSecret: this.master,
       randoms: concatBytes(this.#hello!.random, this.#serverRandom),
     });
@@ -167,23 +238,39 @@ export class ScriptedServer12 {
     return this.#script.fragmentBytes ?? 16384;
   }
 
+  get #version(): number {
+    return versionNumber(this.#parameters.version);
+  }
+
+  get #isTls12(): boolean {
+    return this.#parameters.version === 'TLSv1.2';
+  }
+
   #keys(): ReturnType<typeof keyBlock> {
-    return keyBlock(this.#suite, this.master, this.#hello!.random, this.#serverRandom);
+    return keyBlock(
+      this.#parameters.version,
+      this.#suite,
+      this.master,
+      this.#hello!.random,
+      this.#serverRandom,
+    );
   }
 
   #receiveFinished(record: Uint8Array): void {
-    const { key, iv } = this.#keys().client;
-    const readKey = recordProtectionOf(this.#suite, key, iv);
-    readKey.open(0, 0, record, 0, record.length);
-    const finished = Uint8Array.from(readKey.opened);
-    const expected = writeFinished(verifyDataOf(this.#suite, this.master, 'client', this.#transcript.hash()));
+    const secrets = this.#keys().client;
+    this.#readState = startCipherState(this.#parameters, secrets);
+    const readKey = recordProtectionOf(this.#parameters, secrets, this.#readState);
+    readKey.open(0, this.#readSeq++, record, 0, record.length);
+    const finished = Uint8Array.from(readKey.opened.subarray(0, readKey.openedBytes));
+    const expected = writeFinished(verifyDataOf(this.#prf, this.master, 'client', this.#transcript.hash()));
     if (!Buffer.from(expected).equals(finished)) throw new Error('the Finished of the client is wrong');
     this.#transcript.add(finished);
   }
 
   #lastFlight(): Uint8Array {
-    const { key, iv } = this.#keys().server;
-    this.#writeKey = recordProtectionOf(this.#suite, key, iv);
+    const secrets = this.#keys().server;
+    this.#writeState = startCipherState(this.#parameters, secrets);
+    this.#writeKey = recordProtectionOf(this.#parameters, secrets, this.#writeState);
     const plain: Uint8Array[] = [];
     if (this.#script.ticket !== undefined) {
       const writer = new Writer();
@@ -195,13 +282,13 @@ export class ScriptedServer12 {
       );
       if (message !== null) {
         this.#transcript.add(message);
-        plain.push(plainRecords(message, this.#fragmentBytes));
+        plain.push(plainRecords(message, this.#fragmentBytes, this.#version));
       }
     }
-    plain.push(plainRecord(ContentType.ChangeCipherSpec, Uint8Array.of(1)));
+    plain.push(plainRecord(ContentType.ChangeCipherSpec, Uint8Array.of(1), this.#version));
     const finished = this.#edited(
       'finished',
-      writeFinished(verifyDataOf(this.#suite, this.master, 'server', this.#transcript.hash())),
+      writeFinished(verifyDataOf(this.#prf, this.master, 'server', this.#transcript.hash())),
     );
     if (finished !== null) {
       this.#transcript.add(finished);
@@ -212,23 +299,71 @@ export class ScriptedServer12 {
     return concatBytes(...plain);
   }
 
-  #keyExchange(share: KeyShare): Uint8Array {
-    const { scheme, hash, pss } = this.#script.signature ?? { scheme: 0x0403, hash: 'sha256', pss: false };
-    const point = this.#script.forgedPoint ?? share.publicKey;
-    const params = concatBytes(Uint8Array.of(3), u16(share.group), Uint8Array.of(point.length), point);
+  #premaster(message: Uint8Array): Uint8Array {
+    const body = message.subarray(HANDSHAKE_HEADER_BYTES);
+    switch (this.#suite.keyExchange) {
+      case 'rsa':
+        return this.#decrypted(body.subarray(2));
+      case 'dhe': {
+        const shared = this.#dh!.computeSecret(body.subarray(2));
+        return Uint8Array.from(shared.subarray(shared.findIndex((byte) => byte !== 0)));
+      }
+      default:
+        return this.#share!.agree(body.slice(1));
+    }
+  }
+
+  /** RFC 5246 §7.4.7.1; a test wants to know what is wrong. */
+  #decrypted(encrypted: Uint8Array): Uint8Array {
+    const key = { key: this.#script.privateKey, padding: constants.RSA_NO_PADDING };
+    const padded = privateDecrypt(key, encrypted);
+    const end = padded.indexOf(0, 2);
+    const premaster = Uint8Array.from(padded.subarray(end + 1));
+    if (padded[0] !== 0 || padded[1] !== 2 || end < 10 || premaster.length !== 48)
+      throw new Error('bad padding');
+    if (((premaster[0]! << 8) | premaster[1]!) !== this.#hello!.version) throw new Error('bad version');
+    return premaster;
+  }
+
+  #keyExchange(): Uint8Array {
+    const params = this.#suite.keyExchange === 'dhe' ? this.#dhParams() : this.#curveParams();
     const content = concatBytes(this.#hello!.random, this.#serverRandom, params);
-    const key = this.#script.privateKey;
+    const { privateKey: key, signature: wanted } = this.#script;
+    const hash = key.asymmetricKeyType === 'rsa' ? 'md5-sha1' : 'sha1';
+    const implied = this.#isTls12
+      ? { scheme: 0x0403, hash: 'sha256', pss: false }
+      : { scheme: 0, hash, pss: false };
+    const { scheme, hash: signed, pss } = wanted ?? implied;
     const signature = pss
-      ? sign(hash, content, {
+      ? sign(signed, content, {
           key,
           padding: constants.RSA_PKCS1_PSS_PADDING,
           saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
         })
-      : sign(hash, content, key);
+      : sign(signed, content, key);
     return handshakeMessage(
       HandshakeType.ServerKeyExchange,
-      concatBytes(params, u16(scheme), u16(signature.length), signature),
+      concatBytes(params, this.#isTls12 ? u16(scheme) : new Uint8Array(0), u16(signature.length), signature),
     );
+  }
+
+  #curveParams(): Uint8Array {
+    this.#share = generateKeyShare(this.#script.group ?? NamedGroup.X25519, this.#script.random);
+    const point = this.#script.forgedPoint ?? this.#share.publicKey;
+    return concatBytes(Uint8Array.of(3), u16(this.#share.group), Uint8Array.of(point.length), point);
+  }
+
+  #dhParams(): Uint8Array {
+    const { p, g, publicValue } = this.#script.dh ?? {
+      p: getDiffieHellman('modp14').getPrime(),
+      g: Uint8Array.of(2),
+    };
+    let own = publicValue;
+    if (own === undefined) {
+      this.#dh = createDiffieHellman(Buffer.from(p), Buffer.from(g));
+      own = this.#dh.generateKeys();
+    }
+    return concatBytes(u16(p.length), p, u16(g.length), g, u16(own.length), own);
   }
 
   #edited(part: FlightPart12, message: Uint8Array): Uint8Array | null {

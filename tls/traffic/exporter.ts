@@ -1,7 +1,7 @@
 import type { Slab } from '../../stack/wire/slab.ts';
 import { keyingMaterial } from '../keys/exporter.ts';
 import { MASTER_SECRET_BYTES } from '../keys/prf.ts';
-import { RANDOMS_BYTES, suiteOf, TrafficOffset } from './state.ts';
+import { parametersOf, RANDOMS_BYTES, TrafficOffset } from './state.ts';
 
 /**
  * Keys for another protocol, from the secrets of a connection: RFC 8446 §7.5, RFC 5705. Any thread may ask at any time:
@@ -9,7 +9,7 @@ import { RANDOMS_BYTES, suiteOf, TrafficOffset } from './state.ts';
  *
  * @param off of the traffic state in `state`
  * @param context null: none (the same as empty in TLS 1.3)
- * @throws RangeError for a label or length that cannot be, Error for TLS 1.2 without extended master secret
+ * @throws RangeError for a label or length that cannot be, Error before TLS 1.3 without extended master secret
  */
 export function exportKeyingMaterial(
   state: Slab,
@@ -18,14 +18,14 @@ export function exportKeyingMaterial(
   context: Uint8Array | null,
   lengthBytes: number,
 ): Uint8Array {
-  const suite = suiteOf(state, off);
+  const { version, suite } = parametersOf(state, off);
   const isAvailable = state.bytes[off + TrafficOffset.ExporterAvailable] !== 0;
-  const secretBytes = suite.version === 'TLSv1.3' ? suite.hashBytes : MASTER_SECRET_BYTES;
+  const secretBytes = version === 'TLSv1.3' ? suite.hashBytes : MASTER_SECRET_BYTES;
   const secretAt = off + TrafficOffset.ExporterSecret;
   const randomsAt = off + TrafficOffset.Randoms;
   const secret = state.bytes.slice(secretAt, secretAt + (isAvailable ? secretBytes : 0));
   const randoms = state.bytes.slice(randomsAt, randomsAt + RANDOMS_BYTES);
-  const material = keyingMaterial(suite, secret, randoms, label, context, lengthBytes);
+  const material = keyingMaterial(version, suite, secret, randoms, label, context, lengthBytes);
   secret.fill(0);
   return material;
 }

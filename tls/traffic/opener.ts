@@ -1,7 +1,7 @@
 import type { Slab } from '../../stack/wire/slab.ts';
 import { TlsError } from '../errors.ts';
 import { nextTrafficSecret, ticketPsk } from '../keys/key-schedule.ts';
-import { type CipherSuite, IV_BYTES } from '../keys/suites.ts';
+import type { CipherSuite } from '../keys/suites.ts';
 import {
   MAX_EMPTY_RECORDS,
   MAX_HELLO_REQUESTS_IN_ROW,
@@ -12,13 +12,15 @@ import {
   MAX_WARNINGS_IN_ROW,
 } from '../limits.ts';
 import { AlertOutcome, judgeAlert } from '../record/alert-reader.ts';
-import { type RecordProtection, recordProtectionOf } from '../record/record-protection.ts';
+import { checkRecordVersion } from '../record/handshake-records.ts';
+import type { RecordParameters, RecordProtection } from '../record/record-protection.ts';
 import {
   ContentType,
   HANDSHAKE_HEADER_BYTES,
   HandshakeType,
   handshakeTypeName,
   RECORD_HEADER_BYTES,
+  versionNumber,
 } from '../wire/codes.ts';
 import {
   bodyOf,
@@ -28,11 +30,11 @@ import {
   readNewSessionTicket,
 } from '../wire/messages.ts';
 import {
-  copyKey,
   copySecret,
-  isTls12,
+  parametersOf,
+  protectionOf,
+  READING,
   ReadSide,
-  suiteOf,
   TrafficOffset,
   wipeReadSide,
   writeReadSecret,
@@ -60,7 +62,9 @@ export class TrafficOpener {
   onTicket: ((ticket: SessionTicket) => void) | null = null;
   readonly #state: Slab;
   readonly #off: number;
+  readonly #parameters: RecordParameters;
   readonly #suite: CipherSuite;
+  /** Or an older one. */
   readonly #isTls12: boolean;
   #key: RecordProtection | null = null;
   #keyEpoch = 0;
@@ -69,8 +73,9 @@ export class TrafficOpener {
   constructor(state: Slab, off: number) {
     this.#state = state;
     this.#off = off;
-    this.#suite = suiteOf(state, off);
-    this.#isTls12 = isTls12(state, off);
+    this.#parameters = parametersOf(state, off);
+    this.#suite = this.#parameters.suite;
+    this.#isTls12 = this.#parameters.version !== 'TLSv1.3';
   }
 
   /** Whether the peer sent close_notify. */
@@ -117,6 +122,7 @@ export class TrafficOpener {
     // in TLS 1.2 the type stands outside, and the key checks it
     const isOpenType = this.#isTls12 && outerType !== ContentType.ChangeCipherSpec;
     if (outerType !== ContentType.ApplicationData && !isOpenType) throw wrongOuterType(outerType);
+    if (this.#isTls12) checkRecordVersion(record, off, versionNumber(this.#parameters.version));
     const { bytes, view } = this.#state;
     const high = view.getUint32(this.#off + TrafficOffset.ReadSeqHigh, true);
     const low = view.getUint32(this.#off + TrafficOffset.ReadSeqLow, true);
@@ -268,11 +274,8 @@ export class TrafficOpener {
   #currentKey(): RecordProtection {
     const epoch = this.#state.view.getUint32(this.#off + TrafficOffset.ReadEpoch, true);
     if (this.#key === null || this.#keyEpoch !== epoch) {
-      const key = copyKey(this.#state, this.#off + TrafficOffset.ReadKey, this.#suite);
-      const ivAt = this.#off + TrafficOffset.ReadIv;
-      this.#key = recordProtectionOf(this.#suite, key, this.#state.bytes.subarray(ivAt, ivAt + IV_BYTES));
+      this.#key = protectionOf(this.#state, this.#off, this.#parameters, READING);
       this.#keyEpoch = epoch;
-      key.fill(0);
     }
     return this.#key;
   }

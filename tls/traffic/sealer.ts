@@ -1,22 +1,22 @@
 import type { Slab } from '../../stack/wire/slab.ts';
 import { AlertDescription, AlertLevel } from '../alerts.ts';
 import { nextTrafficSecret } from '../keys/key-schedule.ts';
-import { type CipherSuite, IV_BYTES } from '../keys/suites.ts';
+import type { CipherSuite } from '../keys/suites.ts';
 import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
 import { RECORD_OVERHEAD_BYTES } from '../record/record-key.ts';
 import {
   MAX_RECORD_OVERHEAD_BYTES,
+  type RecordParameters,
   type RecordProtection,
-  recordProtectionOf,
 } from '../record/record-protection.ts';
 import { ContentType, HANDSHAKE_HEADER_BYTES } from '../wire/codes.ts';
 import { writeKeyUpdate } from '../wire/messages.ts';
 import {
-  copyKey,
   copySecret,
-  isTls12,
-  suiteOf,
+  parametersOf,
+  protectionOf,
   TrafficOffset,
+  WRITING,
   wipeWriteSide,
   writeWriteSecret,
 } from './state.ts';
@@ -31,8 +31,11 @@ export const MAX_OWED_BYTES: number = Math.max(
   ALERT_BYTES + MAX_RECORD_OVERHEAD_BYTES,
 );
 
-/** What {@link TrafficSealer.seal} may write beyond the content: its record's overhead and what is owed before it. */
-export const MAX_SEAL_OVERHEAD_BYTES: number = MAX_RECORD_OVERHEAD_BYTES + MAX_OWED_BYTES;
+/**
+ * What {@link TrafficSealer.seal} may write beyond the content: the overhead of its record, which may be split in two, and
+ * what is owed before it.
+ */
+export const MAX_SEAL_OVERHEAD_BYTES: number = 2 * MAX_RECORD_OVERHEAD_BYTES + MAX_OWED_BYTES;
 
 /** Most bytes that one call of {@link TrafficSealer.seal} writes. */
 export const MAX_SEALED_BYTES: number = MAX_PLAINTEXT_BYTES + MAX_SEAL_OVERHEAD_BYTES;
@@ -44,8 +47,12 @@ export const MAX_SEALED_BYTES: number = MAX_PLAINTEXT_BYTES + MAX_SEAL_OVERHEAD_
 export class TrafficSealer {
   readonly #state: Slab;
   readonly #off: number;
+  readonly #parameters: RecordParameters;
   readonly #suite: CipherSuite;
+  /** Or an older one. */
   readonly #isTls12: boolean;
+  /** Whether each record goes out in two: 1 byte and the rest. */
+  readonly #splits: boolean;
   #key: RecordProtection | null = null;
   #keyEpoch = 0;
 
@@ -53,8 +60,10 @@ export class TrafficSealer {
   constructor(state: Slab, off: number) {
     this.#state = state;
     this.#off = off;
-    this.#suite = suiteOf(state, off);
-    this.#isTls12 = isTls12(state, off);
+    this.#parameters = parametersOf(state, off);
+    this.#suite = this.#parameters.suite;
+    this.#isTls12 = this.#parameters.version !== 'TLSv1.3';
+    this.#splits = this.#parameters.version === 'TLSv1' && this.#suite.cipher.kind === 'block';
   }
 
   /** Whether close_notify or a fatal alert was sent: nothing may follow it. */
@@ -105,7 +114,14 @@ export class TrafficSealer {
     const before = this.#isTls12
       ? this.#refuseRenegotiation(into, intoOff)
       : this.#updateKeyIfNeeded(into, intoOff);
-    return before + this.#sealRecord(type, from, off, len, into, intoOff + before);
+    const at = intoOff + before;
+    if (!this.#splits || type !== ContentType.ApplicationData || len < 2) {
+      return before + this.#sealRecord(type, from, off, len, into, at);
+    }
+    // differs from RFC 2246 §6.2.3.2 (one record) as all browsers do: its IV can be known before its content is chosen
+    // (T. Duong and J. Rizzo, BEAST, 2011), so that a record with one byte and a MAC goes first
+    const first = this.#sealRecord(type, from, off, 1, into, at);
+    return before + first + this.#sealRecord(type, from, off + 1, len - 1, into, at + first);
   }
 
   /**
@@ -113,10 +129,10 @@ export class TrafficSealer {
    *
    * @param requestPeer asks the peer to change its key too
    * @returns the bytes written, KEY_UPDATE_RECORD_BYTES
-   * @throws Error in TLS 1.2, which has none
+   * @throws Error before TLS 1.3, which has none
    */
   keyUpdate(requestPeer: boolean, into: Uint8Array, off: number): number {
-    if (this.#isTls12) throw new Error('TLS 1.2 has no key updates');
+    if (this.#isTls12) throw new Error('only TLS 1.3 has key updates');
     const { bytes, view } = this.#state;
     // taken before the record is made: a request that comes now is served by the next update
     Atomics.store(bytes, this.#off + TrafficOffset.KeyUpdateOwed, 0);
@@ -189,11 +205,8 @@ export class TrafficSealer {
   #currentKey(): RecordProtection {
     const epoch = this.#state.view.getUint32(this.#off + TrafficOffset.WriteEpoch, true);
     if (this.#key === null || this.#keyEpoch !== epoch) {
-      const key = copyKey(this.#state, this.#off + TrafficOffset.WriteKey, this.#suite);
-      const ivAt = this.#off + TrafficOffset.WriteIv;
-      this.#key = recordProtectionOf(this.#suite, key, this.#state.bytes.subarray(ivAt, ivAt + IV_BYTES));
+      this.#key = protectionOf(this.#state, this.#off, this.#parameters, WRITING);
       this.#keyEpoch = epoch;
-      key.fill(0);
     }
     return this.#key;
   }

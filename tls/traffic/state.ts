@@ -1,14 +1,21 @@
 import type { Slab } from '../../stack/wire/slab.ts';
 import { type TrafficKey, trafficKeyOf } from '../keys/key-schedule.ts';
+import type { RecordSecrets } from '../keys/prf.ts';
 import { type CipherSuite, cipherSuiteOf, IV_BYTES } from '../keys/suites.ts';
-import { MAX_POST_HANDSHAKE_MESSAGE_BYTES } from '../limits.ts';
-import { ProtocolVersion } from '../wire/codes.ts';
+import type { RecordSide } from '../record/handshake-records.ts';
+import {
+  CIPHER_STATE_BYTES,
+  type RecordParameters,
+  type RecordProtection,
+  recordProtectionOf,
+} from '../record/record-protection.ts';
+import { type TlsVersion, versionNumber, versionOf } from '../wire/codes.ts';
 
 /**
  * A connection after its handshake, as a flat region that may lie in shared memory. Words are little-endian. The first
  * 128 bytes belong to whoever holds the writing side's lock, the others to the reading side's, with two exceptions:
- * `KeyUpdateOwed` and `RefusalOwed` are set by the reader and taken by the writer, atomically. TLS 1.2 has keys and no
- * secrets.
+ * `KeyUpdateOwed` and `RefusalOwed` are set by the reader and taken by the writer, atomically. Versions before TLS 1.3 have
+ * keys and no secrets.
  */
 export const TrafficOffset = {
   /** u32: IANA number of the cipher suite. */
@@ -27,10 +34,12 @@ export const TrafficOffset = {
   WriteSecret: 20,
   WriteKey: 68,
   WriteIv: 100,
-  /** u16: 0x0303 or 0x0304. */
+  /** u16: 0x0301 … 0x0304. */
   Version: 112,
   /** u8, atomic: 1 when the peer asked for a renegotiation and was not yet told no. Set by the reader. */
   RefusalOwed: 114,
+  /** u8: 1 when records have their MAC outside (RFC 7366). Written once. */
+  EncryptThenMac: 116,
 
   /** u32: key updates received. */
   ReadEpoch: 128,
@@ -51,33 +60,39 @@ export const TrafficOffset = {
   ReadIv: 232,
   ResumptionSecret: 244,
 
-  /** 48 bytes: the exporter secret, in TLS 1.2 the master secret. Written once, read by anyone, like the next two. */
+  /** 48 bytes: the exporter secret, before TLS 1.3 the master secret. Written once, read by anyone, like the next two. */
   ExporterSecret: 304,
-  /** TLS 1.2: the randoms of both hellos. */
+  /** Before TLS 1.3: the randoms of both hellos. */
   Randoms: 352,
   /** u8: 1 when keys may be exported. */
   ExporterAvailable: 115,
 
   /** MAX_POST_HANDSHAKE_MESSAGE_BYTES bytes, of the reading side. */
   Partial: 416,
+
+  /** Before TLS 1.3, of the writing side: the key of the MAC, and the cipher state that moves on with each record. */
+  WriteMacKey: 16800,
+  WriteCipherState: 16848,
+  /** The same of the reading side. */
+  ReadMacKey: 17108,
+  ReadCipherState: 17156,
 } as const;
 
 /** Of `Randoms`. */
 export const RANDOMS_BYTES = 64;
 
 /** Size of the region. */
-export const TRAFFIC_STATE_BYTES: number = TrafficOffset.Partial + MAX_POST_HANDSHAKE_MESSAGE_BYTES;
+export const TRAFFIC_STATE_BYTES: number = TrafficOffset.ReadCipherState + CIPHER_STATE_BYTES;
 
 /** Whether the peer may still send. */
 export const ReadSide = { Open: 0, CloseNotify: 1, Failed: 2 } as const;
 export type ReadSide = (typeof ReadSide)[keyof typeof ReadSide];
 
-/** What a finished handshake of TLS 1.2 leaves: its Finished messages were the first records of both keys. */
-export interface TrafficStart12 {
-  readonly suite: CipherSuite;
+/** What a finished handshake before TLS 1.3 leaves: its Finished messages were the first records of both keys. */
+export interface TrafficStart12 extends RecordParameters {
   readonly sendLimitBytes: number;
-  readonly clientKey: TrafficKey;
-  readonly serverKey: TrafficKey;
+  readonly writing: RecordSide;
+  readonly reading: RecordSide;
   /** The extended master secret, or empty. */
   readonly exporterSecret: Uint8Array;
   /** RANDOMS_BYTES bytes. */
@@ -101,20 +116,15 @@ export function writeTrafficState(state: Slab, off: number, start: TrafficStart 
   state.view.setUint16(off + TrafficOffset.SendLimit, start.sendLimitBytes, true);
   state.bytes[off + TrafficOffset.ExporterAvailable] = start.exporterSecret.length > 0 ? 1 : 0;
   state.bytes.set(start.exporterSecret, off + TrafficOffset.ExporterSecret);
-  const hasKeys = 'clientKey' in start;
-  state.view.setUint16(
-    off + TrafficOffset.Version,
-    hasKeys ? ProtocolVersion.Tls12 : ProtocolVersion.Tls13,
-    true,
-  );
-  if (hasKeys) {
+  if ('writing' in start) {
+    writeVersion(state, off, start.version);
+    state.bytes[off + TrafficOffset.EncryptThenMac] = start.encryptThenMac ? 1 : 0;
     state.bytes.set(start.randoms, off + TrafficOffset.Randoms);
-    writeWriteKey(state, off, start.clientKey);
-    writeReadKey(state, off, start.serverKey);
-    state.view.setUint32(off + TrafficOffset.WriteSeqLow, 1, true);
-    state.view.setUint32(off + TrafficOffset.ReadSeqLow, 1, true);
+    writeSide(state, off, WRITING, start.writing);
+    writeSide(state, off, READING, start.reading);
     return;
   }
+  writeVersion(state, off, 'TLSv1.3');
   writeWriteSecret(state, off, start.suite, start.clientSecret);
   writeReadSecret(state, off, start.suite, start.serverSecret);
   state.bytes.set(start.resumptionSecret, off + TrafficOffset.ResumptionSecret);
@@ -148,20 +158,77 @@ export function suiteOf(state: Slab, off: number): CipherSuite {
   return suite;
 }
 
-/** Whether the region is a connection of TLS 1.2. */
-export function isTls12(state: Slab, off: number): boolean {
-  return state.view.getUint16(off + TrafficOffset.Version, true) === ProtocolVersion.Tls12;
+/**
+ * What both sides have agreed on about records.
+ *
+ * @throws RangeError when the region holds no connection
+ */
+export function parametersOf(state: Slab, off: number): RecordParameters {
+  const number = state.view.getUint16(off + TrafficOffset.Version, true);
+  const version = versionOf(number);
+  if (version === undefined) throw new RangeError(`no traffic state here: version ${number}`);
+  const encryptThenMac = state.bytes[off + TrafficOffset.EncryptThenMac] !== 0;
+  return { version, suite: suiteOf(state, off), encryptThenMac };
+}
+
+/** The fields of one direction. */
+export interface SideOffsets {
+  readonly SeqLow: number;
+  readonly Key: number;
+  readonly Iv: number;
+  readonly MacKey: number;
+  readonly CipherState: number;
+}
+
+export const WRITING: SideOffsets = {
+  SeqLow: TrafficOffset.WriteSeqLow,
+  Key: TrafficOffset.WriteKey,
+  Iv: TrafficOffset.WriteIv,
+  MacKey: TrafficOffset.WriteMacKey,
+  CipherState: TrafficOffset.WriteCipherState,
+};
+export const READING: SideOffsets = {
+  SeqLow: TrafficOffset.ReadSeqLow,
+  Key: TrafficOffset.ReadKey,
+  Iv: TrafficOffset.ReadIv,
+  MacKey: TrafficOffset.ReadMacKey,
+  CipherState: TrafficOffset.ReadCipherState,
+};
+
+/** The protection of one direction, on its present key; its cipher state stays in the region. */
+export function protectionOf(
+  state: Slab,
+  off: number,
+  parameters: RecordParameters,
+  side: SideOffsets,
+): RecordProtection {
+  const { bytes } = state;
+  const { suite } = parameters;
+  const macBytes = suite.cipher.kind === 'aead' ? 0 : suite.cipher.macBytes;
+  const part = (at: number, lengthBytes: number): Uint8Array => bytes.slice(off + at, off + at + lengthBytes);
+  const secrets: RecordSecrets = {
+    key: part(side.Key, suite.keyBytes),
+    iv: part(side.Iv, IV_BYTES),
+    macKey: part(side.MacKey, macBytes),
+  };
+  const at = off + side.CipherState;
+  const protection = recordProtectionOf(parameters, secrets, bytes.subarray(at, at + CIPHER_STATE_BYTES));
+  secrets.key.fill(0);
+  secrets.macKey.fill(0);
+  return protection;
 }
 
 /** Overwrites the secrets of the writing side. */
 export function wipeWriteSide(state: Slab, off: number): void {
   state.bytes.fill(0, off + TrafficOffset.WriteSecret, off + TrafficOffset.WriteIv + IV_BYTES);
+  state.bytes.fill(0, off + TrafficOffset.WriteMacKey, off + TrafficOffset.ReadMacKey);
 }
 
 /** Overwrites the secrets of the reading side. */
 export function wipeReadSide(state: Slab, off: number): void {
   state.bytes.fill(0, off + TrafficOffset.ReadSecret, off + TrafficOffset.ExporterSecret);
-  state.bytes.fill(0, off + TrafficOffset.Partial, off + TRAFFIC_STATE_BYTES);
+  state.bytes.fill(0, off + TrafficOffset.Partial, off + TrafficOffset.WriteMacKey);
+  state.bytes.fill(0, off + TrafficOffset.ReadMacKey, off + TRAFFIC_STATE_BYTES);
 }
 
 /** A private copy of a secret in the region. */
@@ -169,9 +236,23 @@ export function copySecret(state: Slab, at: number, suite: CipherSuite): Uint8Ar
   return Uint8Array.from(state.bytes.subarray(at, at + suite.hashBytes));
 }
 
-/** A private copy of a key in the region. */
-export function copyKey(state: Slab, at: number, suite: CipherSuite): Uint8Array {
-  return Uint8Array.from(state.bytes.subarray(at, at + suite.keyBytes));
+function writeVersion(state: Slab, off: number, version: TlsVersion): void {
+  state.view.setUint16(off + TrafficOffset.Version, versionNumber(version), true);
+}
+
+function writeSide(
+  state: Slab,
+  off: number,
+  side: SideOffsets,
+  { secrets, cipherState, nextSeq }: RecordSide,
+): void {
+  const { bytes, view } = state;
+  bytes.set(secrets.key, off + side.Key);
+  // the IV of a CBC record stands in the cipher state
+  bytes.set(secrets.iv.subarray(0, IV_BYTES), off + side.Iv);
+  bytes.set(secrets.macKey, off + side.MacKey);
+  bytes.set(cipherState, off + side.CipherState);
+  view.setUint32(off + side.SeqLow, nextSeq, true);
 }
 
 function writeWriteKey(state: Slab, off: number, key: TrafficKey): void {

@@ -30,6 +30,7 @@ export const ExtensionType = {
   EcPointFormats: 11,
   SignatureAlgorithms: 13,
   ApplicationLayerProtocolNegotiation: 16,
+  EncryptThenMac: 22,
   ExtendedMasterSecret: 23,
   RecordSizeLimit: 28,
   SessionTicket: 35,
@@ -45,10 +46,23 @@ export const ExtensionType = {
 export type ExtensionType = (typeof ExtensionType)[keyof typeof ExtensionType];
 
 /** Versions as they stand in records and hellos. */
-export const ProtocolVersion = { Tls10: 0x0301, Tls12: 0x0303, Tls13: 0x0304 } as const;
+export const ProtocolVersion = { Tls10: 0x0301, Tls11: 0x0302, Tls12: 0x0303, Tls13: 0x0304 } as const;
 
-/** Versions as users name them. */
-export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+/** Versions as users name them, and Node; in alphabetical order the newest is last. */
+export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+
+/** All versions, the newest first. */
+export const TLS_VERSIONS: readonly TlsVersion[] = ['TLSv1.3', 'TLSv1.2', 'TLSv1.1', 'TLSv1'];
+
+/** A version as it stands in hellos: 0x0301 … 0x0304. */
+export function versionNumber(version: TlsVersion): number {
+  return ProtocolVersion.Tls13 - TLS_VERSIONS.indexOf(version);
+}
+
+/** The version with a number, or undefined. */
+export function versionOf(number: number): TlsVersion | undefined {
+  return TLS_VERSIONS.find((version) => versionNumber(version) === number);
+}
 
 /** RFC 8446 §5.1: content type, legacy version, length. */
 export const RECORD_HEADER_BYTES = 5;

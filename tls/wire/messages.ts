@@ -254,10 +254,14 @@ export function writeCertificate(chain: readonly Uint8Array[]): Uint8Array {
   return handshakeMessage(HandshakeType.Certificate, writer.finish());
 }
 
-/** RFC 8446 §4.4.3, RFC 5246 §7.4.8 */
-export function writeCertificateVerify(scheme: number, signature: Uint8Array): Uint8Array {
+/**
+ * RFC 8446 §4.4.3, RFC 5246 §7.4.8
+ *
+ * @param scheme null before TLS 1.2, where it is not said
+ */
+export function writeCertificateVerify(scheme: number | null, signature: Uint8Array): Uint8Array {
   const writer = new Writer();
-  writer.u16(scheme);
+  if (scheme !== null) writer.u16(scheme);
   writer.vector16(() => writer.bytes(signature));
   return handshakeMessage(HandshakeType.CertificateVerify, writer.finish());
 }
@@ -284,31 +288,68 @@ export function readCertificate12(message: HandshakeMessage): readonly Uint8Arra
   return chain;
 }
 
-/** RFC 8422 §5.4: an ECDHE key exchange, borrowed. */
-export interface ServerKeyExchange {
-  readonly group: number;
-  readonly publicKey: Uint8Array;
+/** What a ServerKeyExchange of either kind has behind its parameters, borrowed. */
+interface SignedParameters {
   /** What is signed, beside the randoms. */
   readonly params: Uint8Array;
-  readonly scheme: number;
+  /** Before TLS 1.2 it is not said: null. */
+  readonly scheme: number | null;
   readonly signature: Uint8Array;
 }
 
-/** @throws TlsError also for a curve that is not named */
-export function readServerKeyExchange(message: HandshakeMessage): ServerKeyExchange {
+/** RFC 8422 §5.4: an ECDHE key exchange, borrowed. */
+export interface ServerKeyExchange extends SignedParameters {
+  readonly group: number;
+  readonly publicKey: Uint8Array;
+}
+
+/** RFC 5246 §7.4.3: a DHE key exchange, borrowed. */
+export interface ServerDhExchange extends SignedParameters {
+  readonly p: Uint8Array;
+  readonly g: Uint8Array;
+  readonly publicValue: Uint8Array;
+}
+
+/**
+ * @param hasScheme since TLS 1.2
+ * @throws TlsError also for a curve that is not named
+ */
+export function readServerKeyExchange(message: HandshakeMessage, hasScheme: boolean): ServerKeyExchange {
   const body = bodyOf(message, 'server_key_exchange');
   const curveType = body.u8();
   // RFC 8422 §5.4: only named_curve is left
   if (curveType !== 3) throw new TlsError('UnofferedGroup', `curve type ${curveType}`);
   const group = body.u16();
-  const point = body.vector8('public key');
-  if (point.done) throw new TlsError('InvalidVector', 'empty public key');
-  const publicKey = point.rest();
-  const params = message.raw.subarray(HANDSHAKE_HEADER_BYTES, HANDSHAKE_HEADER_BYTES + 4 + publicKey.length);
-  const scheme = body.u16();
+  const publicKey = notEmpty(body.vector8('public key'));
+  return { group, publicKey, ...readSigned(message, body, 4 + publicKey.length, hasScheme) };
+}
+
+/** @param hasScheme since TLS 1.2 */
+export function readServerDhExchange(message: HandshakeMessage, hasScheme: boolean): ServerDhExchange {
+  const body = bodyOf(message, 'server_key_exchange');
+  const p = notEmpty(body.vector16('dh_p'));
+  const g = notEmpty(body.vector16('dh_g'));
+  const publicValue = notEmpty(body.vector16('dh_Ys'));
+  const paramsBytes = 6 + p.length + g.length + publicValue.length;
+  return { p, g, publicValue, ...readSigned(message, body, paramsBytes, hasScheme) };
+}
+
+function notEmpty(vector: Reader): Uint8Array {
+  if (vector.done) throw new TlsError('InvalidVector', `empty ${vector.what}`);
+  return vector.rest();
+}
+
+function readSigned(
+  message: HandshakeMessage,
+  body: Reader,
+  paramsBytes: number,
+  hasScheme: boolean,
+): SignedParameters {
+  const params = message.raw.subarray(HANDSHAKE_HEADER_BYTES, HANDSHAKE_HEADER_BYTES + paramsBytes);
+  const scheme = hasScheme ? body.u16() : null;
   const signature = body.vector16('signature').rest();
   body.finish();
-  return { group, publicKey, params, scheme, signature };
+  return { params, scheme, signature };
 }
 
 /** RFC 5246 §7.4.4: what the server accepts from us. */
@@ -319,19 +360,31 @@ export interface CertificateRequest12 {
   readonly authorities: readonly Uint8Array[];
 }
 
-/** Reads a CertificateRequest of TLS 1.2. */
-export function readCertificateRequest12(message: HandshakeMessage): CertificateRequest12 {
+/**
+ * Reads a CertificateRequest of a version before TLS 1.3.
+ *
+ * @param implied the signature schemes of a version before TLS 1.2, whose message does not name them, else null
+ */
+export function readCertificateRequest12(
+  message: HandshakeMessage,
+  implied: readonly number[] | null,
+): CertificateRequest12 {
   const body = bodyOf(message, 'certificate_request');
   const types = body.vector8('certificate_types');
   if (types.done) throw new TlsError('InvalidVector', 'no certificate types');
   const certificateTypes = [...types.rest()];
-  const schemes = body.vector16('supported_signature_algorithms');
-  if (schemes.done) throw new TlsError('InvalidVector', 'no signature algorithms');
-  const signatureSchemes: number[] = [];
-  while (!schemes.done) signatureSchemes.push(schemes.u16());
+  const signatureSchemes = implied ?? readSchemes(body);
   const authorities = readAuthorities(body);
   body.finish();
   return { certificateTypes, signatureSchemes, authorities };
+}
+
+function readSchemes(body: Reader): readonly number[] {
+  const list = body.vector16('supported_signature_algorithms');
+  if (list.done) throw new TlsError('InvalidVector', 'no signature algorithms');
+  const schemes: number[] = [];
+  while (!list.done) schemes.push(list.u16());
+  return schemes;
 }
 
 /** RFC 8446 §4.2.4, RFC 5246 §7.4.4: a list of names in DER, copied. */
@@ -355,10 +408,11 @@ export function writeCertificate12(chain: readonly Uint8Array[]): Uint8Array {
   return handshakeMessage(HandshakeType.Certificate, writer.finish());
 }
 
-/** RFC 8422 §5.7 */
-export function writeClientKeyExchange(publicKey: Uint8Array): Uint8Array {
+/** RFC 8422 §5.7: a point; RFC 5246 §7.4.7: a public value, or an encrypted secret. */
+export function writeClientKeyExchange(exchange: 'ecdhe' | 'dhe' | 'rsa', content: Uint8Array): Uint8Array {
   const writer = new Writer();
-  writer.vector8(() => writer.bytes(publicKey));
+  if (exchange === 'ecdhe') writer.vector8(() => writer.bytes(content));
+  else writer.vector16(() => writer.bytes(content));
   return handshakeMessage(HandshakeType.ClientKeyExchange, writer.finish());
 }
 

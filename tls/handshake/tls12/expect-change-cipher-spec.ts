@@ -60,7 +60,7 @@ export class ExpectChangeCipherSpec implements HandshakeState {
   }
 
   changeCipherSpec(handshake: Handshake): HandshakeState {
-    handshake.records.changeReadKey(this.agreed.suite, this.keys.server);
+    handshake.records.changeReadKey(this.agreed, this.keys.server);
     return new ExpectFinished12(this.agreed, this.keys, this.resumed, this.ticket);
   }
 }

@@ -32,9 +32,9 @@ export class ExpectFinished12 implements HandshakeState {
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     expectType(message, HandshakeType.Finished);
     const { agreed, keys } = this;
-    const { suite, transcript } = agreed;
+    const { prf, transcript } = agreed;
     const verifyData = readFinished(message, VERIFY_DATA_BYTES);
-    const expected = verifyDataOf(suite, keys.master, 'server', transcript.hash());
+    const expected = verifyDataOf(prf, keys.master, 'server', transcript.hash());
     // RFC 5246 §7.4.9: incorrect → decrypt_error; compared in constant time
     if (!timingSafeEqual(expected, verifyData)) throw new TlsError('BadFinished');
     handshake.records.endOfKey();
@@ -42,22 +42,22 @@ export class ExpectFinished12 implements HandshakeState {
     if (this.resumed !== null) sendFinished(agreed, keys, handshake);
     const session = this.#session(handshake);
     if (session !== null && handshake.keepSession !== null) handshake.keepSession(session);
-    return new Connected12(agreed, keys);
+    return new Connected12(agreed, keys, handshake.records);
   }
 
   /** What a later connection can resume, or null. */
   #session(handshake: Handshake): TlsSession | null {
-    const { suite, sessionId, isMasterSecretExtended } = this.agreed;
+    const { version, suite, sessionId, isMasterSecretExtended } = this.agreed;
     // RFC 7627 §5.3: clients SHOULD NOT resume a session without extended master secret
     if (!isMasterSecretExtended) return null;
     const ticket = this.ticket?.ticket ?? new Uint8Array(0);
     if (ticket.length === 0) {
-      // RFC 5077 §3.4: a ticket of TLS 1.2 may serve again, until its time is over
+      // RFC 5077 §3.4: a ticket may serve again, until its time is over
       if (this.resumed !== null) return this.resumed;
       if (sessionId.length === 0) return null;
     }
     return {
-      version: 'TLSv1.2',
+      version,
       cipherSuite: suite.id,
       secret: this.keys.master.slice(),
       ticket,

@@ -1,4 +1,6 @@
 import { extendedMasterSecret, masterSecret } from '../../keys/prf.ts';
+import { IMPLIED_SCHEMES } from '../../keys/signatures.ts';
+import type { CipherSuite } from '../../keys/suites.ts';
 import { HandshakeType } from '../../wire/codes.ts';
 import {
   bodyOf,
@@ -14,13 +16,13 @@ import { expectEndOfFlight } from './expect-change-cipher-spec.ts';
 import { makeKeys, sendFinished } from './keys.ts';
 import type { Agreed12 } from './server-hello.ts';
 
-/** After ServerKeyExchange: the server may ask for a certificate before it ends its flight. */
+/** After ServerKeyExchange, or with RSA key exchange after Certificate: the server may ask for a certificate before it ends its flight. */
 export class ExpectServerHelloDoneOrRequest implements HandshakeState {
   readonly agreed: Agreed12;
   readonly publicKey: Uint8Array;
   readonly premaster: Uint8Array;
 
-  /** @param publicKey our half of the key exchange */
+  /** @param publicKey our half of the key exchange, or the encrypted premaster secret */
   constructor(agreed: Agreed12, publicKey: Uint8Array, premaster: Uint8Array) {
     this.agreed = agreed;
     this.publicKey = publicKey;
@@ -29,7 +31,8 @@ export class ExpectServerHelloDoneOrRequest implements HandshakeState {
 
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     if (message.type === HandshakeType.CertificateRequest) {
-      const request = readCertificateRequest12(message);
+      const isOld = this.agreed.version < 'TLSv1.2';
+      const request = readCertificateRequest12(message, isOld ? IMPLIED_SCHEMES : null);
       handshake.info.clientCertificate = 'requested';
       this.agreed.transcript.add(message.raw);
       return new ExpectServerHelloDone(this.agreed, this.publicKey, this.premaster, request);
@@ -68,7 +71,7 @@ export class ExpectServerHelloDone implements HandshakeState {
       throw unexpectedMessage(message, expected);
     }
     bodyOf(message, 'server_hello_done').finish();
-    const { offer, suite, serverRandom, transcript } = this.agreed;
+    const { offer, version, suite, prf, serverRandom, transcript } = this.agreed;
     const { identity, info, records } = handshake;
     // the server says nothing more before our flight
     records.endOfKey();
@@ -77,19 +80,25 @@ export class ExpectServerHelloDone implements HandshakeState {
       records.send(ours);
       transcript.add(ours);
     };
-    const scheme = this.request === null ? null : (identity?.schemeFor(this.request, 'TLSv1.2') ?? null);
+    const scheme = this.request === null ? null : (identity?.schemeFor(this.request, version) ?? null);
     // RFC 5246 §7.4.6: without a suitable certificate the client MUST send a message with none
     if (this.request !== null) send(writeCertificate12(scheme === null ? [] : (identity?.chain ?? [])));
-    send(writeClientKeyExchange(this.publicKey));
+    send(writeClientKeyExchange(exchangeOf(suite), this.publicKey));
     const master = this.agreed.isMasterSecretExtended
-      ? extendedMasterSecret(suite, this.premaster, transcript.hash())
-      : masterSecret(suite, this.premaster, offer.random, serverRandom);
+      ? extendedMasterSecret(prf, this.premaster, transcript.hash())
+      : masterSecret(prf, this.premaster, offer.random, serverRandom);
     if (identity !== null && scheme !== null) {
-      send(writeCertificateVerify(scheme, identity.sign(scheme, transcript.messages())));
+      const signature = identity.sign(scheme, transcript.messages());
+      send(writeCertificateVerify(version < 'TLSv1.2' ? null : scheme, signature));
       info.clientCertificate = 'sent';
     }
     const keys = makeKeys(this.agreed, master, handshake);
     sendFinished(this.agreed, keys, handshake);
     return expectEndOfFlight(this.agreed, keys, null);
   }
+}
+
+function exchangeOf({ keyExchange }: CipherSuite): 'ecdhe' | 'dhe' | 'rsa' {
+  if (keyExchange === 'any') throw new TypeError('a suite of TLS 1.3');
+  return keyExchange;
 }

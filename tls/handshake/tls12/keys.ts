@@ -1,5 +1,4 @@
-import type { TrafficKey } from '../../keys/key-schedule.ts';
-import { keyBlock, verifyDataOf } from '../../keys/prf.ts';
+import { keyBlock, type RecordSecrets, verifyDataOf } from '../../keys/prf.ts';
 import { writeFinished } from '../../wire/messages.ts';
 import { type Handshake, logSecret } from '../state.ts';
 import type { Agreed12 } from './server-hello.ts';
@@ -7,23 +6,23 @@ import type { Agreed12 } from './server-hello.ts';
 /** The master secret of a connection and the keys that follow from it. */
 export interface Keys12 {
   readonly master: Uint8Array;
-  readonly client: TrafficKey;
-  readonly server: TrafficKey;
+  readonly client: RecordSecrets;
+  readonly server: RecordSecrets;
 }
 
 /** @param master kept, not copied */
 export function makeKeys(agreed: Agreed12, master: Uint8Array, handshake: Handshake): Keys12 {
-  const { offer, suite, serverRandom } = agreed;
+  const { offer, version, suite, serverRandom } = agreed;
   logSecret(handshake, 'CLIENT_RANDOM', offer.random, master);
-  return { master, ...keyBlock(suite, master, offer.random, serverRandom) };
+  return { master, ...keyBlock(version, suite, master, offer.random, serverRandom) };
 }
 
 /** Sends change_cipher_spec and Finished. */
 export function sendFinished(agreed: Agreed12, keys: Keys12, handshake: Handshake): void {
-  const { suite, transcript } = agreed;
+  const { prf, transcript } = agreed;
   handshake.records.sendChangeCipherSpec();
-  handshake.records.changeWriteKey(suite, keys.client);
-  const finished = writeFinished(verifyDataOf(suite, keys.master, 'client', transcript.hash()));
+  handshake.records.changeWriteKey(agreed, keys.client);
+  const finished = writeFinished(verifyDataOf(prf, keys.master, 'client', transcript.hash()));
   handshake.records.send(finished);
   transcript.add(finished);
 }

@@ -1,7 +1,9 @@
 import { TlsError } from '../../errors.ts';
-import { type CipherSuite, cipherSuiteOf } from '../../keys/suites.ts';
+import { type Prf, prfOf } from '../../keys/prf.ts';
+import { cipherSuiteOf, isSuiteOf } from '../../keys/suites.ts';
 import { Transcript } from '../../keys/transcript.ts';
-import { ExtensionType } from '../../wire/codes.ts';
+import type { RecordParameters } from '../../record/record-protection.ts';
+import { ExtensionType, type TlsVersion } from '../../wire/codes.ts';
 import { checkAnswered, type Extensions } from '../../wire/extensions.ts';
 import { equalBytes, type HandshakeMessage, type ServerHello } from '../../wire/messages.ts';
 import { answersInServerHello12, type Offer } from '../client-hello.ts';
@@ -12,10 +14,10 @@ import { ExpectCertificate12 } from './expect-certificate.ts';
 import { expectEndOfFlight } from './expect-change-cipher-spec.ts';
 import { makeKeys } from './keys.ts';
 
-/** What both hellos of TLS 1.2 have agreed on. */
-export interface Agreed12 {
+/** What both hellos of a version before TLS 1.3 have agreed on. */
+export interface Agreed12 extends RecordParameters {
   readonly offer: Offer;
-  readonly suite: CipherSuite;
+  readonly prf: Prf;
   readonly transcript: Transcript;
   readonly serverRandom: Uint8Array;
   /** RFC 7627: whether the master secret covers the whole handshake. */
@@ -28,25 +30,26 @@ export interface Agreed12 {
 }
 
 /**
- * Takes a ServerHello of TLS 1.2 (RFC 5246 §7.4.1.3).
+ * Takes a ServerHello of a version before TLS 1.3 (RFC 5246 §7.4.1.3).
  *
+ * @param version one that was offered
  * @param hello the ClientHello as it was sent
  * @throws TlsError
  */
 export function agreeOnTls12(
   message: HandshakeMessage,
   answer: ServerHello,
+  version: TlsVersion,
   offer: Offer,
   hello: Uint8Array,
   handshake: Handshake,
 ): HandshakeState {
-  handshake.records.useTls12();
+  handshake.records.useOldVersion(version);
   if (answer.compression !== 0) throw new TlsError('UnofferedCompression', `method ${answer.compression}`);
   const suite = offer.cipherSuites.includes(answer.cipherSuite)
     ? cipherSuiteOf(answer.cipherSuite)
     : undefined;
-  // RFC 8446 §B.4: the suites of TLS 1.3 cannot be used here
-  if (suite?.version !== 'TLSv1.2')
+  if (suite === undefined || !isSuiteOf(suite, version))
     throw new TlsError('UnofferedCipherSuite', `0x${answer.cipherSuite.toString(16)}`);
   const { extensions } = answer;
   checkAnswered(extensions, 'server_hello', answersInServerHello12(offer));
@@ -54,14 +57,23 @@ export function agreeOnTls12(
   extensions.get(ExtensionType.ServerName)?.finish();
   extensions.get(ExtensionType.ExtendedMasterSecret)?.finish();
   extensions.get(ExtensionType.SessionTicket)?.finish();
-  checkRenegotiationInfo(extensions);
+  extensions.get(ExtensionType.EncryptThenMac)?.finish();
+  checkRenegotiationInfo(extensions, offer);
   checkPointFormats(extensions);
-  const transcript = new Transcript(suite.hash, null, handshake.identity !== null);
+  const encryptThenMac = extensions.has(ExtensionType.EncryptThenMac);
+  const isBlock = suite.cipher.kind === 'block';
+  // RFC 7366 §3: only for CBC, but some servers answer it always
+  if (isBlock && !encryptThenMac && !offer.fallback) throw new TlsError('EncryptThenMacMissing', suite.name);
+  const prf = prfOf(version, suite);
+  const transcript = new Transcript(prf.hash, null, handshake.identity !== null);
   transcript.add(hello);
   transcript.add(message.raw);
   const agreed: Agreed12 = {
     offer,
+    version,
     suite,
+    encryptThenMac: encryptThenMac && isBlock,
+    prf,
     transcript,
     serverRandom: answer.random.slice(),
     isMasterSecretExtended: extensions.has(ExtensionType.ExtendedMasterSecret),
@@ -70,7 +82,8 @@ export function agreeOnTls12(
     sessionId: answer.sessionId.slice(),
     isTicketPromised: extensions.has(ExtensionType.SessionTicket),
   };
-  handshake.info.version = 'TLSv1.2';
+  handshake.info.version = version;
+  handshake.info.encryptThenMac = agreed.encryptThenMac;
   handshake.info.cipherSuite = suite.name;
   handshake.info.cipherBits = suite.bits;
   handshake.info.extendedMasterSecret = agreed.isMasterSecretExtended;
@@ -83,7 +96,11 @@ export function agreeOnTls12(
 function resume(agreed: Agreed12, handshake: Handshake): HandshakeState {
   const session = agreed.offer.session?.session;
   // RFC 8446 §D.4: a made-up session id belongs to no session
-  if (session?.version !== 'TLSv1.2') throw new TlsError('UnofferedResumption');
+  if (session === undefined || session.version === 'TLSv1.3') throw new TlsError('UnofferedResumption');
+  // RFC 5246 §E.1, RFC 8446 §4.6.1: and its version
+  if (session.version !== agreed.version) {
+    throw new TlsError('UnofferedResumption', `${agreed.version} is not the version of the session`);
+  }
   // RFC 5246 §7.4.1.3: a resumed session has its cipher suite
   if (session.cipherSuite !== agreed.suite.id) {
     throw new TlsError('UnofferedResumption', `${agreed.suite.name} is not the suite of the session`);
@@ -94,10 +111,13 @@ function resume(agreed: Agreed12, handshake: Handshake): HandshakeState {
   return expectEndOfFlight(agreed, makeKeys(agreed, session.secret.slice(), handshake), session);
 }
 
-/** RFC 5746 §3.4: its absence means that the server cannot renegotiate safely; nobody will. */
-function checkRenegotiationInfo(extensions: Extensions): void {
+/** RFC 5746 §3.4, §4.1: whoever is between could have begun the connection that this handshake goes on with. */
+function checkRenegotiationInfo(extensions: Extensions, offer: Offer): void {
   const content = extensions.get(ExtensionType.RenegotiationInfo);
-  if (content === undefined) return;
+  if (content === undefined) {
+    if (offer.fallback) return;
+    throw new TlsError('RenegotiationInfoMissing');
+  }
   // RFC 5746 §3.4: the length of renegotiated_connection MUST be zero, if not → handshake_failure
   if (!content.vector8('renegotiated_connection').done) throw new TlsError('InvalidRenegotiationInfo');
   content.finish();
