@@ -35,6 +35,6 @@ export function reduceProportionally(c: TcpConnection, safe: boolean): void {
     if (safe) quota += c.mss;
     quota = Math.min(ssthreshBytes - pipe, quota);
   }
-  // The first retransmission leaves at once
-  cc.cwndBytes = pipe + Math.max(quota, prr.sentBytes === 0 ? c.mss : 0);
+  // The first retransmission leaves at once; and one segment may always be in flight, or no ACK would ever come
+  cc.cwndBytes = Math.max(pipe + Math.max(quota, prr.sentBytes === 0 ? c.mss : 0), c.mss);
 }

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { reduceProportionally } from './proportional-rate.ts';
 import { RecoveryState } from './recovery.ts';
 import { type BenchOptions, brief, TcpBench } from './testing.ts';
 
@@ -274,6 +275,50 @@ test('PRR: what is sent shrinks in proportion, and not in one step (RFC 6937 §3
   bench.wait(40);
   bench.seg({ flags: 'A', seq: 1, ack: bench.connection.sndNxt - bench.connection.iss });
   t.is(bench.connection.recovery, RecoveryState.Open);
+});
+
+test('PRR: one segment may always be in flight, or no ACK would ever come', (t) => {
+  const { connection } = TcpBench.established({ peer: { mss: MSS, sackPermitted: true } });
+  connection.cc.ssthreshBytes = 4 * MSS;
+  connection.prr.sentBytes = 5 * MSS;
+  connection.sent.beginAck();
+  reduceProportionally(connection, false);
+  t.is(connection.inFlightBytes(), 0);
+  t.is(connection.cc.cwndBytes, MSS);
+});
+
+test('NewReno: after a partial ACK no more has left than was sent', (t) => {
+  const bench = inFlight(PLAIN);
+  for (let i = 0; i < 9; i++) bench.seg({ flags: 'A', seq: 1, ack: 1 });
+  bench.take();
+  bench.seg({ flags: 'A', seq: 1, ack: 1001 });
+  t.deepEqual(brief(bench.take()).slice(0, 1), ['A 1001 ack 1 len 1000']);
+  t.true(bench.connection.inFlightBytes() >= 0, `${bench.connection.inFlightBytes()}`);
+  bench.connection.sent.markHeadLost(MSS);
+  bench.seg({ flags: 'A', seq: 1, ack: 2001 });
+  t.true(bench.connection.inFlightBytes() >= 0, `${bench.connection.inFlightBytes()}`);
+});
+
+test('an ACK of something new tells the window, also when later segments came first', (t) => {
+  const bench = inFlight();
+  bench.write(10 * MSS);
+  bench.seg({ flags: 'A', seq: 2001, ack: 1, win: 20_000, data: 100 });
+  bench.seg({ flags: 'A', seq: 1, ack: 5001, win: 6000, data: 2000 });
+  t.is(bench.connection.sndWnd, 6000, 'with the old window the edge would lie behind what was ever offered');
+  bench.seg({ flags: 'A', seq: 1, ack: 5001, win: 3000, data: 2000 });
+  t.is(bench.connection.sndWnd, 6000, 'an old duplicate tells nothing');
+});
+
+test('TLP: SACK blocks take their room in the probe', (t) => {
+  const bench = inFlight({ rttMs: 40, tailLossProbe: true });
+  bench.seg({ flags: 'PA', seq: 101, ack: 1, data: 10 });
+  bench.write(5 * MSS);
+  bench.take();
+  bench.wait(90);
+  const [probe] = bench.take();
+  t.is(probe?.comment, 'tail loss probe');
+  t.is(probe?.sack.length, 1);
+  t.is(probe?.length, MSS - 12);
 });
 
 test('TLP: the last segment again after two round trips; its SACK shows the rest (RFC 8985 §7)', (t) => {

@@ -83,14 +83,19 @@ function refuse(c: TcpConnection): boolean {
   return false;
 }
 
-/** @returns true when SND.WND has changed */
+/**
+ * differs from RFC 9293 §3.10.7.4: whatever acknowledges something new tells the newest window, also when it repeats old text (as
+ * Linux's tcp_may_update_window). The old window, counted from the new SND.UNA, would be more than the peer has ever offered.
+ * @returns true when SND.WND has changed
+ */
 function updateWindow(c: TcpConnection, seg: Segment): boolean {
   const newer = (seg.seq - c.sndWl1) | 0;
-  if (newer < 0 || (newer === 0 && ((seg.ack - c.sndWl2) | 0) < 0)) return false;
+  const isOld = newer < 0 || (newer === 0 && ((seg.ack - c.sndWl2) | 0) < 0);
+  if (isOld && ((seg.ack - c.sndUna) | 0) <= 0) return false;
   c.sndWl1 = seg.seq;
   c.sndWl2 = seg.ack;
   // RFC 9293 §3.10.7.4 [REC-1]: 32 bits here, 16 on the wire
-  const window = seg.windowField * (1 << c.sndShift);
+  const window = seg.unscaled ? seg.windowField : seg.windowField * (1 << c.sndShift);
   if (window === c.sndWnd) return false;
   c.sndWnd = window;
   if (window > c.maxSndWnd) c.maxSndWnd = window;
@@ -224,6 +229,9 @@ function partialAck(c: TcpConnection, acked: number): void {
   c.renoSackedBytes = Math.max(c.renoSackedBytes - Math.max(acked - c.mss, 0), 0);
   if (c.recovery !== RecoveryState.Fast) return;
   c.sent.markHeadLost(c.mss);
+  // What is lost has not arrived
+  const others = ((c.sndNxt - c.sndUna) | 0) - c.sent.lostBytes;
+  if (c.renoSackedBytes > others) c.renoSackedBytes = others;
   c.forceRetransmit = true;
 }
 

@@ -124,6 +124,16 @@ test('simultaneous open: SYN gets SYN-ACK, the ACK establishes [MUST-10]', (t) =
   t.is(bench.takeEvents(), EndpointEvent.Ready);
 });
 
+test('simultaneous open: the window of the SYN-ACK is not scaled (RFC 7323 §2.2)', (t) => {
+  const bench = TcpBench.synSent();
+  bench.seg({ flags: 'S', seq: 0, mss: 1460, win: 2000, windowShift: 9 });
+  bench.seg({ flags: 'SA', seq: 0, ack: 1, mss: 1460, win: 2100, windowShift: 9 });
+  t.is(bench.connection.state, TcpState.Established);
+  t.is(bench.connection.sndWnd, 2100);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, win: 10 });
+  t.is(bench.connection.sndWnd, 5120);
+});
+
 // ------------------------------------------------------------------ SYN-RECEIVED
 
 test('SYN-RECEIVED: a reset sends a passive open back to LISTEN, an active one is refused [MUST-11]', (t) => {

@@ -188,6 +188,7 @@ function sequenceFits(c: TcpConnection, seg: Segment): boolean {
   if (crossedSynAck(c, seg)) {
     seg.seq = (seg.seq + 1) | 0;
     seg.flags &= ~TcpFlag.Syn;
+    seg.unscaled = true;
     c.ackNow = true;
     return true;
   }

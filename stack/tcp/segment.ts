@@ -21,6 +21,8 @@ export class Segment {
   flags = 0;
   /** SEG.WND before scaling; unsigned [MUST-1]. */
   windowField = 0;
+  /** It had a SYN, which was taken off: the window field has no scale (RFC 7323 §2.2). */
+  unscaled = false;
   /** SEG.UP */
   urgentPointer = 0;
   /** The ECN field of the IP header; set by the layer. */
@@ -43,6 +45,7 @@ export class Segment {
     this.ack = view.getInt32(off + Tcp.Acknowledgment);
     this.flags = view.getUint8(off + Tcp.Flags);
     this.windowField = view.getUint16(off + Tcp.Window);
+    this.unscaled = false;
     this.urgentPointer = view.getUint16(off + Tcp.Urgent);
     this.payloadOff = off + headerBytes;
     this.payloadLen = len - headerBytes;

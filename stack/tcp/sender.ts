@@ -160,9 +160,10 @@ function sendTailProbe(c: TcpConnection): boolean {
     return true;
   }
   const unsent = (c.queuedTo() - c.sndNxt) | 0;
-  const fresh = Math.min(unsent, (c.sndUna + c.sndWnd - c.sndNxt) | 0, c.mss);
+  const mss = c.mss - sackBytes(c);
+  const fresh = Math.min(unsent, (c.sndUna + c.sndWnd - c.sndNxt) | 0, mss);
   if (fresh > 0) {
-    if (!sendData(c, c.sndNxt, fresh, c.mss, EcnField.NotCapable, 'tail loss probe')) return false;
+    if (!sendData(c, c.sndNxt, fresh, mss, EcnField.NotCapable, 'tail loss probe')) return false;
     sent.push(c.sndNxt, (c.sndNxt + fresh) | 0, c.now);
     c.sndNxt = (c.sndNxt + fresh) | 0;
     tailProbeSent(c, false);
@@ -171,12 +172,14 @@ function sendTailProbe(c: TcpConnection): boolean {
   let at = sent.last - 1;
   const end = sent.end[at]!;
   let length = (end - sent.start[at]!) | 0;
-  if (length > c.mss) {
-    length = c.mss;
+  // A FIN takes no room
+  const most = coversFin(c, end) ? mss + 1 : mss;
+  if (length > most) {
+    length = most;
     sent.split(at, (end - length) | 0);
     at = sent.last - 1;
   }
-  if (!sendData(c, (end - length) | 0, length, c.mss, EcnField.NotCapable, 'tail loss probe')) return false;
+  if (!sendData(c, (end - length) | 0, length, mss, EcnField.NotCapable, 'tail loss probe')) return false;
   sent.retransmitted(at, c.now);
   c.layer.counters.retransmits++;
   tailProbeSent(c, true);
@@ -329,8 +332,9 @@ export function sendPersistProbe(c: TcpConnection): boolean {
   const unsent = (c.queuedTo() - c.sndNxt) | 0;
   const window = (c.sndUna + c.sndWnd - c.sndNxt) | 0;
   if (window > 0 && unsent > 0) {
-    const length = Math.min(unsent, window, c.mss);
-    if (!sendData(c, c.sndNxt, length, c.mss, EcnField.NotCapable, 'zero-window probe')) return false;
+    const mss = c.mss - sackBytes(c);
+    const length = Math.min(unsent, window, mss);
+    if (!sendData(c, c.sndNxt, length, mss, EcnField.NotCapable, 'zero-window probe')) return false;
     c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now);
     c.sndNxt = (c.sndNxt + length) | 0;
     armRetransmit(c);
