@@ -3,6 +3,8 @@ import type { Interface } from '../ip/interface.ts';
 import { type LinkCapabilities, type PacketSink, RxFlag, type TxPacket } from '../link.ts';
 import { SeededRandom } from '../random.ts';
 import { Stack } from '../stack.ts';
+import { foldChecksum, sumSlab } from '../wire/checksum.ts';
+import { Ipv4 } from '../wire/ipv4.ts';
 import { Slab } from '../wire/slab.ts';
 import { HeapRings } from './heap-rings.ts';
 
@@ -22,11 +24,15 @@ export interface LinkOptions {
   readonly reorder: number;
   /** One bit of the packet is turned over. */
   readonly corrupt: number;
+  /** A packet that is ECN-capable gets the mark for congestion (RFC 3168 §5). */
+  readonly mark: number;
 }
 
 export interface PairOptions {
   readonly seed: number;
   readonly mtuBytes: number;
+  /** False: without the IPv6 addresses, so that the MTU may be as small as 68. */
+  readonly ipv6: boolean;
   /** Checksums are left to the devices; a packet on the link has only its pseudo-header's sum, and arrives as valid. */
   readonly txChecksum: boolean;
   /** Super-segments up to this size are sent, and arrive, in one piece; 0: none. */
@@ -79,6 +85,7 @@ const LINK_DEFAULTS: LinkOptions = {
   duplicate: 0,
   reorder: 0,
   corrupt: 0,
+  mark: 0,
 };
 
 /**
@@ -130,7 +137,7 @@ export class StackPair {
         name: 'link0',
         sink,
         capabilities,
-        addresses: [`${own.v4}/24`, `${own.v6}/64`],
+        addresses: options.ipv6 === false ? [`${own.v4}/24`] : [`${own.v4}/24`, `${own.v6}/64`],
         gateways,
       });
     this.aInterface = end(this.a, this.forward, PAIR_ADDRESSES.a, options.aGateways ?? []);
@@ -186,6 +193,7 @@ export class StackPair {
   run(untilMs: number): void {
     while (this.step(untilMs)) {}
     if (untilMs !== Infinity) {
+      if (untilMs > this.nowMs) this.#stepsAtInstant = 0;
       this.nowMs = Math.max(this.nowMs, untilMs);
       this.a.advance(this.nowMs);
       this.b.advance(this.nowMs);
@@ -269,7 +277,7 @@ export class VirtualLink implements PacketSink {
 
   send(packet: TxPacket): boolean {
     const pair = this.#pair;
-    const { latencyMs, kilobitsPerSecond, queuePackets, refuses, loss, duplicate, reorder, corrupt } =
+    const { latencyMs, kilobitsPerSecond, queuePackets, refuses, loss, duplicate, reorder, corrupt, mark } =
       this.options;
     const bytes = new Uint8Array(packet.lengthBytes);
     packet.gather(bytes, 0);
@@ -291,12 +299,13 @@ export class VirtualLink implements PacketSink {
     if (this.#happens(reorder)) at += 2 * latencyMs * (this.#random.uint32() / 0x100000000);
     let flags = packet.csumStart >= 0 ? RxFlag.ChecksumValid : 0;
     let arriving = bytes;
+    if (this.#happens(mark)) arriving = marked(bytes);
     if (this.#happens(corrupt)) {
       traced.fate = 'corrupted';
       // A device that verifies checksums would see the damage; here the stack must.
       if (flags !== 0) arriving = new Uint8Array(0);
       else {
-        arriving = bytes.slice();
+        arriving = arriving.slice();
         const bit = this.#random.uint32() % (bytes.length * 8);
         arriving[bit >>> 3] = (arriving[bit >>> 3] ?? 0) ^ (1 << (bit & 7));
       }
@@ -320,4 +329,22 @@ export class VirtualLink implements PacketSink {
   #happens(chance: number): boolean {
     return chance > 0 && this.#random.uint32() / 0x100000000 < chance;
   }
+}
+
+/** A copy with CE in the ECN field, or the packet itself when its sender does not know ECN. */
+function marked(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const copy = bytes.slice();
+  const slab = new Slab(copy);
+  const { view } = slab;
+  if (bytes[0]! >>> 4 === 6) {
+    const word = view.getUint32(0);
+    if (((word >>> 20) & 3) === 0) return bytes;
+    view.setUint32(0, word | (3 << 20));
+    return copy;
+  }
+  if ((bytes[1]! & 3) === 0) return bytes;
+  view.setUint8(1, bytes[1]! | 3);
+  view.setUint16(Ipv4.Checksum, 0);
+  view.setUint16(Ipv4.Checksum, foldChecksum(sumSlab(slab, 0, (bytes[0]! & 15) * 4, 0)));
+  return copy;
 }
