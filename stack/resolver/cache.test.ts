@@ -44,7 +44,7 @@ test('NXDOMAIN holds for all types and ends with a positive answer; NODATA holds
 
 test('the number of entries is bounded; the one unused for longest goes, and is counted', (t) => {
   const counters = new ResolverCounters();
-  const cache = new DnsCache(counters, 3);
+  const cache = new DnsCache(counters, 0, 3);
   for (const name of ['a', 'b', 'c']) cache.put(name, 'A', found(10), 0);
   cache.get('a', 'A', 1);
   cache.put('d', 'A', found(10), 1);
@@ -52,4 +52,23 @@ test('the number of entries is bounded; the one unused for longest goes, and is 
   t.is(counters.cacheEvicted, 1);
   t.is(cache.get('b', 'A', 1), null);
   t.not(cache.get('a', 'A', 1), null);
+});
+
+test('an answer that is too old is kept for when nobody has a newer one, and counts as known for a while then', (t) => {
+  const cache = new DnsCache(new ResolverCounters(), 60_000);
+  const reply = { kind: 'addresses', addresses: [IpAddress.v4(1)], ttlSeconds: 10 } as const;
+  cache.put('old.example', 'A', reply, 0);
+  cache.put('none.example', 'A', { kind: 'nodata', ttlSeconds: 10 }, 0);
+  t.is(cache.get('old.example', 'A', 20_000), null);
+  t.is(cache.stale('old.example', 'A', 20_000), reply);
+  t.is(cache.get('old.example', 'A', 49_999), reply, 'RFC 8767 §5: not asked again for 30 s');
+  t.is(cache.get('old.example', 'A', 50_000), null);
+  t.is(cache.stale('none.example', 'A', 20_000), null, 'only positive answers');
+});
+
+test('the stale time has an end', (t) => {
+  const cache = new DnsCache(new ResolverCounters(), 60_000);
+  cache.put('old.example', 'A', { kind: 'addresses', addresses: [IpAddress.v4(1)], ttlSeconds: 10 }, 0);
+  t.is(cache.stale('old.example', 'A', 70_000), null);
+  t.is(cache.size, 0);
 });

@@ -10,6 +10,9 @@ export class ResolverCounters {
   coalesced = 0;
   udpQueries = 0;
   tcpQueries = 0;
+  tlsQueries = 0;
+  /** TLS failed at a server that may be asked without. */
+  tlsRefused = 0;
   /** Replies that passed all checks. */
   replies = 0;
   /** Tries that ended without a reply. */
@@ -24,6 +27,12 @@ export class ResolverCounters {
   failed = 0;
   /** Ignored: too short, no reply, or another id. (What is not from the asked server and port does not get here: see UDP.) */
   ignoredId = 0;
+  /** Ignored: the cookie in it is not ours (RFC 7873). */
+  ignoredCookie = 0;
+  /** No cookie from a server that had given one: asked again over TCP. */
+  cookiesMissing = 0;
+  /** The server wants another cookie: asked again with it. */
+  badCookies = 0;
   /** Ignored: another question. */
   ignoredQuestion = 0;
   /** The question came back in other letter case: asked again over TCP. */
@@ -36,6 +45,8 @@ export class ResolverCounters {
   chainsRefused = 0;
   /** Addresses over the limit per name, and unusable ones. */
   addressesIgnored = 0;
+  /** Answers that were too old, given because no server answered (RFC 8767). */
+  fromStale = 0;
   /** Cache entries given up because the cache was full. */
   cacheEvicted = 0;
 }

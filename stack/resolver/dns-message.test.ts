@@ -5,17 +5,14 @@ import { SeededRandom } from '../random.ts';
 import { ResolverCounters } from './counters.ts';
 import {
   checkReply,
-  type DnsReply,
-  type DnsType,
   EDNS_UDP_BYTES,
   encodeQuery,
-  MAX_CHAIN_LINKS,
-  MAX_RECORDS,
   mixCase,
   ReplyCheck,
-  readReply,
   type SentQuery,
 } from './dns-message.ts';
+import { type DnsReply, MAX_CHAIN_LINKS, MAX_RECORDS, readReply } from './dns-reply.ts';
+import type { DnsType } from './record.ts';
 
 const NAME = 'www.example.com';
 const random = new SeededRandom(1);

@@ -3,22 +3,15 @@ import { type ErrorDetail, NetError, Phase } from '../errors.ts';
 import type { Stack } from '../stack.ts';
 import { TimerEntry, type TimerTarget } from '../timers.ts';
 import type { DatagramReceiver, UdpSocket } from '../udp/udp-socket.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
 import type { Slab } from '../wire/slab.ts';
 import type { CacheableReply } from './cache.ts';
 import type { ResolverCounters } from './counters.ts';
-import {
-  checkReply,
-  type DnsReply,
-  type DnsType,
-  encodeQuery,
-  MAX_CHAIN_LINKS,
-  mixCase,
-  ReplyCheck,
-  readReply,
-  type SentQuery,
-} from './dns-message.ts';
-import { DnsOverTcp, type TcpMessageReceiver } from './dns-over-tcp.ts';
-import { type NameServer, ServerRecord } from './name-server.ts';
+import { checkReply, encodeQuery, mixCase, ReplyCheck, type SentQuery } from './dns-message.ts';
+import { type DnsReply, MAX_CHAIN_LINKS, readReply } from './dns-reply.ts';
+import type { DnsStream, StreamReceiver } from './dns-stream.ts';
+import { type NameServer, ServerRecord, TLS_RETRY_MS } from './name-server.ts';
+import type { DnsType } from './record.ts';
 
 /** Longest wait for one try, however often it was doubled. */
 export const MAX_TRY_MS = 30_000;
@@ -30,6 +23,10 @@ export interface QuerySettings {
   readonly timeoutMs: number;
   /** Tries per server. */
   readonly attempts: number;
+  /** false: queries carry no EDNS. */
+  readonly edns: boolean;
+  /** Each query begins at another server. */
+  readonly rotate: boolean;
   readonly counters: ResolverCounters;
 }
 
@@ -45,11 +42,11 @@ export interface QueryOwner {
  * One question (name and type) on its way through the name servers, until there is an answer or nobody is left to ask.
  *
  * Each try has a UDP socket of its own with a random port, a random id and random letter case (RFC 5452 §9.2); messages that
- * do not fit all three are counted and waiting goes on. A question that comes back in other letter case is from a server that
+ * do not fit all three are counted and waiting goes on; so it is with cookies (RFC 7873). A question that comes back in other letter case is from a server that
  * does not keep the case, or forged: it is not used, and the server is asked again over TCP, which cannot be forged from
  * outside the path. Should TCP fail, further tries of this query go without mixed case.
  */
-export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver, TcpMessageReceiver {
+export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver, StreamReceiver {
   readonly name: string;
   readonly type: DnsType;
   readonly #stack: Stack;
@@ -73,17 +70,32 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
   #current: ServerRecord;
   #sent: SentQuery | null = null;
   #socket: UdpSocket | null = null;
-  #tcp: DnsOverTcp | null = null;
+  /** The connection that this try is asked over; null: UDP. */
+  #stream: DnsStream | null = null;
+  /** Cookies that the server did not take, in this try. */
+  #badCookies = 0;
 
-  /** @param name lower-case, without trailing dot. There must be at least one server. */
-  constructor(stack: Stack, settings: QuerySettings, name: string, type: DnsType, owner: QueryOwner) {
+  /**
+   * @param name lower-case, without trailing dot. There must be at least one server
+   * @param turn with `rotate`: which server is the first
+   */
+  constructor(
+    stack: Stack,
+    settings: QuerySettings,
+    name: string,
+    type: DnsType,
+    owner: QueryOwner,
+    turn = 0,
+  ) {
     this.name = name;
     this.type = type;
     this.#stack = stack;
     this.#settings = settings;
     this.#owner = owner;
     this.#target = name;
-    this.#records = settings.servers
+    const { servers } = settings;
+    const from = settings.rotate ? turn % servers.length : 0;
+    this.#records = [...servers.slice(from), ...servers.slice(0, from)]
       .toSorted((a, b) => a.failures - b.failures)
       .map((server) => new ServerRecord(server));
     const first = this.#records[0];
@@ -133,12 +145,21 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
   onDeadline(): void {
     if (this.#over) return;
     this.#settings.counters.timeouts++;
+    if (this.#stream !== null && this.#sent !== null) this.#stream.forget(this.#sent.bytes, true);
     this.#tryFailed();
   }
 
-  /** A datagram from the connected server. */
-  datagram(_socket: UdpSocket, slab: Slab, off: number, len: number): void {
-    this.#message(slab.bytes, off, len);
+  /** A datagram from the connected server, or from whoever answers for a group. */
+  datagram(
+    _socket: UdpSocket,
+    slab: Slab,
+    off: number,
+    len: number,
+    _from: IpAddress,
+    fromPort: number,
+  ): void {
+    // RFC 6762 §6: answers come from the port that questions go to
+    if (fromPort === this.#current.server.port) this.#message(slab.bytes, off, len);
   }
 
   /** Events of the UDP socket: an ICMP error has come. */
@@ -153,13 +174,27 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
     this.#nextTry();
   }
 
-  tcpMessage(bytes: Uint8Array, lengthBytes: number): void {
+  streamMessage(bytes: Uint8Array, lengthBytes: number): boolean {
+    const sent = this.#sent;
     this.#message(bytes, 0, lengthBytes);
+    return this.#sent !== sent;
   }
 
-  tcpEnded(reason: string): void {
+  streamEnded(reason: string, wasReused: boolean): void {
+    const stream = this.#stream;
+    const { server } = this.#current;
+    this.#stream = null;
+    // RFC 7766 §6.2.4: the server may close an idle connection just when the question is on its way
+    if (wasReused && stream !== null && this.#askOverStream(stream)) return;
+    if (stream !== null && stream === server.secureStream(this.#stack, this.#settings.counters)) {
+      if (server.tls?.strict === false) {
+        this.#settings.counters.tlsRefused++;
+        server.tlsRetryAt = this.#stack.now + TLS_RETRY_MS;
+        if (this.#askOverUdp()) return;
+      } else this.#current.refusal = reason;
+    }
     // After another letter case UDP is still left; after a truncated reply there is no other way at this server.
-    if (this.#mixesCase) this.#current.refusal = reason;
+    else if (this.#mixesCase) this.#current.refusal = reason;
     this.#tryFailed();
   }
 
@@ -172,29 +207,37 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
       if (record === undefined || record.refusal !== null) continue;
       this.#current = record;
       record.tries++;
-      if (this.#askOverUdp()) return;
+      if (this.#ask()) return;
     }
     this.#giveUp();
   }
 
   /** @returns false when the query could not be sent: the record says why */
+  #ask(): boolean {
+    this.#badCookies = 0;
+    const secure = this.#current.server.secureStream(this.#stack, this.#settings.counters);
+    return secure === null ? this.#askOverUdp() : this.#askOverStream(secure);
+  }
+
   #askOverUdp(): boolean {
     const { server } = this.#current;
     const { counters } = this.#settings;
-    const name = this.#mixesCase ? mixCase(this.#stack.random, this.#target) : this.#target;
-    const sent = encodeQuery(this.#stack.random, name, this.type, server.edns);
+    const { random } = this.#stack;
+    const isPlain = server.isMulticast || !this.#mixesCase;
+    const name = isPlain ? this.#target : mixCase(random, this.#target);
+    const sent = encodeQuery(random, name, this.type, this.#edns(), server.cookie);
     try {
       const socket = this.#stack.udp.open({
         local: null,
         localPort: 0,
-        remote: server.address,
-        remotePort: server.port,
+        remote: server.isMulticast ? null : server.address,
+        remotePort: server.isMulticast ? 0 : server.port,
         broadcast: false,
         receiver: this,
       });
       this.#socket = socket;
       socket.observer = this;
-      socket.sendTo(sent.bytes, 0, sent.bytes.length, null, 0);
+      socket.sendTo(sent.bytes, 0, sent.bytes.length, server.address, server.port);
     } catch (error) {
       this.#refusedLocally(error);
       return false;
@@ -208,17 +251,34 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
   #askOverTcp(): void {
     const { server } = this.#current;
     this.#endTry();
-    const sent = encodeQuery(this.#stack.random, this.#target, this.type, server.edns);
+    if (!this.#askOverStream(server.plainStream(this.#stack, this.#settings.counters))) this.#nextTry();
+  }
+
+  /** @returns false when there is no way: the record says why */
+  #askOverStream(stream: DnsStream): boolean {
+    const { counters } = this.#settings;
+    let sent: SentQuery;
+    do {
+      sent = encodeQuery(this.#stack.random, this.#target, this.type, this.#edns());
+    } while (stream.has(sent.id));
     try {
-      this.#tcp = new DnsOverTcp(this.#stack, server, sent.bytes, this);
+      stream.ask(sent.bytes, this);
     } catch (error) {
       this.#refusedLocally(error);
-      this.#nextTry();
-      return;
+      return false;
     }
-    this.#settings.counters.tcpQueries++;
+    if (stream === this.#current.server.secureStream(this.#stack, this.#settings.counters))
+      counters.tlsQueries++;
+    else counters.tcpQueries++;
+    this.#stream = stream;
     this.#sent = sent;
     this.#setTimer();
+    return true;
+  }
+
+  #edns(): boolean {
+    const { server } = this.#current;
+    return this.#settings.edns && server.edns && !server.isMulticast;
   }
 
   #setTimer(): void {
@@ -248,12 +308,14 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
         return;
       case ReplyCheck.OtherCase:
         counters.otherCase++;
-        if (this.#tcp !== null) return;
+        if (this.#stream !== null) return;
         this.#mixesCase = false;
         this.#askOverTcp();
         return;
     }
-    this.#reply(readReply(bytes, off, len, sent, this.#target, this.type, counters));
+    const { server } = this.#current;
+    const cookie = this.#stream === null && sent.edns ? server.cookie : null;
+    this.#reply(readReply(bytes, off, len, sent, this.#target, this.type, counters, cookie));
   }
 
   #reply(reply: DnsReply): void {
@@ -261,6 +323,7 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
     const { server } = this.#current;
     switch (reply.kind) {
       case 'addresses':
+      case 'records':
       case 'nodata':
       case 'nxdomain':
         counters.replies++;
@@ -274,14 +337,31 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
         return;
       case 'truncated':
         counters.truncated++;
-        if (this.#tcp === null) this.#askOverTcp();
+        if (this.#stream === null) this.#askOverTcp();
         else this.#refused('truncated a reply over TCP');
+        return;
+      case 'other-cookie':
+        counters.ignoredCookie++;
+        return;
+      case 'no-cookie':
+        // RFC 7873 §5.3: forged, or from a server that has forgotten; TCP tells which
+        counters.cookiesMissing++;
+        server.cookie.forget();
+        this.#askOverTcp();
+        return;
+      case 'bad-cookie':
+        counters.badCookies++;
+        this.#badCookies++;
+        this.#endTry();
+        // RFC 7873 §5.3: again with the cookie that came with it, and then over TCP
+        if (this.#badCookies > 1) this.#askOverTcp();
+        else if (!this.#askOverUdp()) this.#nextTry();
         return;
       case 'edns-refused':
         counters.ednsRefused++;
         server.edns = false;
         this.#endTry();
-        if (!this.#askOverUdp()) this.#nextTry();
+        if (!this.#ask()) this.#nextTry();
         return;
       case 'failed':
         counters.failed++;
@@ -355,8 +435,8 @@ export class DnsQuery implements TimerTarget, DatagramReceiver, EndpointObserver
   #endTry(): void {
     this.#socket?.close();
     this.#socket = null;
-    this.#tcp?.cancel();
-    this.#tcp = null;
+    if (this.#stream !== null && this.#sent !== null) this.#stream.forget(this.#sent.bytes, false);
+    this.#stream = null;
     this.#sent = null;
   }
 }

@@ -52,6 +52,37 @@ export function isLocalhost(name: string): boolean {
   return name === 'localhost' || name.endsWith('.localhost');
 }
 
+/** RFC 6762 §3: `local` and all names below it. The name is lower-case without trailing dot. */
+export function isMulticastName(name: string): boolean {
+  return name === 'local' || name.endsWith('.local');
+}
+
+/**
+ * Checks a name of any DNS record. Other than that of a host it may have all visible characters in its labels (RFC 2181 §11); `.`
+ * is the root.
+ * @returns lower-case ASCII without trailing dot
+ * @throws NetError HOST_INVALID
+ */
+export function parseDnsName(text: string, toAscii: ToAscii | null): string {
+  if (text === '') throw invalid('it is empty; give a name');
+  if (text === '.') return text;
+  const ascii = (isAscii(text) ? text : convert(text, toAscii)).toLowerCase();
+  const name = ascii.endsWith('.') ? ascii.slice(0, -1) : ascii;
+  const reason = lengthFault(name) ?? (/[^!-~]/.test(name) ? 'a blank or control character is in it' : null);
+  if (reason !== null) throw invalid(`${show(text)}: ${reason}`);
+  return name;
+}
+
+/** The name under which the names of an address are (RFC 1035 §3.5, RFC 3596 §2.5). */
+export function reverseName(address: IpAddress): string {
+  const { w0, w1, w2, w3 } = unmapped(address);
+  if (unmapped(address).family === 4) {
+    return `${w3 & 0xff}.${(w3 >>> 8) & 0xff}.${(w3 >>> 16) & 0xff}.${w3 >>> 24}.in-addr.arpa`;
+  }
+  const digits = [w0, w1, w2, w3].map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
+  return `${[...digits].reverse().join('.')}.ip6.arpa`;
+}
+
 /** The address itself, or the IPv4 address that an IPv4-mapped IPv6 address stands for. */
 export function unmapped(address: IpAddress): IpAddress {
   return isMapped(address) ? IpAddress.v4(address.w3) : address;
@@ -117,18 +148,27 @@ function convert(host: string, toAscii: ToAscii | null): string {
   return ascii;
 }
 
-/** @returns what is wrong with a lower-case name without its trailing dot; null: nothing */
-function nameFault(name: string): string | null {
+/** @returns what is wrong with the lengths in a name without its trailing dot; null: nothing */
+function lengthFault(name: string): string | null {
   if (name === '') return 'a name needs at least one label';
   if (name.length > MAX_NAME_CHARS) {
     return `a name has at most ${MAX_NAME_CHARS} characters, this one has ${name.length}`;
   }
-  const labels = name.split('.');
-  for (const label of labels) {
+  for (const label of name.split('.')) {
     if (label === '') return 'a label between two dots is empty';
     if (label.length > MAX_LABEL_CHARS) {
       return `a label has at most ${MAX_LABEL_CHARS} characters, ${show(label)} has ${label.length}`;
     }
+  }
+  return null;
+}
+
+/** @returns what is wrong with the lower-case name of a host without its trailing dot; null: nothing */
+function nameFault(name: string): string | null {
+  const fault = lengthFault(name);
+  if (fault !== null) return fault;
+  const labels = name.split('.');
+  for (const label of labels) {
     // RFC 1123 §2.1: letters, digits, hyphen; the underscore is no host name character but in wide use
     const bad = /[^a-z0-9_-]/.exec(label);
     if (bad !== null) return `the character ${show(bad[0])} is not allowed`;

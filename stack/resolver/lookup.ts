@@ -2,8 +2,9 @@ import { Endpoint, EndpointEvent, type EventQueue } from '../endpoint.ts';
 import { NetError, Phase } from '../errors.ts';
 import { TimerEntry, type TimerQueue, type TimerTarget } from '../timers.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
-import type { DnsType } from './dns-message.ts';
 import type { QueryOutcome } from './dns-query.ts';
+import type { Question, Waiter } from './question.ts';
+import type { AddressType, DnsType } from './record.ts';
 
 /** Which addresses are wanted; 0 stands for both families. */
 export type LookupFamily = 0 | 4 | 6;
@@ -20,21 +21,26 @@ export interface LookupOwner {
   release(lookup: Lookup): void;
   /** For messages: who is being asked, and has not answered. '' when nobody is. */
   waitingFor(lookup: Lookup): string;
+  /** Asks for the next of its `candidates`. @returns false when there is none. @throws NetError when nobody can be asked */
+  next(lookup: Lookup): boolean;
 }
 
-const IPV4_TYPES: readonly DnsType[] = ['A'];
-const IPV6_TYPES: readonly DnsType[] = ['AAAA'];
-const BOTH_TYPES: readonly DnsType[] = ['A', 'AAAA'];
+const IPV4_TYPES: readonly AddressType[] = ['A'];
+const IPV6_TYPES: readonly AddressType[] = ['AAAA'];
+const BOTH_TYPES: readonly AddressType[] = ['A', 'AAAA'];
 
 /**
  * One lookup of a host. It signals Ready once, with `addresses` or `error` set. Once one family has addresses, the other is waited
  * for no longer than one try at a name server: some servers never answer questions of a type they do not know.
  */
-export class Lookup extends Endpoint implements TimerTarget {
+export class Lookup extends Endpoint implements TimerTarget, Waiter {
   /** The host as it was asked for. */
   readonly host: string;
-  /** The checked name, lower-case without trailing dot; '' for an IP literal and an argument that is not valid. */
+  /** The name asked for now, lower-case without trailing dot; '' for an IP literal and an argument that is not valid. */
   name = '';
+  /** Names to ask for when this one is none: the search domains. */
+  candidates: string[] = [];
+  readonly questions: Set<Question> = new Set();
   readonly family: LookupFamily;
   /** How long the caller waits for a silent name server; see `Resolver.lookup`. */
   deadline: number = -Infinity;
@@ -49,6 +55,9 @@ export class Lookup extends Endpoint implements TimerTarget {
   readonly #timer: TimerEntry = new TimerEntry(this);
   #ipv4: QueryOutcome | null = null;
   #ipv6: QueryOutcome | null = null;
+  /** Names that were asked for in vain, and whether one of them exists. */
+  readonly #tried: string[] = [];
+  #exists = false;
 
   /** Made by the resolver. @param otherFamilyMs how long to wait for the other family */
   constructor(
@@ -67,7 +76,7 @@ export class Lookup extends Endpoint implements TimerTarget {
   }
 
   /** The record types to ask for. */
-  get types(): readonly DnsType[] {
+  get types(): readonly AddressType[] {
     if (this.family === 0) return BOTH_TYPES;
     return this.family === 4 ? IPV4_TYPES : IPV6_TYPES;
   }
@@ -87,6 +96,14 @@ export class Lookup extends Endpoint implements TimerTarget {
     if (this.isDone) return;
     this.error = new NetError('CANCELLED', { phase: Phase.Resolve, detail: `looking up ${this.host}` });
     this.#end();
+  }
+
+  /** Asks for `name` from now on. */
+  begin(name: string): void {
+    this.name = name;
+    this.#ipv4 = null;
+    this.#ipv6 = null;
+    this.#context.timers.remove(this.#timer);
   }
 
   /** The resolver has addresses without DNS. */
@@ -111,7 +128,7 @@ export class Lookup extends Endpoint implements TimerTarget {
     else this.#ipv6 = outcome;
     if (outcome.kind === 'nxdomain') {
       // RFC 2308 §5: there is no such name, whatever type is asked for
-      this.fail(this.#notFound());
+      this.#failWithoutAddress();
       return;
     }
     const complete = this.types.every((each) => (each === 'A' ? this.#ipv4 : this.#ipv6) !== null);
@@ -131,7 +148,24 @@ export class Lookup extends Endpoint implements TimerTarget {
     const addresses = outcomes.flatMap((each) => (each?.kind === 'addresses' ? each.addresses : []));
     const failed = outcomes.find((each) => each?.kind === 'error');
     if (addresses.length > 0) this.#finish(addresses);
-    else this.fail(failed?.kind === 'error' ? failed.error : this.#noAddress());
+    else if (failed?.kind === 'error') this.fail(failed.error);
+    else {
+      this.#exists = true;
+      this.#failWithoutAddress();
+    }
+  }
+
+  /** The name is none, or has no addresses: the next one, if there is any. */
+  #failWithoutAddress(): void {
+    this.#tried.push(this.name);
+    try {
+      if (this.#owner.next(this)) return;
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      this.fail(error);
+      return;
+    }
+    this.fail(this.#exists ? this.#noAddress() : this.#notFound());
   }
 
   #finish(addresses: readonly IpAddress[]): void {
@@ -151,7 +185,7 @@ export class Lookup extends Endpoint implements TimerTarget {
   }
 
   #notFound(): NetError {
-    return new NetError('HOST_NOT_FOUND', { phase: Phase.Resolve, detail: this.name });
+    return new NetError('HOST_NOT_FOUND', { phase: Phase.Resolve, detail: this.#tried.join(', ') });
   }
 
   #noAddress(): NetError {

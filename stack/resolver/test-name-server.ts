@@ -1,4 +1,4 @@
-import dnsPacket, { type Answer, type DecodedPacket, type Packet } from 'dns-packet';
+import dnsPacket, { type Answer, type DecodedPacket, type Packet, type PacketOpt } from 'dns-packet';
 import { type Endpoint, EndpointEvent, type EndpointObserver } from '../endpoint.ts';
 import type { Stack } from '../stack.ts';
 import type { TcpConnection } from '../tcp/connection.ts';
@@ -7,6 +7,7 @@ import { TimerEntry, type TimerTarget } from '../timers.ts';
 import type { DatagramReceiver, UdpSocket } from '../udp/udp-socket.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import type { Slab } from '../wire/slab.ts';
+import { COOKIE_OPTION } from './cookie.ts';
 
 /** A query as the test server got it. */
 export interface SeenQuery {
@@ -15,7 +16,10 @@ export interface SeenQuery {
   readonly type: string;
   readonly id: number;
   readonly edns: boolean;
+  /** The cookie option's bytes in hexadecimal; null: none. */
+  readonly cookie: string | null;
   readonly tcp: boolean;
+  readonly from: IpAddress;
   readonly fromPort: number;
   readonly at: number;
 }
@@ -69,7 +73,7 @@ export class TestNameServer implements DatagramReceiver, EndpointObserver {
     fromPort: number,
   ): void {
     const message = dnsPacket.decode(Buffer.from(slab.bytes.slice(off, off + len)));
-    for (const { reply, bytes } of this.#replies(message, false, fromPort)) {
+    for (const { reply, bytes } of this.#replies(message, false, from, fromPort)) {
       const socket = reply.fromPort === undefined ? this.#socket : this.#other(reply.fromPort);
       const send = (): void => socket.sendTo(bytes, 0, bytes.length, from, fromPort);
       if (reply.delayMs === undefined) send();
@@ -90,22 +94,33 @@ export class TestNameServer implements DatagramReceiver, EndpointObserver {
     if ((events & EndpointEvent.PeerFinished) !== 0) connection.close();
   }
 
-  /** Queries are small: one read has one whole. */
+  /** Queries are small: one read has one whole, or several. */
   #serve(connection: TcpConnection): void {
     const ring = connection.recvRing;
     if (ring === null || ring.usedBytes < 2) return;
     const bytes = Buffer.alloc(ring.usedBytes);
     ring.read(bytes, 0, bytes.length);
     connection.appRead();
-    const message = dnsPacket.decode(bytes.subarray(2, 2 + bytes.readUInt16BE(0)));
-    for (const { reply, bytes: answer } of this.#replies(message, true, connection.remotePort)) {
-      const framed = Buffer.alloc(2 + answer.length);
-      framed.writeUInt16BE(answer.length, 0);
-      framed.set(answer, 2);
+    for (let at = 0; at + 2 <= bytes.length; at += 2 + bytes.readUInt16BE(at)) {
+      this.#answerOverTcp(connection, bytes.subarray(at + 2, at + 2 + bytes.readUInt16BE(at)));
+    }
+  }
+
+  /** Each answer comes in two pieces. */
+  #answerOverTcp(connection: TcpConnection, query: Buffer): void {
+    for (const { reply, bytes } of this.#replies(
+      dnsPacket.decode(query),
+      true,
+      connection.remote,
+      connection.remotePort,
+    )) {
+      const framed = Buffer.alloc(2 + bytes.length);
+      framed.writeUInt16BE(bytes.length, 0);
+      framed.set(bytes, 2);
       const half = framed.length >> 1;
-      connection.sendRing?.write(framed, 0, half);
-      connection.appWrote();
-      new Later(this.#stack, reply.delayMs ?? 1, () => {
+      new Later(this.#stack, reply.delayMs ?? 0, () => {
+        connection.sendRing?.write(framed, 0, half);
+        connection.appWrote();
         connection.sendRing?.write(framed, half, framed.length - half);
         connection.appWrote();
       });
@@ -115,6 +130,7 @@ export class TestNameServer implements DatagramReceiver, EndpointObserver {
   #replies(
     message: DecodedPacket,
     tcp: boolean,
+    from: IpAddress,
     fromPort: number,
   ): { reply: TestReply; bytes: Uint8Array }[] {
     const question = message.questions?.[0];
@@ -123,7 +139,9 @@ export class TestNameServer implements DatagramReceiver, EndpointObserver {
       type: question?.type ?? '',
       id: message.id ?? 0,
       edns: (message.additionals ?? []).some((each) => each.type === 'OPT'),
+      cookie: cookieOf(message),
       tcp,
+      from,
       fromPort,
       at: this.#stack.now,
     };
@@ -160,6 +178,31 @@ export class TestNameServer implements DatagramReceiver, EndpointObserver {
     }
     return socket;
   }
+}
+
+/** An OPT record with a cookie option, as the server's part of an answer. */
+export function cookieRecord(cookie: string, extendedRcode = 0): Answer {
+  const options: object[] = [{ code: COOKIE_OPTION, data: Buffer.from(cookie, 'hex') }];
+  return {
+    type: 'OPT',
+    name: '.',
+    udpPayloadSize: 1232,
+    extendedRcode,
+    ednsVersion: 0,
+    flags: 0,
+    flag_do: false,
+    options: options as PacketOpt[],
+  };
+}
+
+function cookieOf(message: DecodedPacket): string | null {
+  for (const record of message.additionals ?? []) {
+    if (record.type !== 'OPT') continue;
+    for (const option of record.options as readonly { code: number; data?: Buffer }[]) {
+      if (option.code === COOKIE_OPTION) return option.data?.toString('hex') ?? null;
+    }
+  }
+  return null;
 }
 
 /** A name with its records: addresses of both families by their form, anything else is a CNAME's target. */

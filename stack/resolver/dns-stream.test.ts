@@ -1,6 +1,7 @@
 import test from 'ava';
 import { PAIR_ADDRESSES } from '../testing/stack-pair.ts';
 import { IpAddress } from '../wire/ip-address.ts';
+import { STREAM_IDLE_MS } from './dns-stream.ts';
 import type { Lookup } from './lookup.ts';
 import { Resolver } from './resolver.ts';
 import { TestBench } from './test-bench.ts';
@@ -101,4 +102,45 @@ test('cancelled while TCP is under way', (t) => {
   it.bench.runFor(300_000);
   t.is(it.bench.aRings.openCount, 0);
   t.is(lookup.error?.tunwireCode, 'CANCELLED');
+});
+
+test('questions share a connection, under way at once, with answers in any order', (t) => {
+  const names = zone({ 'a.example': ['192.0.2.1'], 'b.example': ['192.0.2.2'], 'c.example': ['192.0.2.3'] });
+  const ports = new Set<number>();
+  const it = setup((query) => {
+    if (!query.tcp) return [{ flagBits: TRUNCATED }];
+    ports.add(query.fromPort);
+    // The first is answered last
+    return names(query).map((reply) => ({ ...reply, delayMs: query.name === 'a.example' ? 300 : 50 }));
+  });
+  const lookups = ['a.example', 'b.example', 'c.example'].map((name) => it.resolver.lookup(name, 4));
+  it.bench.runFor(200);
+  t.deepEqual(
+    lookups.map((lookup) => String(lookup.addresses)),
+    ['', '192.0.2.2', '192.0.2.3'],
+  );
+  it.bench.runFor(200);
+  t.is(String(lookups[0]?.addresses), '192.0.2.1');
+  t.is(ports.size, 1);
+  t.is(it.bench.aRings.openCount, 1, 'kept for the next question');
+  it.bench.runFor(STREAM_IDLE_MS);
+  t.is(it.bench.aRings.openCount, 0, 'and closed when there is none');
+});
+
+test('a question that meets the close of an idle connection is asked over a new one', (t) => {
+  const closing: Set<number> = new Set();
+  const it = setup((query) => {
+    if (!query.tcp) return [{ flagBits: TRUNCATED }];
+    // Every connection answers one question only
+    if (closing.has(query.fromPort)) return [];
+    closing.add(query.fromPort);
+    return NAMES(query);
+  });
+  t.is(resolve(it, 'one.example', 100).addresses.length, 1);
+  const next = it.resolver.lookup('many.example', 4);
+  it.bench.runFor(100);
+  t.false(next.isDone, 'the server is silent on the old connection');
+  it.bench.runFor(20_000);
+  t.is(next.addresses.length, 60, 'a silent connection is given up after one try');
+  t.is(closing.size, 2);
 });
