@@ -31,8 +31,36 @@ export interface EngineOptions {
 }
 
 export interface ResolverOptions {
-  /** Name servers in the order of their use: `['192.0.2.53', '2001:db8::53']`, with `#port` when it is not 53. */
+  /**
+   * Name servers in the order of their use: `['192.0.2.53', '2001:db8::53']`, with `#port` when it is not 53;
+   * `'tls://dns.example@192.0.2.53'` for DNS over TLS only (RFC 7858), with a certificate for that name, or for the address when
+   * there is none, and with `#port` when it is not 853. Default: those of `resolvConf`.
+   */
   readonly servers?: readonly string[];
+  /** A resolv.conf(5) to take name servers, search domains and options from, where they are not given here. Default: none. */
+  readonly resolvConf?: string | null;
+  /** Domains for names with fewer than `ndots` dots, and for others that are not found. Default: none. */
+  readonly search?: readonly string[];
+  /** Default 1. */
+  readonly ndots?: number;
+  /** Each question goes to another server first. Default false. */
+  readonly rotate?: boolean;
+  /** EDNS (RFC 6891), and cookies with it. Default true. */
+  readonly edns?: boolean;
+  /**
+   * Asks servers over TLS, port 853, where they have it, whatever their certificate, and without where they have not. Default
+   * false.
+   */
+  readonly opportunisticTls?: boolean;
+  /** Certificates that servers over TLS are trusted by: a file or a directory. Default: the system's. */
+  readonly caFile?: string;
+  /** How long answers are kept after their time, in ms, for when no server answers (RFC 8767). Default 0. */
+  readonly staleMs?: number;
+  /**
+   * What becomes of names below `local`: asked of the name servers as any other, asked by multicast (RFC 6762 §5.1), or
+   * refused. Default 'dns'.
+   */
+  readonly multicastNames?: 'dns' | 'multicast' | 'refuse';
   /** Path of the hosts file; null: none. Default /etc/hosts. */
   readonly hostsFile?: string | null;
   /** How long one try waits for an answer, in milliseconds. Default 2,000. */

@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import { domainToASCII } from 'node:url';
+import { loadRoots, loadSystemRoots } from '../drivers/system-roots.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import type { RandomSource } from '../stack/random.ts';
+import type { HostsFile } from '../stack/resolver/hosts-file.ts';
+import type { NameServerAddress, NameServerTls } from '../stack/resolver/name-server.ts';
+import { parseResolvConf, type ResolvConf } from '../stack/resolver/resolv-conf.ts';
+import type { ResolverOptions as StackResolverOptions } from '../stack/resolver/resolver.ts';
+import { IpAddress } from '../stack/wire/ip-address.ts';
+import { ChainVerifier, TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
+import type { TrustStore } from '../tls/x509/trust-store.ts';
+import type { CertificateVerifier } from '../tls/x509/verdict.ts';
+import { DnsTlsChannel } from './dns-over-tls.ts';
+import type { ResolverOptions } from './options.ts';
+
+const DNS_PORT = 53;
+/** RFC 7858 §3.1 */
+const DNS_OVER_TLS_PORT = 853;
+
+/**
+ * What the stack's resolver is made with: what was given, below it what a resolv.conf says, below that the defaults.
+ * @throws NetError ARGUMENT_INVALID for a name server that is none, and a file that cannot be read
+ */
+export function resolverSettings(
+  options: ResolverOptions,
+  hosts: HostsFile,
+  random: RandomSource,
+): StackResolverOptions {
+  const conf = options.resolvConf ? readResolvConf(options.resolvConf) : null;
+  const tls = new ServerTls(options, random);
+  const given = options.servers?.map((text) => parseServer(text, tls));
+  const configured = conf?.servers.map((address) => tls.opportunistic(address, DNS_PORT));
+  return {
+    servers: given ?? configured ?? [],
+    hosts,
+    timeoutMs: options.timeoutMs ?? conf?.timeoutMs ?? 2000,
+    attempts: options.attempts ?? conf?.attempts ?? 2,
+    toAscii: (name: string): string | null => domainToASCII(name) || null,
+    search: (options.search ?? conf?.search ?? []).map((domain) => domain.toLowerCase().replace(/\.$/, '')),
+    ndots: options.ndots ?? conf?.ndots ?? 1,
+    rotate: options.rotate ?? conf?.rotate ?? false,
+    edns: options.edns ?? true,
+    staleMs: options.staleMs ?? 0,
+    multicastNames: options.multicastNames ?? 'dns',
+  };
+}
+
+function readResolvConf(path: string): ResolvConf {
+  try {
+    return parseResolvConf(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: `the resolver's configuration ${path} cannot be read: ${error instanceof Error ? error.message : error}`,
+      cause: error,
+    });
+  }
+}
+
+/** Makes the TLS side of name servers; the roots are read when first needed. */
+class ServerTls {
+  readonly #options: ResolverOptions;
+  readonly #random: RandomSource;
+  #verifier: ChainVerifier | null = null;
+
+  constructor(options: ResolverOptions, random: RandomSource) {
+    this.#options = options;
+    this.#random = random;
+  }
+
+  /** RFC 8310 §5: over TLS with the right certificate, or not at all. */
+  strict(address: IpAddress, port: number, serverName: string): NameServerAddress {
+    return { address, port, tls: this.#tls(port, serverName, true) };
+  }
+
+  /** Plain, unless the options ask for TLS where there is some (RFC 7858 §4.1: whoever answers is believed). */
+  opportunistic(address: IpAddress, port: number): NameServerAddress {
+    if (this.#options.opportunisticTls !== true) return { address, port };
+    return { address, port, tls: this.#tls(DNS_OVER_TLS_PORT, address.toString(), false) };
+  }
+
+  #tls(port: number, serverName: string, strict: boolean): NameServerTls {
+    return {
+      port,
+      strict,
+      channel: () => new DnsTlsChannel({ serverName, verifier: this.#verifierFor(strict) }, this.#random),
+    };
+  }
+
+  #verifierFor(strict: boolean): CertificateVerifier {
+    this.#verifier ??= new ChainVerifier(this.#roots());
+    return strict ? this.#verifier : new TrustedSiteVerifier(this.#verifier);
+  }
+
+  #roots(): TrustStore {
+    return this.#options.caFile === undefined ? loadSystemRoots() : loadRoots(this.#options.caFile);
+  }
+}
+
+/** `192.0.2.53`, `2001:db8::53`, either with `#port`; `tls://dns.example@192.0.2.53#853`, where name and port can be left out. */
+function parseServer(text: string, tls: ServerTls): NameServerAddress {
+  const isTls = text.startsWith('tls://');
+  const rest = isTls ? text.slice('tls://'.length) : text;
+  const at = rest.lastIndexOf('@');
+  const serverName = at < 0 ? null : rest.slice(0, at);
+  const [host = '', port] = rest.slice(at + 1).split('#');
+  const address = IpAddress.parse(host);
+  const number = port === undefined ? (isTls ? DNS_OVER_TLS_PORT : DNS_PORT) : Number(port);
+  const isPort = Number.isInteger(number) && number >= 1 && number <= 65535;
+  if (address === null || !isPort || serverName === '' || (serverName !== null && !isTls)) {
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail:
+        'a name server is an IP address, with #port when it is not 53, or tls://NAME@ADDRESS for DNS over TLS; ' +
+        `got '${text}'`,
+    });
+  }
+  if (!isTls) return tls.opportunistic(address, number);
+  return tls.strict(address, number, serverName ?? address.toString());
+}
