@@ -216,11 +216,16 @@ export class Engine implements PacketInput {
     const options = block.get(SocketWord.Options);
     const timeoutMs = block.get(SocketWord.TimeoutMs);
     const localPort = block.get(SocketWord.LocalPort);
+    const family = familyOf(block);
+    // No peer yet, whose address it could be
+    block.set(SocketWord.RemoteFamily, 0);
     return this.#services.connector.connect({
       host: block.text,
       port: block.get(SocketWord.RemotePort),
       protocol: block.get(SocketWord.Protocol) === 17 ? 17 : 6,
       preferIpv6: (options & OpenOption.PreferIpv6) !== 0,
+      racing: (options & OpenOption.Racing) !== 0,
+      family,
       deadline: timeoutMs > 0 ? this.#now + timeoutMs : Infinity,
       localAddress: block.address(SocketWord.LocalFamily),
       localPort: (options & OpenOption.ReservedPort) !== 0 && localPort === 0 ? -1 : localPort,
@@ -233,8 +238,7 @@ export class Engine implements PacketInput {
   }
 
   #lookup(block: SocketBlock): Lookup {
-    const family = block.get(SocketWord.RemoteFamily);
-    const lookup = this.#services.resolver.lookup(block.text, family === 4 || family === 6 ? family : 0);
+    const lookup = this.#services.resolver.lookup(block.text, familyOf(block));
     lookup.owner = block.index;
     return lookup;
   }
@@ -412,6 +416,12 @@ export class Engine implements PacketInput {
     block.set(SocketWord.Status, SocketStatus.Closed);
     this.#table.tell(block, SocketEvent.Closed);
   }
+}
+
+/** The family that was asked for, before there is a peer. */
+function familyOf(block: SocketBlock): 0 | 4 | 6 {
+  const family = block.get(SocketWord.RemoteFamily);
+  return family === 4 || family === 6 ? family : 0;
 }
 
 function keepAliveOf(block: SocketBlock): { idleMs: number; intervalMs: number; count: number } | null {

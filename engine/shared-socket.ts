@@ -36,6 +36,10 @@ export interface ConnectRequest {
   readonly noDelay?: boolean;
   readonly keepAlive?: KeepAlive | null;
   readonly preferIpv6?: boolean;
+  /** Addresses are tried beside each other, IPv6 first (RFC 8305). */
+  readonly racing?: boolean;
+  /** 0: both. Default 0. */
+  readonly family?: 0 | 4 | 6;
   readonly broadcast?: boolean;
   readonly dontRoute?: boolean;
   /** A local port below 1024. */
@@ -62,6 +66,7 @@ export class SharedSocket implements Channel {
     const block = client.take();
     block.text = request.host;
     block.setAddress(SocketWord.LocalFamily, request.localAddress ?? null, request.localPort ?? 0);
+    block.set(SocketWord.RemoteFamily, request.family ?? 0);
     block.set(SocketWord.RemotePort, request.port);
     block.set(SocketWord.Protocol, request.protocol === 'udp' ? 17 : 6);
     block.set(SocketWord.TimeoutMs, clampMs(request.timeoutMs));
@@ -69,6 +74,7 @@ export class SharedSocket implements Channel {
     socket.#storeKeepAlive(request.keepAlive ?? null);
     socket.#storeOption(OpenOption.NoDelay, request.noDelay === true);
     socket.#storeOption(OpenOption.PreferIpv6, request.preferIpv6 === true);
+    socket.#storeOption(OpenOption.Racing, request.racing === true);
     socket.#storeOption(OpenOption.Broadcast, request.broadcast === true);
     socket.#storeOption(OpenOption.DontRoute, request.dontRoute === true);
     socket.#storeOption(OpenOption.ReservedPort, request.reservedPort === true);

@@ -149,6 +149,7 @@ export const OpenOption = {
   DontRoute: 16,
   ReservedPort: 32,
   ReuseAddress: 64,
+  Racing: 128,
 } as const;
 
 export const StreamFlag = {

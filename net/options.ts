@@ -23,8 +23,15 @@ export interface ConnectOptions {
   readonly keepAlive?: boolean | KeepAlive | undefined;
   /** With `keepAlive: true`: quiet time before the first probe, in milliseconds. */
   readonly keepAliveInitialDelay?: number | undefined;
-  /** Tries IPv6 addresses before IPv4 ones. Default false. */
+  /**
+   * Tries the addresses of a name beside each other, IPv6 and IPv4 in turn, a quarter of a second apart; the first that answers wins
+   * (Happy Eyeballs, RFC 8305). false: one after the other. Default true, as in `net.connect`.
+   */
+  readonly autoSelectFamily?: boolean | undefined;
+  /** Without `autoSelectFamily`: tries IPv6 addresses before IPv4 ones. Default false. */
   readonly preferIpv6?: boolean | undefined;
+  /** Addresses of this family only. Default 0: both. */
+  readonly family?: 0 | 4 | 6 | undefined;
   /** false: the own direction is ended when the peer has ended its own. Default false. */
   readonly allowHalfOpen?: boolean | undefined;
   /** Quiet time until the event 'timeout', in milliseconds, as {@link Socket.setTimeout}; 0: none. Default 0. */

@@ -180,6 +180,8 @@ export class Socket extends Duplex {
       noDelay: this.#noDelay,
       keepAlive: this.#keepAlive,
       preferIpv6: options.preferIpv6 === true,
+      racing: options.autoSelectFamily !== false,
+      family: options.family ?? 0,
     });
     this.#connecting = true;
     if (options.timeout) this.setTimeout(options.timeout);

@@ -1,5 +1,11 @@
 import test from 'ava';
-import { type ConnectAttempt, Connector, type ConnectRequest } from './connector.ts';
+import {
+  ATTEMPT_DELAY_MS,
+  type ConnectAttempt,
+  Connector,
+  type ConnectRequest,
+  RESOLUTION_DELAY_MS,
+} from './connector.ts';
 import { EndpointEvent } from './endpoint.ts';
 import { Phase } from './errors.ts';
 import { HostsFile } from './resolver/hosts-file.ts';
@@ -350,4 +356,82 @@ test('cancelled in each phase: nothing is signalled, nothing is left', (t) => {
     t.is(it.bench.aRings.openCount, 0);
     t.is(it.bench.a.udp.socketCount, 0);
   }
+});
+
+test('racing: IPv6 first, and the next address after a quarter of a second beside the silent one', (t) => {
+  const it = setup(zone({ 'dual.example': [B.v4, '2001:db8::77'] }));
+  listen(it);
+  const attempt = it.connect({ host: 'dual.example', racing: true });
+  it.bench.runFor(3);
+  t.is(attempt.phase, Phase.Connect);
+  t.is(attempt.connection, null);
+  it.bench.runFor(ATTEMPT_DELAY_MS - 2);
+  t.is(attempt.connection, null);
+  it.bench.runFor(4);
+  t.is(String(attempt.connection?.remote), B.v4);
+  it.bench.runFor(60_000);
+  t.is(it.bench.aRings.openCount, 1, 'the other attempt is gone');
+});
+
+test('racing: the slower address may still win, and the other attempt ends', (t) => {
+  const it = setup(
+    zone({ 'dual.example': [SILENT, B.v6] }),
+    new TestBench({ startMs: 0, forward: { latencyMs: 300 } }),
+  );
+  listen(it);
+  const attempt = it.connect({ host: 'dual.example', racing: true });
+  it.bench.runFor(310);
+  t.is(attempt.phase, Phase.Connect, 'both names are known after one round trip');
+  it.bench.runFor(ATTEMPT_DELAY_MS + 10);
+  t.is(attempt.connection, null, 'two attempts are under way now');
+  it.bench.runFor(200);
+  t.is(String(attempt.connection?.remote), B.v6, 'the first attempt, answered after the second began');
+});
+
+test('racing: IPv4 waits a moment for IPv6, and no longer', (t) => {
+  const behaviour =
+    (ipv6Ms: number): Behaviour =>
+    (query) =>
+      NAMES(query).map((reply) => ({ ...reply, ...(query.type === 'AAAA' ? { delayMs: ipv6Ms } : {}) }));
+  const soon = setup(behaviour(RESOLUTION_DELAY_MS - 10));
+  listen(soon);
+  const first = soon.connect({ racing: true });
+  soon.bench.runFor(200);
+  t.is(first.connection?.remote.family, 6);
+  const late = setup(behaviour(1000));
+  listen(late);
+  const second = late.connect({ racing: true });
+  late.bench.runFor(RESOLUTION_DELAY_MS + 10);
+  t.is(second.connection?.remote.family, 4);
+  t.is(Math.round(second.resolvedAt), 2 + RESOLUTION_DELAY_MS);
+});
+
+test('racing: one that refuses gives way at once; when all have failed, all are told', (t) => {
+  const it = setup();
+  listen(it, B.v4);
+  const attempt = it.connect({ racing: true });
+  it.bench.runFor(20);
+  t.is(attempt.connection?.remote.family, 4, 'IPv6 refused');
+  const refused = it.connect({ racing: true, port: 444 });
+  it.bench.runFor(20);
+  t.is(code(refused), 'CONNECT_REFUSED');
+  t.regex(message(refused), /all 2 addresses failed/);
+  const nowhere = it.connect({ racing: true, host: 'no.example' });
+  it.bench.runFor(20);
+  t.is(code(nowhere), 'HOST_NOT_FOUND');
+  const four = it.connect({ racing: true, host: 'four.example' });
+  it.bench.runFor(20);
+  t.is(four.connection?.remote.family, 4);
+});
+
+test('racing: the deadline ends all attempts', (t) => {
+  const it = setup(zone({ 'dual.example': [SILENT, '2001:db8::77'] }));
+  const attempt = it.connect({ host: 'dual.example', racing: true, deadline: 3000 });
+  it.bench.runFor(2999);
+  t.is(code(attempt), '');
+  it.bench.runFor(2);
+  t.is(code(attempt), 'TIMEOUT');
+  t.regex(message(attempt), /2001:db8::77.*192\.0\.2\.77/);
+  it.bench.runFor(60_000);
+  t.is(it.bench.aRings.openCount, 0);
 });

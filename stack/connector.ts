@@ -10,6 +10,11 @@ import { TimerEntry, type TimerTarget } from './timers.ts';
 import type { UdpSocket } from './udp/udp-socket.ts';
 import type { IpAddress } from './wire/ip-address.ts';
 
+/** RFC 8305 §3: how long IPv4 addresses wait for IPv6 ones. */
+export const RESOLUTION_DELAY_MS = 50;
+/** RFC 8305 §5: how long an attempt is alone before the next address is tried beside it. */
+export const ATTEMPT_DELAY_MS = 250;
+
 /** What each address gets at least before the next is tried, as far as the deadline allows. */
 export const MIN_ADDRESS_MS = 1000;
 
@@ -23,6 +28,13 @@ export interface ConnectRequest {
   readonly protocol: 6 | 17;
   /** IPv6 addresses are tried first. */
   readonly preferIpv6: boolean;
+  /**
+   * Addresses are tried beside each other, IPv6 and IPv4 in turn, and the first that answers wins (Happy Eyeballs, RFC 8305). UDP has
+   * nothing to race with. Default false: one after the other.
+   */
+  readonly racing?: boolean;
+  /** Addresses of this family only; 0: both. Default 0. */
+  readonly family?: 0 | 4 | 6;
   /** When the whole attempt is over, in ms of the stack's clock; Infinity: when TCP gives up. */
   readonly deadline: number;
   /** null: chosen by the route. Addresses of the other family are not tried. */
@@ -63,7 +75,8 @@ export class Connector {
  * One attempt to connect. It signals Ready with `connection` or `socket` set, or Closed with `error` set, once.
  *
  * Addresses are tried one after the other, IPv4 first unless asked otherwise. One that refuses gives way at once; one that is
- * silent has its share of the time that is left (the same for each address left, at least {@link MIN_ADDRESS_MS}).
+ * silent has its share of the time that is left (the same for each address left, at least {@link MIN_ADDRESS_MS}). With `racing`
+ * a silent one goes on while the next are tried.
  */
 export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObserver {
   readonly request: ConnectRequest;
@@ -79,10 +92,14 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
   readonly #stack: Stack;
   readonly #timer: TimerEntry = new TimerEntry(this);
   readonly #failures: NetError[] = [];
-  #lookup: Lookup | null = null;
+  /** One for all families, or with `racing` one for each. */
+  #lookups: readonly Lookup[] = [];
+  /** Those whose addresses have been taken over. */
+  #lookupsDone = 0;
   /** Addresses not tried yet. */
   #addresses: IpAddress[] = [];
-  #trying: TcpConnection | null = null;
+  /** Connections that have not answered yet; without `racing` at most one. */
+  #trying: TcpConnection[] = [];
   #triedAt = 0;
   #over = false;
 
@@ -106,11 +123,15 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
     const { now } = this.#stack;
     this.#stack.timers.set(this.#timer, now + (deadline - now) / 2);
     const family = localAddress === null ? this.#families() : localAddress.family;
+    // RFC 8305 §3: the question for IPv6 goes out first
+    const families = this.request.racing === true && family === 0 ? ([6, 4] as const) : [family];
     // a little longer than the attempt itself: at its deadline the error is the attempt's
-    const lookup = resolver.lookup(host, family, deadline === Infinity ? -Infinity : deadline + 1);
-    this.#lookup = lookup;
-    lookup.observer = this;
-    if (lookup.isDone) this.#resolved(lookup);
+    const until = deadline === Infinity ? -Infinity : deadline + 1;
+    this.#lookups = families.map((each) => resolver.lookup(host, each, until));
+    for (const lookup of this.#lookups) {
+      if (!lookup.isDone) lookup.observer = this;
+      else if (!this.#over) this.#resolved(lookup);
+    }
   }
 
   /** Gives up: nothing is signalled after it, a half-open connection is reset. */
@@ -125,12 +146,12 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
 
   endpointEvents(endpoint: Endpoint, events: number): void {
     if (this.#over) return;
-    if (endpoint === this.#lookup) {
-      if (this.phase === Phase.Resolve) this.#resolved(this.#lookup);
-    } else if (endpoint === this.#trying) {
-      if ((events & EndpointEvent.Ready) !== 0) this.#connected(this.#trying, events & ~EndpointEvent.Ready);
-      else if ((events & EndpointEvent.Closed) !== 0) this.#refused(this.#trying);
-    }
+    const lookup = this.#lookups.find((each) => each === endpoint);
+    const connection = this.#trying.find((each) => each === endpoint);
+    if (lookup !== undefined) this.#resolved(lookup);
+    else if (connection === undefined) return;
+    else if ((events & EndpointEvent.Ready) !== 0) this.#connected(connection, events & ~EndpointEvent.Ready);
+    else if ((events & EndpointEvent.Closed) !== 0) this.#refused(connection);
   }
 
   onDeadline(now: number): void {
@@ -141,43 +162,83 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
     }
     if (this.phase === Phase.Resolve) {
       this.#stack.timers.set(this.#timer, this.request.deadline);
-      this.#lookup?.settle();
+      if (this.#addresses.length > 0) this.#begin();
+      else for (const lookup of this.#lookups) lookup.settle();
       return;
     }
-    if (this.#trying === null) return;
-    const { remote, remotePort } = this.#trying;
+    if (this.request.racing !== true) this.#giveUpSilent(now);
+    this.#nextAddress();
+  }
+
+  #giveUpSilent(now: number): void {
+    const [silent] = this.#trying;
+    if (silent === undefined) return;
     const seconds = Math.round(now - this.#triedAt) / 1000;
     this.#failures.push(
       new NetError('TIMEOUT', {
         phase: Phase.Connect,
-        detail: `${this.#silence(this.#trying)} in ${seconds} s`,
-        address: String(remote),
-        port: remotePort,
+        detail: `${this.#silence(silent)} in ${seconds} s`,
+        address: String(silent.remote),
+        port: silent.remotePort,
       }),
     );
-    this.#letGo();
-    this.#nextAddress();
+    this.#letGo(silent);
   }
 
   #resolved(lookup: Lookup): void {
-    if (lookup.error !== null) {
-      this.#fail(this.#explained(lookup.error, lookup.family));
+    this.#lookupsDone++;
+    // An address without a route would only take time from the others
+    if (lookup.error === null)
+      this.#addAddresses(lookup.addresses.filter((address) => this.#hasRoute(address)));
+    if (this.phase !== Phase.Resolve) {
+      if (this.#trying.length === 0) this.#nextAddress();
+    } else if (this.#lookupsDone === this.#lookups.length) {
+      const found = this.#lookups.some((each) => each.error === null);
+      if (found) this.#begin();
+      else this.#fail(this.#lookupError(lookup));
+    } else if (this.#addresses.length > 0) {
+      if (lookup.family === 6) this.#begin();
+      // RFC 8305 §3: IPv6 may be on its way
+      else this.#stack.timers.set(this.#timer, this.#stack.now + RESOLUTION_DELAY_MS);
+    }
+  }
+
+  /** The error of lookups of which none has found anything: that a family has no addresses says less than any other. */
+  #lookupError(last: Lookup): NetError {
+    const telling = this.#lookups.find((each) => each.error?.tunwireCode !== 'HOST_NO_ADDRESS') ?? last;
+    const error = telling.error ?? new NetError('HOST_NO_ADDRESS', { phase: Phase.Resolve });
+    if (this.#lookups.length === 1) return this.#explained(error, telling.family);
+    if (error.tunwireCode !== 'HOST_NO_ADDRESS') return error;
+    return new NetError('HOST_NO_ADDRESS', { phase: Phase.Resolve, detail: this.request.host });
+  }
+
+  /** Sorts addresses in: the preferred family first, with `racing` the families in turn (RFC 8305 §4). */
+  #addAddresses(more: readonly IpAddress[]): void {
+    const { racing = false, preferIpv6 } = this.request;
+    const first = racing || preferIpv6 ? 6 : 4;
+    const all = [...this.#addresses, ...more];
+    const preferred = all.filter((address) => address.family === first);
+    const others = all.filter((address) => address.family !== first);
+    if (!racing) {
+      this.#addresses = [...preferred, ...others];
       return;
     }
+    this.#addresses = [];
+    for (let i = 0; i < Math.max(preferred.length, others.length); i++) {
+      this.#addresses.push(...preferred.slice(i, i + 1), ...others.slice(i, i + 1));
+    }
+  }
+
+  #begin(): void {
     this.resolvedAt = this.#stack.now;
     this.phase = Phase.Route;
-    const first = this.request.preferIpv6 ? 6 : 4;
-    const ordered = [
-      ...lookup.addresses.filter((address) => address.family === first),
-      ...lookup.addresses.filter((address) => address.family !== first),
-    ];
-    // An address without a route would only take time from the others
-    this.#addresses = ordered.filter((address) => this.#hasRoute(address));
+    this.#stack.timers.set(this.#timer, this.request.deadline);
     this.#nextAddress();
   }
 
   /** Only what the stack has addresses of its own for is asked for. */
   #families(): 0 | 4 | 6 {
+    if (this.request.family === 4 || this.request.family === 6) return this.request.family;
     const own = this.#stack.interfaces.flatMap((iface) => iface.addresses);
     const ipv4 = own.some(({ address }) => address.family === 4);
     const ipv6 = own.some(({ address }) => address.family === 6);
@@ -196,7 +257,7 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
         port: this.request.port,
       });
     } catch (error) {
-      this.#noteFailure(error, address);
+      this.#noteFailure(error, address, Phase.Route);
       return false;
     }
   }
@@ -221,10 +282,11 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
         else this.#openConnection(address);
         return;
       } catch (error) {
-        this.#noteFailure(error, address);
+        this.#noteFailure(error, address, this.phase);
       }
     }
-    this.#fail(this.#summary());
+    if (this.#trying.length > 0) this.#stack.timers.set(this.#timer, this.request.deadline);
+    else if (this.#lookupsDone === this.#lookups.length) this.#fail(this.#summary());
   }
 
   /** UDP: nothing is sent, the address becomes the default destination. */
@@ -253,16 +315,22 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
       owner: request.owner,
     });
     connection.observer = this;
-    this.#trying = connection;
+    this.#trying.push(connection);
+    this.#triedAt = this.#stack.now;
+    this.#stack.timers.set(this.#timer, Math.min(this.#nextAt(), request.deadline));
+  }
+
+  /** When the next address is tried, if this one is silent. */
+  #nextAt(): number {
     const { now } = this.#stack;
-    this.#triedAt = now;
-    const share = (request.deadline - now) / (this.#addresses.length + 1);
-    const until = this.#addresses.length === 0 ? Infinity : now + Math.max(share, MIN_ADDRESS_MS);
-    this.#stack.timers.set(this.#timer, Math.min(until, request.deadline));
+    if (this.request.racing === true) return now + ATTEMPT_DELAY_MS;
+    if (this.#addresses.length === 0) return Infinity;
+    const share = (this.request.deadline - now) / (this.#addresses.length + 1);
+    return now + Math.max(share, MIN_ADDRESS_MS);
   }
 
   #connected(connection: TcpConnection, furtherEvents: number): void {
-    this.#trying = null;
+    this.#trying = this.#trying.filter((each) => each !== connection);
     this.connection = connection;
     connection.observer = null;
     this.#succeed();
@@ -282,15 +350,15 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
         port: remotePort,
       }),
     );
-    this.#letGo();
+    this.#letGo(connection);
     this.#nextAddress();
   }
 
-  #noteFailure(error: unknown, address: IpAddress): void {
+  #noteFailure(error: unknown, address: IpAddress, phase: Phase): void {
     if (!(error instanceof NetError)) throw error;
     this.#failures.push(
       new NetError(error.tunwireCode, {
-        phase: this.phase,
+        phase,
         detail: `${hostPort(address, this.request.port)}${error.detail === '' ? '' : `, ${error.detail}`}`,
         address: String(address),
         port: this.request.port,
@@ -302,11 +370,14 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
   #timeout(): NetError {
     const { host } = this.request;
     if (this.phase === Phase.Resolve) {
-      const detail = this.#lookup?.waitingFor() ?? '';
+      const detail = this.#lookups.find((lookup) => !lookup.isDone)?.waitingFor() ?? '';
       return new NetError('TIMEOUT', { phase: Phase.Resolve, detail: `looking up ${host}: ${detail}` });
     }
-    const trying = this.#trying;
-    const silent = trying === null ? `connecting to ${host}` : this.#silence(trying);
+    const [trying = null] = this.#trying;
+    const silent =
+      trying === null
+        ? `connecting to ${host}`
+        : this.#trying.map((connection) => this.#silence(connection)).join('; ');
     const before = this.#failures.map((failure) => failure.message).join('; ');
     return new NetError('TIMEOUT', {
       phase: this.phase,
@@ -352,15 +423,13 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
   #end(): void {
     this.#over = true;
     this.#stack.timers.remove(this.#timer);
-    this.#lookup?.cancel();
-    this.#letGo();
+    for (const lookup of this.#lookups) lookup.cancel();
+    for (const connection of this.#trying) this.#letGo(connection);
   }
 
-  /** Gives up the connection being tried, and its rings. Its last events still come here, not to the application. */
-  #letGo(): void {
-    const connection = this.#trying;
-    if (connection === null) return;
-    this.#trying = null;
+  /** Gives up a connection being tried, and its rings. Its last events still come here, not to the application. */
+  #letGo(connection: TcpConnection): void {
+    this.#trying = this.#trying.filter((each) => each !== connection);
     connection.abort();
     connection.owner = -1;
   }
