@@ -101,7 +101,7 @@ function scriptsAt(path: string): string[] | null {
 
 function runOnStack(file: string, flags: ScriptFlags): Verdict {
   const { profile, lenient = false, define } = flags;
-  return runScript(readFileSync(file, 'utf8'), { profile, lenient, define });
+  return runScript(readFileSync(file, 'utf8'), { profile, lenient, define, name: file });
 }
 
 /** Needs root, as packetdrill does: it makes a TUN device of its own. */

@@ -1,33 +1,17 @@
-import { IpAddress } from '../../stack/wire/ip-address.ts';
+import type { IpAddress } from '../../stack/wire/ip-address.ts';
+import { Arguments, canonical, numberOf } from './arguments.ts';
 import type { ScriptHost } from './host.ts';
-import { BIND_PORT, type CallResult, done, failed, ScriptSocket, type SocketOptions } from './sockets.ts';
-import { type CallSpec, type Expression, ScriptFailure, ScriptUnsupported } from './syntax.ts';
+import { getNumber, isBuffer, setNumber } from './socket-options.ts';
+import { BIND_PORT, type CallResult, done, failed, ScriptSocket } from './sockets.ts';
+import { type CallSpec, ScriptFailure, ScriptUnsupported } from './syntax.ts';
 
 const CONNECT_PORT = 8080;
-/** What words are worth as numbers. */
-const WORDS: Readonly<Record<string, number>> = {
-  O_RDONLY: 0,
-  O_RDWR: 2,
-  O_NONBLOCK: 0x800,
-  MSG_OOB: 1,
-  MSG_PEEK: 2,
-  MSG_DONTWAIT: 0x40,
-  MSG_NOSIGNAL: 0x4000,
-  MSG_MORE: 0x8000,
-  MSG_EOR: 0x80,
-  IPTOS_LOWDELAY: 0x10,
-  IPTOS_DSCP_CS1: 0x20,
-  IPTOS_DSCP_CS7: 0xe0,
-};
 const OUT_OF_BAND = 1;
 const PEEK = 2;
 const DONT_WAIT = 0x40;
+const FAST_OPEN = 0x20000000;
 const NON_BLOCKING = 0x800;
-/** Flags of send and recv that change what the stack would do in ways it does not offer. */
-const UNSUPPORTED_FLAGS = 'MSG_FASTOPEN MSG_ZEROCOPY MSG_EOR MSG_MORE MSG_ERRQUEUE MSG_TRUNC'.split(' ');
-/** EWOULDBLOCK is another name of EAGAIN. */
-const ALIASES: Readonly<Record<string, string>> = { EWOULDBLOCK: 'EAGAIN' };
-
+const READ_WRITE = 2;
 /** A call under way: tried again after everything that happens until it returns a result. */
 export type Attempt = () => CallResult | null;
 
@@ -190,11 +174,54 @@ export class Calls {
     const socket = this.#socketOf(args);
     args.buffer(1);
     const flags = args.flags(3);
+    const dontWait = (flags & DONT_WAIT) !== 0;
+    if ((flags & FAST_OPEN) !== 0 && socket.isConnecting) return () => failed('EALREADY');
+    if ((flags & FAST_OPEN) !== 0 && !this.#isUnderWay(socket)) {
+      if (args.isWord(4, 'AF_UNSPEC')) return () => failed('EOPNOTSUPP');
+      const { address, port } = args.address(4, this.#host.remote, CONNECT_PORT);
+      return this.#connecting(socket, address, port, () =>
+        socket.sendFastOpen(address, port, args.number(2), dontWait),
+      );
+    }
+    if (
+      args.has(4) &&
+      this.#host.profile.sendToQueues &&
+      socket.connection === null &&
+      socket.protocol === 'tcp'
+    ) {
+      const { address, port } = args.address(4, this.#host.remote, CONNECT_PORT);
+      return this.#connecting(
+        socket,
+        address,
+        port,
+        () => () => socket.sendImplied(address, port, args.number(2)),
+      );
+    }
     return socket.write(args.number(2), (flags & DONT_WAIT) !== 0, (flags & OUT_OF_BAND) !== 0);
   }
 
+  /** A connection that data can no longer begin. */
+  #isUnderWay(socket: ScriptSocket): boolean {
+    return socket.connection !== null && !socket.connection.fastOpen?.held;
+  }
+
+  /** A call that begins a connection as connect() does. */
+  #connecting(socket: ScriptSocket, address: IpAddress, port: number, begin: () => Attempt): Attempt {
+    this.current = socket;
+    if (socket.connection === null) this.onConnect(socket, address, port);
+    return begin();
+  }
+
   #writeVector(args: Arguments): Attempt {
-    return this.#socketOf(args).write(args.vectorBytes(1), (args.flags(2) & DONT_WAIT) !== 0);
+    const socket = this.#socketOf(args);
+    const flags = args.flags(2);
+    const dontWait = (flags & DONT_WAIT) !== 0;
+    const lengthBytes = args.vectorBytes(1);
+    if ((flags & FAST_OPEN) === 0 || this.#isUnderWay(socket)) return socket.write(lengthBytes, dontWait);
+    const { remote } = this.#host;
+    return this.#connecting(socket, remote, CONNECT_PORT, () =>
+      socket.sendFastOpen(remote, CONNECT_PORT, lengthBytes, dontWait),
+    );
   }
 
   #close(args: Arguments): CallResult {
@@ -208,7 +235,7 @@ export class Calls {
     const socket = this.#socketOf(args);
     switch (args.word(1)) {
       case 'F_GETFL':
-        return done(WORDS['O_RDWR']! | (socket.nonBlocking ? NON_BLOCKING : 0));
+        return done(READ_WRITE | (socket.nonBlocking ? NON_BLOCKING : 0));
       case 'F_SETFL':
         socket.nonBlocking = (args.number(2) & NON_BLOCKING) !== 0;
         return done(0);
@@ -226,8 +253,10 @@ export class Calls {
       return done(0);
     }
     const value = args.numberInList(3);
+    if (name === 'TCP_FASTOPEN_CONNECT' && !this.#host.fastOpen.client) return failed('EOPNOTSUPP');
     const asked = isBuffer(name) && this.#host.profile.doublesBuffers ? 2 * value : value;
     if (!setNumber(socket.options, name, asked)) throw new ScriptUnsupported(`socket option ${name}`);
+    socket.applyToListener();
     if (socket.connection !== null) {
       socket.apply(socket.connection);
       this.#host.settle();
@@ -299,249 +328,4 @@ export function checkResult(spec: CallSpec, result: CallResult, line: number): v
     `expected: ${show(wanted, wantedErrno)}`,
     `     got: ${show(result.value, got)}`,
   ]);
-}
-
-function canonical(errno: string): string {
-  return ALIASES[errno] ?? errno;
-}
-
-/** @throws ScriptUnsupported for a word that is not known */
-function numberOf(expression: Expression): number {
-  switch (expression.kind) {
-    case 'number':
-      return expression.value;
-    case 'or':
-      return numberOf(expression.left) | numberOf(expression.right);
-    case 'word': {
-      const value = WORDS[expression.name];
-      if (value === undefined) throw new ScriptUnsupported(`the value of ${expression.name}`);
-      return value;
-    }
-    default:
-      throw new ScriptUnsupported(`an argument of kind ${expression.kind}`);
-  }
-}
-
-function wordsOf(expression: Expression): string[] {
-  if (expression.kind === 'or') return [...wordsOf(expression.left), ...wordsOf(expression.right)];
-  return expression.kind === 'word' ? [expression.name] : [];
-}
-
-function isBuffer(name: string): boolean {
-  return name === 'SO_RCVBUF' || name === 'SO_SNDBUF';
-}
-
-function setNumber(options: SocketOptions, name: string, value: number): boolean {
-  const on = value !== 0;
-  switch (name) {
-    case 'TCP_NODELAY':
-      options.noDelay = on;
-      return true;
-    case 'SO_KEEPALIVE':
-      options.keepAlive = on;
-      return true;
-    case 'TCP_KEEPIDLE':
-      options.keepIdleMs = value * 1000;
-      return true;
-    case 'TCP_KEEPINTVL':
-      options.keepIntervalMs = value * 1000;
-      return true;
-    case 'TCP_KEEPCNT':
-      options.keepCount = value;
-      return true;
-    case 'TCP_KEEPINIT':
-      options.userTimeoutMs = value * 1000;
-      return true;
-    case 'TCP_USER_TIMEOUT':
-      options.userTimeoutMs = value;
-      return true;
-    case 'TCP_MAXSEG':
-      options.maxSegmentBytes = value;
-      return true;
-    case 'TCP_NOOPT':
-      options.noOptions = on;
-      return true;
-    case 'SO_OOBINLINE':
-      options.urgentInline = on;
-      return true;
-    case 'IP_TTL':
-    case 'IPV6_UNICAST_HOPS':
-      options.ttl = value;
-      return true;
-    case 'IP_TOS':
-    case 'IPV6_TCLASS':
-      options.trafficClass = value;
-      return true;
-    case 'SO_RCVBUF':
-      options.receiveBufferBytes = value;
-      return true;
-    case 'SO_SNDBUF':
-      options.sendBufferBytes = value;
-      return true;
-    // The ports of a script are always free
-    case 'SO_REUSEADDR':
-    case 'SO_REUSEPORT':
-    case 'SO_MARK':
-    case 'IP_FREEBIND':
-      return true;
-    default:
-      return false;
-  }
-}
-
-function getNumber(socket: ScriptSocket, name: string): number | undefined {
-  const { options, connection } = socket;
-  switch (name) {
-    case 'SO_RCVBUF':
-      return connection?.recvLimitBytes ?? options.receiveBufferBytes;
-    case 'SO_SNDBUF':
-      return options.sendBufferBytes;
-    case 'TCP_MAXSEG':
-      return connection?.mss ?? options.maxSegmentBytes;
-    case 'TCP_NODELAY':
-      return options.noDelay ? 1 : 0;
-    case 'SO_KEEPALIVE':
-      return options.keepAlive ? 1 : 0;
-    case 'TCP_KEEPIDLE':
-      return options.keepIdleMs / 1000;
-    case 'TCP_KEEPINTVL':
-      return options.keepIntervalMs / 1000;
-    case 'TCP_KEEPCNT':
-      return options.keepCount;
-    default:
-      return undefined;
-  }
-}
-
-interface PollEntry {
-  readonly fd: number;
-  readonly events: readonly string[];
-  readonly revents: readonly string[];
-  told: string;
-}
-
-/** The arguments of one call with what they mean. */
-class Arguments {
-  readonly line: number;
-  readonly #spec: CallSpec;
-
-  constructor(spec: CallSpec, line: number) {
-    this.#spec = spec;
-    this.line = line;
-  }
-
-  #at(index: number): Expression {
-    const found = this.#spec.args[index];
-    if (found === undefined) throw new ScriptFailure(this.line, `${this.#spec.name} needs more arguments`);
-    return found;
-  }
-
-  number(index: number): number {
-    return numberOf(this.#at(index));
-  }
-
-  resultNumber(): number {
-    return numberOf(this.#spec.result);
-  }
-
-  /** A word; a number as its text. */
-  word(index: number): string {
-    const found = this.#at(index);
-    if (found.kind === 'word') return found.name;
-    return found.kind === 'number' ? String(found.value) : '';
-  }
-
-  /** Flags of send and recv; 0 when the call has none. */
-  flags(index: number): number {
-    const found = this.#spec.args[index];
-    if (found === undefined) return 0;
-    for (const word of wordsOf(found))
-      if (UNSUPPORTED_FLAGS.includes(word)) throw new ScriptUnsupported(`flag ${word}`);
-    return numberOf(found);
-  }
-
-  /** Where data lies: `...`; anything else is about memory of a process. */
-  buffer(index: number): void {
-    const found = this.#at(index);
-    if (found.kind !== 'ellipsis' && found.kind !== 'string')
-      throw new ScriptUnsupported('buffers with addresses of their own');
-  }
-
-  numberInList(index: number): number {
-    const found = this.#at(index);
-    const item = found.kind === 'list' ? found.items[0] : found;
-    if (item === undefined) throw new ScriptUnsupported('an empty list');
-    return numberOf(item);
-  }
-
-  field(index: number, name: string): number {
-    const found = this.#at(index);
-    const value =
-      found.kind === 'struct' ? found.fields.find((field) => field.name === name)?.value : undefined;
-    if (value === undefined) throw new ScriptUnsupported(`${this.#spec.name} without ${name}`);
-    return numberOf(value);
-  }
-
-  /** Compares a value that the call gives back. */
-  expectWord(index: number, got: string, what: string): void {
-    const found = this.#at(index);
-    const item = found.kind === 'list' ? found.items[0] : found;
-    if (item === undefined || item.kind === 'ellipsis') return;
-    const wanted = item.kind === 'word' ? item.name : String(numberOf(item));
-    if (canonical(wanted) !== got)
-      throw new ScriptFailure(this.line, `${this.#spec.name} ${what}`, [
-        `expected: ${wanted}`,
-        `     got: ${got}`,
-      ]);
-  }
-
-  address(index: number, address: IpAddress, port: number): { address: IpAddress; port: number } {
-    const found = this.#at(index);
-    if (found.kind !== 'struct') return { address, port };
-    let result = { address, port };
-    for (const { name, value } of found.fields) {
-      const inner = value.kind === 'call' ? value.args[0] : value;
-      if (name === 'sin_port' && inner?.kind === 'number') result = { ...result, port: inner.value };
-      if (name === 'sin_addr' && inner?.kind === 'string')
-        result = { ...result, address: IpAddress.parse(inner.text) ?? address };
-    }
-    return result;
-  }
-
-  /** Sum of the lengths in `[{..., 100}, {..., 50}]`, alone or in a message header. */
-  vectorBytes(index: number): number {
-    let found = this.#at(index);
-    if (found.kind === 'struct') {
-      for (const { name } of found.fields)
-        if (name === 'msg_control') throw new ScriptUnsupported('control messages');
-      found = found.fields.find((field) => field.name === 'msg_iov')?.value ?? found;
-    }
-    if (found.kind !== 'list') throw new ScriptUnsupported(`${this.#spec.name} without a vector`);
-    let total = 0;
-    for (const item of found.items) {
-      const length = item.kind === 'struct' ? item.fields[1]?.value : undefined;
-      if (length === undefined) throw new ScriptUnsupported('an entry of a vector');
-      total += numberOf(length);
-    }
-    return total;
-  }
-
-  pollEntries(index: number): PollEntry[] {
-    const found = this.#at(index);
-    if (found.kind !== 'list') throw new ScriptUnsupported('poll without a list');
-    return found.items.map((item) => {
-      const fields = item.kind === 'struct' ? item.fields : [];
-      const value = (name: string): Expression | undefined =>
-        fields.find((field) => field.name === name)?.value;
-      const fd = value('fd');
-      const events = value('events');
-      const revents = value('revents');
-      return {
-        fd: fd === undefined ? -1 : numberOf(fd),
-        events: events === undefined ? [] : wordsOf(events),
-        revents: revents === undefined ? [] : wordsOf(revents),
-        told: '',
-      };
-    });
-  }
 }

@@ -15,7 +15,7 @@ type Setter = (host: ScriptHost, value: string) => void;
 
 /** Set up only, or of no consequence here: buffers of the system, caches, offload, logging. */
 const IGNORED =
-  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|fastopen_key|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
+  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
 
 /** Variables that must have one value; any other is a behaviour that the stack does not offer. */
 const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
@@ -24,11 +24,9 @@ const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: 
   'net.inet.tcp.blackhole': { value: '0', reason: 'no resets from closed ports' },
   'net.inet.tcp.syncookies_only': { value: '0', reason: 'SYN cookies without a SYN queue' },
   'net.inet.tcp.rexmit_drop_options': { value: '0', reason: 'SYN retransmissions without options' },
-  'net.inet.tcp.fastopen.client_enable': { value: '0', reason: 'TCP Fast Open' },
   'net.inet.tcp.icmp_may_rst': { value: '1', reason: 'ICMP errors never end an attempt' },
   'net.inet.tcp.rexmit_initial': { value: '1000', reason: 'another initial retransmission timeout' },
   'net.inet.tcp.pmtud_blackhole_detection': { value: '0', reason: 'black hole detection' },
-  'net.ipv4.tcp_fastopen': { value: '0', reason: 'TCP Fast Open' },
   'net.ipv4.tcp_mtu_probing': { value: '0', reason: 'MTU probing' },
 };
 
@@ -64,6 +62,25 @@ const SETTERS: Readonly<Record<string, Setter>> = {
   },
   'net.inet.tcp.drop_synfin': (host, value) => {
     host.stack.tcp.settings.dropSynFin = value !== '0';
+  },
+  'net.inet.tcp.fastopen.client_enable': (host, value) => {
+    host.fastOpen.client = value !== '0';
+    if (value === '0') host.stack.tcp.fastOpenCache.clear();
+  },
+  // Bits: 1 client, 2 server, 4 client without cookie, 0x200 server without cookie, 0x400 every listener
+  'net.ipv4.tcp_fastopen': (host, value) => {
+    const bits = Number(value);
+    host.fastOpen.client = (bits & 1) !== 0;
+    host.fastOpen.server = (bits & 2) !== 0;
+    host.fastOpen.allListeners = (bits & 0x400) !== 0;
+    host.stack.tcp.settings.fastOpenWithoutCookie = (bits & 4) !== 0;
+    host.stack.tcp.settings.fastOpenServerWithoutCookie = (bits & 0x200) !== 0;
+  },
+  'net.ipv4.tcp_fastopen_cookies': (host) => host.stack.tcp.fastOpenCache.clear(),
+  'net.ipv4.tcp_fastopen_key': (host, value) => {
+    const [first] = value.split(',');
+    const words = (first ?? '').split('-').map((word) => Number.parseInt(word, 16) | 0);
+    host.stack.tcp.fastOpenCookies.setKey(words as [number, number, number, number]);
   },
   'net.ipv4.tcp_timestamps': (host, value) => {
     host.stack.tcp.settings.timestamps = value !== '0';
@@ -122,7 +139,10 @@ function runOne(command: string, context: CommandContext): string {
   if (name === 'sockstat') return countSockets(command, context);
   if (name === 'tcpdrop') return dropConnections(command, context.host);
   if (/^(nstat|sleep|echo)\b/.test(command) && !command.includes('grep')) return '';
-  if (/^ip tcp_metrics flush/.test(command)) return '';
+  if (/^ip tcp_metrics flush/.test(command)) {
+    context.host.stack.tcp.fastOpenCache.clear();
+    return '';
+  }
   throw new ScriptUnsupported(`command: ${command.replace(/\s+/g, ' ').slice(0, 60)}`);
 }
 

@@ -22,9 +22,27 @@ const LOCAL_ISN = 0xffffff00 | 0;
 
 /** packetdrill's addresses. */
 const ADDRESSES = {
-  4: { local: '192.168.0.1', prefix: 16, gateway: '192.168.0.2', remote: '192.0.2.1' },
+  4: { local: '192.168.0.1', prefix: 16, gateway: '192.168.255.254', remote: '192.0.2.1' },
   6: { local: 'fd3d:fa7b:d17d::1', prefix: 48, gateway: 'fd3d:fa7b:d17d:8888::2', remote: '2001:db8::1' },
 } as const;
+
+/** What a script's options say of the network. */
+export interface ScriptNetwork {
+  readonly family: 4 | 6;
+  readonly mtuBytes: number;
+  /** `--local_ip`, `--remote_ip`; undefined: packetdrill's own. */
+  readonly local?: string | undefined;
+  readonly remote?: string | undefined;
+}
+
+/** Which sides use Fast Open, as `sysctl` sets it; the rest is in the stack's own settings. */
+export interface FastOpenDefaults {
+  client: boolean;
+  /** Listeners may use it when they ask for it … */
+  server: boolean;
+  /** … and do without asking. */
+  allListeners: boolean;
+}
 
 /** Buffers of new sockets, as `sysctl` sets them; the rest is in the stack's own settings. */
 export interface BufferDefaults {
@@ -39,19 +57,27 @@ export class ScriptHost implements PacketSink {
   readonly local: IpAddress;
   readonly remote: IpAddress;
   readonly defaults: BufferDefaults;
+  readonly fastOpen: FastOpenDefaults;
   readonly profile: ScriptProfile;
   /** What the stack has sent and the script has not looked at yet, oldest first. */
   readonly sent: LivePacket[] = [];
   /** Called after everything that may change what the application sees. */
   afterStep: () => void = () => {};
+  /** Called when a packet was worked off, before what it causes is sent. */
+  beforeTransmit: () => void = () => {};
   /** Called with every connection that a listener has made, before its SYN-ACK is sent. */
   onPassive: (connection: TcpConnection) => void = () => {};
   readonly #iface: Interface;
   readonly #seen: WeakSet<TcpConnection> = new WeakSet();
   #nowUs = 0;
 
-  constructor(profile: ScriptProfile, family: 4 | 6, mtuBytes: number) {
-    const addresses = ADDRESSES[family];
+  constructor(profile: ScriptProfile, network: ScriptNetwork) {
+    const { family, mtuBytes } = network;
+    const addresses = {
+      ...ADDRESSES[family],
+      ...(network.local === undefined ? {} : { local: network.local }),
+      ...(network.remote === undefined ? {} : { remote: network.remote }),
+    };
     this.profile = profile;
     this.family = family;
     this.local = addressOf(addresses.local);
@@ -61,7 +87,9 @@ export class ScriptHost implements PacketSink {
       sendBufferBytes: profile.sendBufferBytes,
     };
     this.stack = new Stack({ random: new SeededRandom(1), rings: new ScriptRings(this), now: START_MS });
+    this.fastOpen = { ...profile.fastOpen };
     this.stack.tcp.isn = FIXED_SEQUENCE;
+    if (profile.fastOpenKey !== null) this.stack.tcp.fastOpenCookies.setKey(profile.fastOpenKey);
     Object.assign(this.stack.tcp.settings, profile.settings);
     this.#iface = this.stack.addInterface({
       name: 'script0',
@@ -89,6 +117,7 @@ export class ScriptHost implements PacketSink {
   inject(bytes: Uint8Array): void {
     const slab = new Slab(bytes);
     this.#iface.input(slab, 0, bytes.length, 0, this.#ms);
+    this.beforeTransmit();
     this.settle();
   }
 

@@ -18,11 +18,23 @@ export interface ScriptProfile {
    * has the first, the second will do.
    */
   readonly repeatsFin: boolean;
+  /** Linux sets PSH in every super-segment. True: segments that the script has as one of several need not carry it. */
+  readonly pushesSuperSegments: boolean;
+  /** Files whose names end in `v6.pkt` are for IPv6, if they say nothing else (run_all.py of packetdrill). */
+  readonly familyByName: boolean;
   /** Linux doubles what SO_RCVBUF and SO_SNDBUF ask for. */
   readonly doublesBuffers: boolean;
-  /** Defined for `#ifdef`. */
+  /** Fast Open before any sysctl. */
+  readonly fastOpen: { readonly client: boolean; readonly server: boolean; readonly allListeners: boolean };
+  /** The words of the server's key (Linux's tcp_fastopen_key); null: a random one. */
+  readonly fastOpenKey: readonly [number, number, number, number] | null;
+  /** BSD's implied connect: data of a first sendto() waits in the socket, whatever becomes of Fast Open. */
+  readonly sendToQueues: boolean;
+  /** Defined for `#ifdef`; `NAME=VALUE` replaces a word. */
   readonly symbols: readonly string[];
 }
+
+const NO_FAST_OPEN = { client: false, server: false, allListeners: false };
 
 /** The stack as it is. */
 const DEFAULT: ScriptProfile = {
@@ -33,9 +45,14 @@ const DEFAULT: ScriptProfile = {
   settings: { quickAcks: 0 },
   exactSynOptions: true,
   roundReceiveBuffer: false,
+  familyByName: false,
   doublesBuffers: false,
+  pushesSuperSegments: false,
   looseEnd: false,
   repeatsFin: false,
+  fastOpen: { client: true, server: true, allListeners: false },
+  fastOpenKey: null,
+  sendToQueues: false,
   symbols: [],
 };
 
@@ -53,9 +70,14 @@ const FREEBSD: ScriptProfile = {
   },
   exactSynOptions: false,
   roundReceiveBuffer: true,
+  familyByName: false,
   doublesBuffers: false,
+  pushesSuperSegments: false,
   looseEnd: true,
   repeatsFin: true,
+  fastOpen: NO_FAST_OPEN,
+  fastOpenKey: null,
+  sendToQueues: true,
   symbols: [],
 };
 
@@ -64,13 +86,25 @@ const LINUX: ScriptProfile = {
   name: 'linux',
   receiveBufferBytes: 1 << 19,
   sendBufferBytes: 1 << 18,
-  settings: { windowShift: 8, passiveWindowBytes: 65_535 },
+  settings: {
+    windowShift: 8,
+    passiveWindowBytes: 65_535,
+    nagle: 'short',
+    ecn: 'off',
+    tolerateMissingTimestamps: true,
+  },
   exactSynOptions: true,
   roundReceiveBuffer: false,
+  familyByName: true,
   doublesBuffers: true,
+  pushesSuperSegments: true,
   looseEnd: true,
   repeatsFin: false,
-  symbols: [],
+  fastOpen: { client: true, server: true, allListeners: true },
+  fastOpenKey: [0xa1a1a1a1 | 0, 0xb2b2b2b2 | 0, 0xc3c3c3c3 | 0, 0xd4d4d4d4 | 0],
+  sendToQueues: false,
+  // run_all.py: the cookie of that key for packetdrill's addresses, and an ICMP code
+  symbols: ['TFO_COOKIE=3021b9d889017eeb', 'CODE=host_unreachable'],
 };
 
 /** All profiles by name. */

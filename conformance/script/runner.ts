@@ -33,6 +33,8 @@ const PATIENCE_US = 2_000_000;
 /** What "any time" means at most: a day. */
 const ANY_TIME_US = 24 * 3600 * 1_000_000;
 const DEFAULT_MTU_BYTES = 1500;
+/** What run_all.py of packetdrill gives scripts for IPv6. */
+const V6_DEFAULTS = { ip_version: 'ipv6', mtu: '1520' };
 const BIND_PORT = 8080;
 const FIRST_REMOTE_PORT = 49_152;
 /** The peer's sequence numbers begin here when the script's begin at 0: they wrap after 128 octets. */
@@ -47,6 +49,8 @@ export interface RunOptions {
   readonly lenient?: boolean;
   /** Symbols for `#ifdef`, and `NAME=VALUE` for words of the script. */
   readonly define?: readonly string[];
+  /** Of the file. */
+  readonly name?: string;
 }
 
 /** How it ended. */
@@ -69,7 +73,7 @@ export function runScript(source: string, options: RunOptions = {}): Verdict {
   let runner: Runner | null = null;
   try {
     const script = parseScript(source, [...profile.symbols, ...(options.define ?? [])]);
-    runner = new Runner(script, profile, options.lenient ?? false);
+    runner = new Runner(script, profile, options);
     runner.run();
     return { kind: 'pass', reason: '', line: 0, details: [], seconds: runner.seconds };
   } catch (error) {
@@ -116,8 +120,10 @@ class Runner {
   #lastWasInbound = false;
   line = 0;
 
-  constructor(script: Script, profile: ScriptProfile, lenient: boolean) {
-    const option = (name: string): string | undefined => script.options.get(name);
+  constructor(script: Script, profile: ScriptProfile, run: RunOptions) {
+    const byName = profile.familyByName && /v6\.pkt$/.test(run.name ?? '');
+    const defaults: Readonly<Record<string, string>> = byName ? V6_DEFAULTS : {};
+    const option = (name: string): string | undefined => script.options.get(name) ?? defaults[name];
     const version = option('ip_version') ?? 'ipv4';
     if (version === 'ipv4-mapped-ipv6') throw new ScriptUnsupported('IPv4-mapped IPv6 addresses');
     if (option('udp_encapsulation') !== undefined) throw new ScriptUnsupported('TCP encapsulated in UDP');
@@ -125,15 +131,16 @@ class Runner {
       throw new ScriptUnsupported('TCP MD5 signatures (RFC 2385, obsolete)');
     if (option('psp_udp_port') !== undefined) throw new ScriptUnsupported('PSP encryption');
     this.#script = script;
-    this.#lenient = lenient;
+    this.#lenient = run.lenient ?? false;
     this.#toleranceUs = Number(option('tolerance_usecs') ?? TOLERANCE_US);
     this.#tolerancePercent = Number(option('tolerance_percent') ?? TOLERANCE_PERCENT);
     this.#tsTickUs = Number(option('tcp_ts_tick_usecs') ?? 0);
-    this.#host = new ScriptHost(
-      profile,
-      version === 'ipv6' ? 6 : 4,
-      Number(option('mtu') ?? DEFAULT_MTU_BYTES),
-    );
+    this.#host = new ScriptHost(profile, {
+      family: version === 'ipv6' ? 6 : 4,
+      mtuBytes: Number(option('mtu') ?? DEFAULT_MTU_BYTES),
+      local: option('local_ip'),
+      remote: option('remote_ip'),
+    });
     this.#calls = new Calls(this.#host);
     this.#calls.onConnect = (socket, remote, port) => {
       this.#pendingConnect = { socket, remote, port };
@@ -142,6 +149,10 @@ class Runner {
       this.#map = null;
     };
     this.#host.afterStep = () => this.#tryPending();
+    // A thread that waits to write is woken by the packet, and its data takes the ACK along
+    this.#host.beforeTransmit = () => {
+      if (/^(write|send)/.test(this.#pending?.spec.name ?? '')) this.#tryPending();
+    };
   }
 
   #pendingConnect: { socket: ScriptSocket; remote: IpAddress; port: number } | null = null;
@@ -380,7 +391,9 @@ class Runner {
       const last = [...next.tcp.flags]
         .filter((flag) => 'FP'.includes(flag) && !tcp.flags.includes(flag))
         .join('');
-      whole = { ...whole, timeUs: next.timeUs, tcp: { ...tcp, payload, flags: tcp.flags + last } };
+      const pushed =
+        this.#host.profile.pushesSuperSegments && !`${tcp.flags}${last}`.includes('P') ? 'P' : '';
+      whole = { ...whole, timeUs: next.timeUs, tcp: { ...tcp, payload, flags: tcp.flags + last + pushed } };
     }
     return whole;
   }
@@ -422,7 +435,7 @@ class Runner {
 /** Calls and commands that only tidy up: what they cause after the last packet is of no interest. */
 function isCleanUp(event: ScriptEvent, looseEnd: boolean): boolean {
   const { action } = event;
-  if (looseEnd && isPacket(action) && action.inbound) return true;
+  if (looseEnd) return !isPacket(action) || action.inbound;
   return action.kind === 'command' || (action.kind === 'call' && action.name === 'close');
 }
 

@@ -1,5 +1,6 @@
 import { ERRORS, type ErrorCode, NetError } from '../../stack/errors.ts';
 import type { TcpConnection } from '../../stack/tcp/connection.ts';
+import { synDataLimit } from '../../stack/tcp/fast-open.ts';
 import type { TcpListener } from '../../stack/tcp/listener.ts';
 import { TcpState } from '../../stack/tcp/tcp-state.ts';
 import {
@@ -45,6 +46,10 @@ export interface SocketOptions {
   noOptions: boolean;
   /** The urgent octet stays in the stream (SO_OOBINLINE). */
   urgentInline: boolean;
+  /** TCP_FASTOPEN: of a listener its queue; BSD: an active open is to use it; -1: not set. */
+  fastOpen: number;
+  /** TCP_FASTOPEN_CONNECT: connect() waits for the first data. */
+  fastOpenConnect: boolean;
 }
 
 const ADDRESS_PORT = 8080;
@@ -65,6 +70,7 @@ export class ScriptSocket {
   /** The error was told once. */
   #errorTaken = false;
   #readShut = false;
+  #backlog = 0;
   /** The urgent octet was read out of band. */
   #outOfBandTaken = false;
   #connectReported = false;
@@ -87,6 +93,8 @@ export class ScriptSocket {
       lingerSeconds: -1,
       noOptions: false,
       urgentInline: false,
+      fastOpen: -1,
+      fastOpenConnect: false,
     };
   }
 
@@ -94,10 +102,21 @@ export class ScriptSocket {
     try {
       // A kernel's queue holds one more than the backlog
       this.listener = this.host.stack.tcp.listen({ local: null, port: this.boundPort, backlog: backlog + 1 });
+      this.#backlog = backlog;
+      this.applyToListener();
     } catch (error) {
       return failureOf(error);
     }
     return done(0);
+  }
+
+  /** How many Fast Open connections the listener takes. */
+  applyToListener(): void {
+    const { fastOpen } = this.host;
+    if (this.listener === null) return;
+    const asked = Math.max(this.options.fastOpen, 0);
+    const byDefault = fastOpen.allListeners && this.options.fastOpen < 0 ? this.#backlog : 0;
+    this.listener.fastOpenQueue = fastOpen.server ? asked || byDefault : 0;
   }
 
   accept(): ScriptSocket | 'EINVAL' | 'EAGAIN' | null {
@@ -112,8 +131,8 @@ export class ScriptSocket {
     return socket;
   }
 
-  /** Begins to connect. */
-  connect(remote: IpAddress, port: number): CallResult {
+  /** Begins to connect. @returns 0 when the SYN waits for data (TCP_FASTOPEN_CONNECT) */
+  connect(remote: IpAddress, port: number, fastOpen: boolean = this.options.fastOpenConnect): CallResult {
     if (this.protocol === 'udp') return this.#connectUdp(remote, port);
     if (this.connection !== null) return this.connectProgress() ?? failed('EALREADY');
     try {
@@ -124,12 +143,17 @@ export class ScriptSocket {
         localPort: this.boundPort,
         noDelay: this.options.noDelay,
         keepAlive: null,
+        fastOpen: fastOpen && this.host.fastOpen.client,
       });
     } catch (error) {
       return failureOf(error);
     }
     this.apply(this.connection);
     this.host.settle();
+    if (this.options.fastOpenConnect && this.connection.fastOpen?.held) {
+      this.#connectReported = true;
+      return done(0);
+    }
     return failed('EINPROGRESS');
   }
 
@@ -151,6 +175,12 @@ export class ScriptSocket {
       return failureOf(error);
     }
     return done(0);
+  }
+
+  /** A SYN was sent, and nothing has come of it yet. */
+  get isConnecting(): boolean {
+    const { connection } = this;
+    return connection !== null && connection.state === TcpState.SynSent && !connection.fastOpen?.held;
   }
 
   /** How the attempt stands; BLOCKS: under way. */
@@ -176,6 +206,10 @@ export class ScriptSocket {
       connection.recvLimitBytes = o.receiveBufferBytes;
     if (o.ttl > 0) connection.ttl = o.ttl;
     if (o.trafficClass >= 0) connection.trafficClass = o.trafficClass;
+    if (o.maxSegmentBytes > 0) {
+      connection.maxSegmentBytes = o.maxSegmentBytes;
+      if (connection.isSynchronized) connection.updateMss();
+    }
     if (o.maxSegmentBytes > 0 && connection.state < TcpState.Established)
       connection.advMss = Math.min(connection.advMss, o.maxSegmentBytes);
     if (o.noOptions && connection.state < TcpState.Established) {
@@ -209,7 +243,9 @@ export class ScriptSocket {
     const ring = connection.recvRing;
     if (!this.options.urgentInline && !peek && passMark(connection)) this.#outOfBandTaken = false;
     const unread =
-      ring === null || connection.state < TcpState.Established ? this.#leftover() : ring.usedBytes;
+      ring === null || (connection.state < TcpState.Established && !connection.isEarly)
+        ? this.#leftover()
+        : ring.usedBytes;
     // As on Linux a read ends at the mark
     const available = Math.min(unread, bytesToMark(connection) || Infinity);
     if (available > 0 && ring !== null) {
@@ -275,7 +311,13 @@ export class ScriptSocket {
       const over = connection.state === TcpState.Closed || connection.state === TcpState.TimeWait;
       if (connection.finQueued || over) return failed('EPIPE');
       const wait = !this.nonBlocking && !dontWait;
-      if (connection.state < TcpState.Established) return wait ? BLOCKS : failed('EAGAIN');
+      if (connection.state < TcpState.Established && !connection.isEarly) {
+        if (connection.fastOpen?.held) {
+          written = this.#putIntoSyn(lengthBytes);
+          return wait ? BLOCKS : done(written);
+        }
+        return wait ? BLOCKS : failed('EAGAIN');
+      }
       const ring = connection.sendRing;
       if (ring === null) return failed('ENOTCONN');
       const room = Math.min(ring.freeBytes, this.options.sendBufferBytes - ring.usedBytes);
@@ -291,6 +333,62 @@ export class ScriptSocket {
       if (wait) return BLOCKS;
       return written > 0 ? done(written) : failed('EAGAIN');
     };
+  }
+
+  /** sendto(MSG_FASTOPEN): connects, with the first data in the SYN where that is possible. */
+  sendFastOpen(
+    remote: IpAddress,
+    port: number,
+    lengthBytes: number,
+    dontWait: boolean,
+  ): () => CallResult | null {
+    const wait = !this.nonBlocking && !dontWait;
+    if (!this.host.fastOpen.client) return () => failed('EOPNOTSUPP');
+    let rest: (() => CallResult | null) | null = null;
+    let sent = 0;
+    const failure: CallResult | null = null;
+    return () => {
+      if (rest === null && failure === null) {
+        const started = this.connection === null ? this.connect(remote, port, true) : failed('EINPROGRESS');
+        if (started.errno !== 'EINPROGRESS' && started.errno !== '') return started;
+        sent = this.#putIntoSyn(lengthBytes);
+        if (!wait) return sent > 0 ? done(sent) : failed('EINPROGRESS');
+        rest = this.write(lengthBytes - sent, false);
+      }
+      if (this.connection!.state < TcpState.Established) {
+        const error = this.takeError();
+        if (error !== '') return failed(error);
+        if (this.connection!.state !== TcpState.Closed) return BLOCKS;
+      }
+      if (sent === lengthBytes) return done(sent);
+      const result = rest!();
+      return result === null || result.errno !== '' ? result : done(sent + result.value);
+    };
+  }
+
+  #heldBefore = false;
+
+  /** Writes what a SYN that is held back can carry, and lets it go. */
+  #putIntoSyn(lengthBytes: number): number {
+    const connection = this.connection!;
+    this.#heldBefore = connection.fastOpen?.held ?? false;
+    if (!this.#heldBefore) return 0;
+    const take = Math.min(lengthBytes, synDataLimit(connection));
+    connection.sendRing?.write(new Uint8Array(take), 0, take);
+    connection.appWrote();
+    this.host.settle();
+    return take;
+  }
+
+  /** BSD's implied connect: the data waits in the socket. */
+  sendImplied(remote: IpAddress, port: number, lengthBytes: number): CallResult {
+    const started = this.connect(remote, port, this.options.fastOpen > 0);
+    if (started.errno !== 'EINPROGRESS') return started;
+    const room = Math.min(lengthBytes, this.options.sendBufferBytes);
+    this.connection!.sendRing?.write(new Uint8Array(room), 0, room);
+    this.connection!.appWrote();
+    this.host.settle();
+    return done(room);
   }
 
   #writeDatagram(lengthBytes: number): CallResult {

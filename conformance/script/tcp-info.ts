@@ -91,7 +91,13 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
     case 'tcpi_total_retrans':
       return info.retransmits.fast + info.retransmits.timeout;
     case 'tcpi_options':
-      return (c.tsOk ? 1 : 0) | (c.sackOk ? 2 : 0) | (c.scaleOk ? 4 : 0) | (c.ecnOk ? 8 : 0);
+      return (
+        (c.tsOk ? 1 : 0) |
+        (c.sackOk ? 2 : 0) |
+        (c.scaleOk ? 4 : 0) |
+        (c.ecnOk ? 8 : 0) |
+        (c.fastOpen?.succeeded ? 32 : 0)
+      );
     case 'tcpi_rtt':
       return Math.round(info.srttMs * 1000);
     case 'tcpi_min_rtt':

@@ -12,6 +12,7 @@ import { ChallengeBudget } from './challenge-ack.ts';
 import type { CongestionControl } from './congestion/congestion-control.ts';
 import type { Flow } from './connection-table.ts';
 import { delayedAckExpired } from './delayed-ack.ts';
+import { earlySettled, type FastOpen, releaseSyn } from './fast-open.ts';
 import { type ConnectionInfo, describeConnection } from './info.ts';
 import { type KeepAlive, keepAliveExpired, startKeepAlive } from './keepalive.ts';
 import type { TcpListener } from './listener.ts';
@@ -96,6 +97,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   sndShift = 0;
   /** SendMSS: the peer's MSS option. */
   peerMss = 0;
+  /** The application's own limit to segments, options excluded from neither side (TCP_MAXSEG). */
+  maxSegmentBytes: number = Infinity;
   /** Eff.snd.MSS of RFC 9293 §3.7.1: payload of a full segment. */
   mss = 0;
   /** Payload of the largest packet the device takes: a multiple of `mss`. */
@@ -141,6 +144,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   tsOk = true;
   /** SYN segments go without any option, MSS included [MAY-3]: for peers that stumble over them. */
   bareSyn = false;
+  /** RFC 7413; null: not wanted. */
+  fastOpen: FastOpen | null = null;
   tsOffset = 0;
   tsRecent = 0;
   tsRecentAt = 0;
@@ -215,6 +220,9 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
 
   // --- what the application wants
   noDelay = false;
+  /** End of the last short segment sent, for Minshall's variant of Nagle's algorithm; valid while `shortSent`. */
+  shortSentTo = 0;
+  shortSent = false;
   keepAlive: KeepAlive | null = null;
   keepAliveProbes = 0;
   /** R2 as a time (RFC 9293 §3.8.3 [MUST-21]); 0: by the number of retransmissions. */
@@ -279,6 +287,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
 
   /** The application has put data into the send ring. */
   appWrote(): void {
+    if (this.fastOpen !== null) releaseSyn(this);
     this.context.wantsToTransmit(this);
   }
 
@@ -296,6 +305,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** Sends a FIN after what is queued (RFC 9293 §3.10.4); receiving goes on. Data written after this call is not sent. */
   shutdown(): void {
     if (this.finQueued || this.state === TcpState.Closed) return;
+    if (this.fastOpen !== null) releaseSyn(this);
     this.finSeq = this.queuedTo();
     this.finQueued = true;
     switch (this.state) {
@@ -427,6 +437,11 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     return this.state >= TcpState.Established && this.state !== TcpState.TimeWait;
   }
 
+  /** SYN-RECEIVED, and data goes both ways already (RFC 7413 §4.2.2). */
+  get isEarly(): boolean {
+    return this.state === TcpState.SynReceived && this.fastOpen !== null && this.fastOpen.early;
+  }
+
   get ipHeaderBytes(): number {
     return this.route.destination.family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
   }
@@ -466,7 +481,10 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     const headers = this.ipHeaderBytes + TCP_HEADER_BYTES;
     const options = this.tsOk ? TIMESTAMP_OPTION_BYTES : 0;
     const byPath = route.pathMtuBytes - headers;
-    const segment = Math.max(Math.min(this.peerMss, byPath), MIN_SEND_MSS_BYTES + options);
+    const segment = Math.max(
+      Math.min(this.peerMss, byPath, this.maxSegmentBytes),
+      MIN_SEND_MSS_BYTES + options,
+    );
     this.mss = segment - options;
     const superSegment = route.iface.capabilities.txSegmentBytes;
     const room = superSegment - this.ipHeaderBytes - TCP_MAX_HEADER_BYTES;
@@ -547,6 +565,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.synToSend = false;
     this.ackNow = false;
     this.dupAcksOwed = 0;
+    if (this.fastOpen !== null) earlySettled(this);
     const parent = this.parent;
     // Whoever dies before it was accepted is never seen
     if (parent !== null) parent.forget(this);

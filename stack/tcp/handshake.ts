@@ -1,17 +1,22 @@
 import { EndpointEvent } from '../endpoint.ts';
 import { IpProtocol } from '../wire/ipv4.ts';
 import {
+  fastOpenOptionBytes,
   synOptionBytes,
   TCP_HEADER_BYTES,
   Tcp,
   TcpFlag,
   type TcpOptions,
+  writeFastOpen,
   writeSynOptions,
   writeTcpHeader,
 } from '../wire/tcp.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
+import { acknowledged } from './delayed-ack.ts';
 import { ecnSetupFlags, negotiateEcn } from './ecn.ts';
+import { earlySettled, fastOpenAnswered, fastOpenTimeout, synDataBytes } from './fast-open.ts';
 import { startKeepAlive } from './keepalive.ts';
+import { takeInOrder } from './receiver.ts';
 import { RTO_AFTER_SYN_LOSS_MS } from './rto.ts';
 import type { Segment } from './segment.ts';
 import { TCP_STATE_NAMES, TcpState } from './tcp-state.ts';
@@ -43,6 +48,26 @@ export function startPassive(c: TcpConnection, seg: Segment, issFloor: number): 
   c.state = TcpState.SynReceived;
   takeSyn(c, seg);
   c.layer.counters.passiveOpens++;
+  if (c.fastOpen?.early) startEarly(c, seg);
+}
+
+/** RFC 7413 §4.2.2: the client is known by its cookie; its data is taken, and ours may go, before it has answered. */
+function startEarly(c: TcpConnection, seg: Segment): void {
+  if (!c.openRings()) {
+    c.layer.counters.acceptedWithoutMemory++;
+    earlySettled(c);
+    return;
+  }
+  c.sndUna = c.sndNxt;
+  c.roundEnd = c.sndNxt;
+  c.updateMss();
+  c.cc.start(c.mss);
+  c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
+  const length = Math.min(seg.payloadLen, (c.rcvAdv - c.rcvNxt) | 0);
+  if (length === 0) return;
+  takeInOrder(c, seg, seg.payloadOff, length);
+  c.fastOpen!.succeeded = true;
+  c.layer.counters.fastOpenPassive++;
 }
 
 function begin(c: TcpConnection): void {
@@ -62,7 +87,7 @@ function begin(c: TcpConnection): void {
   c.rcvMss = Math.min(INITIAL_RCV_MSS_BYTES, c.advMss);
   c.synToSend = true;
   c.lastReceivedAt = c.now;
-  c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.rtoMs);
+  if (!c.fastOpen?.held) c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.rtoMs);
   c.context.wantsToTransmit(c);
 }
 
@@ -103,12 +128,15 @@ function synWindow(c: TcpConnection): number {
 
 /** Sends the SYN of SYN-SENT or the SYN-ACK of SYN-RECEIVED. @returns false when the device was full */
 export function sendSyn(c: TcpConnection): boolean {
-  const { context } = c;
+  const { context, fastOpen } = c;
+  if (fastOpen?.held) return true;
   const answer = c.state === TcpState.SynReceived;
   // The buffer may have been set since the SYN came
   if (answer) c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
+  const cookie = c.bareSyn || answer !== c.passive ? null : (fastOpen?.option ?? null);
+  const cookieBytes = cookie === null ? 0 : fastOpenOptionBytes(cookie.length, fastOpen!.experimental);
   const optionBytes = c.bareSyn ? 0 : synOptionBytes(c.scaleOk, c.sackOk, c.tsOk);
-  const headerBytes = TCP_HEADER_BYTES + optionBytes;
+  const headerBytes = TCP_HEADER_BYTES + optionBytes + cookieBytes;
   const off = context.ip.begin(c.route, headerBytes);
   const { view } = context.tx.head;
   const flags = (answer ? TcpFlag.Syn | TcpFlag.Ack : TcpFlag.Syn) | ecnSetupFlags(c, answer);
@@ -119,13 +147,20 @@ export function sendSyn(c: TcpConnection): boolean {
   // [SHLD-5] [MAY-3]: always with MSS
   if (!c.bareSyn)
     writeSynOptions(view, off + Tcp.Options, c.advMss, shift, c.sackOk, c.tsOk, c.timestamp(), tsEcr);
+  if (cookie !== null) writeFastOpen(view, off + Tcp.Options + optionBytes, cookie, fastOpen!.experimental);
+  const data = fastOpen === null || answer ? 0 : synDataBytes(c);
+  if (data > 0) appendData(c, data);
   if (c.retries > 0) context.tx.comment = `retransmission ${c.retries} after RTO`;
   if (!context.ip.finish(c.route, IpProtocol.Tcp, Tcp.Checksum, c.trafficClass, c.ttl)) {
     c.layer.counters.deviceFull++;
     return false;
   }
   c.synToSend = false;
-  c.ackNow = false;
+  if (answer) acknowledged(c);
+  if (data > 0) {
+    fastOpen!.synDataBytes = data;
+    c.sndNxt = (c.iss + 1 + data) | 0;
+  }
   c.lastSentAt = c.now;
   c.segmentsOut++;
   c.layer.counters.segmentsOut++;
@@ -135,6 +170,17 @@ export function sendSyn(c: TcpConnection): boolean {
   }
   c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));
   return true;
+}
+
+/** The first bytes of the send ring go with the SYN. */
+function appendData(c: TcpConnection, length: number): void {
+  const { tx } = c.context;
+  const ring = c.sendRing!;
+  tx.body = ring.slab;
+  tx.bodyOff = ring.offsetOf(ring.tail);
+  tx.bodyLen = ring.contiguous(ring.tail, length);
+  tx.body2Off = ring.base;
+  tx.body2Len = length - tx.bodyLen;
 }
 
 /** No answer to a SYN or SYN-ACK [MUST-22]. */
@@ -147,6 +193,7 @@ export function handshakeTimeout(c: TcpConnection): void {
     );
     return;
   }
+  fastOpenTimeout(c);
   c.retries++;
   c.backoff++;
   c.synToSend = true;
@@ -156,9 +203,16 @@ export function handshakeTimeout(c: TcpConnection): void {
 
 /** Our SYN is acknowledged and the peer's is known. */
 export function established(c: TcpConnection, seg: Segment): void {
+  const early = c.isEarly;
   c.state = TcpState.Established;
-  c.sndUna = seg.ack;
-  c.roundEnd = seg.ack;
+  if (early) {
+    earlySettled(c);
+  } else {
+    if (c.fastOpen !== null) synDataAcked(c, seg);
+    c.sndUna = seg.ack;
+    c.sndNxt = seg.ack;
+    c.roundEnd = seg.ack;
+  }
   c.quickAcks = c.layer.settings.quickAcks;
   c.synToSend = false;
   c.layer.counters.established++;
@@ -172,12 +226,25 @@ export function established(c: TcpConnection, seg: Segment): void {
   }
   c.retries = 0;
   c.backoff = 0;
-  c.updateMss();
-  c.cc.start(c.mss);
-  c.setTimer(TcpTimer.Retransmit, Infinity);
+  if (!early) {
+    c.updateMss();
+    c.cc.start(c.mss);
+  }
+  c.setTimer(TcpTimer.Retransmit, c.sndUna === c.sndNxt ? Infinity : c.now + c.rtt.rtoMs);
   c.setTimer(TcpTimer.User, Infinity);
   startKeepAlive(c);
   c.signal(EndpointEvent.Ready);
   // RFC 9293 §3.10.4: a CLOSE that came before
   if (c.finQueued) c.state = TcpState.FinWait1;
+}
+
+/** Data of the SYN that the SYN-ACK acknowledges is done with; the rest counts as not sent. */
+function synDataAcked(c: TcpConnection, seg: Segment): void {
+  if (c.passive) return;
+  fastOpenAnswered(c, seg.ack, seg.slab, seg.options);
+  const acked = (seg.ack - c.iss - 1) | 0;
+  if (acked <= 0) return;
+  c.sendRing!.advanceTail(acked);
+  c.bytesOut += acked;
+  c.signal(EndpointEvent.Writable);
 }

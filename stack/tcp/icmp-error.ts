@@ -1,6 +1,7 @@
 import { type IcmpError, IcmpErrorKind } from '../context.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { TcpConnection } from './connection.ts';
+import { synDataTooBig } from './fast-open.ts';
 import { presumeAllLost } from './recovery.ts';
 import { TcpState } from './tcp-state.ts';
 
@@ -47,7 +48,10 @@ function tooBig(c: TcpConnection, mtuBytes: number): void {
   const lowered = c.context.ip.reducePathMtu(c.route, mtuBytes);
   if (!lowered && c.route.pathMtuBytes >= c.pathMtuBytes) return;
   c.layer.counters.pathMtuReduced++;
-  if (!c.isSynchronized) return;
+  if (!c.isSynchronized) {
+    if (c.state === TcpState.SynSent && synDataTooBig(c)) c.context.wantsToTransmit(c);
+    return;
+  }
   c.updateMss();
   // No sign of congestion: cwnd stays
   c.undo.possible = false;

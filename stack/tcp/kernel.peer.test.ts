@@ -11,10 +11,10 @@ function python(lab: Lab, program: string): LabProcess {
   return lab.start('python3', ['-u', '-c', `import os, socket, sys, time\n${program}`]);
 }
 
-function connect(link: KernelLink, port: number): TcpConnection {
+function connect(link: KernelLink, port: number, fastOpen = false): TcpConnection {
   const remote = addressOf(KERNEL_V4);
   const none = { local: null, localPort: 0, noDelay: false, keepAlive: null };
-  return link.stack.tcp.connect({ remote, remotePort: port, ...none });
+  return link.stack.tcp.connect({ remote, remotePort: port, ...none, fastOpen });
 }
 
 function write(c: TcpConnection, text: string, urgent = false): void {
@@ -78,4 +78,62 @@ sys.stdin.read()`,
   t.is(read(connection), 'after');
   client.child.stdin.end();
   await link.until('the end', () => connection.state === TcpState.CloseWait);
+});
+
+const ENABLE_FAST_OPEN = 'echo 3 > /proc/sys/net/ipv4/tcp_fastopen';
+
+test("Fast Open to the kernel's server: a cookie first, then data in the SYN", async (t) => {
+  const lab = await createLab(t);
+  await lab.ok('sh', ['-c', ENABLE_FAST_OPEN]);
+  const server = python(
+    lab,
+    `s = socket.create_server(('${KERNEL_V4}', 7))
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 5)
+for _ in range(2):
+  c, _ = s.accept()
+  c.send(c.recv(100).upper()); c.close()`,
+  );
+  await lab.listening(server, 7);
+  const link = new KernelLink(t, lab);
+  for (const round of [0, 1]) {
+    const connection = connect(link, 7, true);
+    t.is(connection.fastOpen?.held, round === 1);
+    write(connection, 'hello');
+    await link.until('an answer', () => connection.recvRing?.usedBytes === 5);
+    t.is(read(connection), 'HELLO');
+    t.is(connection.fastOpen?.succeeded, round === 1);
+    connection.close();
+  }
+  t.is(link.stack.tcp.counters.fastOpenActive, 1);
+  await link.until('the server ends', () => server.ended);
+  t.regex(await lab.ok('cat', ['/proc/net/netstat']), /TCPFastOpenPassive/);
+});
+
+test("Fast Open from the kernel's client: our cookie, then data in the SYN, answered before its ACK", async (t) => {
+  const lab = await createLab(t);
+  await lab.ok('sh', ['-c', ENABLE_FAST_OPEN]);
+  const link = new KernelLink(t, lab);
+  const listener = link.stack.tcp.listen({ local: null, port: 7, backlog: 4, fastOpenQueue: 4 });
+  const client = python(
+    lab,
+    `for _ in range(2):
+  c = socket.socket()
+  c.sendto(b'hello', socket.MSG_FASTOPEN, ('${OWN_V4}', 7))
+  print(c.recv(100).decode()); c.close()`,
+  );
+  let accepted: TcpConnection | null = null;
+  let served = 0;
+  await link.until('two connections', () => {
+    accepted ??= listener.accept();
+    if (accepted !== null && accepted.recvRing?.usedBytes === 5) {
+      write(accepted, read(accepted).toUpperCase());
+      accepted.close();
+      accepted = null;
+      served++;
+    }
+    return served === 2 && client.ended;
+  });
+  t.is(client.stdout, 'HELLO\nHELLO\n', client.stderr);
+  t.is(link.stack.tcp.counters.fastOpenRequestsIn, 1);
+  t.is(link.stack.tcp.counters.fastOpenPassive, 1);
 });

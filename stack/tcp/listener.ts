@@ -4,6 +4,7 @@ import { NetError } from '../errors.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import { TcpFlag } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
+import { acceptFastOpen } from './fast-open.ts';
 import { startPassive } from './handshake.ts';
 import type { Segment } from './segment.ts';
 import type { TcpLayer } from './tcp-layer.ts';
@@ -13,22 +14,31 @@ export const MAX_SYN_BACKLOG = 256;
 /** Established connections that wait to be accepted, whatever the application asks for (Linux's somaxconn). */
 export const MAX_BACKLOG = 4096;
 
+/** How long a Fast Open connection that was reset counts as unconfirmed, as on Linux. */
+const EARLY_RESET_MS = 60_000;
+
 /** LISTEN: makes a connection of every SYN [MUST-41] [MUST-42]. */
 export class TcpListener extends Endpoint {
   /** Null: any local address. */
   readonly local: IpAddress | null;
   readonly localPort: number;
-  readonly #layer: TcpLayer;
+  readonly layer: TcpLayer;
+  /** Fast Open connections that may be there before their clients have confirmed them (RFC 7413 §5.1); 0: off. */
+  fastOpenQueue = 0;
   readonly #backlog: number;
   /** In SYN-RECEIVED. */
   readonly #halfOpen: Set<TcpConnection> = new Set();
   /** Established and not yet accepted, oldest first. */
   readonly #ready: TcpConnection[] = [];
   #closed = false;
+  /** Fast Open connections that are not confirmed … */
+  #early = 0;
+  /** … and until when those that were reset count: a spoofed client's host resets at once (RFC 7413 §5.1). */
+  readonly #resetUntil: number[] = [];
 
   constructor(layer: TcpLayer, local: IpAddress | null, localPort: number, backlog: number) {
     super(layer.context);
-    this.#layer = layer;
+    this.layer = layer;
     this.local = local;
     this.localPort = localPort;
     this.#backlog = Math.max(1, Math.min(backlog, MAX_BACKLOG));
@@ -46,14 +56,14 @@ export class TcpListener extends Endpoint {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#layer.removeListener(this);
+    this.layer.removeListener(this);
     for (const connection of [...this.#halfOpen, ...this.#ready]) connection.abort();
     this.signal(EndpointEvent.Closed);
   }
 
   /** RFC 9293 §3.10.7.2. @param issFloor see {@link startPassive} */
   segmentArrives(rx: RxPacket, seg: Segment, issFloor: number): void {
-    const { counters } = this.#layer;
+    const { counters } = this.layer;
     const { flags } = seg;
     // First RST, second ACK, third SYN
     if ((flags & TcpFlag.Rst) !== 0) {
@@ -62,14 +72,14 @@ export class TcpListener extends Endpoint {
     }
     if ((flags & TcpFlag.Ack) !== 0) {
       counters.dropNoConnection++;
-      this.#layer.resetReply(seg);
+      this.layer.resetReply(seg);
       return;
     }
     if ((flags & TcpFlag.Syn) === 0) {
       counters.dropNoAck++;
       return;
     }
-    if ((flags & TcpFlag.Fin) !== 0 && this.#layer.settings.dropSynFin) {
+    if ((flags & TcpFlag.Fin) !== 0 && this.layer.settings.dropSynFin) {
       counters.dropSynFin++;
       return;
     }
@@ -86,7 +96,7 @@ export class TcpListener extends Endpoint {
   }
 
   #open(rx: RxPacket, seg: Segment, issFloor: number): void {
-    const layer = this.#layer;
+    const layer = this.layer;
     const local = new IpAddress(rx.family, rx.dst0, rx.dst1, rx.dst2, rx.dst3);
     const remote = new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3);
     const connection = this.#connection(local, remote, seg);
@@ -94,14 +104,34 @@ export class TcpListener extends Endpoint {
       layer.counters.sendUnroutable++;
       return;
     }
-    this.#halfOpen.add(connection);
     layer.table.add(connection);
+    connection.fastOpen = acceptFastOpen(this, remote, local, seg);
     startPassive(connection, seg, issFloor);
+    if (connection.isEarly) {
+      this.#ready.push(connection);
+      this.signal(EndpointEvent.Incoming);
+    } else {
+      this.#halfOpen.add(connection);
+    }
+  }
+
+  /** @returns false: there are too many Fast Open connections that nobody has confirmed */
+  takeEarly(): boolean {
+    const { now } = this.layer.context;
+    while (this.#resetUntil.length > 0 && this.#resetUntil[0]! <= now) this.#resetUntil.shift();
+    if (this.#early + this.#resetUntil.length >= Math.min(this.fastOpenQueue, MAX_BACKLOG)) return false;
+    this.#early++;
+    return true;
+  }
+
+  earlySettled(reset: boolean): void {
+    this.#early--;
+    if (reset) this.#resetUntil.push(this.layer.context.now + EARLY_RESET_MS);
   }
 
   #connection(local: IpAddress, remote: IpAddress, seg: Segment): TcpConnection | null {
     try {
-      return this.#layer.passiveConnection(this, local, remote, seg);
+      return this.layer.passiveConnection(this, local, remote, seg);
     } catch (error) {
       // No way back to the peer
       if (error instanceof NetError) return null;
@@ -111,7 +141,7 @@ export class TcpListener extends Endpoint {
 
   /** A handshake is complete. @returns false: the ACK is ignored for now, or the connection is gone */
   admit(connection: TcpConnection): boolean {
-    const { counters } = this.#layer;
+    const { counters } = this.layer;
     if (this.#ready.length >= this.#backlog) {
       counters.listenOverflows++;
       return false;

@@ -154,6 +154,7 @@ function timestampFits(c: TcpConnection, seg: Segment): boolean {
   if (!options.hasTimestamps) {
     // RFC 7323 §3.2: SHOULD be dropped. A SYN of an earlier life may lack them and gets its challenge below.
     if ((seg.flags & TcpFlag.Syn) !== 0) return true;
+    if (c.layer.settings.tolerateMissingTimestamps) return true;
     c.layer.counters.dropNoTimestamp++;
     return false;
   }
@@ -247,13 +248,15 @@ function resetArrives(c: TcpConnection, seg: Segment): void {
 
 /** The ACK of our SYN-ACK. @returns false when the segment was dropped */
 function synReceivedAck(c: TcpConnection, seg: Segment): boolean {
-  if (((seg.ack - c.sndUna) | 0) <= 0 || ((seg.ack - c.sndNxt) | 0) > 0) {
+  const early = c.isEarly;
+  const least = early ? c.sndUna : (c.sndUna + 1) | 0;
+  if (((seg.ack - least) | 0) < 0 || ((seg.ack - c.sndNxt) | 0) > 0) {
     c.layer.counters.dropAckRange++;
     c.layer.resetReply(seg);
     return false;
   }
   const { parent } = c;
-  if (parent !== null && !parent.admit(c)) return false;
+  if (parent !== null && !early && !parent.admit(c)) return false;
   // RFC 9293: the window is taken from this segment, scaled now
   c.sndWl1 = (seg.seq - 1) | 0;
   established(c, seg);

@@ -27,7 +27,7 @@ const SACK_PREFIX = 0x01010500;
 export function transmitSegments(c: TcpConnection): boolean {
   if (c.rstToSend) return sendReset(c);
   if (c.synToSend) return sendSyn(c);
-  if (c.isSynchronized) {
+  if (c.isSynchronized || c.isEarly) {
     if (c.route.pathMtuBytes !== c.pathMtuBytes) c.updateMss();
     if (c.tailProbeDue && !sendTailProbe(c)) return false;
     if (c.sent.lostBytes > 0 && !c.undo.holdsBack && !sendLost(c)) return false;
@@ -139,6 +139,10 @@ function sendNew(c: TcpConnection): boolean {
     if (!sendData(c, c.sndNxt, length, mss, ecn, '')) return false;
     c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now);
     c.sndNxt = (c.sndNxt + length) | 0;
+    if (length % mss !== 0) {
+      c.shortSent = true;
+      c.shortSentTo = c.sndNxt;
+    }
     c.probeSent = false;
     if (c.recovery === RecoveryState.Fast) c.prr.sentBytes += length;
     armRetransmit(c);
@@ -188,7 +192,10 @@ function sendTailProbe(c: TcpConnection): boolean {
 
 /** Nagle's algorithm [SHLD-7]: the last, short segment waits while anything is unacknowledged. */
 function mayNagle(c: TcpConnection, take: number): boolean {
-  return c.noDelay || c.urgentOut || c.sndUna === c.sndNxt || take === c.mss;
+  if (c.noDelay || c.urgentOut || c.sndUna === c.sndNxt || take === c.mss) return true;
+  if (c.layer.settings.nagle === 'unacknowledged') return false;
+  if (c.shortSent && ((c.shortSentTo - c.sndUna) | 0) <= 0) c.shortSent = false;
+  return !c.shortSent;
 }
 
 /** Largest payload of one packet for the device. */

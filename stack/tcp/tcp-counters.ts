@@ -66,6 +66,24 @@ export class TcpCounters {
   deviceFull = 0;
   sendUnroutable = 0;
 
+  // Fast Open (RFC 7413)
+  /** Active opens whose SYN data was taken whole … */
+  fastOpenActive = 0;
+  /** … and those where it was not. */
+  fastOpenActiveFails = 0;
+  /** Passive opens that took data with the SYN. */
+  fastOpenPassive = 0;
+  fastOpenRequestsIn = 0;
+  fastOpenCookiesRefused = 0;
+  /** A listener had too many that were not confirmed: ordinary handshakes. */
+  fastOpenOverflows = 0;
+  /** Servers that turned out not to want it. */
+  fastOpenRefused = 0;
+  /** Paths that turned out to swallow such SYNs. */
+  fastOpenBlackHoles = 0;
+  /** Active opens without it for one of these two reasons. */
+  fastOpenAvoided = 0;
+
   // ECN (RFC 3168)
   ecnNegotiated = 0;
   ecnMarksIn = 0;

@@ -17,6 +17,7 @@ import { NewReno } from './congestion/newreno.ts';
 import { TcpConnection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { EcnField } from './ecn.ts';
+import { FastOpenCache, FastOpenCookies, startFastOpen } from './fast-open.ts';
 import { startActive } from './handshake.ts';
 import { icmpErrorArrives } from './icmp-error.ts';
 import { InitialSequence, type SequenceSource } from './isn.ts';
@@ -51,6 +52,11 @@ export interface ConnectOptions {
   readonly keepAlive: KeepAlive | null;
   /** 'cubic' (default) or 'newreno'. */
   readonly congestion?: string;
+  /**
+   * RFC 7413: with a cookie of this server the SYN waits for the first write and carries it; without, it asks for one. The data
+   * may reach the server's application twice when the SYN is duplicated in the network (§2.1). Default: off.
+   */
+  readonly fastOpen?: boolean;
   /** The application's mark, see {@link Endpoint.owner}. */
   readonly owner?: number;
 }
@@ -63,6 +69,8 @@ export interface ListenOptions {
   readonly port: number;
   /** Established connections that may wait to be accepted. */
   readonly backlog: number;
+  /** Fast Open connections that may be there before their clients have confirmed them (RFC 7413 §5.1). Default 0: off. */
+  readonly fastOpenQueue?: number;
 }
 
 /** TCP (RFC 9293): all connections and listeners of a stack. */
@@ -73,6 +81,10 @@ export class TcpLayer implements TransportHandler {
   readonly settings: TcpSettings = new TcpSettings();
   /** Tests put a source of known numbers here. */
   isn: SequenceSource;
+  /** Cookies for clients (RFC 7413 §4.1.2) … */
+  readonly fastOpenCookies: FastOpenCookies;
+  /** … and those that servers gave us. */
+  readonly fastOpenCache: FastOpenCache = new FastOpenCache();
   /** Connections in TIME-WAIT, the oldest first. */
   readonly timeWaits: Set<TimeWait> = new Set();
   readonly #segment: Segment = new Segment();
@@ -85,6 +97,7 @@ export class TcpLayer implements TransportHandler {
     this.counters = context.counters.group('tcp', new TcpCounters());
     this.table = new ConnectionTable(context.random);
     this.isn = new InitialSequence(context.random);
+    this.fastOpenCookies = new FastOpenCookies(context.random);
   }
 
   /**
@@ -109,6 +122,7 @@ export class TcpLayer implements TransportHandler {
     connection.keepAlive = options.keepAlive;
     if (!connection.openRings()) throw new NetError('NO_BUFFERS', { ...where, phase: Phase.Connect });
     this.table.add(connection);
+    if (options.fastOpen === true) startFastOpen(connection);
     startActive(connection);
     // The sequence number is known only now
     if (connection.sendRing !== null) {
@@ -136,6 +150,7 @@ export class TcpLayer implements TransportHandler {
       });
     }
     const listener = new TcpListener(this, local, port, options.backlog);
+    listener.fastOpenQueue = options.fastOpenQueue ?? 0;
     const others = this.#listeners.get(port);
     if (others === undefined) this.#listeners.set(port, [listener]);
     else others.push(listener);

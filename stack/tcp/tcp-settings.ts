@@ -9,6 +9,11 @@ export class TcpSettings {
   windowShift = 7;
   /** RFC 7323: offer timestamps. */
   timestamps = true;
+  /**
+   * Segments without timestamps are taken on a connection that has agreed on them, as Linux and BSD do.
+   * False: dropped (RFC 7323 §3.2, SHOULD).
+   */
+  tolerateMissingTimestamps = false;
   /** RFC 2018: offer selective acknowledgments. */
   selectiveAcks = true;
   /** RFC 8985 §7: one segment more when the last ones stay without an answer. */
@@ -31,6 +36,15 @@ export class TcpSettings {
    * right edge moves by a segment or not at all (RFC 9293 §3.8.6.2.2), and what was offered is what is accepted.
    */
   windowFollowsBuffer = false;
+  /**
+   * When the last, short segment of what was written waits (SHLD-7). 'unacknowledged': while anything is not acknowledged (RFC 9293
+   * §3.7.4); 'short': while a short one is not, so that a write is not cut in two (G. Minshall's variant, Linux's default).
+   */
+  nagle: 'unacknowledged' | 'short' = 'unacknowledged';
   /** A SYN that carries a FIN begins no connection, as on Linux. RFC 9293 §3.10.7.2 takes it. */
   dropSynFin = false;
+  /** Active opens with Fast Open send data with every SYN and no cookie (RFC 7413 §6.3.2: closed networks only). */
+  fastOpenWithoutCookie = false;
+  /** … and listeners with Fast Open take it. */
+  fastOpenServerWithoutCookie = false;
 }

@@ -61,6 +61,8 @@ export interface SeenSegment {
   readonly text: string;
   readonly length: number;
   readonly options: TcpOptions;
+  /** Bytes of the Fast Open option; empty: none, or a request. */
+  readonly cookie: number[];
   readonly sack: readonly (readonly [number, number])[];
   /** Payload of each segment the device is to make; 0: it is one. */
   readonly gsoBytes: number;
@@ -108,6 +110,7 @@ export class TcpBench implements PacketSink {
   ownPort = 0;
   /** The one under test. */
   connection!: TcpConnection;
+  listener!: TcpListener;
   /** Events that its owner has seen so far, bits. */
   events = 0;
   readonly #sent: SeenSegment[] = [];
@@ -343,6 +346,9 @@ export class TcpBench implements PacketSink {
       text: new TextDecoder().decode(slab.bytes.subarray(seg.payloadOff, seg.payloadOff + seg.payloadLen)),
       length: seg.payloadLen,
       options,
+      cookie: [
+        ...slab.bytes.subarray(options.cookieOff, options.cookieOff + Math.max(options.cookieBytes, 0)),
+      ],
       sack,
       gsoBytes: packet.gsoBytes,
       comment: packet.comment,

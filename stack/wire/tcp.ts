@@ -40,6 +40,10 @@ export const TcpOption = {
   SackPermitted: 4,
   Sack: 5,
   Timestamps: 8,
+  /** RFC 7413 §4.1.1 */
+  FastOpen: 34,
+  /** RFC 6994, with {@link FAST_OPEN_EXPERIMENT}: Fast Open before it had a number of its own. */
+  Experimental: 254,
 } as const;
 
 /** RFC 2018 §3: 40 bytes of options hold four blocks, three beside timestamps. */
@@ -48,6 +52,15 @@ export const MAX_SACK_BLOCKS = 4;
 export const TIMESTAMP_OPTION_BYTES = 12;
 /** NOP, NOP, kind 8, length 10: the word that begins timestamps in the layout nearly everybody sends. */
 export const TIMESTAMP_PREFIX = 0x0101080a;
+
+/** RFC 7413 §4.1.1: cookies have 4 … 16 bytes, an even number. */
+export const MIN_COOKIE_BYTES = 4;
+export const MAX_COOKIE_BYTES = 16;
+/** RFC 7413 appendix A, as registered with IANA. */
+const FAST_OPEN_EXPERIMENT = 0xf989;
+
+/** {@link TcpOptions.cookieBytes} when it is no length of a cookie. */
+export const CookieBytes = { Absent: -1, Illegal: -2, Request: 0 } as const;
 
 /** What the options of one segment say; one object, filled anew for each. */
 export class TcpOptions {
@@ -60,6 +73,10 @@ export class TcpOptions {
   tsVal = 0;
   tsEcr = 0;
   sackBlocks = 0;
+  /** Length of the Fast Open cookie, or one of {@link CookieBytes}; it lies at `cookieOff` of the segment's slab. */
+  cookieBytes: number = CookieBytes.Absent;
+  cookieOff = 0;
+  cookieExperimental = false;
   /** Edges of the blocks: left inclusive, right exclusive. */
   readonly sackLeft: Int32Array = new Int32Array(MAX_SACK_BLOCKS);
   readonly sackRight: Int32Array = new Int32Array(MAX_SACK_BLOCKS);
@@ -70,6 +87,7 @@ export class TcpOptions {
     this.sackPermitted = false;
     this.hasTimestamps = false;
     this.sackBlocks = 0;
+    this.cookieBytes = CookieBytes.Absent;
   }
 }
 
@@ -118,6 +136,13 @@ function readOption(slab: Slab, at: number, kind: number, length: number, into: 
       into.tsVal = view.getInt32(at + 2);
       into.tsEcr = view.getInt32(at + 6);
       break;
+    case TcpOption.FastOpen:
+      readCookie(at + 2, length - 2, false, into);
+      break;
+    case TcpOption.Experimental:
+      if (length >= 4 && view.getUint16(at + 2) === FAST_OPEN_EXPERIMENT)
+        readCookie(at + 4, length - 4, true, into);
+      break;
     case TcpOption.Sack:
       if (length < 10 || (length - 2) % 8 !== 0) break;
       into.sackBlocks = Math.min((length - 2) >> 3, MAX_SACK_BLOCKS);
@@ -127,6 +152,14 @@ function readOption(slab: Slab, at: number, kind: number, length: number, into: 
       }
       break;
   }
+}
+
+function readCookie(off: number, length: number, experimental: boolean, into: TcpOptions): void {
+  const legal =
+    length === 0 || (length >= MIN_COOKIE_BYTES && length <= MAX_COOKIE_BYTES && length % 2 === 0);
+  into.cookieBytes = legal ? length : CookieBytes.Illegal;
+  into.cookieOff = off;
+  into.cookieExperimental = experimental;
 }
 
 /** Writes the fixed header; the checksum field is left 0 for the caller. */
@@ -198,4 +231,30 @@ export function writeSynOptions(
 /** Length of what {@link writeSynOptions} writes. */
 export function synOptionBytes(windowScale: boolean, sackPermitted: boolean, timestamps: boolean): number {
   return 4 + (timestamps ? 12 : sackPermitted ? 4 : 0) + (windowScale ? 4 : 0);
+}
+
+/** Writes a Fast Open option (RFC 7413 §4.1.1), padded to a multiple of 4. @param cookie empty: a request @returns bytes written */
+export function writeFastOpen(
+  view: DataView,
+  off: number,
+  cookie: Uint8Array,
+  experimental: boolean,
+): number {
+  const end = off + fastOpenOptionBytes(cookie.length, experimental);
+  let at = off;
+  view.setUint8(at, experimental ? TcpOption.Experimental : TcpOption.FastOpen);
+  view.setUint8(at + 1, cookie.length + (experimental ? 4 : 2));
+  at += 2;
+  if (experimental) {
+    view.setUint16(at, FAST_OPEN_EXPERIMENT);
+    at += 2;
+  }
+  for (const byte of cookie) view.setUint8(at++, byte);
+  while (at < end) view.setUint8(at++, TcpOption.NoOperation);
+  return end - off;
+}
+
+/** Length of what {@link writeFastOpen} writes. */
+export function fastOpenOptionBytes(cookieBytes: number, experimental: boolean): number {
+  return (cookieBytes + (experimental ? 4 : 2) + 3) & ~3;
 }
