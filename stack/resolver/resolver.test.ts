@@ -385,3 +385,21 @@ test('1,000 names looked up ten times each take 1,000 queries and little time', 
   t.true(performance.now() - start < 4000);
   nothingLeft(t, it);
 });
+
+test('10,000 lookups of 1,000 names are at most 1,000 questions, and take less than two seconds', (t) => {
+  const names = Array.from({ length: 1000 }, (_, i) => `host${i}.example`);
+  const records = Object.fromEntries(names.map((name, i) => [name, [`198.51.${i >> 8}.${i & 255}`]]));
+  const it = setup(zone(records));
+  it.bench.traceLimit = 0;
+  const begin = performance.now();
+  const lookups: Lookup[] = [];
+  for (let i = 0; i < 10_000; i++) {
+    lookups.push(it.resolver.lookup(names[(i * 7) % 1000]!, 4));
+    if (i % 100 === 99) it.bench.runFor(20);
+  }
+  const tookMs = performance.now() - begin;
+  t.true(lookups.every((lookup) => lookup.isDone && lookup.error === null));
+  t.true(it.server.queries.length <= 1000, `${it.server.queries.length} questions`);
+  t.true(tookMs < 2000, `${tookMs} ms`);
+  nothingLeft(t, it);
+});

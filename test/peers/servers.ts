@@ -141,6 +141,70 @@ remote-control:
   return server;
 }
 
+/** BIND's named on port 53, authoritative for {@link ZONE}, with cookies as it comes. @param records further lines of the zone */
+export async function startNamed(
+  lab: Lab,
+  hosts: Hosts,
+  records: readonly string[] = [],
+): Promise<LabProcess> {
+  const zone = writeZone(lab, hosts, records);
+  const configuration = lab.file('named.conf');
+  writeFileSync(
+    configuration,
+    `options {
+  directory "${lab.folder}"; pid-file "${lab.file('named.pid')}"; session-keyfile "${lab.file('session.key')}";
+  listen-on { any; }; listen-on-v6 { any; }; recursion no; allow-query { any; }; dnssec-validation no;
+};
+controls { };
+zone "${ZONE}" { type primary; file "${zone}"; };
+`,
+  );
+  const server = lab.start('named', ['-f', '-g', '-u', 'root', '-n', '1', '-c', configuration]);
+  await lab.listening(server, 53, 'udp');
+  return server;
+}
+
+/** NSD on port 53, authoritative for {@link ZONE}. @param records further lines of the zone */
+export async function startNsd(lab: Lab, hosts: Hosts, records: readonly string[] = []): Promise<LabProcess> {
+  const zone = writeZone(lab, hosts, records);
+  const configuration = lab.file('nsd.conf');
+  writeFileSync(
+    configuration,
+    `server:
+  ip-address: 0.0.0.0
+  ip-address: ::0
+  username: root
+  chroot: ""
+  zonesdir: "${lab.folder}"
+  zonelistfile: "${lab.file('zone.list')}"
+  xfrdfile: "${lab.file('xfrd.state')}"
+  xfrdir: "${lab.folder}"
+  database: ""
+  pidfile: ""
+  server-count: 1
+remote-control:
+  control-enable: no
+zone:
+  name: "${ZONE}"
+  zonefile: "${zone}"
+`,
+  );
+  const server = lab.start('nsd', ['-d', '-c', configuration]);
+  await lab.listening(server, 53, 'udp');
+  return server;
+}
+
+function writeZone(lab: Lab, hosts: Hosts, records: readonly string[]): string {
+  const file = lab.file('zone');
+  const addresses = Object.entries(hosts).flatMap(([name, list]) =>
+    list.map((address) => `${name}. 60 IN ${address.includes(':') ? 'AAAA' : 'A'} ${address}`),
+  );
+  const soa = `@ 60 IN SOA ns admin 1 3600 600 86400 60`;
+  const lines = [`$ORIGIN ${ZONE}.`, soa, '@ 60 IN NS ns', 'ns 60 IN A 127.0.0.1', ...addresses, ...records];
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+}
+
 /** How {@link startNodeServer}'s server treats a connection. */
 export type NodeServerMode =
   /** Sends back what comes. */
