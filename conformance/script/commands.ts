@@ -15,14 +15,13 @@ type Setter = (host: ScriptHost, value: string) => void;
 
 /** Set up only, or of no consequence here: buffers of the system, caches, offload, logging. */
 const IGNORED =
-  /^(net\.inet\.tcp\.(hostcache\.purgenow|syncookies|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|syncookies|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
+  /^(net\.inet\.tcp\.(hostcache\.purgenow|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
 
 /** Variables that must have one value; any other is a behaviour that the stack does not offer. */
 const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
   'net.inet.tcp.insecure_rst': { value: '0', reason: 'resets as before RFC 5961' },
   'net.inet.tcp.insecure_syn': { value: '0', reason: 'SYN handling as before RFC 5961' },
   'net.inet.tcp.blackhole': { value: '0', reason: 'no resets from closed ports' },
-  'net.inet.tcp.syncookies_only': { value: '0', reason: 'SYN cookies without a SYN queue' },
   'net.inet.tcp.rexmit_drop_options': { value: '0', reason: 'SYN retransmissions without options' },
   'net.inet.tcp.icmp_may_rst': { value: '1', reason: 'ICMP errors never end an attempt' },
   'net.inet.tcp.rexmit_initial': { value: '1000', reason: 'another initial retransmission timeout' },
@@ -75,6 +74,15 @@ const SETTERS: Readonly<Record<string, Setter>> = {
     host.fastOpen.allListeners = (bits & 0x400) !== 0;
     host.stack.tcp.settings.fastOpenWithoutCookie = (bits & 4) !== 0;
     host.stack.tcp.settings.fastOpenServerWithoutCookie = (bits & 0x200) !== 0;
+  },
+  'net.inet.tcp.syncookies': (host, value) => {
+    host.stack.tcp.settings.synCookies = value === '0' ? 'never' : 'overflow';
+  },
+  'net.inet.tcp.syncookies_only': (host, value) => {
+    if (value !== '0') host.stack.tcp.settings.synCookies = 'always';
+  },
+  'net.ipv4.tcp_syncookies': (host, value) => {
+    host.stack.tcp.settings.synCookies = value === '0' ? 'never' : value === '2' ? 'always' : 'overflow';
   },
   'net.ipv4.tcp_fastopen_cookies': (host) => host.stack.tcp.fastOpenCache.clear(),
   'net.ipv4.tcp_fastopen_key': (host, value) => {

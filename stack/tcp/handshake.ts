@@ -19,6 +19,7 @@ import { startKeepAlive } from './keepalive.ts';
 import { takeInOrder } from './receiver.ts';
 import { RTO_AFTER_SYN_LOSS_MS } from './rto.ts';
 import type { Segment } from './segment.ts';
+import type { CookieState } from './syn-cookies.ts';
 import { TCP_STATE_NAMES, TcpState } from './tcp-state.ts';
 
 /** RFC 7323 §2.3: higher shifts count as this. */
@@ -49,6 +50,23 @@ export function startPassive(c: TcpConnection, seg: Segment, issFloor: number): 
   takeSyn(c, seg);
   c.layer.counters.passiveOpens++;
   if (c.fastOpen?.early) startEarly(c, seg);
+}
+
+/** Passive open from what a SYN cookie has kept: as it would be if the SYN-ACK had been sent from here. */
+export function startFromCookie(c: TcpConnection, state: CookieState): void {
+  begin(c);
+  c.iss = state.iss;
+  c.sndUna = c.iss;
+  c.sndNxt = (c.iss + 1) | 0;
+  c.synToSend = false;
+  c.setTimer(TcpTimer.Retransmit, Infinity);
+  c.state = TcpState.SynReceived;
+  c.irs = state.irs;
+  c.rcvNxt = (c.irs + 1) | 0;
+  c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
+  c.lastAckSent = c.rcvNxt;
+  negotiate(c, state.options);
+  c.layer.counters.passiveOpens++;
 }
 
 /** RFC 7413 §4.2.2: the client is known by its cookie; its data is taken, and ours may go, before it has answered. */
@@ -217,7 +235,9 @@ export function established(c: TcpConnection, seg: Segment): void {
   c.synToSend = false;
   c.layer.counters.established++;
   if (c.ecnOk) c.layer.counters.ecnNegotiated++;
-  if (c.synRetransmits === 0) {
+  if (c.lastSentAt === 0) {
+    // A SYN cookie: when it was sent is not known
+  } else if (c.synRetransmits === 0) {
     c.rtt.sample(c.now - c.lastSentAt);
   } else if (c.tsOk && seg.options.hasTimestamps) {
     c.rtt.sample(Math.max((c.timestamp() - seg.options.tsEcr) | 0, 0));

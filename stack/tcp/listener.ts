@@ -5,9 +5,11 @@ import { IpAddress } from '../wire/ip-address.ts';
 import { TcpFlag } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
 import { acceptFastOpen } from './fast-open.ts';
-import { startPassive } from './handshake.ts';
+import { startFromCookie, startPassive } from './handshake.ts';
 import type { Segment } from './segment.ts';
+import { segmentArrives } from './segment-arrives.ts';
 import type { TcpLayer } from './tcp-layer.ts';
+import { TcpState } from './tcp-state.ts';
 
 /** Half-open connections per listener; further SYNs are dropped, and the peers send them again. */
 export const MAX_SYN_BACKLOG = 256;
@@ -71,6 +73,7 @@ export class TcpListener extends Endpoint {
       return;
     }
     if ((flags & TcpFlag.Ack) !== 0) {
+      if ((flags & TcpFlag.Syn) === 0 && this.#answersCookie(rx, seg)) return;
       counters.dropNoConnection++;
       this.layer.resetReply(seg);
       return;
@@ -88,8 +91,12 @@ export class TcpListener extends Endpoint {
       counters.listenOverflows++;
       return;
     }
-    if (this.#halfOpen.size >= MAX_SYN_BACKLOG) {
-      counters.synBacklogOverflows++;
+    const { synCookies } = this.layer.settings;
+    const full = this.#halfOpen.size >= MAX_SYN_BACKLOG;
+    if (full) counters.synBacklogOverflows++;
+    if (full || synCookies === 'always') {
+      const route = synCookies === 'never' ? null : this.layer.routeBack(rx);
+      if (route !== null) this.layer.synCookies.answer(this.layer, route, seg);
       return;
     }
     this.#open(rx, seg, issFloor);
@@ -113,6 +120,34 @@ export class TcpListener extends Endpoint {
     } else {
       this.#halfOpen.add(connection);
     }
+  }
+
+  /** The ACK of a handshake of which nothing was kept. @returns false: it is something else */
+  #answersCookie(rx: RxPacket, seg: Segment): boolean {
+    const { layer } = this;
+    const local = new IpAddress(rx.family, rx.dst0, rx.dst1, rx.dst2, rx.dst3);
+    const remote = new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3);
+    if (!layer.synCookies.isExpecting(layer.context.now)) return false;
+    const state = layer.synCookies.check(local, remote, seg, layer.context.now);
+    if (state === null) {
+      layer.counters.synCookiesFailed++;
+      return false;
+    }
+    // The peer takes the connection for established and says all that it wants again
+    if (this.#ready.length >= this.#backlog) {
+      layer.counters.listenOverflows++;
+      return true;
+    }
+    const connection = this.#connection(local, remote, seg);
+    if (connection === null) return true;
+    layer.counters.synCookiesTaken++;
+    layer.table.add(connection);
+    this.#halfOpen.add(connection);
+    startFromCookie(connection, state);
+    segmentArrives(connection, seg);
+    // The ACK did not do what it should: nothing is to be left of it
+    if (connection.state === TcpState.SynReceived) connection.terminate('TIMEOUT', '');
+    return true;
   }
 
   /** @returns false: there are too many Fast Open connections that nobody has confirmed */

@@ -38,6 +38,11 @@ export class TcpCounters {
   optionErrors = 0;
   listenOverflows = 0;
   synBacklogOverflows = 0;
+  /** RFC 4987 §3.6 */
+  synCookiesSent = 0;
+  synCookiesTaken = 0;
+  /** ACKs to a listener that were no answer to one. */
+  synCookiesFailed = 0;
   acceptedWithoutMemory = 0;
   timeWaitOverflows = 0;
   challengeAcks = 0;

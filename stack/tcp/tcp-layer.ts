@@ -25,6 +25,7 @@ import type { KeepAlive } from './keepalive.ts';
 import { TcpListener } from './listener.ts';
 import { Segment } from './segment.ts';
 import { segmentArrives } from './segment-arrives.ts';
+import { SynCookies } from './syn-cookies.ts';
 import { TcpCounters } from './tcp-counters.ts';
 import { TcpSettings } from './tcp-settings.ts';
 import { TimeWait } from './time-wait.ts';
@@ -85,6 +86,7 @@ export class TcpLayer implements TransportHandler {
   readonly fastOpenCookies: FastOpenCookies;
   /** … and those that servers gave us. */
   readonly fastOpenCache: FastOpenCache = new FastOpenCache();
+  readonly synCookies: SynCookies;
   /** Connections in TIME-WAIT, the oldest first. */
   readonly timeWaits: Set<TimeWait> = new Set();
   readonly #segment: Segment = new Segment();
@@ -97,6 +99,7 @@ export class TcpLayer implements TransportHandler {
     this.counters = context.counters.group('tcp', new TcpCounters());
     this.table = new ConnectionTable(context.random);
     this.isn = new InitialSequence(context.random);
+    this.synCookies = new SynCookies(context.random);
     this.fastOpenCookies = new FastOpenCookies(context.random);
   }
 
@@ -242,7 +245,7 @@ export class TcpLayer implements TransportHandler {
     const rx = this.#rx;
     if (rx === null) return;
     const { ip, tx } = this.context;
-    const route = this.#routeBack(rx);
+    const route = this.routeBack(rx);
     if (route === null) {
       this.counters.sendUnroutable++;
       return;
@@ -268,7 +271,8 @@ export class TcpLayer implements TransportHandler {
     this.counters.resetsOut++;
   }
 
-  #routeBack(rx: RxPacket): Route | null {
+  /** The way back to where a packet came from; null: there is none. */
+  routeBack(rx: RxPacket): Route | null {
     try {
       return this.context.ip.route(
         new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3),

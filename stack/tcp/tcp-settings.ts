@@ -41,6 +41,11 @@ export class TcpSettings {
    * §3.7.4); 'short': while a short one is not, so that a write is not cut in two (G. Minshall's variant, Linux's default).
    */
   nagle: 'unacknowledged' | 'short' = 'unacknowledged';
+  /**
+   * SYN cookies (RFC 4987 §3.6): 'overflow': when the queue of half-open connections is full; 'always': nothing is kept of any SYN, for
+   * tests; 'never': a full queue drops SYNs.
+   */
+  synCookies: 'never' | 'overflow' | 'always' = 'overflow';
   /** A SYN that carries a FIN begins no connection, as on Linux. RFC 9293 §3.10.7.2 takes it. */
   dropSynFin = false;
   /** Active opens with Fast Open send data with every SYN and no cookie (RFC 7413 §6.3.2: closed networks only). */
