@@ -1,4 +1,5 @@
 import { NetError, Phase } from '../stack/errors.ts';
+import { copyBytes } from '../stack/wire/copy.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
 import { TlsError } from '../tls/errors.ts';
@@ -75,7 +76,7 @@ export class TlsChannel implements Channel {
       }
       const from = this.#region + TlsRegion.Plain + this.#get(TlsRegion.PlainOff);
       const given = Math.min(len, this.#get(TlsRegion.PlainLen));
-      into.set(this.#slab.bytes.subarray(from, from + given), off);
+      copyBytes(this.#slab.bytes, from, into, off, given);
       return given;
     } catch (error) {
       throw this.#fail(error);
@@ -141,7 +142,7 @@ export class TlsChannel implements Channel {
   #readPlain(into: Uint8Array, off: number, len: number, waiting: number): number {
     const from = this.#region + TlsRegion.Plain + this.#get(TlsRegion.PlainOff);
     const given = Math.min(len, waiting);
-    into.set(this.#slab.bytes.subarray(from, from + given), off);
+    copyBytes(this.#slab.bytes, from, into, off, given);
     this.#drop(given, waiting);
     return given;
   }
@@ -198,8 +199,8 @@ export class TlsChannel implements Channel {
 
   #keepRest(into: Uint8Array, off: number, len: number, length: number): number {
     const given = Math.min(len, length);
-    into.set(scratchPlain.subarray(0, given), off);
-    this.#slab.bytes.set(scratchPlain.subarray(given, length), this.#region + TlsRegion.Plain);
+    copyBytes(scratchPlain, 0, into, off, given);
+    copyBytes(scratchPlain, given, this.#slab.bytes, this.#region + TlsRegion.Plain, length - given);
     this.#set(TlsRegion.PlainOff, 0);
     this.#set(TlsRegion.PlainLen, length - given);
     scratchPlain.fill(0, 0, length);

@@ -1,3 +1,4 @@
+import { copyBytes } from './wire/copy.ts';
 import type { Slab } from './wire/slab.ts';
 
 /** What the device under an interface can do. Told once, when the interface is made. */
@@ -80,14 +81,14 @@ export class TxPacket {
   /** Copies the IP packet into one piece; for devices that cannot gather. @returns its length */
   gather(into: Uint8Array, off: number): number {
     const head = this.head.bytes;
-    into.set(head.subarray(this.headOff, this.headOff + this.headLen), off);
+    copyBytes(head, this.headOff, into, off, this.headLen);
     let at = off + this.headLen;
     if (this.bodyLen > 0) {
-      into.set(this.body.bytes.subarray(this.bodyOff, this.bodyOff + this.bodyLen), at);
+      copyBytes(this.body.bytes, this.bodyOff, into, at, this.bodyLen);
       at += this.bodyLen;
     }
     if (this.body2Len > 0) {
-      into.set(this.body.bytes.subarray(this.body2Off, this.body2Off + this.body2Len), at);
+      copyBytes(this.body.bytes, this.body2Off, into, at, this.body2Len);
       at += this.body2Len;
     }
     return at - off;

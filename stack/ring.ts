@@ -1,3 +1,4 @@
+import { copyBytes } from './wire/copy.ts';
 import { Slab } from './wire/slab.ts';
 
 /**
@@ -88,19 +89,18 @@ export class Ring {
   /** Producer: copies bytes to `position`, which may lie beyond head (out-of-order data), without moving head. */
   copyIn(position: number, from: Uint8Array, fromOff: number, lengthBytes: number): void {
     const first = this.contiguous(position, lengthBytes);
-    this.slab.bytes.set(from.subarray(fromOff, fromOff + first), this.offsetOf(position));
+    copyBytes(from, fromOff, this.slab.bytes, this.offsetOf(position), first);
     if (first < lengthBytes) {
-      this.slab.bytes.set(from.subarray(fromOff + first, fromOff + lengthBytes), this.base);
+      copyBytes(from, fromOff + first, this.slab.bytes, this.base, lengthBytes - first);
     }
   }
 
   /** Copies bytes from `position` out, without moving tail. */
   copyOut(position: number, into: Uint8Array, intoOff: number, lengthBytes: number): void {
     const first = this.contiguous(position, lengthBytes);
-    const at = this.offsetOf(position);
-    into.set(this.slab.bytes.subarray(at, at + first), intoOff);
+    copyBytes(this.slab.bytes, this.offsetOf(position), into, intoOff, first);
     if (first < lengthBytes) {
-      into.set(this.slab.bytes.subarray(this.base, this.base + lengthBytes - first), intoOff + first);
+      copyBytes(this.slab.bytes, this.base, into, intoOff + first, lengthBytes - first);
     }
   }
 

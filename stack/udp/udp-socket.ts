@@ -2,6 +2,7 @@ import { type IcmpError, IcmpErrorKind, type Route, type RxPacket, type Transmit
 import { Endpoint, EndpointEvent } from '../endpoint.ts';
 import { type ErrorCode, NetError, Phase } from '../errors.ts';
 import type { Ring } from '../ring.ts';
+import { copyBytes } from '../wire/copy.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import type { Slab } from '../wire/slab.ts';
 import { UDP_MAX_PAYLOAD_V4_BYTES, UDP_MAX_PAYLOAD_V6_BYTES } from '../wire/udp.ts';
@@ -113,7 +114,7 @@ export class UdpSocket extends Endpoint implements Transmitter {
     checkLength(lengthBytes, address, toPort);
     if (this.#pending.length === 0) {
       const slab = this.#layer.scratch;
-      slab.bytes.set(bytes.subarray(off, off + lengthBytes), 0);
+      copyBytes(bytes, off, slab.bytes, 0, lengthBytes);
       if (this.#layer.send(this, route, toPort, slab, 0, lengthBytes, 0, 0)) return;
     }
     if (this.#pending.length >= MAX_PENDING_DATAGRAMS) {

@@ -1,3 +1,5 @@
+import { copyBytes } from './copy.ts';
+
 /**
  * A block of memory with its two accessors, made once. Packets are read and written in place inside slabs by
  * numeric offset, so that nothing is allocated per packet (a new DataView per packet costs ten times a header parse).
@@ -29,5 +31,5 @@ export function copySlab(
   intoOff: number,
   lengthBytes: number,
 ): void {
-  into.bytes.set(from.bytes.subarray(fromOff, fromOff + lengthBytes), intoOff);
+  copyBytes(from.bytes, fromOff, into.bytes, intoOff, lengthBytes);
 }

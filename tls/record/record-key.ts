@@ -73,7 +73,8 @@ export class RecordKey implements RecordProtection {
     const sealed = cipher.update(inner.subarray(0, innerBytes));
     cipher.final();
     into.set(header, intoOff);
-    into.set(sealed, intoOff + RECORD_HEADER_BYTES);
+    // perf: into memory that is shared Buffer's copy takes a quarter of set's time
+    sealed.copy(into, intoOff + RECORD_HEADER_BYTES);
     into.set(cipher.getAuthTag(), intoOff + RECORD_HEADER_BYTES + innerBytes);
     return RECORD_HEADER_BYTES + sealedBytes;
   }

@@ -142,7 +142,8 @@ export class TrafficOpener {
           return OPENED_NOTHING;
         }
         bytes.fill(0, this.#off + TrafficOffset.EmptyRecords, this.#off + TrafficOffset.HelloRequests + 1);
-        into.set(key.opened.subarray(0, contentBytes), intoOff);
+        // perf: into memory that is shared, set takes four times as long
+        Buffer.prototype.copy.call(key.opened, into, intoOff, 0, contentBytes);
         return contentBytes;
       case ContentType.Handshake:
         // RFC 8446 §5.4: zero-length content of handshake and alert records → unexpected_message
