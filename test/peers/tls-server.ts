@@ -81,7 +81,7 @@ export class PeerLab {
     const relay = this.lab.start('socat', ['-', `TCP:127.0.0.1:${port}`]);
     t.teardown(() => relay.kill('SIGKILL'));
     const { stdin, stdout } = relay.child;
-    return new TestConnection(client, Duplex.from({ readable: stdout, writable: stdin }));
+    return new TestConnection(client, Duplex.from({ readable: stdout, writable: stdin }), Date.now());
   }
 }
 
@@ -116,7 +116,7 @@ function makeFiles(lab: Lab, keys: readonly KeyType[]): PeerFiles {
   for (const key of keys) {
     const names = [subjectAltName(dnsName(SERVER_NAME))];
     const { pem, privateKey } = issue({
-      subject: SERVER_NAME,
+      subject: `${key} server`,
       issuer: root,
       key,
       extensions: names,

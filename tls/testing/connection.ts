@@ -18,13 +18,16 @@ export class TestConnection {
   sealer: TrafficSealer | null = null;
   readonly state: Slab = new Slab(new Uint8Array(new SharedArrayBuffer(TRAFFIC_STATE_BYTES)));
   readonly #stream: Duplex;
+  readonly #unixTimeMs: number;
   #opener: TrafficOpener | null = null;
   #waiting: Uint8Array = new Uint8Array(0);
   readonly #into = new Uint8Array(16384);
   #wake: () => void = () => {};
 
-  constructor(client: TlsClient, stream: Duplex) {
+  /** @param unixTimeMs at which tickets come */
+  constructor(client: TlsClient, stream: Duplex, unixTimeMs: number = TEST_TIME) {
     this.client = client;
+    this.#unixTimeMs = unixTimeMs;
     this.#stream = stream;
     stream.on('data', (chunk: Uint8Array) => this.#receive(chunk));
     stream.on('close', () => this.#wake());
@@ -98,7 +101,7 @@ export class TestConnection {
     this.#opener = new TrafficOpener(this.state, 0);
     this.#opener.onTicket = (ticket) => {
       this.tickets.push(ticket);
-      this.client.keepTicket(ticket, TEST_TIME);
+      this.client.keepTicket(ticket, this.#unixTimeMs);
     };
   }
 

@@ -1,0 +1,96 @@
+// needs: tun javac openssl socat
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { combinations, echoes, PeerLab } from '../test/peers/tls-server.ts';
+import { MemorySessionStore, type TlsClient } from './client.ts';
+import { FALLBACK_SUITES, SUITES_ON_REQUEST, TLS12_SUITES } from './keys/suites.ts';
+import { issue } from './testing/certificates.ts';
+import type { TestConnection } from './testing/connection.ts';
+
+const OLDER = ['TLSv1', 'TLSv1.1', 'TLSv1.2'] as const;
+const KEYS = ['rsa2048', 'p256'] as const;
+// JSSE has no CCM in TLS 1.2
+const SUITES = [...TLS12_SUITES, ...SUITES_ON_REQUEST, ...FALLBACK_SUITES].filter(
+  ({ name }) => !name.includes('CCM'),
+);
+
+/** Ports: everything; one that demands a certificate. */
+const [PORT, DEMANDING] = [4001, 4002];
+
+let peers: PeerLab;
+
+test.before(async () => {
+  peers = await PeerLab.open(KEYS);
+  const { lab, files } = peers;
+  const stores = await Promise.all(
+    KEYS.map(async (key) => {
+      const pfx = lab.file(`${key}.p12`);
+      const from = ['-in', files.certFile(key), '-inkey', files.keyFile(key), '-name', key];
+      await lab.ok('openssl', ['pkcs12', '-export', ...from, '-out', pfx, '-passout', 'pass:x']);
+      return pfx;
+    }),
+  );
+  const source = join(import.meta.dirname, '../test/peers/TlsEchoServer.java');
+  const fast = ['-XX:TieredStopAtLevel=1', '-Xshare:auto', '-Djava.security.egd=file:/dev/urandom'];
+  const server = await peers.start(PORT, 'java', [
+    ...fast,
+    source,
+    files.caFile,
+    String(PORT),
+    String(DEMANDING),
+    ...stores,
+  ]);
+  await lab.listening(server, DEMANDING);
+});
+test.after.always(() => peers.close());
+
+async function connect(t: ExecutionContext, port: number, client: TlsClient): Promise<TestConnection> {
+  const connection = peers.connect(t, port, client);
+  t.is(await connection.handshake(), null);
+  return connection;
+}
+
+for (const [version, suite] of combinations(OLDER, SUITES)) {
+  test(`${version} ${suite.name}`, async (t) => {
+    const only = { minVersion: version, maxVersion: version, cipherSuites: [suite.name], fallback: true };
+    const connection = await connect(t, PORT, peers.client(only));
+    const { info } = connection.client;
+    t.like(info, { version, cipherSuite: suite.name, extendedMasterSecret: true, encryptThenMac: false });
+    await echoes(t, connection);
+    connection.close();
+  });
+}
+
+for (const [version, suite] of [
+  ['TLSv1', 'TLS_RSA_WITH_RC4_128_MD5'],
+  ['TLSv1.1', 'TLS_RSA_WITH_3DES_EDE_CBC_SHA'],
+  ['TLSv1.2', 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256'],
+  ['TLSv1.3', 'TLS_AES_128_GCM_SHA256'],
+] as const) {
+  test(`resumption, ${version} ${suite}`, async (t) => {
+    const sessions = { store: new MemorySessionStore(), port: PORT, policy: 'interop' };
+    const only = { minVersion: version, maxVersion: version, cipherSuites: [suite], fallback: true };
+    for (const isResumed of [false, true]) {
+      const connection = await connect(t, PORT, peers.client({ ...only, sessions }));
+      t.is(connection.client.info.isResumed, isResumed);
+      await echoes(t, connection);
+      connection.close();
+    }
+  });
+}
+
+for (const version of [...OLDER, 'TLSv1.3'] as const) {
+  for (const key of KEYS) {
+    test(`a client certificate is demanded and checked, ${version} ${key}`, async (t) => {
+      const { root } = peers.files;
+      const valid = { notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000 };
+      const me = issue({ subject: 'me', issuer: root, key, ...valid });
+      const credentials = { chain: [me.der], key: me.privateKey };
+      const only = { minVersion: version, maxVersion: version, fallback: true };
+      const connection = await connect(t, DEMANDING, peers.client({ ...only, credentials }));
+      t.is(connection.client.info.clientCertificate, 'sent');
+      await echoes(t, connection);
+      connection.close();
+    });
+  }
+}
