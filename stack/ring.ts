@@ -9,9 +9,9 @@ import { Slab } from './wire/slab.ts';
 export class Ring {
   readonly slab: Slab;
   /** Offset of the ring's memory in the slab. */
-  readonly base: number;
-  readonly capacityBytes: number;
-  readonly mask: number;
+  base: number;
+  capacityBytes: number;
+  mask: number;
   readonly #positions: Int32Array;
   readonly #headIndex: number;
   readonly #tailIndex: number;
@@ -54,6 +54,26 @@ export class Ring {
   /** Where the consumer reads next (int32, wraps). */
   get tail(): number {
     return Atomics.load(this.#positions, this.#tailIndex);
+  }
+
+  /** Goes on in other memory of the same slab, whose bytes are in place already. @param capacityBytes a power of two */
+  moveTo(base: number, capacityBytes: number): void {
+    this.base = base;
+    this.capacityBytes = capacityBytes;
+    this.mask = capacityBytes - 1;
+  }
+
+  /** Copies `lengthBytes` bytes from `position` to where they lie in a ring of `capacityBytes` at `base`. */
+  copyTo(base: number, capacityBytes: number, position: number, lengthBytes: number): void {
+    const { bytes } = this.slab;
+    for (let done = 0; done < lengthBytes; ) {
+      const at = (position + done) | 0;
+      const into = at & (capacityBytes - 1);
+      const piece = Math.min(this.contiguous(at, lengthBytes - done), capacityBytes - into);
+      const from = this.offsetOf(at);
+      bytes.copyWithin(base + into, from, from + piece);
+      done += piece;
+    }
   }
 
   /** Bytes between tail and head: 0 … capacity. */
