@@ -83,15 +83,13 @@ export class Pump {
   }
 
   async #finish(shutdown: boolean): Promise<void> {
-    const ring = this.#socket.sendRing;
-    if (ring === null) return;
-    const dataEnd = ring.head;
+    const dataEnd = this.#socket.writtenTo;
     if (shutdown) {
       while (this.#socket.status === SocketStatus.Open && !this.#channel.shutdown())
         await this.#waiting.next();
     }
     // close_notify itself need not arrive: a peer that has closed completely answers it with a reset
-    while (((ring.tail - dataEnd) | 0) < 0) {
+    while (((this.#socket.acknowledgedTo - dataEnd) | 0) < 0) {
       if (this.#socket.status === SocketStatus.Closed) {
         this.#socket.throwIfFailed();
         return;

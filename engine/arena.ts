@@ -36,6 +36,14 @@ export const ArenaWord = {
   KeyLogWanted: 14,
   /** How many socket blocks were ever taken: blocks from here on are fresh. */
   Fresh: 15,
+  /** Send rings for whoever has to write: tag in the upper 12 bits, page + 1 in the lower 20. */
+  SpareHead: 16,
+  /** Size of each; 0: there are none. */
+  SpareBytes: 17,
+  /** How many there are. */
+  SpareCount: 18,
+  /** 1: readers tell of every little thing they take, so that memory moves on. */
+  MemoryScarce: 19,
 } as const;
 
 export const EngineState = { Starting: 0, Running: 1, Stopped: 2, Failed: 3 } as const;
@@ -63,6 +71,8 @@ export const SlotWord = {
 const KEY_LOG_BYTES = 64 * 1024;
 /** Bytes of a socket block; see socket-block.ts. */
 export const BLOCK_BYTES = 512;
+const PAGE_SHIFT = 12;
+const PAGE_MASK = (1 << PAGE_SHIFT) - 1;
 const INDEX_BITS = 20;
 const INDEX_MASK = (1 << INDEX_BITS) - 1;
 /** Largest number of sockets an arena can have. */
@@ -101,7 +111,7 @@ export class Arena {
     }
     const fixed = HEADER_BYTES + THREAD_SLOTS * SLOT_BYTES + KEY_LOG_BYTES + size.maxSockets * BLOCK_BYTES;
     // page aligned, so that rings can be given back to the system page by page
-    const poolOffset = (fixed + 4095) & ~4095;
+    const poolOffset = (fixed + PAGE_MASK) & ~PAGE_MASK;
     const memory = new SharedArrayBuffer(poolOffset + size.poolBytes);
     const words = new Int32Array(memory);
     words[ArenaWord.Magic] = MAGIC;
@@ -194,6 +204,34 @@ export class Arena {
     }
   }
 
+  /** Takes a send ring of `SpareBytes` bytes. @returns its offset, -1 when there is none */
+  takeSpare(): number {
+    for (;;) {
+      const head = this.load(ArenaWord.SpareHead);
+      const page = (head & INDEX_MASK) - 1;
+      if (page < 0) return -1;
+      // another thread may have it by now and write into it: then the exchange fails by the tag
+      const next = this.load(page << (PAGE_SHIFT - 2));
+      const tagged = ((head & ~INDEX_MASK) + (INDEX_MASK + 1)) | (next & INDEX_MASK);
+      if (Atomics.compareExchange(this.words, ArenaWord.SpareHead, head, tagged) === head) {
+        Atomics.sub(this.words, ArenaWord.SpareCount, 1);
+        return page << PAGE_SHIFT;
+      }
+    }
+  }
+
+  /** Engine: lays a send ring ready. @param offset a multiple of the page size */
+  giveSpare(offset: number): void {
+    const page = offset >>> PAGE_SHIFT;
+    for (;;) {
+      const head = this.load(ArenaWord.SpareHead);
+      this.store(offset >>> 2, head & INDEX_MASK);
+      const tagged = ((head & ~INDEX_MASK) + (INDEX_MASK + 1)) | (page + 1);
+      if (Atomics.compareExchange(this.words, ArenaWord.SpareHead, head, tagged) === head) break;
+    }
+    Atomics.add(this.words, ArenaWord.SpareCount, 1);
+  }
+
   /** Why the engine failed; empty while it has not. */
   get failure(): string {
     const length = this.load(ArenaWord.ErrorTextBytes);
@@ -239,6 +277,11 @@ export class Arena {
   get #keyLogOff(): number {
     return HEADER_BYTES + THREAD_SLOTS * SLOT_BYTES;
   }
+}
+
+/** Takes a lock only if nobody has it: the engine waits for no other thread. */
+export function tryLockWord(words: Int32Array, word: number): boolean {
+  return Atomics.compareExchange(words, word, 0, 1) === 0;
 }
 
 /** Takes a lock that is held for a few instructions or one record at most. 0: free, 1: taken, 2: taken and waited for. */

@@ -145,6 +145,7 @@ export class Engine implements PacketInput {
     if (endpoint instanceof TcpConnection) {
       if ((commands & Command.Options) !== 0) this.#setOptions(block, endpoint);
       if ((commands & Command.Sent) !== 0) endpoint.appWrote();
+      if ((commands & Command.Room) !== 0) endpoint.appWantsRing();
       if ((commands & Command.Received) !== 0) endpoint.appRead();
       if ((commands & Command.Abort) !== 0) endpoint.abort();
       else if ((commands & Command.Shutdown) !== 0) endpoint.shutdown();

@@ -1,5 +1,6 @@
 import type { ImpairSettings } from '../drivers/impair-options.ts';
 import type { MemoryLinkEnd } from '../drivers/memory.ts';
+import type { BufferSizes } from './socket-table.ts';
 
 /** How an engine's stack is set up. All of it is structured-cloneable: it travels to the engine's thread. */
 export interface EngineOptions {
@@ -24,10 +25,14 @@ export interface EngineOptions {
   readonly maxSockets?: number;
   /** Limit of the memory for data in flight, in bytes. Default 256 MiB. */
   readonly memoryBytes?: number;
-  /** Size of each send buffer, a power of two from 64 KiB. Default 512 KiB. */
+  /** Size of each send buffer, a power of two from 64 KiB. Default: it grows with the congestion window. */
   readonly sendBufferBytes?: number;
-  /** Size of each receive buffer, a power of two from 64 KiB. Default 1 MiB. */
+  /** Size of each receive buffer, a power of two from 64 KiB. Default: it grows with what is read in a round trip. */
   readonly receiveBufferBytes?: number;
+  /** How far a send buffer grows, a power of two from 64 KiB. Default 16 MiB, and an eighth of `memoryBytes` at most. */
+  readonly maxSendBufferBytes?: number;
+  /** How far a receive buffer grows, as `maxSendBufferBytes`. The window scale is chosen for it. */
+  readonly maxReceiveBufferBytes?: number;
 }
 
 export interface ResolverOptions {
@@ -81,20 +86,40 @@ export const DRAIN_MS = 1000;
 /** The least a ring may have: one TLS record of the largest size must fit (RFC 8446 §5.2). */
 export const LEAST_RING_BYTES: number = 64 * 1024;
 
+/** What a buffer that grows begins with. */
+const FIRST_BUFFER_BYTES: number = 64 * 1024;
+/** More than what a path of 1 Gbit/s and 100 ms holds. */
+const MAX_BUFFER_BYTES: number = 16 * 1024 * 1024;
+/** One connection of many gets no more than this part of all memory. */
+const LARGEST_SHARE = 8;
+const LEAST_MEMORY_BYTES: number = 1024 * 1024;
+/** UDP: bursts wait in the receive buffer until the application comes. */
+const DATAGRAM_SEND_BYTES: number = 512 * 1024;
+const DATAGRAM_RECEIVE_BYTES: number = 1024 * 1024;
+
 /** The defaults of the sizes, and their limits. @throws RangeError naming the option */
-export function engineSizes(options: EngineOptions): {
-  maxSockets: number;
-  poolBytes: number;
-  sendBytes: number;
-  recvBytes: number;
-} {
-  const sendBytes = ringSize('sendBufferBytes', options.sendBufferBytes ?? 512 * 1024);
-  const recvBytes = ringSize('receiveBufferBytes', options.receiveBufferBytes ?? 1024 * 1024);
+export function engineSizes(options: EngineOptions): BufferSizes & { maxSockets: number; poolBytes: number } {
+  const { sendBufferBytes, receiveBufferBytes } = options;
+  const sendBytes = ringSize('sendBufferBytes', sendBufferBytes ?? FIRST_BUFFER_BYTES);
+  const recvBytes = ringSize('receiveBufferBytes', receiveBufferBytes ?? FIRST_BUFFER_BYTES);
   const poolBytes = options.memoryBytes ?? 256 * 1024 * 1024;
-  if (poolBytes < sendBytes + recvBytes || poolBytes > 1536 * 1024 * 1024) {
-    throw new RangeError(`memoryBytes must be ${sendBytes + recvBytes} … 1610612736, got ${poolBytes}`);
+  const least = Math.max(2 * (sendBytes + recvBytes), LEAST_MEMORY_BYTES);
+  if (poolBytes < least || poolBytes > 1536 * 1024 * 1024) {
+    throw new RangeError(`memoryBytes must be ${least} … 1610612736, got ${poolBytes}`);
   }
-  return { maxSockets: options.maxSockets ?? 65_536, poolBytes, sendBytes, recvBytes };
+  const most = 2 ** Math.floor(Math.log2(poolBytes / LARGEST_SHARE));
+  const maxSendBytes = ringSize('maxSendBufferBytes', options.maxSendBufferBytes ?? MAX_BUFFER_BYTES);
+  const maxRecvBytes = ringSize('maxReceiveBufferBytes', options.maxReceiveBufferBytes ?? MAX_BUFFER_BYTES);
+  return {
+    maxSockets: options.maxSockets ?? 65_536,
+    poolBytes,
+    sendBytes,
+    recvBytes,
+    maxSendBytes: sendBufferBytes ?? Math.max(Math.min(maxSendBytes, most), sendBytes),
+    maxRecvBytes: receiveBufferBytes ?? Math.max(Math.min(maxRecvBytes, most), recvBytes),
+    datagramSendBytes: sendBufferBytes ?? Math.min(DATAGRAM_SEND_BYTES, most),
+    datagramRecvBytes: receiveBufferBytes ?? Math.min(DATAGRAM_RECEIVE_BYTES, most),
+  };
 }
 
 function ringSize(name: string, bytes: number): number {

@@ -48,14 +48,20 @@ test('a full pool says so, and larger pieces are split for smaller ones', (t) =>
 
 test('what comes back is joined again, in whatever order', (t) => {
   fc.assert(
-    fc.property(fc.shuffledSubarray(Array.from({ length: 60 }, (_, i) => i), { minLength: 60 }), (order) => {
-      // not a power of two: the largest pieces are 32, 16, 8 and 4 KiB
-      const pool = new Pool(4096, 60 * 1024);
-      const pieces = Array.from({ length: 60 }, () => pool.take(1024));
-      t.is(pool.take(1024), -1);
-      for (const i of order) pool.give(pieces[i]!, 1024);
-      for (const size of [32, 16, 8, 4]) t.true(pool.take(size * 1024) >= 0, `${size} KiB`);
-      t.is(pool.take(1024), -1);
-    }),
+    fc.property(
+      fc.shuffledSubarray(
+        Array.from({ length: 60 }, (_, i) => i),
+        { minLength: 60 },
+      ),
+      (order) => {
+        // not a power of two: the largest pieces are 32, 16, 8 and 4 KiB
+        const pool = new Pool(4096, 60 * 1024);
+        const pieces = Array.from({ length: 60 }, () => pool.take(1024));
+        t.is(pool.take(1024), -1);
+        for (const i of order) pool.give(pieces[i]!, 1024);
+        for (const size of [32, 16, 8, 4]) t.true(pool.take(size * 1024) >= 0, `${size} KiB`);
+        t.is(pool.take(1024), -1);
+      },
+    ),
   );
 });

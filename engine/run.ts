@@ -66,8 +66,13 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
 function buildEngine(arena: Arena, options: EngineOptions, device: Device, clock: () => number): Engine {
   const sizes = engineSizes(options);
   const pool = new Pool(arena.poolOffset, sizes.poolBytes);
-  const table = new SocketTable(arena, pool, sizes.sendBytes, sizes.recvBytes);
+  const table = new SocketTable(arena, pool, sizes);
   const services = new Services(options, table, clock());
+  const { settings } = services.stack.tcp;
+  settings.sendBufferBytes = sizes.sendBytes;
+  settings.maxSendBufferBytes = sizes.maxSendBytes;
+  settings.receiveBufferBytes = sizes.recvBytes;
+  settings.maxReceiveBufferBytes = sizes.maxRecvBytes;
   const iface = services.stack.addInterface({
     name: device.name,
     sink: device,

@@ -1,6 +1,7 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import type { Ring } from '../stack/ring.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
+import { ArenaWord, lockWord, unlockWord } from './arena.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
 import type { EngineClient } from './client.ts';
 import {
@@ -8,12 +9,18 @@ import {
   Command,
   OpenOption,
   Operation,
+  packRing,
+  ringBase,
+  ringCapacity,
   SocketBlock,
   SocketStatus,
   SocketWord,
   StreamFlag,
   TEXT_OFF,
 } from './socket-block.ts';
+
+/** While memory is scarce the engine is told of every few kilobytes read. */
+const SCARCE_STEP_BYTES = 8192;
 
 export interface KeepAlive {
   /** Quiet time before the first probe, in milliseconds. */
@@ -52,8 +59,11 @@ export class SharedSocket implements Channel {
   readonly client: EngineClient;
   readonly block: SocketBlock;
   readonly #generation: number;
+  /** Accessors to the rings, and where those were when they were used last. */
   #recvRing: Ring | null = null;
+  #recvPlace = 0;
   #sendRing: Ring | null = null;
+  #sendPlace = 0;
 
   private constructor(client: EngineClient, block: SocketBlock) {
     this.client = client;
@@ -138,32 +148,83 @@ export class SharedSocket implements Channel {
 
   /** Bytes that can be read now. */
   get readableBytes(): number {
-    return this.#recv()?.usedBytes ?? 0;
+    return this.#distance(SocketWord.RecvHead, SocketWord.RecvTail);
   }
 
   /** Bytes written that the peer has not acknowledged. */
   get unsentBytes(): number {
-    return this.#send()?.usedBytes ?? 0;
+    return this.#distance(SocketWord.SendHead, SocketWord.SendTail);
   }
 
   get peerFinished(): boolean {
     return (this.block.get(SocketWord.Flags) & StreamFlag.PeerFinished) !== 0;
   }
 
+  /** Bytes written so far, modulo 2^32 (int32). */
+  get writtenTo(): number {
+    return this.block.get(SocketWord.SendHead);
+  }
+
+  /** How many of them the peer has acknowledged, in the same way. */
+  get acknowledgedTo(): number {
+    return this.block.get(SocketWord.SendTail);
+  }
+
   read(into: Uint8Array, off: number, len: number): number {
-    const taken = this.peek(into, off, len);
-    if (taken > 0) this.consume(taken);
-    return taken;
+    this.lockRecv();
+    try {
+      const taken = this.peekLocked(into, off, len);
+      if (taken > 0) this.consumeLocked(taken);
+      return taken;
+    } finally {
+      this.unlockRecv();
+    }
   }
 
   /** {@link read} without taking anything away. */
   peek(into: Uint8Array, off: number, len: number): number {
+    this.lockRecv();
+    try {
+      return this.peekLocked(into, off, len);
+    } finally {
+      this.unlockRecv();
+    }
+  }
+
+  /** Takes bytes away that were peeked at, and tells the engine when the window can open again. */
+  consume(lengthBytes: number): void {
+    this.lockRecv();
+    this.consumeLocked(lengthBytes);
+    this.unlockRecv();
+  }
+
+  /** The engine does not give the receive ring's memory to others while a thread reads. */
+  lockRecv(): void {
+    lockWord(this.block.words, this.block.at + SocketWord.RecvLock);
+  }
+
+  unlockRecv(): void {
+    unlockWord(this.block.words, this.block.at + SocketWord.RecvLock);
+  }
+
+  /** The engine leaves the send ring where it is while a thread writes. */
+  lockSend(): void {
+    lockWord(this.block.words, this.block.at + SocketWord.SendLock);
+  }
+
+  unlockSend(): void {
+    unlockWord(this.block.words, this.block.at + SocketWord.SendLock);
+  }
+
+  /** {@link peek} for whoever has the lock. */
+  peekLocked(into: Uint8Array, off: number, len: number): number {
     // the flags before the ring: what arrived before them is in the ring then
     const finished = this.peerFinished;
     const status = this.status;
-    const ring = this.#recv();
-    const used = ring === null ? 0 : ring.usedBytes;
-    if (ring !== null && used > 0) {
+    // the bytes before the ring: where they are now they stay until they are taken
+    const used = this.readableBytes;
+    if (used > 0) {
+      const ring = this.#recv()!;
       const given = Math.min(used, len);
       ring.copyOut(ring.tail, into, off, given);
       return given;
@@ -176,20 +237,35 @@ export class SharedSocket implements Channel {
     return WOULD_BLOCK;
   }
 
-  /** Takes bytes away that were peeked at, and tells the engine when the window can open again. */
-  consume(lengthBytes: number): void {
-    const ring = this.#recv();
-    if (ring === null) return;
-    ring.advanceTail(lengthBytes);
-    const tail = ring.tail;
-    const told = this.block.get(SocketWord.RecvTold);
-    if (((tail - told) | 0) >= ring.capacityBytes >> 2) {
-      this.block.set(SocketWord.RecvTold, tail);
-      this.client.command(this.block, Command.Received);
+  /** {@link consume} for whoever has the lock. */
+  consumeLocked(lengthBytes: number): void {
+    const { block } = this;
+    const tail = (block.get(SocketWord.RecvTail) + lengthBytes) | 0;
+    block.set(SocketWord.RecvTail, tail);
+    const told = block.get(SocketWord.RecvTold);
+    if (((tail - told) | 0) >= this.#recvStep) {
+      block.set(SocketWord.RecvTold, tail);
+      this.client.command(block, Command.Received);
     }
   }
 
+  /** So much is read before the engine is told. */
+  get #recvStep(): number {
+    const step = this.block.get(SocketWord.RecvStep);
+    return this.client.arena.load(ArenaWord.MemoryScarce) === 0 ? step : Math.min(step, SCARCE_STEP_BYTES);
+  }
+
   write(from: Uint8Array, off: number, len: number): number {
+    this.lockSend();
+    try {
+      return this.writeLocked(from, off, len);
+    } finally {
+      this.unlockSend();
+    }
+  }
+
+  /** {@link write} for whoever has the lock. */
+  writeLocked(from: Uint8Array, off: number, len: number): number {
     const isShutDown = (this.block.get(SocketWord.Flags) & StreamFlag.ShutDown) !== 0;
     if (this.status === SocketStatus.Closed) {
       this.throwIfFailed();
@@ -199,16 +275,36 @@ export class SharedSocket implements Channel {
       }
     }
     if (isShutDown) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
-    const ring = this.#send();
-    const taken = ring === null ? 0 : ring.write(from, off, len);
+    const taken = this.roomLocked() > 0 ? this.#send()!.write(from, off, len) : 0;
     if (taken === 0) return WOULD_BLOCK;
     this.client.command(this.block, Command.Sent);
     return taken;
   }
 
-  /** Room in the send ring. */
+  /** Room for a write; while there is no send ring, what one would have. */
   get writableBytes(): number {
-    return this.#send()?.freeBytes ?? 0;
+    const place = this.block.get(SocketWord.SendRing);
+    if (place !== 0) return Math.max(ringCapacity(place) - this.unsentBytes, 0);
+    return this.status === SocketStatus.Open ? this.client.arena.load(ArenaWord.SpareBytes) : 0;
+  }
+
+  /**
+   * Room for a write that follows under the same lock; takes a send ring for it when there is none.
+   * @returns 0 also when no memory is to be had now: it is writable when there is
+   */
+  roomLocked(): number {
+    const ring = this.#send();
+    if (ring !== null) return ring.freeBytes;
+    if (this.status !== SocketStatus.Open) return 0;
+    const { arena } = this.client;
+    const spare = arena.takeSpare();
+    if (spare < 0) {
+      this.client.command(this.block, Command.Room);
+      return 0;
+    }
+    const capacityBytes = arena.load(ArenaWord.SpareBytes);
+    this.block.set(SocketWord.SendRing, packRing(spare, capacityBytes));
+    return capacityBytes;
   }
 
   shutdown(): boolean {
@@ -326,27 +422,40 @@ export class SharedSocket implements Channel {
 
   /** The receive ring, for datagrams; null while there is none. */
   get recvRing(): Ring | null {
-    return this.#recv();
+    return this.status < SocketStatus.Open ? null : this.#recv();
   }
 
   /** The send ring, for datagrams; null while there is none. */
   get sendRing(): Ring | null {
-    return this.#send();
+    return this.status < SocketStatus.Open ? null : this.#send();
   }
 
   #recv(): Ring | null {
-    if (this.#recvRing === null && this.#has(SocketWord.RecvCapacity)) this.#recvRing = this.block.recvRing();
+    const place = this.block.get(SocketWord.RecvRing);
+    if (place !== this.#recvPlace) {
+      this.#recvPlace = place;
+      if (place === 0) this.#recvRing = null;
+      else if (this.#recvRing === null) this.#recvRing = this.block.recvRing(place);
+      else this.#recvRing.moveTo(ringBase(place), ringCapacity(place));
+    }
     return this.#recvRing;
   }
 
   #send(): Ring | null {
-    if (this.#sendRing === null && this.#has(SocketWord.SendCapacity)) this.#sendRing = this.block.sendRing();
+    const place = this.block.get(SocketWord.SendRing);
+    if (place !== this.#sendPlace) {
+      this.#sendPlace = place;
+      if (place === 0) this.#sendRing = null;
+      else if (this.#sendRing === null) this.#sendRing = this.block.sendRing(place);
+      else this.#sendRing.moveTo(ringBase(place), ringCapacity(place));
+    }
     return this.#sendRing;
   }
 
-  /** Rings are fixed from Open on; while Opening they may be taken back between two addresses. */
-  #has(capacityWord: number): boolean {
-    return this.status >= SocketStatus.Open && this.block.get(capacityWord) > 0;
+  /** Bytes between two positions; none while an attempt may still go on with another address. */
+  #distance(headWord: number, tailWord: number): number {
+    if (this.status < SocketStatus.Open) return 0;
+    return (this.block.get(headWord) - this.block.get(tailWord)) | 0;
   }
 
   #open(operation: number): void {

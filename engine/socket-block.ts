@@ -35,22 +35,26 @@ export const SocketWord = {
 
   RecvHead: 10,
   RecvTail: 11,
-  RecvBase: 12,
-  RecvCapacity: 13,
+  /** (engine) where the receive ring is: see {@link packRing}; 0: there is none */
+  RecvRing: 12,
+  /** (engine) the application tells of what it has read in steps of so many bytes */
+  RecvStep: 13,
   /** Readers sleep on this; it counts up with every event that concerns reading. */
   RecvSequence: 14,
   /** 1: somebody sleeps */
   RecvWaiting: 15,
   /** (app) the tail the engine was last told of */
   RecvTold: 16,
+  /** Held by a thread while it reads: see {@link SharedSocket} */
   RecvLock: 17,
 
   SendHead: 18,
   SendTail: 19,
-  SendBase: 20,
-  SendCapacity: 21,
+  /** (both, with the lock) where the send ring is; 0: there is none */
+  SendRing: 20,
   SendSequence: 22,
   SendWaiting: 23,
+  /** Held by a thread while it writes */
   SendLock: 24,
 
   /** (engine) number of {@link ERRORS}, 0: none */
@@ -137,6 +141,8 @@ export const Command = {
   Options: 64,
   /** Wants a TLS region. */
   Tls: 128,
+  /** Wants a send ring, and there was no spare one. */
+  Room: 256,
 } as const;
 
 export const Operation = { Connect: 0, Listen: 1, Udp: 2, Lookup: 3 } as const;
@@ -173,6 +179,23 @@ export const SocketEvent = {
   TimedOut: 16,
   Cancelled: 32,
 } as const;
+
+const RING_UNIT_SHIFT = 10;
+const CAPACITY_BITS = 5;
+
+/** Where a ring is, in one word, so that threads see all of it or nothing. @param base a multiple of 1024 */
+export function packRing(base: number, capacityBytes: number): number {
+  return ((base >>> RING_UNIT_SHIFT) << CAPACITY_BITS) | (31 - Math.clz32(capacityBytes));
+}
+
+export function ringBase(place: number): number {
+  return (place >>> CAPACITY_BITS) * (1 << RING_UNIT_SHIFT);
+}
+
+/** @returns 0 when there is no ring */
+export function ringCapacity(place: number): number {
+  return place === 0 ? 0 : 1 << (place & ((1 << CAPACITY_BITS) - 1));
+}
 
 /** One thread's accessor to one socket's block. */
 export class SocketBlock {
@@ -255,27 +278,29 @@ export class SocketBlock {
     });
   }
 
-  /** The receive ring; the block must have rings. */
-  recvRing(): Ring {
+  /** The receive ring at `place`, which is not 0. */
+  recvRing(place: number): Ring {
+    const { words, at } = this;
     return new Ring(
       this.arena.slab,
-      this.get(SocketWord.RecvBase),
-      this.get(SocketWord.RecvCapacity),
-      this.words,
-      this.at + SocketWord.RecvHead,
-      this.at + SocketWord.RecvTail,
+      ringBase(place),
+      ringCapacity(place),
+      words,
+      at + SocketWord.RecvHead,
+      at + SocketWord.RecvTail,
     );
   }
 
-  /** The send ring; the block must have rings. */
-  sendRing(): Ring {
+  /** The send ring at `place`, which is not 0. */
+  sendRing(place: number): Ring {
+    const { words, at } = this;
     return new Ring(
       this.arena.slab,
-      this.get(SocketWord.SendBase),
-      this.get(SocketWord.SendCapacity),
-      this.words,
-      this.at + SocketWord.SendHead,
-      this.at + SocketWord.SendTail,
+      ringBase(place),
+      ringCapacity(place),
+      words,
+      at + SocketWord.SendHead,
+      at + SocketWord.SendTail,
     );
   }
 

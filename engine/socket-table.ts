@@ -1,11 +1,21 @@
-import type { RingSource } from '../stack/context.ts';
+import type { ElasticRings, RingSource } from '../stack/context.ts';
 import { INTERNAL_OWNER } from '../stack/endpoint.ts';
 import { Ring } from '../stack/ring.ts';
-import type { TcpConnection } from '../stack/tcp/connection.ts';
+import { TcpConnection } from '../stack/tcp/connection.ts';
 import type { UdpSocket } from '../stack/udp/udp-socket.ts';
-import { type Arena, SlotWord } from './arena.ts';
+import { type Arena, ArenaWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
 import type { Pool } from './pool.ts';
-import { SocketBlock, SocketEvent, SocketStatus, SocketWord, StreamFlag } from './socket-block.ts';
+import {
+  Operation,
+  packRing,
+  ringBase,
+  ringCapacity,
+  SocketBlock,
+  SocketEvent,
+  SocketStatus,
+  SocketWord,
+  StreamFlag,
+} from './socket-block.ts';
 import { TLS_REGION_BYTES } from './tls-region.ts';
 
 /** Accepted connections that wait for the application, 4 bytes each; further ones wait in the stack's backlog. */
@@ -14,6 +24,39 @@ const ACCEPT_RING_BYTES = 4096;
 /** Rings of the stack's own connections (a name server asked over TCP): what one DNS message takes, 64 KB. */
 const INTERNAL_RING_BYTES = 65_536;
 
+/** Send rings that lie ready for writers, at most, and as a share of all memory. */
+const MAX_SPARES = 16;
+const SPARE_SHARE = 64;
+
+/** An eighth of all memory is out of reach for either direction. */
+const SHARE_SHIFT = 3;
+
+/** The application tells when it has read a quarter of the receive buffer. */
+const STEP_SHIFT = 2;
+
+const POSITION_WORDS: readonly number[] = [
+  SocketWord.SendHead,
+  SocketWord.SendTail,
+  SocketWord.RecvHead,
+  SocketWord.RecvTail,
+  SocketWord.RecvTold,
+  SocketWord.SendRing,
+  SocketWord.RecvRing,
+];
+
+/** Sizes of buffers in bytes, powers of two. */
+export interface BufferSizes {
+  /** What a connection begins with. */
+  readonly sendBytes: number;
+  readonly recvBytes: number;
+  /** How far its buffers grow. */
+  readonly maxSendBytes: number;
+  readonly maxRecvBytes: number;
+  /** Of a UDP socket, fixed. */
+  readonly datagramSendBytes: number;
+  readonly datagramRecvBytes: number;
+}
+
 const READER_EVENTS: number = SocketEvent.Readable | SocketEvent.Closed;
 const WRITER_EVENTS: number = SocketEvent.Writable | SocketEvent.Opened | SocketEvent.Closed;
 
@@ -21,11 +64,17 @@ const WRITER_EVENTS: number = SocketEvent.Writable | SocketEvent.Opened | Socket
  * The engine's side of the socket blocks: which block belongs to which endpoint, where its rings are, and who is to be
  * told of its events. It is the stack's ring source.
  */
-export class SocketTable implements RingSource {
+export class SocketTable implements RingSource, ElasticRings {
   readonly arena: Arena;
+  readonly elastic: ElasticRings = this;
   readonly #pool: Pool;
-  readonly #sendBytes: number;
-  readonly #recvBytes: number;
+  readonly #sizes: BufferSizes;
+  /** Bytes of all send rings, and of all receive rings. */
+  #sendBytes = 0;
+  #recvBytes = 0;
+  readonly #spares: number;
+  /** Memory that a reader may still look at: given back when it does not. */
+  readonly #retired: { readonly block: SocketBlock; readonly place: number }[] = [];
   /** Made once per block and kept: an accessor is a few words. */
   readonly #blocks: SocketBlock[] = [];
   /** Thread slots to ring at the end of the batch. */
@@ -35,11 +84,13 @@ export class SocketTable implements RingSource {
   readonly #noted: number[] = [];
   wakeUps = 0;
 
-  constructor(arena: Arena, pool: Pool, sendBytes: number, recvBytes: number) {
+  constructor(arena: Arena, pool: Pool, sizes: BufferSizes) {
     this.arena = arena;
     this.#pool = pool;
-    this.#sendBytes = sendBytes;
-    this.#recvBytes = recvBytes;
+    this.#sizes = sizes;
+    this.#spares = Math.min(MAX_SPARES, Math.floor(pool.lengthBytes / SPARE_SHARE / sizes.sendBytes));
+    arena.store(ArenaWord.SpareBytes, sizes.sendBytes);
+    this.#laySpares();
   }
 
   block(index: number): SocketBlock {
@@ -64,27 +115,133 @@ export class SocketTable implements RingSource {
       const fresh = this.block(index);
       fresh.clear();
       fresh.set(SocketWord.Status, SocketStatus.Idle);
+      fresh.set(SocketWord.Protocol, 6);
       endpoint.owner = index;
-      if (this.#openRings(fresh)) {
-        endpoint.sendRing = fresh.sendRing();
-        endpoint.recvRing = fresh.recvRing();
-        return true;
-      }
-      fresh.set(SocketWord.Status, SocketStatus.Free);
-      this.arena.giveBlock(index, SocketWord.NextFree);
-      return false;
     }
     const block = this.block(endpoint.owner);
-    if (!this.#openRings(block)) return false;
-    endpoint.sendRing = block.sendRing();
-    endpoint.recvRing = block.recvRing();
+    Atomics.and(block.words, block.at + SocketWord.Flags, ~StreamFlag.RingsClosed);
+    for (const word of POSITION_WORDS) block.set(word, 0);
+    if (endpoint instanceof TcpConnection) {
+      block.set(SocketWord.RecvStep, this.#sizes.recvBytes >> STEP_SHIFT);
+      return true;
+    }
+    return this.#openFixed(block, endpoint);
+  }
+
+  /** Datagrams are records that lie in one ring for good. */
+  #openFixed(block: SocketBlock, socket: UdpSocket): boolean {
+    const send = this.#takeRing(this.#sizes.datagramSendBytes);
+    if (send === 0) return false;
+    const recv = this.#takeRing(this.#sizes.datagramRecvBytes);
+    if (recv === 0) {
+      this.#giveRing(send);
+      return false;
+    }
+    block.set(SocketWord.SendRing, send);
+    block.set(SocketWord.RecvRing, recv);
+    socket.sendRing = block.sendRing(send);
+    socket.recvRing = block.recvRing(recv);
     return true;
+  }
+
+  get isScarce(): boolean {
+    return this.arena.load(ArenaWord.MemoryScarce) !== 0;
+  }
+
+  resizeReceive(c: TcpConnection, capacityBytes: number, keepBytes: number): boolean {
+    if (this.#recvBytes + capacityBytes > this.#shareBytes) return false;
+    const place = this.#takeRing(capacityBytes);
+    if (place === 0) return false;
+    this.#recvBytes += capacityBytes;
+    const block = this.block(c.owner);
+    const ring = c.recvRing;
+    if (ring === null) {
+      c.recvRing = block.recvRing(place);
+      block.set(SocketWord.RecvRing, place);
+      return true;
+    }
+    ring.copyTo(ringBase(place), capacityBytes, ring.tail, keepBytes);
+    ring.moveTo(ringBase(place), capacityBytes);
+    const old = block.get(SocketWord.RecvRing);
+    block.set(SocketWord.RecvRing, place);
+    this.#retire(block, old);
+    return true;
+  }
+
+  resizeSend(c: TcpConnection, capacityBytes: number): boolean {
+    const block = this.block(c.owner);
+    const lock = block.at + SocketWord.SendLock;
+    if (!tryLockWord(block.words, lock)) return false;
+    try {
+      // one that the application has taken by itself meanwhile is attached with what it has written
+      if (c.sendRing === null && block.get(SocketWord.SendRing) !== 0) return false;
+      if (this.#sendBytes + capacityBytes > this.#shareBytes) return false;
+      const place = this.#takeRing(capacityBytes);
+      if (place === 0) return false;
+      this.#sendBytes += capacityBytes;
+      const ring = c.sendRing;
+      const old = block.get(SocketWord.SendRing);
+      if (ring === null) {
+        c.sendRing = block.sendRing(place);
+      } else {
+        ring.copyTo(ringBase(place), capacityBytes, ring.tail, ring.usedBytes);
+        ring.moveTo(ringBase(place), capacityBytes);
+      }
+      block.set(SocketWord.SendRing, place);
+      this.#sendBytes -= ringCapacity(old);
+      this.#giveRing(old);
+      return true;
+    } finally {
+      unlockWord(block.words, lock);
+    }
+  }
+
+  attachSend(c: TcpConnection): boolean {
+    const block = this.block(c.owner);
+    const place = block.get(SocketWord.SendRing);
+    if (place === 0) return false;
+    c.sendRing = block.sendRing(place);
+    this.#laySpares();
+    return true;
+  }
+
+  dropReceive(c: TcpConnection): void {
+    const block = this.block(c.owner);
+    const place = block.get(SocketWord.RecvRing);
+    c.recvRing = null;
+    block.set(SocketWord.RecvRing, 0);
+    this.#retire(block, place);
+  }
+
+  dropSend(c: TcpConnection): boolean {
+    const block = this.block(c.owner);
+    const lock = block.at + SocketWord.SendLock;
+    if (!tryLockWord(block.words, lock)) return false;
+    const place = block.get(SocketWord.SendRing);
+    const isEmpty = c.sendRing!.usedBytes === 0;
+    if (isEmpty) block.set(SocketWord.SendRing, 0);
+    unlockWord(block.words, lock);
+    if (!isEmpty) return false;
+    c.sendRing = null;
+    this.#sendBytes -= ringCapacity(place);
+    this.#giveRing(place);
+    return true;
+  }
+
+  receiveBufferChanged(c: TcpConnection): void {
+    this.block(c.owner).set(SocketWord.RecvStep, c.recvBufferBytes >> STEP_SHIFT);
   }
 
   /** RingSource: the stack is done. What was received stays readable until the application lets go. */
   close(endpoint: TcpConnection | UdpSocket): void {
     if (endpoint.owner < 0) return;
     const block = this.block(endpoint.owner);
+    if (block.get(SocketWord.Status) === SocketStatus.Idle) {
+      // it ended before anybody accepted it
+      endpoint.owner = -1;
+      this.free(block);
+      return;
+    }
     block.or(SocketWord.Flags, StreamFlag.RingsClosed);
     // an attempt that goes on with its next address starts from empty rings
     if (block.get(SocketWord.Status) === SocketStatus.Opening) this.#giveRings(block);
@@ -119,17 +276,17 @@ export class SocketTable implements RingSource {
   openAcceptRing(block: SocketBlock): boolean {
     const offset = this.#pool.take(ACCEPT_RING_BYTES);
     if (offset < 0) return false;
-    block.set(SocketWord.RecvBase, offset);
-    block.set(SocketWord.RecvCapacity, ACCEPT_RING_BYTES);
+    block.set(SocketWord.RecvRing, packRing(offset, ACCEPT_RING_BYTES));
     return true;
   }
 
   acceptRingHasRoom(block: SocketBlock): boolean {
-    return block.get(SocketWord.RecvCapacity) > 0 && block.recvRing().freeBytes >= 4;
+    const place = block.get(SocketWord.RecvRing);
+    return place !== 0 && block.recvRing(place).freeBytes >= 4;
   }
 
   pushAccepted(block: SocketBlock, index: number): void {
-    const ring = block.recvRing();
+    const ring = block.recvRing(block.get(SocketWord.RecvRing));
     ring.slab.view.setInt32(ring.offsetOf(ring.head), index);
     ring.advanceHead(4);
   }
@@ -137,8 +294,9 @@ export class SocketTable implements RingSource {
   /** Takes out what nobody has accepted. */
   drainAcceptRing(block: SocketBlock): number[] {
     const waiting: number[] = [];
-    if (block.get(SocketWord.RecvCapacity) === 0) return waiting;
-    const ring = block.recvRing();
+    const place = block.get(SocketWord.RecvRing);
+    if (place === 0) return waiting;
+    const ring = block.recvRing(place);
     for (; ring.usedBytes >= 4; ring.advanceTail(4)) {
       waiting.push(ring.slab.view.getInt32(ring.offsetOf(ring.tail)));
     }
@@ -154,6 +312,7 @@ export class SocketTable implements RingSource {
 
   /** End of a batch: wakes each thread that waits for a socket with events, once. */
   tellAll(): void {
+    if (this.#retired.length > 0) this.#giveRetired();
     if (this.#toTell.length === 0) return;
     for (const block of this.#toTell) {
       const events = this.#noted[block.index] ?? 0;
@@ -187,37 +346,80 @@ export class SocketTable implements RingSource {
     this.#slotsToRing.clear();
   }
 
-  #openRings(block: SocketBlock): boolean {
-    const send = this.#pool.take(this.#sendBytes);
-    if (send < 0) return false;
-    const recv = this.#pool.take(this.#recvBytes);
-    if (recv < 0) {
-      this.#pool.give(send, this.#sendBytes);
-      return false;
+  /** @returns its place, 0 when there is no memory */
+  #takeRing(capacityBytes: number): number {
+    const offset = this.#pool.take(capacityBytes);
+    if (offset < 0) return 0;
+    this.#noteMemory();
+    return packRing(offset, capacityBytes);
+  }
+
+  #giveRing(place: number): void {
+    if (place === 0) return;
+    this.#pool.give(ringBase(place), ringCapacity(place));
+    this.#noteMemory();
+  }
+
+  /** Neither direction may take all: data that cannot leave and data that nobody reads would hold each other up. */
+  get #shareBytes(): number {
+    return this.#pool.lengthBytes - (this.#pool.lengthBytes >> SHARE_SHIFT);
+  }
+
+  #noteMemory(): void {
+    const { usedBytes, lengthBytes } = this.#pool;
+    const wasScarce = this.isScarce;
+    const isScarce = usedBytes > (wasScarce ? 5 : 6) * (lengthBytes / 8);
+    if (isScarce !== wasScarce) this.arena.store(ArenaWord.MemoryScarce, isScarce ? 1 : 0);
+  }
+
+  /** Sees to it that there are send rings for whoever has none and wants to write. */
+  #laySpares(): void {
+    const { sendBytes } = this.#sizes;
+    while (this.arena.load(ArenaWord.SpareCount) < this.#spares && !this.isScarce) {
+      if (this.#sendBytes + sendBytes > this.#shareBytes) return;
+      const place = this.#takeRing(sendBytes);
+      if (place === 0) return;
+      this.#sendBytes += sendBytes;
+      this.arena.giveSpare(ringBase(place));
     }
-    Atomics.and(block.words, block.at + SocketWord.Flags, ~StreamFlag.RingsClosed);
-    for (const word of [
-      SocketWord.SendHead,
-      SocketWord.SendTail,
-      SocketWord.RecvHead,
-      SocketWord.RecvTail,
-      SocketWord.RecvTold,
-    ]) {
-      block.set(word, 0);
+  }
+
+  /** Gives memory of a receive ring back as soon as no reader is at work in it. */
+  #retire(block: SocketBlock, place: number): void {
+    this.#recvBytes -= ringCapacity(place);
+    if (place === 0) return;
+    if (isFree(block)) this.#giveRing(place);
+    else this.#retired.push({ block, place });
+  }
+
+  #giveRetired(): void {
+    for (let i = this.#retired.length - 1; i >= 0; i--) {
+      const { block, place } = this.#retired[i]!;
+      if (!isFree(block)) continue;
+      this.#giveRing(place);
+      this.#retired[i] = this.#retired[this.#retired.length - 1]!;
+      this.#retired.pop();
     }
-    block.set(SocketWord.SendBase, send);
-    block.set(SocketWord.RecvBase, recv);
-    block.set(SocketWord.SendCapacity, this.#sendBytes);
-    block.set(SocketWord.RecvCapacity, this.#recvBytes);
-    return true;
   }
 
   #giveRings(block: SocketBlock): void {
-    const send = block.get(SocketWord.SendCapacity);
-    if (send > 0) this.#pool.give(block.get(SocketWord.SendBase), send);
-    const recv = block.get(SocketWord.RecvCapacity);
-    if (recv > 0) this.#pool.give(block.get(SocketWord.RecvBase), recv);
-    block.set(SocketWord.SendCapacity, 0);
-    block.set(SocketWord.RecvCapacity, 0);
+    const send = block.get(SocketWord.SendRing);
+    const recv = block.get(SocketWord.RecvRing);
+    block.set(SocketWord.SendRing, 0);
+    block.set(SocketWord.RecvRing, 0);
+    if (block.get(SocketWord.Protocol) === 6 && block.get(SocketWord.Operation) === Operation.Connect) {
+      this.#sendBytes -= ringCapacity(send);
+      this.#recvBytes -= ringCapacity(recv);
+    }
+    this.#giveRing(send);
+    this.#giveRing(recv);
   }
+}
+
+/** No thread reads from the block's receive ring at this moment; whoever begins now sees the new one. */
+function isFree(block: SocketBlock): boolean {
+  const lock = block.at + SocketWord.RecvLock;
+  if (!tryLockWord(block.words, lock)) return false;
+  unlockWord(block.words, lock);
+  return true;
 }

@@ -8,7 +8,6 @@ import { recordLength } from '../tls/record/handshake-records.ts';
 import { exportKeyingMaterial } from '../tls/traffic/exporter.ts';
 import { OPENED_CLOSE_NOTIFY, type SessionTicket, TrafficOpener } from '../tls/traffic/opener.ts';
 import { MAX_SEAL_OVERHEAD_BYTES, TrafficSealer } from '../tls/traffic/sealer.ts';
-import { lockWord, unlockWord } from './arena.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
 import type { SharedSocket } from './shared-socket.ts';
 import { SocketStatus, SocketWord } from './socket-block.ts';
@@ -32,9 +31,6 @@ export class TlsChannel implements Channel {
   readonly socket: SharedSocket;
   readonly #slab: Slab;
   readonly #region: number;
-  readonly #words: Int32Array;
-  readonly #recvLock: number;
-  readonly #sendLock: number;
   readonly #opener: TrafficOpener;
   readonly #sealer: TrafficSealer;
 
@@ -46,28 +42,25 @@ export class TlsChannel implements Channel {
     this.socket = socket;
     this.#slab = socket.client.arena.slab;
     this.#region = socket.block.get(SocketWord.TlsOffset);
-    this.#words = socket.block.words;
-    this.#recvLock = socket.block.at + SocketWord.RecvLock;
-    this.#sendLock = socket.block.at + SocketWord.SendLock;
     this.#opener = new TrafficOpener(this.#slab, this.#region + TlsRegion.Traffic);
     this.#opener.onTicket = onTicket;
     this.#sealer = new TrafficSealer(this.#slab, this.#region + TlsRegion.Traffic);
   }
 
   read(into: Uint8Array, off: number, len: number): number {
-    lockWord(this.#words, this.#recvLock);
+    this.socket.lockRecv();
     try {
       const waiting = this.#get(TlsRegion.PlainLen);
       return waiting > 0 ? this.#readPlain(into, off, len, waiting) : this.#readRecords(into, off, len);
     } catch (error) {
       throw this.#fail(error);
     } finally {
-      unlockWord(this.#words, this.#recvLock);
+      this.socket.unlockRecv();
     }
   }
 
   peek(into: Uint8Array, off: number, len: number): number {
-    lockWord(this.#words, this.#recvLock);
+    this.socket.lockRecv();
     try {
       if (this.#get(TlsRegion.PlainLen) === 0) {
         // no room at all: the whole record is kept
@@ -81,34 +74,34 @@ export class TlsChannel implements Channel {
     } catch (error) {
       throw this.#fail(error);
     } finally {
-      unlockWord(this.#words, this.#recvLock);
+      this.socket.unlockRecv();
     }
   }
 
   consume(lengthBytes: number): void {
-    lockWord(this.#words, this.#recvLock);
+    this.socket.lockRecv();
     const waiting = this.#get(TlsRegion.PlainLen);
     this.#drop(Math.min(lengthBytes, waiting), waiting);
-    unlockWord(this.#words, this.#recvLock);
+    this.socket.unlockRecv();
   }
 
   write(from: Uint8Array, off: number, len: number): number {
-    lockWord(this.#words, this.#sendLock);
+    this.socket.lockSend();
     try {
       if (this.#get(TlsRegion.Finished) !== 0) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
       let taken = 0;
       while (taken < len) {
         const wanted = Math.min(len - taken, this.#sealer.maxContentBytes);
-        const chunk = Math.min(wanted, this.socket.writableBytes - MAX_SEAL_OVERHEAD_BYTES);
+        const chunk = Math.min(wanted, this.socket.roomLocked() - MAX_SEAL_OVERHEAD_BYTES);
         if (chunk < wanted && chunk < LEAST_RECORD_BYTES) break;
         const length = this.#sealer.seal(APPLICATION_DATA, from, off + taken, chunk, scratchRecord, 0);
         this.#put(length);
         taken += chunk;
       }
       // also says why a connection has ended
-      return taken > 0 ? taken : this.socket.write(scratchRecord, 0, 0);
+      return taken > 0 ? taken : this.socket.writeLocked(scratchRecord, 0, 0);
     } finally {
-      unlockWord(this.#words, this.#sendLock);
+      this.socket.unlockSend();
     }
   }
 
@@ -128,14 +121,14 @@ export class TlsChannel implements Channel {
 
   /** Ends TLS in the own direction and leaves the transport open. @returns false: would block, call again when writable */
   closeNotify(): boolean {
-    lockWord(this.#words, this.#sendLock);
+    this.socket.lockSend();
     try {
       if (this.#get(TlsRegion.Finished) !== 0) return true;
-      if (this.socket.writableBytes < MAX_SEAL_OVERHEAD_BYTES) return false;
+      if (this.socket.roomLocked() < MAX_SEAL_OVERHEAD_BYTES) return false;
       this.#sendAlert(AlertLevel.Warning, AlertDescription.CloseNotify);
       return true;
     } finally {
-      unlockWord(this.#words, this.#sendLock);
+      this.socket.unlockSend();
     }
   }
 
@@ -169,7 +162,7 @@ export class TlsChannel implements Channel {
       const direct = len >= length;
       const target = direct ? into : scratchPlain;
       const result = this.#opener.open(scratchRecord, 0, length, target, direct ? off : 0);
-      this.socket.consume(length);
+      this.socket.consumeLocked(length);
       if (this.#sealer.answerOwed) this.#answer();
       if (result === OPENED_CLOSE_NOTIFY) this.#set(TlsRegion.Closed, 1);
       else if (result > 0) return direct ? result : this.#keepRest(into, off, len, result);
@@ -179,22 +172,22 @@ export class TlsChannel implements Channel {
 
   /** A key update or a refused renegotiation is answered at once when there is room, else before the next data. */
   #answer(): void {
-    lockWord(this.#words, this.#sendLock);
+    this.socket.lockSend();
     try {
-      if (this.#get(TlsRegion.Finished) !== 0 || this.socket.writableBytes < MAX_SEAL_OVERHEAD_BYTES) return;
+      if (this.#get(TlsRegion.Finished) !== 0 || this.socket.roomLocked() < MAX_SEAL_OVERHEAD_BYTES) return;
       this.#put(this.#sealer.writeOwed(scratchRecord, 0));
     } finally {
-      unlockWord(this.#words, this.#sendLock);
+      this.socket.unlockSend();
     }
   }
 
   /** Copies the next whole record to `scratchRecord`. @returns its length, or WOULD_BLOCK */
   #nextRecord(): number {
-    const header = this.socket.peek(scratchRecord, 0, RECORD_HEADER_BYTES);
+    const header = this.socket.peekLocked(scratchRecord, 0, RECORD_HEADER_BYTES);
     if (header <= 0) return WOULD_BLOCK;
     const length = recordLength(scratchRecord, 0, header);
     if (length === 0 || this.socket.readableBytes < length) return WOULD_BLOCK;
-    return this.socket.peek(scratchRecord, 0, length);
+    return this.socket.peekLocked(scratchRecord, 0, length);
   }
 
   #keepRest(into: Uint8Array, off: number, len: number, length: number): number {
@@ -211,11 +204,11 @@ export class TlsChannel implements Channel {
   #fail(error: unknown): unknown {
     if (!(error instanceof TlsError)) return error;
     if (error.alert >= 0) {
-      lockWord(this.#words, this.#sendLock);
-      if (this.#get(TlsRegion.Finished) === 0 && this.socket.writableBytes >= MAX_SEAL_OVERHEAD_BYTES) {
+      this.socket.lockSend();
+      if (this.#get(TlsRegion.Finished) === 0 && this.socket.roomLocked() >= MAX_SEAL_OVERHEAD_BYTES) {
         this.#sendAlert(AlertLevel.Fatal, error.alert);
       }
-      unlockWord(this.#words, this.#sendLock);
+      this.socket.unlockSend();
     }
     this.socket.shutdown();
     return tlsNetError(error, null, false);
@@ -228,7 +221,7 @@ export class TlsChannel implements Channel {
 
   /** There was room for the whole record. */
   #put(length: number): void {
-    this.socket.write(scratchRecord, 0, length);
+    this.socket.writeLocked(scratchRecord, 0, length);
   }
 
   #get(field: number): number {

@@ -57,13 +57,11 @@ export function InetFlush(handle: number): number {
   try {
     const opened = openConnection(handle);
     const { socket } = opened;
-    const ring = socket.sendRing;
-    if (ring === null) return 0;
-    const written = ring.head;
+    const written = socket.writtenTo;
     const deadline = deadlineAfter(opened.timeoutMs);
     for (;;) {
       const { sendSequence } = socket;
-      if (((ring.tail - written) | 0) >= 0) return 0;
+      if (((socket.acknowledgedTo - written) | 0) >= 0) return 0;
       if (socket.status === SocketStatus.Closed) {
         socket.throwIfFailed();
         throw new NetError('NOT_CONNECTED', {

@@ -106,13 +106,11 @@ export function InetShutdown(handle: number, how: number = INET_SHUTDOWN_SEND): 
 /** Ends the own direction and waits until the peer has what was written before. @throws NetError */
 function finish(opened: OpenHandle): void {
   const { socket } = opened;
-  const ring = socket.sendRing;
-  if (ring === null) return;
-  const written = ring.head;
+  const written = socket.writtenTo;
   const bound =
     opened.timeoutMs === 0 ? DISCONNECT_PATIENCE_MS : Math.min(opened.timeoutMs, DISCONNECT_PATIENCE_MS);
   const deadline = deadlineAfter(bound);
-  const delivered = (): boolean => ((ring.tail - written) | 0) >= 0;
+  const delivered = (): boolean => ((socket.acknowledgedTo - written) | 0) >= 0;
   if (socket.status === SocketStatus.Open) endSending(opened, deadline);
   for (;;) {
     const { sendSequence } = socket;

@@ -35,13 +35,45 @@ export interface Transmitter {
 
 /**
  * Where connections and UDP sockets get the memory for their data. The engine takes it from shared memory, tests from
- * the heap; a connection without rings can be established but carries nothing.
+ * the heap.
  */
 export interface RingSource {
-  /** Sets `sendRing` and `recvRing`. @returns false when there is no memory: the connection is refused, and counted */
+  /**
+   * Admits an endpoint: sets `sendRing` and `recvRing`, or leaves those of a connection null when they are `elastic`.
+   * @returns false when there is no memory: the connection is refused, and counted
+   */
   open(endpoint: TcpConnection | UdpSocket): boolean;
   /** The endpoint will not touch its rings again. */
   close(endpoint: TcpConnection | UdpSocket): void;
+  /** Memory for connections while data flows; null: their rings are as `open` made them, for good. */
+  readonly elastic: ElasticRings | null;
+}
+
+/**
+ * Rings that come when data flows, grow with it, and go. The application may be at work on the other end of a ring at the same
+ * time: what cannot be done because of that is refused, and tried again later. Capacities are powers of two.
+ */
+export interface ElasticRings {
+  /** Memory is running out: nobody is promised more than the least, and nothing grows. */
+  readonly isScarce: boolean;
+  /**
+   * Sets `recvRing`, or moves it to other memory with the `keepBytes` bytes from its tail on.
+   * @returns false when there is no memory
+   */
+  resizeReceive(connection: TcpConnection, capacityBytes: number, keepBytes: number): boolean;
+  /**
+   * Sets `sendRing`, or moves it to other memory with what is in it.
+   * @returns false when there is no memory, or the application is writing
+   */
+  resizeSend(connection: TcpConnection, capacityBytes: number): boolean;
+  /** Sets `sendRing` to the one that the application has taken by itself. @returns false when it has not */
+  attachSend(connection: TcpConnection): boolean;
+  /** Takes the receive ring back, which is empty, and sets it null. */
+  dropReceive(connection: TcpConnection): void;
+  /** Takes the send ring back and sets it null. @returns false when it is not empty, or the application is writing */
+  dropSend(connection: TcpConnection): boolean;
+  /** `recvBufferBytes` of the connection has changed. */
+  receiveBufferChanged(connection: TcpConnection): void;
 }
 
 /** Heap rings of a given size each: for tests and for stacks without an engine. */

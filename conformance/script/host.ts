@@ -192,6 +192,7 @@ function roundReceiveBuffer(c: TcpConnection): void {
 
 /** Rings from the heap, as large as the buffers asked for. */
 class ScriptRings implements RingSource {
+  readonly elastic = null;
   readonly #host: ScriptHost;
 
   constructor(host: ScriptHost) {

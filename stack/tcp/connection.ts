@@ -22,6 +22,7 @@ import { Rack, reorderingExpired } from './rack.ts';
 import { appHasRead } from './receiver.ts';
 import { RecoveryState, retransmissionTimeout } from './recovery.ts';
 import { RttEstimator } from './rto.ts';
+import { attachSendRing, giveSendRing } from './send-buffer.ts';
 import { transmitSegments } from './sender.ts';
 import { SentQueue } from './sent-queue.ts';
 import { Undo } from './spurious.ts';
@@ -76,12 +77,19 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** What ICMP reported without ending the connection (RFC 9293 §3.9.2.2 [MUST-56]); null: nothing. */
   softError: ErrorCode | null = null;
 
-  /** Null until the connection can carry data. */
+  /** Null until the connection can carry data; rings that are elastic come and go with it. */
   sendRing: Ring | null = null;
   recvRing: Ring | null = null;
   /** Sequence number of the send ring's position 0. The receive ring needs none: its head is RCV.NXT. */
   sendBase = 0;
   #ringsOpen = false;
+  /** The rings come when data flows, grow with it, and go. */
+  hasElasticRings = false;
+  /** The place among the connections that hold such rings; -1: it holds none. */
+  ringPlace = -1;
+  /** RCV.NXT and SND.UNA when the keeper of rings looked last. */
+  seenRcvNxt = 0;
+  seenSndUna = 0;
 
   // --- send sequence variables
   iss = 0;
@@ -123,6 +131,16 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   rcvShift = 0;
   /** The shift our SYN offers; `rcvShift` once both sides have offered one. */
   offeredShift = 0;
+  /** Size of the receive buffer, from which windows are promised; its ring may be smaller as long as that is enough. */
+  recvBufferBytes = 0;
+  /** For {@link tuneReceiveBuffer}: the round trip as timestamps show it (-1: not yet), and the echo it was taken from. */
+  roundMs = -1;
+  roundEcho = 0;
+  /** … when the current round began, and up to which sequence number the application had read then. */
+  roundStartMs = 0;
+  roundReadTo = 0;
+  /** … and how much it read in the last one. */
+  roundReadBytes = 0;
   /** Received bytes that may wait for the application, when that is less than the ring holds (SO_RCVBUF). */
   recvLimitBytes: number = Infinity;
   /** The MSS we told the peer. */
@@ -287,8 +305,14 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
 
   /** The application has put data into the send ring. */
   appWrote(): void {
+    if (this.sendRing === null && !attachSendRing(this)) return;
     if (this.fastOpen !== null) releaseSyn(this);
     this.context.wantsToTransmit(this);
+  }
+
+  /** The application wants to write and has no send ring: Writable is signalled when it has. */
+  appWantsRing(): void {
+    giveSendRing(this);
   }
 
   /** … and all of it is urgent (RFC 9293 §3.8.5). RFC 6093 §5 [SHLD-13]: not for new applications. */
@@ -449,7 +473,9 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** Sequence number behind the last byte the application has queued. */
   queuedTo(): number {
     if (this.finQueued) return this.finSeq;
-    return this.sendRing === null ? (this.iss + 1) | 0 : (this.sendRing.head + this.sendBase) | 0;
+    if (this.sendRing !== null) return (this.sendRing.head + this.sendBase) | 0;
+    // without a ring everything is acknowledged, but for our SYN
+    return this.sndUna === this.iss ? (this.iss + 1) | 0 : this.sndUna;
   }
 
   /** Everything up to and including our FIN is acknowledged. */
@@ -492,10 +518,27 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.cc.setMss(this.mss);
   }
 
+  /** The receive ring is empty and can be taken back. */
+  get canDropReceive(): boolean {
+    return this.recvRing !== null && this.recvRing.usedBytes === 0 && this.assembler.count === 0;
+  }
+
+  /** The send ring is empty and can be taken back. */
+  get canDropSend(): boolean {
+    return this.sendRing !== null && this.sendRing.usedBytes === 0 && this.sndUna === this.sndNxt;
+  }
+
+  /** Both rings are gone. */
+  rest(): void {}
+
   /** Gets memory and ties it to the sequence numbers. @returns false when there is none */
   openRings(): boolean {
     if (!this.context.rings.open(this)) return false;
     this.#ringsOpen = true;
+    this.hasElasticRings = this.sendRing === null && this.recvRing === null;
+    this.recvBufferBytes = this.hasElasticRings
+      ? this.layer.settings.receiveBufferBytes
+      : (this.recvRing?.capacityBytes ?? 0);
     if (this.sendRing !== null) this.sendBase = (this.iss + 1 - this.sendRing.tail) | 0;
     return true;
   }
@@ -572,6 +615,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.signal(EndpointEvent.Closed);
     if (!this.#ringsOpen) return;
     this.#ringsOpen = false;
+    this.layer.ringKeeper.forget(this);
     this.context.rings.close(this);
   }
 }

@@ -100,7 +100,8 @@ function begin(c: TcpConnection): void {
   c.sackOk = settings.selectiveAcks;
   c.tsOk = settings.timestamps;
   c.ecnAsked = settings.ecn === 'active';
-  c.offeredShift = settings.windowShift;
+  c.offeredShift =
+    c.context.rings.elastic === null ? settings.windowShift : windowShiftFor(settings.maxReceiveBufferBytes);
   c.rcvShift = c.scaleOk ? c.offeredShift : 0;
   c.rcvMss = Math.min(INITIAL_RCV_MSS_BYTES, c.advMss);
   c.synToSend = true;
@@ -115,6 +116,8 @@ export function takeSyn(c: TcpConnection, seg: Segment): void {
   c.rcvNxt = (seg.seq + 1) | 0;
   c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
   c.lastAckSent = c.rcvNxt;
+  c.roundReadTo = c.rcvNxt;
+  c.roundStartMs = c.now;
   negotiate(c, seg.options);
   negotiateEcn(c, seg);
   // RFC 7323 §2.2: the window of a segment with SYN is never scaled
@@ -122,6 +125,13 @@ export function takeSyn(c: TcpConnection, seg: Segment): void {
   c.maxSndWnd = Math.max(c.maxSndWnd, c.sndWnd);
   c.sndWl1 = seg.seq;
   c.sndWl2 = seg.ack;
+}
+
+/** The smallest scale with which a window of `bytes` bytes can be told (RFC 7323 §2.3). */
+export function windowShiftFor(bytes: number): number {
+  let shift = 0;
+  while (shift < MAX_WINDOW_SHIFT && 0xffff * (1 << shift) < bytes - (1 << shift)) shift++;
+  return shift;
 }
 
 /** What both sides have offered is used. */

@@ -3,16 +3,16 @@ import type { Ring } from '../ring.ts';
 import { TIMESTAMP_OPTION_BYTES } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
 import { acknowledgeData } from './delayed-ack.ts';
+import { receiveCapacity, receiveRingFor, tuneReceiveBuffer } from './receive-buffer.ts';
 import type { Segment } from './segment.ts';
 
 /** Beyond this many ACKs at once no sender learns more (RFC 5681 §3.2 needs three). */
 const MAX_DUP_ACKS_OWED = 16;
 
-/** Bytes that fit between RCV.NXT and the end of the ring, less what rounding the scaled field up may promise. */
+/** Bytes that fit between RCV.NXT and the end of the buffer, less what rounding the scaled field up may promise. */
 function roomBytes(c: TcpConnection): number {
-  const ring = c.recvRing;
-  if (ring === null) return 0;
-  const room = Math.min(ring.freeBytes - roundingBytes(c), c.recvLimitBytes - ring.usedBytes);
+  const used = c.recvRing === null ? 0 : c.recvRing.usedBytes;
+  const room = Math.min(receiveCapacity(c) - used - roundingBytes(c), c.recvLimitBytes - used);
   return Math.max(room, 0);
 }
 
@@ -36,9 +36,8 @@ export function windowField(c: TcpConnection): number {
   const room = roomBytes(c);
   const max = 0xffff * (1 << c.rcvShift);
   const wanted = Math.min(room, max);
-  // Without a ring no more than the SYN's window is known to be possible
-  if (wanted > offered && c.recvRing !== null) {
-    const step = Math.min(Math.min(c.recvRing.capacityBytes, c.recvLimitBytes) >> 1, c.rcvMss);
+  if (wanted > offered) {
+    const step = Math.min(Math.min(c.recvBufferBytes, c.recvLimitBytes) >> 1, c.rcvMss);
     // The edge follows the data when the ring stays empty; only opening it needs the step
     if (wanted - offered >= step || c.layer.settings.windowFollowsBuffer) window = wanted;
   }
@@ -56,13 +55,12 @@ export function windowField(c: TcpConnection): number {
 
 /** Tells the peer of a window that opened (RFC 9293 §3.8.6.2.2); not for every read. */
 export function appHasRead(c: TcpConnection): void {
-  const ring = c.recvRing;
-  if (ring === null || !c.isSynchronized || (c.finSeen && ((c.rcvNxt - c.rcvFinSeq) | 0) > 0)) return;
+  if (!c.isSynchronized || (c.finSeen && ((c.rcvNxt - c.rcvFinSeq) | 0) > 0)) return;
   const offered = (c.rcvAdv - c.rcvNxt) | 0;
   // What the window field can say at most: in an unscaled window every read would look like a gain
   const most = 0xffff * (1 << c.rcvShift);
   const gain = Math.min(roomBytes(c), most) - offered;
-  const capacity = Math.min(ring.capacityBytes, c.recvLimitBytes, most);
+  const capacity = Math.min(receiveCapacity(c), c.recvLimitBytes, most);
   // 4.4BSD's rule (tcp_output.c): by half the buffer, or by two segments when little is left
   if (
     gain >= capacity >> 1 ||
@@ -78,8 +76,6 @@ export function appHasRead(c: TcpConnection): void {
  * and FIN-WAIT-2. What lies outside of the window is cut off.
  */
 export function receiveText(c: TcpConnection, seg: Segment): void {
-  const ring = c.recvRing;
-  if (ring === null) return;
   let seq = seg.seq;
   let off = seg.payloadOff;
   let len = seg.payloadLen;
@@ -94,18 +90,32 @@ export function receiveText(c: TcpConnection, seg: Segment): void {
     len -= old;
   }
   const window = receiveWindow(c) + roundingBytes(c);
-  const free = ring.freeBytes;
+  const used = c.recvRing === null ? 0 : c.recvRing.usedBytes;
   const ahead = (seq - c.rcvNxt) | 0;
-  const beyond = ahead + len - Math.min(window, free);
+  const beyond = ahead + len - Math.min(window, c.recvBufferBytes - used);
   if (beyond > 0) {
     c.layer.counters.dropBeyondWindow++;
     c.ackNow = true;
     len -= beyond;
     if (len <= 0) return;
   }
+  const fitting = memoryFor(c, used, ahead, len);
+  if (fitting < len) {
+    c.layer.counters.dropNoMemory++;
+    len = fitting;
+    if (len <= 0) return;
+  }
   if (len > c.rcvMss) noteFullSegment(c, len);
   if (ahead === 0) takeInOrder(c, seg, off, len);
   else takeOutOfOrder(c, seg, seq, off, len);
+}
+
+/** Sees to it that the ring holds `len` bytes from `ahead` bytes beyond RCV.NXT on. @returns how many of them it does */
+function memoryFor(c: TcpConnection, used: number, ahead: number, len: number): number {
+  const { recvRing } = c;
+  if (recvRing !== null && used + ahead + len <= recvRing.capacityBytes) return len;
+  const ring = receiveRingFor(c, used + ahead + len);
+  return ring === null ? 0 : Math.min(len, ring.capacityBytes - used - ahead);
 }
 
 /** Learns how long the peer's full segments are; a coalesced packet is longer than any of them. */
@@ -129,6 +139,7 @@ export function takeInOrder(c: TcpConnection, seg: Segment, off: number, len: nu
     c.ackNow = true;
   }
   deliver(c, ring, advanced);
+  tuneReceiveBuffer(c, seg, len);
 }
 
 /** RCV.NXT moves over bytes that lie in the ring. */

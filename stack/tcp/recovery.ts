@@ -8,6 +8,7 @@ import { stopPersist } from './persist.ts';
 import { beginReduction, reduceProportionally } from './proportional-rate.ts';
 import { rackDetectLoss, rackRecovered, rackUpdate } from './rack.ts';
 import type { Segment } from './segment.ts';
+import { tuneSendBuffer } from './send-buffer.ts';
 import { DUP_THRESH } from './sent-queue.ts';
 import {
   beginForward,
@@ -163,6 +164,7 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
     const limited = c.isLimited && ((c.limitedTo - ack) | 0) > -acked;
     c.cc.acked(acked, c.rtt.srttMs, limited || c.recovery === RecoveryState.Loss, c.now);
   }
+  if (data > 0) tuneSendBuffer(c, data);
   // RFC 6298 §5.2, §5.3
   c.setTimer(TcpTimer.Retransmit, ack === c.sndNxt ? Infinity : c.now + c.rtt.rtoMs);
   if (c.userTimeoutMs > 0) {

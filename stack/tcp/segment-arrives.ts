@@ -4,6 +4,7 @@ import { challengeAck } from './challenge-ack.ts';
 import type { TcpConnection } from './connection.ts';
 import { congestionMark } from './ecn.ts';
 import { established, takeSyn } from './handshake.ts';
+import { receiveRingFor } from './receive-buffer.ts';
 import {
   noteFullSegment,
   receiveText,
@@ -39,7 +40,8 @@ function predicted(c: TcpConnection, seg: Segment): boolean {
   if ((seg.flags & PREDICTED_FLAGS) !== TcpFlag.Ack || seg.seq !== c.rcvNxt || c.detached || c.finSeen)
     return false;
   const length = seg.payloadLen;
-  if (length > ((c.rcvAdv - c.rcvNxt) | 0) || (length > 0 && c.recvRing!.freeBytes < length)) return false;
+  if (length > ((c.rcvAdv - c.rcvNxt) | 0)) return false;
+  if (length > 0 && (c.recvRing === null || c.recvRing.freeBytes < length)) return false;
   if (c.tsOk) {
     const { options } = seg;
     if (!options.hasTimestamps || ((options.tsVal - c.tsRecent) | 0) < 0) return false;
@@ -109,9 +111,9 @@ function synSent(c: TcpConnection, seg: Segment): void {
 
 /** RFC 9293 §3.10.7.3: what comes with the SYN waits until the connection is established, as if it had come out of order. */
 function queueTextOfSyn(c: TcpConnection, seg: Segment): void {
-  const ring = c.recvRing;
   const length = Math.min(seg.payloadLen, receiveWindow(c));
-  if (ring === null || length === 0) return;
+  const ring = length === 0 ? null : receiveRingFor(c, length);
+  if (ring === null || ring.freeBytes < length) return;
   ring.copyIn(ring.head, seg.slab.bytes, seg.payloadOff, length);
   c.assembler.add(c.rcvNxt, (c.rcvNxt + length) | 0);
 }

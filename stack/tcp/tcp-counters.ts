@@ -33,6 +33,8 @@ export class TcpCounters {
   dropSynSent = 0;
   /** Data beyond the offered window or the room in the ring. */
   dropBeyondWindow = 0;
+  /** Data that was promised a place when there was memory; the peer sends it again. */
+  dropNoMemory = 0;
 
   // things a peer can make us do or keep, and their limits
   optionErrors = 0;
@@ -54,6 +56,14 @@ export class TcpCounters {
   sackSplitsRefused = 0;
   sackInvalid = 0;
   sackReneging = 0;
+
+  // memory
+  receiveBuffersGrown = 0;
+  sendBuffersGrown = 0;
+  /** Empty rings were taken back because others needed memory. */
+  ringsReclaimed = 0;
+  /** Writers that had to wait for memory. */
+  writersWithoutMemory = 0;
 
   // sending
   retransmits = 0;

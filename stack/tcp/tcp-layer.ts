@@ -23,6 +23,7 @@ import { icmpErrorArrives } from './icmp-error.ts';
 import { InitialSequence, type SequenceSource } from './isn.ts';
 import type { KeepAlive } from './keepalive.ts';
 import { TcpListener } from './listener.ts';
+import { RingKeeper } from './ring-keeper.ts';
 import { Segment } from './segment.ts';
 import { segmentArrives } from './segment-arrives.ts';
 import { SynCookies } from './syn-cookies.ts';
@@ -89,6 +90,8 @@ export class TcpLayer implements TransportHandler {
   readonly synCookies: SynCookies;
   /** Connections in TIME-WAIT, the oldest first. */
   readonly timeWaits: Set<TimeWait> = new Set();
+  /** The connections whose rings come and go. */
+  readonly ringKeeper: RingKeeper = new RingKeeper(this);
   readonly #segment: Segment = new Segment();
   readonly #listeners: Map<number, TcpListener[]> = new Map();
   /** The packet being worked off. */

@@ -5,8 +5,19 @@
 export class TcpSettings {
   /** RFC 7323: offer a window scale, and take the peer's. */
   windowScale = true;
-  /** The scale offered, 0 … 14: windows up to 8 MB in steps of 128 bytes (Linux's with 6 MB buffers). */
+  /**
+   * The scale offered, 0 … 14: windows up to 8 MB in steps of 128 bytes (Linux's with 6 MB buffers). Rings that grow have their
+   * own: see `maxReceiveBufferBytes`.
+   */
   windowShift = 7;
+  /** What a receive buffer that can grow begins with. A power of two, at least `passiveWindowBytes`. */
+  receiveBufferBytes = 65_536;
+  /** … and how far it grows, a power of two. The window scale is chosen for it. Equal to the former: it does not grow. */
+  maxReceiveBufferBytes: number = 16 * 1024 * 1024;
+  /** What a send buffer that can grow begins with. A power of two. */
+  sendBufferBytes = 65_536;
+  /** … and how far it grows, a power of two. Equal to the former: it does not grow. */
+  maxSendBufferBytes: number = 16 * 1024 * 1024;
   /** RFC 7323: offer timestamps. */
   timestamps = true;
   /**

@@ -11,6 +11,7 @@ interface RingHolder {
 export class HeapRings implements RingSource {
   readonly sendBytes: number;
   readonly recvBytes: number;
+  readonly elastic = null;
   /** Endpoints that hold rings now. */
   openCount = 0;
   /** Set: {@link open} refuses from this many endpoints on. */

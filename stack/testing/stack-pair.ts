@@ -1,3 +1,4 @@
+import type { RingSource } from '../context.ts';
 import type { Endpoint } from '../endpoint.ts';
 import type { Interface } from '../ip/interface.ts';
 import { type LinkCapabilities, type PacketSink, RxFlag, type TxPacket } from '../link.ts';
@@ -39,6 +40,9 @@ export interface PairOptions {
   readonly txSegmentBytes: number;
   readonly sendRingBytes: number;
   readonly recvRingBytes: number;
+  /** Where the stacks get their rings, when not from the heap in one size. */
+  readonly aSource: RingSource;
+  readonly bSource: RingSource;
   /** What the clock shows first. */
   readonly startMs: number;
   /** Gateways of the first stack; none by default. */
@@ -123,8 +127,10 @@ export class StackPair {
       new HeapRings(options.sendRingBytes ?? 65_536, options.recvRingBytes ?? 65_536);
     this.aRings = rings();
     this.bRings = rings();
-    this.a = new Stack({ random: new SeededRandom(seed), rings: this.aRings, now: this.nowMs });
-    this.b = new Stack({ random: new SeededRandom(seed + 1_000_003), rings: this.bRings, now: this.nowMs });
+    const now = this.nowMs;
+    this.a = new Stack({ random: new SeededRandom(seed), rings: options.aSource ?? this.aRings, now });
+    const bRandom = new SeededRandom(seed + 1_000_003);
+    this.b = new Stack({ random: bRandom, rings: options.bSource ?? this.bRings, now });
     this.forward = new VirtualLink(this, 'a', seed * 2 + 1, options.forward ?? {});
     this.backward = new VirtualLink(this, 'b', seed * 2 + 2, options.backward ?? {});
     const end = (

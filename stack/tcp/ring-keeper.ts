@@ -1,0 +1,171 @@
+import type { Ring } from '../ring.ts';
+import { TimerEntry, type TimerTarget } from '../timers.ts';
+import type { TcpConnection } from './connection.ts';
+import { keptInReceiveRing } from './receive-buffer.ts';
+import { giveSendRing } from './send-buffer.ts';
+import type { TcpLayer } from './tcp-layer.ts';
+
+/** Every connection with rings is looked at so often; its rings go when nothing has moved between two looks. */
+export const RING_IDLE_MS = 1000;
+/** A look at all is spread over so many. */
+const SLICES = 8;
+/** When all rings hold data that nobody reads or takes, it is enough to look so often. */
+const STALLED_MS = 5000;
+/** A ring up to this size may stay while it is used at all; a larger one that is hardly used shrinks to it. */
+const MODEST_RING_BYTES = 65_536;
+/** So many are looked at when memory is needed at once. */
+const RECLAIM_LOOKS = 256;
+
+/**
+ * Takes rings back from connections that do not use them, and serves writers that wait for one. Nothing is done per packet: a
+ * hand goes round over the connections that hold rings.
+ */
+export class RingKeeper implements TimerTarget {
+  readonly #layer: TcpLayer;
+  readonly #held: TcpConnection[] = [];
+  readonly #waiting: Set<TcpConnection> = new Set();
+  readonly #timer: TimerEntry;
+  #hand = 0;
+  #slice = 0;
+  /** Looks since something has moved. */
+  #still = 0;
+  #stalled = false;
+
+  constructor(layer: TcpLayer) {
+    this.#layer = layer;
+    this.#timer = new TimerEntry(this);
+  }
+
+  /** Connections that hold rings. */
+  get size(): number {
+    return this.#held.length;
+  }
+
+  /** The connection has a ring. */
+  hold(c: TcpConnection): void {
+    if (c.ringPlace >= 0) return;
+    c.ringPlace = this.#held.length;
+    this.#held.push(c);
+    c.seenRcvNxt = c.rcvNxt;
+    c.seenSndUna = c.sndUna;
+    this.#still = 0;
+    this.#wakeWithin(RING_IDLE_MS / SLICES);
+  }
+
+  /** The connection is over: what it holds is the application's to give back. */
+  forget(c: TcpConnection): void {
+    this.#waiting.delete(c);
+    this.#remove(c);
+  }
+
+  /** A writer waits for memory. */
+  wait(c: TcpConnection): void {
+    this.#waiting.add(c);
+    this.#still = 0;
+    this.#wakeWithin(RING_IDLE_MS / SLICES);
+  }
+
+  /** Takes back empty rings, used a moment ago or not. @returns true when there were any */
+  reclaim(): boolean {
+    const { elastic } = this.#layer.context.rings;
+    if (elastic === null) return false;
+    let taken = false;
+    const looks = Math.min(this.#held.length, RECLAIM_LOOKS);
+    for (let i = 0; i < looks && this.#held.length > 0; i++) {
+      const c = this.#next();
+      if (c.canDropReceive) {
+        elastic.dropReceive(c);
+        taken = true;
+      }
+      if (c.canDropSend && elastic.dropSend(c)) taken = true;
+      this.#removeIfBare(c);
+    }
+    if (taken) this.#layer.counters.ringsReclaimed++;
+    return taken;
+  }
+
+  onDeadline(now: number): void {
+    if (this.#layer.context.rings.elastic?.isScarce === true) this.reclaim();
+    this.#serveWriters();
+    const size = this.#held.length;
+    const from = this.#stalled ? 0 : Math.floor((size * this.#slice) / SLICES);
+    this.#slice = this.#stalled ? 0 : (this.#slice + 1) % SLICES;
+    const to = this.#slice === 0 ? size : Math.floor((size * this.#slice) / SLICES);
+    // backwards: the last one takes the place of one that leaves
+    for (let i = to - 1; i >= from; i--) {
+      this.#still = this.#look(this.#held[i]!) ? 0 : this.#still + 1;
+    }
+    if (this.#held.length === 0 && this.#waiting.size === 0) return;
+    this.#stalled = this.#waiting.size === 0 && this.#still > 2 * this.#held.length;
+    this.#layer.context.timers.set(this.#timer, now + (this.#stalled ? STALLED_MS : RING_IDLE_MS / SLICES));
+  }
+
+  #next(): TcpConnection {
+    if (this.#hand >= this.#held.length) this.#hand = 0;
+    return this.#held[this.#hand++]!;
+  }
+
+  #wakeWithin(ms: number): void {
+    const at = this.#layer.context.now + ms;
+    if (at < this.#timer.deadline) this.#layer.context.timers.set(this.#timer, at);
+  }
+
+  #serveWriters(): void {
+    for (const c of this.#waiting) {
+      this.#waiting.delete(c);
+      giveSendRing(c);
+      // it is the last again: there is still no memory
+      if (this.#waiting.has(c)) return;
+    }
+  }
+
+  /** @returns true when something has moved since the last look */
+  #look(c: TcpConnection): boolean {
+    const received = (c.rcvNxt - c.seenRcvNxt) | 0;
+    const sent = (c.sndUna - c.seenSndUna) | 0;
+    c.seenRcvNxt = c.rcvNxt;
+    c.seenSndUna = c.sndUna;
+    const { elastic } = this.#layer.context.rings;
+    if (elastic === null) return false;
+    let moved = received !== 0 || sent !== 0;
+    if (received === 0 && c.canDropReceive) {
+      elastic.dropReceive(c);
+      moved = true;
+    } else if (c.recvRing !== null && isOutgrown(c.recvRing, MODEST_RING_BYTES, received)) {
+      const kept = keptInReceiveRing(c);
+      if (kept <= MODEST_RING_BYTES) elastic.resizeReceive(c, MODEST_RING_BYTES, kept);
+    }
+    if (sent === 0 && c.canDropSend) {
+      moved = elastic.dropSend(c) || moved;
+    } else if (c.sendRing !== null && isOutgrown(c.sendRing, this.#modestSendBytes, sent)) {
+      if (c.sendRing.usedBytes <= this.#modestSendBytes / 2) elastic.resizeSend(c, this.#modestSendBytes);
+    }
+    this.#removeIfBare(c);
+    return moved;
+  }
+
+  get #modestSendBytes(): number {
+    return Math.max(this.#layer.settings.sendBufferBytes, MODEST_RING_BYTES);
+  }
+
+  #removeIfBare(c: TcpConnection): void {
+    if (c.recvRing !== null || c.sendRing !== null) return;
+    this.#remove(c);
+    c.rest();
+  }
+
+  #remove(c: TcpConnection): void {
+    const place = c.ringPlace;
+    if (place < 0) return;
+    c.ringPlace = -1;
+    const last = this.#held.pop()!;
+    if (last === c) return;
+    this.#held[place] = last;
+    last.ringPlace = place;
+  }
+}
+
+/** @param moved bytes that went through since the last look */
+function isOutgrown(ring: Ring, modestBytes: number, moved: number): boolean {
+  return ring.capacityBytes > modestBytes && moved < ring.capacityBytes >> 2;
+}
