@@ -10,6 +10,7 @@ import {
   INET_OPTION_NODELAY,
   INET_OPTION_PREFER_IPV6,
   INET_OPTION_SECURE,
+  INET_OPTION_SECURE_FALLBACK,
   INET_OPTION_TRUSTEDSITE,
   INET_PROTOCOL_TCP,
   INET_PROTOCOL_UDP,
@@ -47,6 +48,7 @@ interface ConnectFlags extends ImpairFlags {
   readonly hosts?: string;
   readonly secure?: true;
   readonly trustedSite?: true;
+  readonly secureFallback?: true;
   readonly cafile?: string;
   readonly timeout: number;
   readonly udp?: true;
@@ -89,6 +91,7 @@ export function addConnectCommand(program: Command): void {
     .option('--secure', 'TLS right after the connection (implicit TLS)')
     .option('--cafile <file>', 'trusted certificates in place of the system’s')
     .option('--trusted-site', 'accept any certificate')
+    .option('--secure-fallback', 'also speak TLS 1.0 and 1.1, RSA, CBC, 3DES, RC4, SHA-1, MD5')
     .option(
       '--timeout <seconds>',
       'for lookup, connection and TLS handshake together; 0: no limit',
@@ -247,6 +250,7 @@ function optionsOf(flags: ConnectFlags): number {
   return (
     (flags.secure ? INET_OPTION_SECURE : 0) |
     (flags.trustedSite ? INET_OPTION_TRUSTEDSITE : 0) |
+    (flags.secureFallback ? INET_OPTION_SECURE_FALLBACK : 0) |
     (flags.nodelay ? INET_OPTION_NODELAY : 0) |
     (flags.keepalive ? INET_OPTION_KEEPALIVE : 0) |
     (flags.preferIpv6 ? INET_OPTION_PREFER_IPV6 : 0)

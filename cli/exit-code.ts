@@ -77,7 +77,7 @@ export function nextStep(error: NetError): string {
     case 'TLS_HANDSHAKE':
     case 'TLS_ALERT':
     case 'TLS_PROTOCOL':
-      return 'check that the server speaks TLS 1.2 or 1.3 on this port; --capture FILE --capture-secrets shows the handshake';
+      return 'check that the server speaks TLS 1.2 or 1.3 on this port (devices with older ones take --secure-fallback); --capture FILE --capture-secrets shows the handshake';
     case 'CERT_UNTRUSTED':
       return 'name the authority with --cafile FILE, or accept any certificate with --trusted-site';
     case 'CERT_NAME_MISMATCH':

@@ -19,7 +19,11 @@ export interface TlsOptions {
   readonly verifier: CertificateVerifier;
   /** Application protocols in the order of preference. */
   readonly alpn?: readonly string[];
-  /** Default TLS 1.2. */
+  /** INET_OPTION_SECURE_FALLBACK: TLS from 1.0, and suites, groups and signatures that are weak. Default false. */
+  readonly fallback?: boolean;
+  /** Cipher suites in order of preference, by their IANA names. Default: the strong ones, with `fallback` all. */
+  readonly cipherSuites?: readonly string[];
+  /** Default TLS 1.2, with `fallback` TLS 1.0. */
   readonly minVersion?: TlsVersion;
   /** Default TLS 1.3. */
   readonly maxVersion?: TlsVersion;
@@ -67,6 +71,8 @@ export class TlsHandshake {
       unixTimeMs: options.unixTimeMs,
       verifier: options.verifier,
       alpn: options.alpn ?? [],
+      fallback: options.fallback ?? false,
+      ...(options.cipherSuites === undefined ? {} : { cipherSuites: options.cipherSuites }),
       ...(options.minVersion === undefined ? {} : { minVersion: options.minVersion }),
       ...(options.maxVersion === undefined ? {} : { maxVersion: options.maxVersion }),
       credentials: options.credentials ?? null,

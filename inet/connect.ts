@@ -60,7 +60,8 @@ const MAX_TIMEOUT_MS = 0x7fffffff;
  *   10), NODELAY, DONTROUTE, RESERVEDPORT, PREFER_IPV6
  * - SECURE (TCP only): implicit TLS. The certificate has to be valid for the host, or the call fails
  * - TRUSTEDSITE: it need not be; InetGetSecurityInformation still says what it is worth
- * - SECURE_FALLBACK: certificates with SHA-1 signatures and RSA keys from 1024 bits are accepted
+ * - SECURE_FALLBACK: for devices that nobody can update. TLS 1.0 and 1.1 too; RSA key exchange, DHE from 1024 bits, CBC, 3DES, RC4;
+ *   signatures with MD5 and SHA-1, RSA keys from 1024 bits; servers without secure renegotiation. The best that both have is used
  * - FREETHREAD: any thread may use the handle, otherwise only this one (see InetAttachThread)
  * - NOINHERIT: always so; there is nothing that a child process could inherit
  * @param credentials null: none. Only looked at with SECURE
@@ -267,11 +268,13 @@ export function securityFor(
   caFile: string | null,
 ): DialSecurity | null {
   if ((options & INET_OPTION_SECURE) === 0) return null;
-  const versions = versionsFor(credentials);
+  const fallback = (options & INET_OPTION_SECURE_FALLBACK) !== 0;
+  const versions = versionsFor(credentials, fallback);
   const other = credentials?.lpszHostName;
   return {
     serverName: other ? checkHost(other).name : host,
     verifier: verifierFor(caFile, options),
+    fallback,
     ...versions,
   };
 }

@@ -100,10 +100,14 @@ export const SECURITY_PROTOCOL_DEFAULT = 0x0000;
 
 /** Own. No cipher. */
 export const SECURITY_CIPHER_NONE = 0x0000;
-/** Own. AES in an AEAD mode; the strength tells the key's bits. */
+/** Own. AES, in an AEAD mode but with INET_OPTION_SECURE_FALLBACK; the strength tells the key's bits. */
 export const SECURITY_CIPHER_AES = 0x0001;
 /** Own, the name too. */
 export const SECURITY_CIPHER_CHACHA20 = 0x0002;
+/** Own. Only with INET_OPTION_SECURE_FALLBACK. */
+export const SECURITY_CIPHER_RC4 = 0x0004;
+/** Own. DES with three keys. Only with INET_OPTION_SECURE_FALLBACK. */
+export const SECURITY_CIPHER_DES3 = 0x0008;
 
 /** Own. No hash. */
 export const SECURITY_HASH_NONE = 0x0000;
@@ -111,11 +115,19 @@ export const SECURITY_HASH_NONE = 0x0000;
 export const SECURITY_HASH_SHA256 = 0x0001;
 /** Own. */
 export const SECURITY_HASH_SHA384 = 0x0002;
+/** Own. Only with INET_OPTION_SECURE_FALLBACK. */
+export const SECURITY_HASH_SHA1 = 0x0004;
+/** Own. Only with INET_OPTION_SECURE_FALLBACK. */
+export const SECURITY_HASH_MD5 = 0x0008;
 
 /** Own. No key exchange. */
 export const SECURITY_KEYEX_NONE = 0x0000;
 /** Own. Diffie-Hellman with fresh keys on an elliptic curve, alone or beside ML-KEM. */
 export const SECURITY_KEYEX_ECDHE = 0x0001;
+/** Own. Diffie-Hellman with fresh keys in a group of the server's. Only with INET_OPTION_SECURE_FALLBACK. */
+export const SECURITY_KEYEX_DH = 0x0002;
+/** Own. Encryption with the server's RSA key. Only with INET_OPTION_SECURE_FALLBACK. */
+export const SECURITY_KEYEX_RSA = 0x0004;
 
 /** No TLS. 0 … 6 are the numbers of the control's CertificateStatus. */
 export const SECURITY_CERTIFICATE_NONE = 0;

@@ -18,6 +18,8 @@ export interface DialSecurity extends Partial<VersionRange> {
   /** A DNS name in ASCII, or an IP literal. */
   readonly serverName: string;
   readonly verifier: CertificateVerifier;
+  /** INET_OPTION_SECURE_FALLBACK */
+  readonly fallback?: boolean;
 }
 
 /** An open connection. */

@@ -5,7 +5,7 @@ import { SocketWord } from '../engine/socket-block.ts';
 import { TLS_REGION_BYTES, TlsRegion } from '../engine/tls-region.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
-import { CIPHER_SUITES, cipherSuiteOf } from '../tls/keys/suites.ts';
+import { CIPHER_SUITES, cipherSuiteOf, type KeyExchange, type RecordCipher } from '../tls/keys/suites.ts';
 import type { TlsVersion } from '../tls/wire/codes.ts';
 import { Certificate } from '../tls/x509/certificate.ts';
 import { ChainVerifier, TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
@@ -17,14 +17,22 @@ import {
   SECURITY_CERTIFICATE_NONE,
   SECURITY_CIPHER_AES,
   SECURITY_CIPHER_CHACHA20,
+  SECURITY_CIPHER_DES3,
   SECURITY_CIPHER_NONE,
+  SECURITY_CIPHER_RC4,
+  SECURITY_HASH_MD5,
   SECURITY_HASH_NONE,
+  SECURITY_HASH_SHA1,
   SECURITY_HASH_SHA256,
   SECURITY_HASH_SHA384,
+  SECURITY_KEYEX_DH,
   SECURITY_KEYEX_ECDHE,
   SECURITY_KEYEX_NONE,
+  SECURITY_KEYEX_RSA,
   SECURITY_PROTOCOL_DEFAULT,
   SECURITY_PROTOCOL_NONE,
+  SECURITY_PROTOCOL_TLS10,
+  SECURITY_PROTOCOL_TLS11,
   SECURITY_PROTOCOL_TLS12,
   SECURITY_PROTOCOL_TLS13,
 } from './constants.ts';
@@ -38,7 +46,10 @@ import { openHandle } from './handles.ts';
 export interface SECURITYCREDENTIALS {
   /** The structure's size in C; not looked at here. */
   readonly dwSize?: number;
-  /** SECURITY_PROTOCOL_* that may be used, combined by `|`; DEFAULT or nothing: TLS 1.2 and 1.3, the only ones so far. */
+  /**
+   * SECURITY_PROTOCOL_* that may be used, combined by `|`; DEFAULT or nothing: all that are allowed. TLS10 and TLS11 are with
+   * INET_OPTION_SECURE_FALLBACK.
+   */
   readonly dwProtocol?: number;
   readonly dwOptions?: number;
   readonly dwReserved?: number;
@@ -52,7 +63,15 @@ export interface SECURITYCREDENTIALS {
   readonly lpszKeyFile?: string | null;
 }
 
+/** The newest first. */
+const PROTOCOLS: readonly (readonly [number, TlsVersion])[] = [
+  [SECURITY_PROTOCOL_TLS13, 'TLSv1.3'],
+  [SECURITY_PROTOCOL_TLS12, 'TLSv1.2'],
+  [SECURITY_PROTOCOL_TLS11, 'TLSv1.1'],
+  [SECURITY_PROTOCOL_TLS10, 'TLSv1'],
+];
 const MODERN_PROTOCOLS: number = SECURITY_PROTOCOL_TLS12 | SECURITY_PROTOCOL_TLS13;
+const ALL_PROTOCOLS: number = MODERN_PROTOCOLS | SECURITY_PROTOCOL_TLS11 | SECURITY_PROTOCOL_TLS10;
 
 /** What `dwSize` of a SECURITYINFO must be. Own: the number of its fields' bytes in C on a 32-bit system. */
 export const SECURITYINFO_SIZE = 76;
@@ -132,8 +151,12 @@ export interface VersionRange {
   readonly maxVersion: TlsVersion;
 }
 
-/** @throws NetError OPTION_INVALID for what is not there yet */
-export function versionsFor(credentials: SECURITYCREDENTIALS | null): VersionRange {
+/**
+ * Gaps between the versions named are filled: a ClientHello of TLS 1.2 cannot leave one out.
+ * @param fallback INET_OPTION_SECURE_FALLBACK
+ * @throws NetError OPTION_INVALID for what is not there yet
+ */
+export function versionsFor(credentials: SECURITYCREDENTIALS | null, fallback: boolean): VersionRange {
   if (credentials?.lpszCertStore || credentials?.lpszCertName || credentials?.lpszKeyFile) {
     throw new NetError('OPTION_INVALID', {
       phase: Phase.Argument,
@@ -141,24 +164,28 @@ export function versionsFor(credentials: SECURITYCREDENTIALS | null): VersionRan
     });
   }
   const wanted = credentials?.dwProtocol ?? SECURITY_PROTOCOL_DEFAULT;
-  const protocols = wanted === SECURITY_PROTOCOL_DEFAULT ? MODERN_PROTOCOLS : wanted & MODERN_PROTOCOLS;
-  if (protocols === 0) {
+  const allowed = fallback ? ALL_PROTOCOLS : MODERN_PROTOCOLS;
+  const protocols = wanted === SECURITY_PROTOCOL_DEFAULT ? allowed : wanted & allowed;
+  const versions = PROTOCOLS.filter(([bit]) => (protocols & bit) !== 0).map(([, version]) => version);
+  const [newest] = versions;
+  const oldest = versions.at(-1);
+  if (newest === undefined || oldest === undefined) {
+    const names = fallback
+      ? 'SECURITY_PROTOCOL_TLS10 … TLS13'
+      : 'SECURITY_PROTOCOL_TLS12 and TLS13; TLS10 and TLS11 take INET_OPTION_SECURE_FALLBACK';
     throw new NetError('OPTION_INVALID', {
       phase: Phase.Argument,
-      detail: `dwProtocol 0x${wanted.toString(16)} has neither SECURITY_PROTOCOL_TLS12 nor TLS13, which are supported so far`,
+      detail: `dwProtocol 0x${wanted.toString(16)} has none of ${names}`,
     });
   }
-  return {
-    minVersion: (protocols & SECURITY_PROTOCOL_TLS12) !== 0 ? 'TLSv1.2' : 'TLSv1.3',
-    maxVersion: (protocols & SECURITY_PROTOCOL_TLS13) !== 0 ? 'TLSv1.3' : 'TLSv1.2',
-  };
+  return { minVersion: oldest, maxVersion: newest };
 }
 
 /** Keeps what a handshake has found out with the socket, for all threads. */
 export function keepSecurity(socket: SharedSocket, info: TlsInfo): void {
   const { block } = socket;
   const suite = CIPHER_SUITES.find((known) => known.name === info.cipherSuite);
-  const protocol = info.version === 'TLSv1.2' ? SECURITY_PROTOCOL_TLS12 : SECURITY_PROTOCOL_TLS13;
+  const protocol = PROTOCOLS.find(([, version]) => version === info.version)?.[0] ?? SECURITY_PROTOCOL_NONE;
   const status = info.certificate?.status ?? SECURITY_CERTIFICATE_NONE;
   block.set(SocketWord.TlsFlags, ((suite?.id ?? 0) << 16) | (protocol << 8) | status);
   const der = info.peerCertificates[0];
@@ -170,20 +197,48 @@ export function keepSecurity(socket: SharedSocket, info: TlsInfo): void {
   slab.view.setInt32(region + TlsRegion.CertificateLen, der.length);
 }
 
+const KEY_EXCHANGES: Readonly<Record<KeyExchange, number>> = {
+  any: SECURITY_KEYEX_ECDHE,
+  ecdhe: SECURITY_KEYEX_ECDHE,
+  dhe: SECURITY_KEYEX_DH,
+  rsa: SECURITY_KEYEX_RSA,
+};
+
+const CIPHERS: Readonly<Record<RecordCipher['name'], number>> = {
+  'aes-128-gcm': SECURITY_CIPHER_AES,
+  'aes-256-gcm': SECURITY_CIPHER_AES,
+  'aes-128-ccm': SECURITY_CIPHER_AES,
+  'aes-256-ccm': SECURITY_CIPHER_AES,
+  'aes-128-cbc': SECURITY_CIPHER_AES,
+  'aes-256-cbc': SECURITY_CIPHER_AES,
+  'chacha20-poly1305': SECURITY_CIPHER_CHACHA20,
+  'des-ede3-cbc': SECURITY_CIPHER_DES3,
+  rc4: SECURITY_CIPHER_RC4,
+};
+
+/** By their bytes. */
+const HASHES: Readonly<Record<number, number>> = {
+  16: SECURITY_HASH_MD5,
+  20: SECURITY_HASH_SHA1,
+  32: SECURITY_HASH_SHA256,
+  48: SECURITY_HASH_SHA384,
+};
+
 function readSecurity(socket: SharedSocket, info: SECURITYINFO): void {
   const { block } = socket;
   const flags = block.get(SocketWord.TlsFlags);
   if (flags === 0) return;
   info.dwProtocol = (flags >>> 8) & 0xff;
   info.dwCertStatus = flags & 0xff;
-  info.dwKeyExchange = SECURITY_KEYEX_ECDHE;
   const suite = cipherSuiteOf(flags >>> 16);
   if (suite !== undefined) {
-    info.dwCipher =
-      suite.cipher.name === 'chacha20-poly1305' ? SECURITY_CIPHER_CHACHA20 : SECURITY_CIPHER_AES;
+    info.dwKeyExchange = KEY_EXCHANGES[suite.keyExchange];
+    info.dwCipher = CIPHERS[suite.cipher.name];
     info.dwCipherStrength = suite.bits;
-    info.dwHash = suite.hashBytes === 32 ? SECURITY_HASH_SHA256 : SECURITY_HASH_SHA384;
-    info.dwHashStrength = suite.hashBytes * 8;
+    // with an AEAD, which needs none for its records, the one of the handshake
+    const hashBytes = suite.cipher.kind === 'aead' ? suite.hashBytes : suite.cipher.macBytes;
+    info.dwHash = HASHES[hashBytes] ?? SECURITY_HASH_NONE;
+    info.dwHashStrength = hashBytes * 8;
   }
   const region = block.get(SocketWord.TlsOffset);
   const { slab } = block.arena;

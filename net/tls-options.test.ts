@@ -190,7 +190,10 @@ test('options that cannot be are refused at once, with the reason', (t) => {
     [{ cert: me.cert.replace(/M/, '!'), key: me.key }, /line 1: not base64/],
     [{ ca: 'nonsense' }, /tls\.ca holds no certificate/],
     [{ minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' }, /no TLS version from/],
-    [{ minVersion: 'TLSv1.1' as 'TLSv1.2' }, /got 'TLSv1\.1'/],
+    [{ minVersion: 'SSLv3' as 'TLSv1.2' }, /got 'SSLv3'/],
+    [{ minVersion: 'TLSv1.1' }, /'TLSv1\.1' takes tls\.fallback/],
+    [{ cipherSuites: ['TLS_RSA_WITH_RC4_128_MD5'] }, /RC4_128_MD5' takes tls\.fallback/],
+    [{ cipherSuites: ['RC4-MD5'] }, /no cipher suite 'RC4-MD5'/],
   ] as const) {
     const connect = (): Socket => pair.client.createConnection({ host: SERVER_V4, port: 443, tls: options });
     const error = t.throws(connect, { instanceOf: NetError, message });

@@ -5,6 +5,8 @@ import { loadSystemRoots } from '../drivers/system-roots.ts';
 import type { TlsOptions } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { ClientCredentials, SessionStore, TlsVersion } from '../tls/client.ts';
+import { CIPHER_SUITES } from '../tls/keys/suites.ts';
+import { TLS_VERSIONS } from '../tls/wire/codes.ts';
 import { ChainVerifier, TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
 import { readPem } from '../tls/x509/pem.ts';
 import { TrustStore } from '../tls/x509/trust-store.ts';
@@ -19,9 +21,20 @@ export interface TlsConnectOptions {
   readonly rejectUnauthorized?: boolean | undefined;
   /** Application protocols in the order of preference (ALPN). */
   readonly alpnProtocols?: readonly string[] | undefined;
-  /** 'TLSv1.2' or 'TLSv1.3'. Default 'TLSv1.2'. */
+  /**
+   * For devices that nobody can update: TLS 1.0 and 1.1 too; RSA key exchange, DHE from 1024 bits, CBC, 3DES, RC4; signatures with
+   * MD5 and SHA-1, RSA keys from 1024 bits; servers without secure renegotiation. The best that both have is used. Default false.
+   */
+  readonly fallback?: boolean | undefined;
+  /**
+   * Cipher suites in the order of preference, by their IANA names. Default: those with forward secrecy, an AEAD and a named
+   * group; with `fallback` all. Those with finite-field groups, CBC (then the server has to know RFC 7366) or CCM are offered when
+   * they are named here.
+   */
+  readonly cipherSuites?: readonly string[] | undefined;
+  /** 'TLSv1' … 'TLSv1.3'. Default 'TLSv1.2', with `fallback`, which lower ones take, 'TLSv1'. */
   readonly minVersion?: TlsVersion | undefined;
-  /** 'TLSv1.2' or 'TLSv1.3'. Default 'TLSv1.3'. */
+  /** 'TLSv1' … 'TLSv1.3'. Default 'TLSv1.3'. */
   readonly maxVersion?: TlsVersion | undefined;
   /** What to prove oneself with when the server asks: PEM, the own certificate first, then those of its issuers. */
   readonly cert?: string | Uint8Array | undefined;
@@ -47,18 +60,18 @@ export interface TlsTarget {
   readonly sessions: SessionStore;
 }
 
-const VERSIONS: readonly string[] = ['TLSv1.2', 'TLSv1.3'] satisfies TlsVersion[];
-
 /**
- * @throws NetError ARGUMENT_INVALID when `ca` or `cert` hold no certificate, `key` is not theirs, no version is left, or the
+ * @throws NetError ARGUMENT_INVALID when `ca` or `cert` hold no certificate, `key` is not theirs, no version or suite is left, or the
  * system's roots cannot be read
  */
 export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsSettings {
-  const { rejectUnauthorized = true, minVersion = 'TLSv1.2', maxVersion = 'TLSv1.3' } = options;
+  const { rejectUnauthorized = true, fallback = false, cipherSuites, maxVersion = 'TLSv1.3' } = options;
+  const { minVersion = fallback ? 'TLSv1' : 'TLSv1.2' } = options;
   const name = options.servername ?? target.host;
   const roots = rootsOf(options.ca);
-  const verifier = verifierOf(roots.store);
-  checkVersions(minVersion, maxVersion);
+  const verifier = verifierOf(roots.store, fallback);
+  checkVersions(minVersion, maxVersion, fallback);
+  checkSuites(cipherSuites ?? [], fallback);
   const credentials = credentialsOf(options);
   const { sessions = target.sessions, keylog } = options;
   // what was accepted unseen must never pass for verified
@@ -69,6 +82,8 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
     alpn: options.alpnProtocols ?? [],
     minVersion,
     maxVersion,
+    fallback,
+    ...(cipherSuites === undefined ? {} : { cipherSuites }),
     ...(credentials === null ? {} : { credentials }),
     ...(sessions === false ? {} : { sessions: { store: sessions, port: target.port, policy } }),
     ...(keylog === undefined ? {} : { keyLog: keylog }),
@@ -81,15 +96,17 @@ interface Roots {
   readonly name: string;
 }
 
-/** Verifiers remember the chains that they accepted: one per set of roots. */
+/** Verifiers remember the chains that they accepted: one per set of roots and strength. */
 const verifiers = new WeakMap<TrustStore, ChainVerifier>();
+const fallbackVerifiers = new WeakMap<TrustStore, ChainVerifier>();
 const storeNames = new WeakMap<TrustStore, string>();
 
-function verifierOf(roots: TrustStore): ChainVerifier {
-  let verifier = verifiers.get(roots);
+function verifierOf(roots: TrustStore, fallback: boolean): ChainVerifier {
+  const known = fallback ? fallbackVerifiers : verifiers;
+  let verifier = known.get(roots);
   if (verifier === undefined) {
-    verifier = new ChainVerifier(roots);
-    verifiers.set(roots, verifier);
+    verifier = new ChainVerifier(roots, { legacy: fallback });
+    known.set(roots, verifier);
   }
   return verifier;
 }
@@ -131,11 +148,20 @@ function addTo(store: TrustStore, ca: string | Uint8Array): void {
   else store.addPem(textOf(ca));
 }
 
-function checkVersions(minVersion: TlsVersion, maxVersion: TlsVersion): void {
-  // callers without types name versions that Node still knows
-  const unknown = [minVersion, maxVersion].find((version) => !VERSIONS.includes(version));
-  if (unknown !== undefined) throw invalid(`TLS versions are ${VERSIONS.join(' and ')}, got '${unknown}'`);
+function checkVersions(minVersion: TlsVersion, maxVersion: TlsVersion, fallback: boolean): void {
+  // callers without types name versions that nobody knows
+  const unknown = [minVersion, maxVersion].find((version) => !TLS_VERSIONS.includes(version));
+  if (unknown !== undefined) throw invalid(`TLS versions are ${TLS_VERSIONS.join(', ')}, got '${unknown}'`);
   if (minVersion > maxVersion) throw invalid(`no TLS version from ${minVersion} to ${maxVersion}`);
+  if (minVersion < 'TLSv1.2' && !fallback) throw invalid(`'${minVersion}' takes tls.fallback: true`);
+}
+
+function checkSuites(names: readonly string[], fallback: boolean): void {
+  for (const name of names) {
+    const suite = CIPHER_SUITES.find((each) => each.name === name);
+    if (suite === undefined) throw invalid(`tls.cipherSuites: no cipher suite '${name}'`);
+    if (suite.offered === 'fallback' && !fallback) throw invalid(`'${name}' takes tls.fallback: true`);
+  }
 }
 
 function credentialsOf({ cert, key }: TlsConnectOptions): ClientCredentials | null {

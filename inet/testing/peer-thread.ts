@@ -1,12 +1,12 @@
 /** The other side of the link: a stack of its own with servers on it, over net/. Runs in a worker; see peer.ts. */
 import { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
+import { createSecureContext, TLSSocket, type TLSSocketOptions } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
 import { decode, encode } from 'dns-packet';
 import { createStack } from '../../net/index.ts';
 import { type PeerData, PeerPort } from './peer.ts';
 
-const { end, bufferBytes, cert, key, otherCert, otherKey } = workerData as PeerData;
+const { end, bufferBytes, cert, key, otherCert, otherKey, oldCert, oldKey } = workerData as PeerData;
 const stack = await createStack({
   device: end,
   addresses: ['192.0.2.1/24', '2001:db8::1/64'],
@@ -28,7 +28,7 @@ async function serve(
 
 async function serveTls(
   port: number,
-  identity: { cert: string; key: string },
+  identity: TLSSocketOptions,
   take: (socket: TLSSocket) => void,
 ): Promise<void> {
   await serve(port, (socket) => {
@@ -53,6 +53,14 @@ await serve(PeerPort.Count, (socket) => {
 });
 await serveTls(PeerPort.TlsEcho, { cert, key }, (socket) => void socket.pipe(socket));
 await serveTls(PeerPort.TlsOther, { cert: otherCert, key: otherKey }, (socket) => void socket.pipe(socket));
+const oldContext = createSecureContext({
+  cert: oldCert,
+  key: oldKey,
+  ciphers: 'AES128-SHA:@SECLEVEL=0',
+  minVersion: 'TLSv1',
+  maxVersion: 'TLSv1',
+});
+await serveTls(PeerPort.TlsOld, { secureContext: oldContext }, (socket) => void socket.pipe(socket));
 await serve(PeerPort.TlsTruncated, (socket) => {
   const tls = new TLSSocket(socket, { isServer: true, cert, key });
   tls.on('error', () => {});

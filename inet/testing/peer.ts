@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { createMemoryLink, type MemoryLinkEnd } from '../../drivers/memory.ts';
-import { issueCa, issueServer } from '../../tls/testing/certificates.ts';
+import { dnsName, issue, issueCa, issueServer, subjectAltName } from '../../tls/testing/certificates.ts';
 
 /** What listens where on the peer (192.0.2.1, 2001:db8::1; its name server knows peer.test, four.test, six.test). */
 export const PeerPort = {
@@ -21,6 +21,8 @@ export const PeerPort = {
   TlsEcho: 443,
   /** Its certificate is for other.test. */
   TlsOther: 444,
+  /** A device of long ago: TLS 1.0, RSA key exchange, AES with CBC; its certificate has 1024 bits and is signed with SHA-1. */
+  TlsOld: 446,
   /** Ends without close_notify at the first byte. */
   TlsTruncated: 445,
   /** Greets; answers `STARTTLS` with `go` and does TLS, echoing; after its close_notify it says `clear` and echoes in clear. */
@@ -44,6 +46,8 @@ export interface PeerData {
   readonly key: string;
   readonly otherCert: string;
   readonly otherKey: string;
+  readonly oldCert: string;
+  readonly oldKey: string;
 }
 
 /** A stack with servers at the other end of a memory link, in a thread of its own. */
@@ -64,6 +68,9 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
   const ca = issueCa('inet test authority', valid);
   const server = issueServer(['peer.test', 'four.test', 'six.test'], ca, valid);
   const other = issueServer(['other.test'], ca, valid);
+  const names = [subjectAltName(dnsName('peer.test'))];
+  const weak = { subject: 'device', issuer: ca, key: 'rsa1024', signature: 'sha1' } as const;
+  const old = issue({ ...weak, extensions: names, ...valid });
   const pem = (certificate: typeof server): string =>
     certificate.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   const data: PeerData = {
@@ -73,6 +80,8 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
     key: pem(server),
     otherCert: other.pem,
     otherKey: pem(other),
+    oldCert: old.pem,
+    oldKey: pem(old),
   };
   const folder = mkdtempSync(join(tmpdir(), 'tunwire-inet-'));
   const caFile = join(folder, 'ca.pem');
