@@ -3,7 +3,7 @@ import { ConnectAttempt } from '../stack/connector.ts';
 import { type Endpoint, EndpointEvent } from '../stack/endpoint.ts';
 import { type ErrorCode, NetError, PHASE_NAMES, Phase } from '../stack/errors.ts';
 import type { Interface } from '../stack/ip/interface.ts';
-import { Lookup } from '../stack/resolver/resolver.ts';
+import { Lookup, RecordLookup } from '../stack/resolver/resolver.ts';
 import { TcpConnection } from '../stack/tcp/connection.ts';
 import { TcpListener } from '../stack/tcp/listener.ts';
 import { UdpSocket } from '../stack/udp/udp-socket.ts';
@@ -157,7 +157,7 @@ export class Engine implements PacketInput {
       if ((commands & Command.Received) !== 0) endpoint.appRead();
     } else if (endpoint instanceof TcpListener) {
       if ((commands & Command.Received) !== 0) this.#acceptAll(block, endpoint);
-    } else if (endpoint instanceof ConnectAttempt || endpoint instanceof Lookup) {
+    } else if (isSearch(endpoint)) {
       if ((commands & Command.Abort) !== 0) {
         endpoint.cancel();
         this.#finish(block, 'CANCELLED', Phase.Connect, '');
@@ -176,6 +176,10 @@ export class Engine implements PacketInput {
         case Operation.Lookup:
           this.#services.reloadHosts(this.#now);
           this.#endpoints[block.index] = this.#lookup(block);
+          return;
+        case Operation.Records:
+          this.#services.reloadHosts(this.#now);
+          this.#endpoints[block.index] = this.#records(block);
           return;
         case Operation.Listen: {
           const listener = this.#services.stack.tcp.listen({
@@ -244,6 +248,18 @@ export class Engine implements PacketInput {
     return lookup;
   }
 
+  /** The records of a name, or the names of an address. */
+  #records(block: SocketBlock): RecordLookup {
+    const { resolver } = this.#services;
+    const address = block.address(SocketWord.LocalFamily);
+    const lookup =
+      address === null
+        ? resolver.resolve(block.text, `TYPE${block.get(SocketWord.RemotePort)}`)
+        : resolver.reverse(address);
+    lookup.owner = block.index;
+    return lookup;
+  }
+
   #setOptions(block: SocketBlock, connection: TcpConnection): void {
     connection.setNoDelay((block.get(SocketWord.Options) & OpenOption.NoDelay) !== 0);
     connection.setKeepAlive(keepAliveOf(block));
@@ -257,7 +273,7 @@ export class Engine implements PacketInput {
   /** The application lets go: the protocol ends in order, the block lives until the stack is done with its rings. */
   #release(block: SocketBlock, endpoint: Endpoint | null): void {
     block.or(SocketWord.Flags, StreamFlag.Released);
-    if (endpoint instanceof ConnectAttempt || endpoint instanceof Lookup) {
+    if (isSearch(endpoint)) {
       if (block.get(SocketWord.Status) === SocketStatus.Opening) endpoint.cancel();
     } else if (endpoint instanceof TcpConnection) {
       endpoint.close();
@@ -296,6 +312,7 @@ export class Engine implements PacketInput {
       else if (endpoint instanceof TcpListener) this.#acceptAll(block, endpoint);
       else if (endpoint instanceof ConnectAttempt) this.#attemptEvents(block, endpoint);
       else if (endpoint instanceof Lookup) this.#lookupEvents(block, endpoint);
+      else if (endpoint instanceof RecordLookup) this.#recordEvents(block, endpoint);
     }
   }
 
@@ -374,6 +391,17 @@ export class Engine implements PacketInput {
     this.#table.tell(block, SocketEvent.Opened | SocketEvent.Writable);
   }
 
+  #recordEvents(block: SocketBlock, lookup: RecordLookup): void {
+    if (lookup.error !== null) {
+      this.#fail(block, lookup.error);
+    } else if (this.#table.openAnswer(block, new TextEncoder().encode(JSON.stringify(lookup.records)))) {
+      block.set(SocketWord.Status, SocketStatus.Open);
+      this.#table.tell(block, SocketEvent.Opened);
+    } else {
+      this.#finish(block, 'NO_BUFFERS', Phase.Resolve, 'no memory for the answer');
+    }
+  }
+
   #lookupEvents(block: SocketBlock, lookup: Lookup): void {
     if (lookup.error !== null) {
       this.#fail(block, lookup.error);
@@ -417,6 +445,11 @@ export class Engine implements PacketInput {
     block.set(SocketWord.Status, SocketStatus.Closed);
     this.#table.tell(block, SocketEvent.Closed);
   }
+}
+
+/** Ends with an answer or an error, and can be cancelled before. */
+function isSearch(endpoint: Endpoint | null): endpoint is ConnectAttempt | Lookup | RecordLookup {
+  return endpoint instanceof ConnectAttempt || endpoint instanceof Lookup || endpoint instanceof RecordLookup;
 }
 
 /** The family that was asked for, before there is a peer. */

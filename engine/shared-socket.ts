@@ -1,4 +1,5 @@
 import { NetError, Phase } from '../stack/errors.ts';
+import type { DnsRecord } from '../stack/resolver/record.ts';
 import type { Ring } from '../stack/ring.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { ArenaWord, lockWord, unlockWord } from './arena.ts';
@@ -16,6 +17,7 @@ import {
   SocketStatus,
   SocketWord,
   StreamFlag,
+  TEXT_BYTES,
   TEXT_OFF,
 } from './socket-block.ts';
 
@@ -73,6 +75,7 @@ export class SharedSocket implements Channel {
 
   /** Starts to connect: resolves the name, then tries its addresses. Opened or Closed follows. */
   static connect(client: EngineClient, request: ConnectRequest): SharedSocket {
+    checkName(request.host);
     const block = client.take();
     block.text = request.host;
     block.setAddress(SocketWord.LocalFamily, request.localAddress ?? null, request.localPort ?? 0);
@@ -115,11 +118,32 @@ export class SharedSocket implements Channel {
 
   /** Looks a name up. @param family 0: both */
   static lookup(client: EngineClient, host: string, family: 0 | 4 | 6): SharedSocket {
+    checkName(host);
     const block = client.take();
     block.text = host;
     block.set(SocketWord.RemoteFamily, family);
     const socket = new SharedSocket(client, block);
     socket.#open(Operation.Lookup);
+    return socket;
+  }
+
+  /** Looks up the records of a name. @param type its number */
+  static records(client: EngineClient, name: string, type: number): SharedSocket {
+    checkName(name);
+    const block = client.take();
+    block.text = name;
+    block.set(SocketWord.RemotePort, type);
+    const socket = new SharedSocket(client, block);
+    socket.#open(Operation.Records);
+    return socket;
+  }
+
+  /** Looks up the names of an address: PTR records, those of the hosts file first. */
+  static reverse(client: EngineClient, address: IpAddress): SharedSocket {
+    const block = client.take();
+    block.setAddress(SocketWord.LocalFamily, address, 0);
+    const socket = new SharedSocket(client, block);
+    socket.#open(Operation.Records);
     return socket;
   }
 
@@ -405,6 +429,15 @@ export class SharedSocket implements Channel {
     return found;
   }
 
+  /** The answer of {@link SharedSocket.records} and {@link SharedSocket.reverse}; can be taken once. */
+  takeRecords(): readonly DnsRecord[] {
+    const ring = this.#recv();
+    if (ring === null) return [];
+    const bytes = new Uint8Array(ring.usedBytes);
+    ring.read(bytes, 0, bytes.length);
+    return JSON.parse(new TextDecoder().decode(bytes)) as DnsRecord[];
+  }
+
   /** Listener: takes the next accepted connection; null when there is none. */
   accept(): SharedSocket | null {
     if (this.status === SocketStatus.Closed) {
@@ -486,4 +519,13 @@ export class SharedSocket implements Channel {
 
 function clampMs(ms: number): number {
   return Math.min(Math.max(0, Math.round(ms)), 0x7fffffff);
+}
+
+/** A longer name than the block has room for is none: 253 characters are the most (RFC 1035 §2.3.4). */
+function checkName(name: string): void {
+  if (Buffer.byteLength(name) <= TEXT_BYTES) return;
+  throw new NetError('HOST_INVALID', {
+    phase: Phase.Argument,
+    detail: `a name has at most 253 characters, this one has ${name.length}`,
+  });
 }

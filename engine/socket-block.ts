@@ -145,7 +145,7 @@ export const Command = {
   Room: 256,
 } as const;
 
-export const Operation = { Connect: 0, Listen: 1, Udp: 2, Lookup: 3 } as const;
+export const Operation = { Connect: 0, Listen: 1, Udp: 2, Lookup: 3, Records: 4 } as const;
 
 export const OpenOption = {
   NoDelay: 1,

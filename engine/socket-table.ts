@@ -21,6 +21,9 @@ import { TLS_REGION_BYTES } from './tls-region.ts';
 /** Accepted connections that wait for the application, 4 bytes each; further ones wait in the stack's backlog. */
 const ACCEPT_RING_BYTES = 4096;
 
+/** The smallest ring for an answer of the resolver. */
+const LEAST_ANSWER_BYTES = 1024;
+
 /** Rings of the stack's own connections (a name server asked over TCP): what one DNS message takes, 64 KB. */
 const INTERNAL_RING_BYTES = 65_536;
 
@@ -277,6 +280,17 @@ export class SocketTable implements RingSource, ElasticRings {
     const offset = this.#pool.take(ACCEPT_RING_BYTES);
     if (offset < 0) return false;
     block.set(SocketWord.RecvRing, packRing(offset, ACCEPT_RING_BYTES));
+    return true;
+  }
+
+  /** Puts an answer into a receive ring of its own. @returns false when there is no memory */
+  openAnswer(block: SocketBlock, bytes: Uint8Array): boolean {
+    const capacity = 1 << (32 - Math.clz32(Math.max(bytes.length, LEAST_ANSWER_BYTES) - 1));
+    const offset = this.#pool.take(capacity);
+    if (offset < 0) return false;
+    const place = packRing(offset, capacity);
+    block.set(SocketWord.RecvRing, place);
+    block.recvRing(place).write(bytes, 0, bytes.length);
     return true;
   }
 

@@ -8,7 +8,7 @@ import { wakeEngine } from './wake.ts';
 /** Where workers look for the engine of their process. */
 const ENVIRONMENT_KEY = 'tunwire:engine';
 /** How long a device may take to open. */
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 30_000;
 
 /** Engines started by this thread. */
 const running = new Set<Arena>();

@@ -28,6 +28,7 @@ export { InetInitialize, InetUninitialize, type InitializeOptions } from './init
 export { InetReadLine, InetWriteLine } from './line-io.ts';
 export {
   InetGetHostAddress,
+  InetGetHostName,
   InetGetLocalName,
   InetHostNameToUnicode,
   InetIsProtocolAvailable,

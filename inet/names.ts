@@ -4,7 +4,6 @@ import { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketStatus } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { type HostArgument, parseHost } from '../stack/resolver/host-name.ts';
-import type { IpAddress } from '../stack/wire/ip-address.ts';
 import {
   INET_ADDRESS_IPV4,
   INET_ADDRESS_IPV6,
@@ -43,7 +42,10 @@ export function InetGetHostAddress(hostName: string, family: number, address: IN
     const found =
       host.kind === 'address'
         ? [host.address]
-        : lookUp(SharedSocket.lookup(client, host.absolute ? `${host.name}.` : host.name, wanted));
+        : answerOf(
+            SharedSocket.lookup(client, host.absolute ? `${host.name}.` : host.name, wanted),
+            (socket) => socket.addresses,
+          );
     const fitting = found.filter((one) => wanted === 0 || one.family === wanted);
     const first = fitting.find((one) => one.family === 4) ?? fitting[0];
     if (first === undefined) {
@@ -54,6 +56,41 @@ export function InetGetHostAddress(hostName: string, family: number, address: IN
     }
     address.set(first);
     return 0;
+  } catch (error) {
+    return failed(error, INET_ERROR);
+  }
+}
+
+/**
+ * The name of an address: the first one in the hosts file, else that of its PTR record. Blocks until it is known. Many addresses
+ * have none, and nothing proves that the name belongs to the address.
+ *
+ * @param address of a host
+ * @param hostName takes the name
+ * @returns its length in characters; INET_ERROR on failure: ARGUMENT_INVALID (0x80042726: the address has no family), HOST_NOT_FOUND
+ * (0x80042AF9: no such record), HOST_NO_ADDRESS (0x80042AFC), DNS_TIMEOUT (0x80042AFA), DNS_FAILURE (0x80042AFB), DNS_NO_SERVER,
+ * NOT_INITIALIZED (0x8004276D), ENGINE_STOPPED
+ *
+ * Source: SocketWrench 7 InetGetHostName; its third parameter, the room for the name, is not needed here.
+ *
+ * @example
+ * const address = new INTERNET_ADDRESS();
+ * const name = { value: '' };
+ * if (InetGetPeerAddress(socket, address) === 0 && InetGetHostName(address, name) > 0) console.log(name.value);
+ */
+export function InetGetHostName(address: INTERNET_ADDRESS, hostName: OutValue<string>): number {
+  try {
+    const { client } = currentSession();
+    const asked = address.get();
+    if (asked === null) {
+      throw new NetError('ARGUMENT_INVALID', {
+        phase: Phase.Argument,
+        detail: 'the address is empty: its ipFamily is INET_ADDRESS_UNKNOWN',
+      });
+    }
+    const [first] = answerOf(SharedSocket.reverse(client, asked), (socket) => socket.takeRecords());
+    hostName.value = String(first?.data ?? '');
+    return hostName.value.length;
   } catch (error) {
     return failed(error, INET_ERROR);
   }
@@ -167,11 +204,11 @@ function familyOf(family: number): 0 | 4 | 6 {
 }
 
 /** The resolver has a time of its own for each server, and tells. */
-function lookUp(socket: SharedSocket): readonly IpAddress[] {
+function answerOf<T>(socket: SharedSocket, take: (socket: SharedSocket) => T): T {
   try {
     for (;;) {
       const { sendSequence } = socket;
-      if (socket.status === SocketStatus.Open) return socket.addresses;
+      if (socket.status === SocketStatus.Open) return take(socket);
       socket.throwIfFailed();
       sleepSend(socket, sendSequence, Infinity);
     }

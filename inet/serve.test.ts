@@ -21,6 +21,7 @@ import {
   InetConnect,
   InetDisconnect,
   InetGetHostAddress,
+  InetGetHostName,
   InetGetLocalAddress,
   InetGetLocalName,
   InetGetPeerAddress,
@@ -148,6 +149,19 @@ test.serial('a host name has the address of the family that is asked for', (t) =
     t.is(InetGetHostAddress(host, family, address), INET_ERROR, host);
     t.is(lastCode(), code, host);
   }
+});
+
+test.serial('an address has the name of its PTR record', (t) => {
+  const address = new INTERNET_ADDRESS();
+  const name = { value: '' };
+  t.is(InetGetHostName(address, name), INET_ERROR, 'an empty address');
+  t.is(lastCode(), 'ARGUMENT_INVALID');
+  t.is(InetGetHostAddress('192.0.2.1', INET_ADDRESS_UNKNOWN, address), 0);
+  t.is(InetGetHostName(address, name), name.value.length);
+  t.is(name.value, 'peer.test');
+  t.is(InetGetHostAddress('198.51.100.7', INET_ADDRESS_IPV4, address), 0);
+  t.is(InetGetHostName(address, name), INET_ERROR);
+  t.is(lastCode(), 'HOST_NOT_FOUND');
 });
 
 test.serial('a name outside ASCII is asked for in its ASCII form', (t) => {

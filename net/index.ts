@@ -6,6 +6,7 @@ export { createMemoryLink, type MemoryLinkEnd, type MemoryLinkOptions } from '..
 export type { CaptureOptions, EngineOptions, ResolverOptions } from '../engine/options.ts';
 export type { KeepAlive } from '../engine/shared-socket.ts';
 export { type ErrorCode, NetError } from '../stack/errors.ts';
+export type { DnsRecord, RecordData } from '../stack/resolver/record.ts';
 export { MemorySessionStore, type SessionStore, type TlsSession, type TlsVersion } from '../tls/client.ts';
 export { TrustStore } from '../tls/x509/trust-store.ts';
 export {
@@ -27,7 +28,9 @@ export {
   NetStack,
   type ResolvedAddress,
   type ResolveOptions,
+  type ResolveRecordsOptions,
   resolve,
+  reverse,
   type StackOptions,
   setDefaultStack,
   udp,

@@ -86,3 +86,48 @@ test('unbound over TLS: the right name, the wrong one, an authority we do not kn
     'plain, where there is no TLS',
   );
 });
+
+const RECORDS: readonly string[] = [
+  '@ 60 IN MX 10 mail',
+  '@ 60 IN TXT "v=spf1 -all" "second"',
+  '_sip._udp 60 IN SRV 1 2 5060 sip',
+  '@ 60 IN CAA 0 issue "ca.test"',
+  'svc 60 IN HTTPS 1 . alpn=h2,h3 port=8443 ipv4hint=10.1.0.1',
+  'key 60 IN TYPE65280 \\# 2 0102',
+];
+
+for (const [name, start] of [
+  ['named', startNamed],
+  ['nsd', startNsd],
+] as const) {
+  test(`${name}: records of other types`, async (t) => {
+    const lab = await createLab(t);
+    await start(lab, HOSTS, RECORDS);
+    await withStack(lab, { servers: [KERNEL_V4] }, async (stack) => {
+      const data = async (host: string, type: string): Promise<unknown> =>
+        (await stack.resolve(host, { type })).map((record) => record.data);
+      t.deepEqual(await data('lab.test', 'MX'), [{ preference: 10, exchange: 'mail.lab.test' }]);
+      t.deepEqual(await data('lab.test', 'txt'), [['v=spf1 -all', 'second']]);
+      t.deepEqual(await data('_sip._udp.lab.test', 'SRV'), [
+        { priority: 1, weight: 2, port: 5060, target: 'sip.lab.test' },
+      ]);
+      t.like(((await data('lab.test', 'CAA')) as object[])[0], { tag: 'issue', value: 'ca.test' });
+      t.deepEqual(await data('svc.lab.test', 'HTTPS'), [
+        { priority: 1, target: '.', alpn: ['h2', 'h3'], port: 8443, ipv4hint: ['10.1.0.1'] },
+      ]);
+      t.deepEqual(await data('key.lab.test', 'TYPE65280'), ['0102']);
+      await t.throwsAsync(stack.resolve('four.lab.test', { type: 'MX' }), { code: 'ENODATA' });
+      await t.throwsAsync(stack.resolve('four.lab.test', { type: 'BANANA' }), { code: 'EINVAL' });
+    });
+  });
+}
+
+test('dnsmasq: the names of addresses', async (t) => {
+  const lab = await createLab(t);
+  await startDnsmasq(lab, HOSTS);
+  await withStack(lab, { servers: [KERNEL_V4] }, async (stack) => {
+    t.deepEqual(await stack.reverse('10.1.0.4'), ['four.lab.test']);
+    t.deepEqual(await stack.reverse('fd01::1'), ['www.lab.test']);
+    await t.throwsAsync(stack.reverse('10.9.9.9'));
+  });
+});

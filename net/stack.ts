@@ -5,6 +5,8 @@ import { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketStatus } from '../engine/socket-block.ts';
 import { type EngineHandle, publishEngine, sharedEngine, startEngine } from '../engine/start.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { canonicalType, type DnsRecord, typeNumber } from '../stack/resolver/record.ts';
+import { IpAddress } from '../stack/wire/ip-address.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
 import { closeOpen } from './open-sockets.ts';
 import type { ConnectOptions } from './options.ts';
@@ -18,6 +20,12 @@ export interface StackOptions extends EngineOptions {
    * it starts from now on. Default false.
    */
   readonly shared?: boolean;
+}
+
+export interface ResolveRecordsOptions {
+  /** What to look up: `'MX'`, `'TXT'`, `'HTTPS'` … or `'TYPE65'`. */
+  readonly type: string;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface ResolveOptions {
@@ -101,13 +109,53 @@ export class NetStack implements AsyncDisposable {
   }
 
   /**
-   * Looks a name up: hosts file, then DNS. @returns at least one address
+   * Looks a name up: hosts file, then DNS; with a `type`, the records of that type, in DNS only. @returns at least one
    * @throws NetError HOST_NOT_FOUND, HOST_NO_ADDRESS, DNS_TIMEOUT, DNS_FAILURE, CANCELLED …
    */
-  async resolve(name: string, options: ResolveOptions = {}): Promise<ResolvedAddress[]> {
-    const { signal } = options;
+  resolve(name: string, options: ResolveRecordsOptions): Promise<readonly DnsRecord[]>;
+  resolve(name: string, options?: ResolveOptions): Promise<ResolvedAddress[]>;
+  resolve(
+    name: string,
+    options: ResolveOptions | ResolveRecordsOptions = {},
+  ): Promise<ResolvedAddress[] | readonly DnsRecord[]> {
+    if ('type' in options) {
+      const type = canonicalType(options.type);
+      if (type === null) {
+        const detail = `expected a type of DNS records like MX or TYPE65, got ${String(options.type)}`;
+        return Promise.reject(new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail }));
+      }
+      const start = (): SharedSocket => SharedSocket.records(this.#client, name, typeNumber(type));
+      return this.#look(start, options.signal, (lookup) => lookup.takeRecords());
+    }
+    const start = (): SharedSocket => SharedSocket.lookup(this.#client, name, options.family ?? 0);
+    return this.#look(start, options.signal, (lookup) =>
+      lookup.addresses.map((address) => ({ address: address.toString(), family: address.family })),
+    );
+  }
+
+  /**
+   * The names of an address: those of the hosts file, else its PTR records.
+   * @throws NetError ARGUMENT_INVALID, HOST_NOT_FOUND, HOST_NO_ADDRESS, DNS_TIMEOUT, DNS_FAILURE, CANCELLED …
+   */
+  reverse(address: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<string[]> {
+    const parsed = IpAddress.parse(address);
+    if (parsed === null) {
+      const detail = `expected an IP address, got '${address}'`;
+      return Promise.reject(new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail }));
+    }
+    const start = (): SharedSocket => SharedSocket.reverse(this.#client, parsed);
+    return this.#look(start, options.signal, (lookup) =>
+      lookup.takeRecords().map((record) => String(record.data)),
+    );
+  }
+
+  async #look<T>(
+    start: () => SharedSocket,
+    signal: AbortSignal | undefined,
+    take: (lookup: SharedSocket) => T,
+  ): Promise<T> {
     throwIfCancelled(signal);
-    const lookup = SharedSocket.lookup(this.#client, name, options.family ?? 0);
+    const lookup = start();
     this.#client.ref();
     let stop = (): void => {};
     try {
@@ -120,7 +168,7 @@ export class NetStack implements AsyncDisposable {
         look();
       });
       lookup.throwIfFailed();
-      return lookup.addresses.map((address) => ({ address: address.toString(), family: address.family }));
+      return take(lookup);
     } finally {
       stop();
       lookup.release();
@@ -183,11 +231,24 @@ export async function udp(options: UdpOptions & OnStack = {}): Promise<UdpSocket
 }
 
 /** {@link NetStack.resolve} on the default stack. */
+export function resolve(
+  name: string,
+  options: ResolveRecordsOptions & OnStack,
+): Promise<readonly DnsRecord[]>;
+export function resolve(name: string, options?: ResolveOptions & OnStack): Promise<ResolvedAddress[]>;
 export async function resolve(
   name: string,
-  options: ResolveOptions & OnStack = {},
-): Promise<ResolvedAddress[]> {
+  options: (ResolveOptions | ResolveRecordsOptions) & OnStack = {},
+): Promise<ResolvedAddress[] | readonly DnsRecord[]> {
   return stackOf(options).resolve(name, options);
+}
+
+/** {@link NetStack.reverse} on the default stack. */
+export async function reverse(
+  address: string,
+  options: { readonly signal?: AbortSignal | undefined } & OnStack = {},
+): Promise<string[]> {
+  return stackOf(options).reverse(address, options);
 }
 
 /** {@link NetStack.createConnection} on the default stack: `new http.Agent({ … }).createConnection = createConnection`. */

@@ -120,7 +120,7 @@ await serve(PeerPort.Callback, (socket) => {
 const echo = await stack.udp({ port: PeerPort.Echo });
 echo.on('message', (data, from) => void echo.send(data, from.port, from.address));
 
-const RECORDS: Readonly<Record<string, readonly [family: 'A' | 'AAAA', address: string][]>> = {
+const RECORDS: Readonly<Record<string, readonly [type: 'A' | 'AAAA' | 'PTR', data: string][]>> = {
   'peer.test': [
     ['A', '192.0.2.1'],
     ['AAAA', '2001:db8::1'],
@@ -128,6 +128,7 @@ const RECORDS: Readonly<Record<string, readonly [family: 'A' | 'AAAA', address: 
   'four.test': [['A', '192.0.2.1']],
   'six.test': [['AAAA', '2001:db8::1']],
   'other.test': [['A', '192.0.2.1']],
+  '1.2.0.192.in-addr.arpa': [['PTR', 'peer.test']],
   'xn--bcher-kva.test': [['A', '192.0.2.1']],
 };
 
@@ -144,7 +145,7 @@ dns.on('message', (data, from) => {
     questions: [question],
     answers: (records ?? [])
       .filter(([type]) => type === question.type)
-      .map(([type, address]) => ({ type, name: question.name, ttl: 60, data: address })),
+      .map(([type, data]) => ({ type, name: question.name, ttl: 60, data })),
   });
   void dns.send(answer, from.port, from.address);
 });

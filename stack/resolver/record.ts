@@ -33,48 +33,82 @@ export interface DnsRecord {
   readonly data: RecordData;
 }
 
-/** Types that the message format's package has no name for. */
-const MORE_TYPES: Readonly<Record<string, number>> = {
+/** Types that a question may have, by the names and numbers that IANA keeps (RFC 6895). */
+const TYPES: Readonly<Record<string, number>> = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  NULL: 10,
+  PTR: 12,
+  HINFO: 13,
+  MX: 15,
+  TXT: 16,
+  RP: 17,
+  AFSDB: 18,
+  SIG: 24,
+  KEY: 25,
+  AAAA: 28,
+  LOC: 29,
+  SRV: 33,
+  NAPTR: 35,
+  KX: 36,
+  CERT: 37,
+  DNAME: 39,
+  APL: 42,
+  DS: 43,
+  SSHFP: 44,
+  IPSECKEY: 45,
+  RRSIG: 46,
+  NSEC: 47,
+  DNSKEY: 48,
+  DHCID: 49,
+  NSEC3: 50,
+  NSEC3PARAM: 51,
+  TLSA: 52,
+  SMIMEA: 53,
+  HIP: 55,
+  CDS: 59,
+  CDNSKEY: 60,
+  OPENPGPKEY: 61,
+  CSYNC: 62,
+  ZONEMD: 63,
+  SVCB: 64,
+  HTTPS: 65,
+  SPF: 99,
+  NID: 104,
+  L32: 105,
+  L64: 106,
   LP: 107,
   EUI48: 108,
   EUI64: 109,
-  L32: 105,
-  L64: 106,
-  NID: 104,
-  OPENPGPKEY: 61,
-  SMIMEA: 53,
-  SVCB: 64,
-  HTTPS: 65,
+  ANY: 255,
   URI: 256,
-  ZONEMD: 63,
-  CSYNC: 62,
+  CAA: 257,
 };
 
-/** Types with a name that is asked for by that name. */
-const KNOWN_TYPES: ReadonlySet<string> = new Set(
-  (
-    'A AAAA AFSDB APL CAA CDNSKEY CDS CERT CNAME DHCID DNAME DNSKEY DS HINFO HIP IPSECKEY KEY KX LOC MX NAPTR NS NSEC NSEC3 ' +
-    'NSEC3PARAM NULL PTR RP RRSIG SIG SOA SPF SRV SSHFP TLSA TXT ANY'
-  ).split(' '),
-);
+const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(TYPES).map(([name, type]) => [type, name]));
 
 /** @returns the type in its one spelling, or null when there is no such type, or none that a question may have */
 export function canonicalType(type: string): DnsType | null {
   const upper = type.toUpperCase();
-  if (KNOWN_TYPES.has(upper) || upper in MORE_TYPES) return upper;
+  if (Object.hasOwn(TYPES, upper)) return upper;
   const digits = /^TYPE(\d{1,5})$/.exec(upper)?.[1];
   if (digits === undefined) return null;
   const number = Number(digits);
   // RFC 6895 §3.1: OPT, and 128 … 254, are no data; ANY is
   if (number < 1 || number > 65_535 || number === 41 || (number > 127 && number < 255)) return null;
-  for (const [name, known] of Object.entries(MORE_TYPES)) if (known === number) return name;
-  return `TYPE${number}`;
+  return NAMES.get(number) ?? `TYPE${number}`;
 }
 
-/** As the message format's package wants it. */
+/** The number of a type in its one spelling. */
+export function typeNumber(type: DnsType): number {
+  return TYPES[type] ?? Number(type.slice('TYPE'.length));
+}
+
+/** As the message format's package wants it; of types that it has no name for it takes the number. */
 export function packetType(type: DnsType): RecordType {
-  const number = MORE_TYPES[type] ?? (type.startsWith('TYPE') ? Number(type.slice(4)) : null);
-  return (number === null ? type : `UNKNOWN_${number}`) as RecordType;
+  return `UNKNOWN_${typeNumber(type)}` as RecordType;
 }
 
 /** A record as the package decoded it. @returns null for what is no data of the Internet class, or cannot be read */
@@ -92,6 +126,12 @@ export function typeName(type: string): DnsType {
   return canonicalType(`TYPE${number}`) ?? `TYPE${number}`;
 }
 
+/** Types whose data is a name, and fields of others that are. */
+const NAME_TYPES: ReadonlySet<string> = new Set(['CNAME', 'DNAME', 'NS', 'PTR']);
+const NAME_FIELDS: ReadonlySet<string> = new Set(
+  'exchange mbox mname nextDomain replacement rname signersName target txt'.split(' '),
+);
+
 function dataOf(type: DnsType, data: unknown): RecordData | undefined {
   if ((type === 'SVCB' || type === 'HTTPS') && data instanceof Uint8Array) {
     return readServiceBinding(data) ?? undefined;
@@ -100,7 +140,8 @@ function dataOf(type: DnsType, data: unknown): RecordData | undefined {
     const parts: readonly unknown[] = Array.isArray(data) ? data : [data];
     return parts.map((part) => (part instanceof Uint8Array ? new TextDecoder().decode(part) : String(part)));
   }
-  return plain(data);
+  // Compressed names point into the question, which went out in letters of either case
+  return NAME_TYPES.has(type) && typeof data === 'string' ? data.toLowerCase() : plain(data);
 }
 
 function plain(value: unknown): RecordData | undefined {
@@ -118,7 +159,8 @@ function plain(value: unknown): RecordData | undefined {
   const fields: Record<string, RecordData> = {};
   for (const [name, field] of Object.entries(value)) {
     const data = plain(field);
-    if (data !== undefined) fields[name] = data;
+    if (data === undefined) continue;
+    fields[name] = NAME_FIELDS.has(name) && typeof data === 'string' ? data.toLowerCase() : data;
   }
   return fields;
 }
