@@ -14,6 +14,11 @@ export const EndpointEvent = {
   Incoming: 32,
   /** The peer has marked data as urgent, or more of it (RFC 9293 §3.8.5); see stack/tcp/urgent.ts. */
   Urgent: 64,
+  /**
+   * The connection goes on, but not well (RFC 9293 §3.9.1.8): retransmissions have passed R1, or ICMP has reported what may pass:
+   * `retries` and `softError` of the connection.
+   */
+  Trouble: 128,
 } as const;
 
 /**

@@ -143,6 +143,7 @@ const OUTSIDE: Readonly<Record<string, string>> = {
   'SHLD-24': SOURCE_ROUTES,
   'MAY-10': IP_OPTIONS,
   'MAY-11': IP_OPTIONS,
+  'SHLD-6': 'the MTU of an interface is one number, told when it is made',
   'SHLD-13': 'about applications',
   'SHLD-23': 'about applications',
 };

@@ -15,7 +15,7 @@ type Setter = (host: ScriptHost, value: string) => void;
 
 /** Set up only, or of no consequence here: buffers of the system, caches, offload, logging. */
 const IGNORED =
-  /^(net\.inet\.tcp\.(hostcache\.purgenow|delacktime|keepinit|rexmit_slop|keepidle|keepintvl|keepcnt|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|syn_retries|synack_retries|congestion_control|fastopen_blackhole_timeout_sec|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
+  /^(net\.inet\.tcp\.(hostcache\.purgenow|delacktime|keepinit|rexmit_slop|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|congestion_control|fastopen_blackhole_timeout_sec|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
 
 /** Variables that must have one value; any other is a behaviour that the stack does not offer. */
 const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
@@ -74,6 +74,21 @@ const SETTERS: Readonly<Record<string, Setter>> = {
     host.fastOpen.allListeners = (bits & 0x400) !== 0;
     host.stack.tcp.settings.fastOpenWithoutCookie = (bits & 4) !== 0;
     host.stack.tcp.settings.fastOpenServerWithoutCookie = (bits & 0x200) !== 0;
+  },
+  'net.inet.tcp.keepidle': (host, value) => {
+    host.keepAlive.idle = Number(value) / 1000;
+  },
+  'net.inet.tcp.keepintvl': (host, value) => {
+    host.keepAlive.interval = Number(value) / 1000;
+  },
+  'net.inet.tcp.keepcnt': (host, value) => {
+    host.keepAlive.count = Number(value);
+  },
+  'net.ipv4.tcp_syn_retries': (host, value) => {
+    host.stack.tcp.settings.synRetries = Number(value);
+  },
+  'net.ipv4.tcp_synack_retries': (host, value) => {
+    host.stack.tcp.settings.synAckRetries = Number(value);
   },
   'net.inet.tcp.syncookies': (host, value) => {
     host.stack.tcp.settings.synCookies = value === '0' ? 'never' : 'overflow';

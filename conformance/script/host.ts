@@ -58,6 +58,8 @@ export class ScriptHost implements PacketSink {
   readonly remote: IpAddress;
   readonly defaults: BufferDefaults;
   readonly fastOpen: FastOpenDefaults;
+  /** Keep-alive of new sockets: seconds, seconds, probes. */
+  readonly keepAlive: { idle: number; interval: number; count: number };
   readonly profile: ScriptProfile;
   /** What the stack has sent and the script has not looked at yet, oldest first. */
   readonly sent: LivePacket[] = [];
@@ -87,6 +89,7 @@ export class ScriptHost implements PacketSink {
       sendBufferBytes: profile.sendBufferBytes,
     };
     this.stack = new Stack({ random: new SeededRandom(1), rings: new ScriptRings(this), now: START_MS });
+    this.keepAlive = { ...profile.keepAlive };
     this.fastOpen = { ...profile.fastOpen };
     this.stack.tcp.isn = FIXED_SEQUENCE;
     if (profile.fastOpenKey !== null) this.stack.tcp.fastOpenCookies.setKey(profile.fastOpenKey);

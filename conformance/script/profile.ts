@@ -28,6 +28,8 @@ export interface ScriptProfile {
   readonly fastOpen: { readonly client: boolean; readonly server: boolean; readonly allListeners: boolean };
   /** The words of the server's key (Linux's tcp_fastopen_key); null: a random one. */
   readonly fastOpenKey: readonly [number, number, number, number] | null;
+  /** Keep-alive of new sockets, before any sysctl: seconds, seconds, probes. */
+  readonly keepAlive: { readonly idle: number; readonly interval: number; readonly count: number };
   /** BSD's implied connect: data of a first sendto() waits in the socket, whatever becomes of Fast Open. */
   readonly sendToQueues: boolean;
   /** Defined for `#ifdef`; `NAME=VALUE` replaces a word. */
@@ -52,6 +54,7 @@ const DEFAULT: ScriptProfile = {
   repeatsFin: false,
   fastOpen: { client: true, server: true, allListeners: false },
   fastOpenKey: null,
+  keepAlive: { idle: 7200, interval: 75, count: 9 },
   sendToQueues: false,
   symbols: [],
 };
@@ -66,6 +69,9 @@ const FREEBSD: ScriptProfile = {
     passiveWindowBytes: 65_535,
     ackSegments: 2,
     windowFollowsBuffer: true,
+    reuseTimeWait: false,
+    synRetries: 10,
+    maxRtoMs: 64_000,
     quickAcks: 0,
   },
   exactSynOptions: false,
@@ -77,6 +83,7 @@ const FREEBSD: ScriptProfile = {
   repeatsFin: true,
   fastOpen: NO_FAST_OPEN,
   fastOpenKey: null,
+  keepAlive: { idle: 7200, interval: 75, count: 8 },
   sendToQueues: true,
   symbols: [],
 };
@@ -90,6 +97,7 @@ const LINUX: ScriptProfile = {
     windowShift: 8,
     passiveWindowBytes: 65_535,
     nagle: 'short',
+    synRetries: 5,
     ecn: 'off',
     tolerateMissingTimestamps: true,
   },
@@ -102,6 +110,7 @@ const LINUX: ScriptProfile = {
   repeatsFin: false,
   fastOpen: { client: true, server: true, allListeners: true },
   fastOpenKey: [0xa1a1a1a1 | 0, 0xb2b2b2b2 | 0, 0xc3c3c3c3 | 0, 0xd4d4d4d4 | 0],
+  keepAlive: { idle: 7200, interval: 75, count: 9 },
   sendToQueues: false,
   // run_all.py: the cookie of that key for packetdrill's addresses, and an ICMP code
   symbols: ['TFO_COOKIE=3021b9d889017eeb', 'CODE=host_unreachable'],

@@ -27,6 +27,9 @@ export function setNumber(options: SocketOptions, name: string, value: number): 
     case 'TCP_KEEPINIT':
       options.userTimeoutMs = value * 1000;
       return true;
+    case 'TCP_SYNCNT':
+      options.synRetries = value;
+      return true;
     case 'TCP_USER_TIMEOUT':
       options.userTimeoutMs = value;
       return true;
@@ -90,6 +93,11 @@ export function getNumber(socket: ScriptSocket, name: string): number | undefine
       return options.keepIntervalMs / 1000;
     case 'TCP_KEEPCNT':
       return options.keepCount;
+    case 'TCP_KEEPINIT':
+    case 'TCP_USER_TIMEOUT':
+      return name === 'TCP_KEEPINIT' ? options.userTimeoutMs / 1000 : options.userTimeoutMs;
+    case 'TCP_SYNCNT':
+      return options.synRetries;
     default:
       return undefined;
   }

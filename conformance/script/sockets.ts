@@ -33,6 +33,8 @@ export interface SocketOptions {
   keepIntervalMs: number;
   keepCount: number;
   userTimeoutMs: number;
+  /** Retransmissions of the SYN; -1: not set. */
+  synRetries: number;
   /** 0: not set. */
   maxSegmentBytes: number;
   /** -1: not set. */
@@ -81,10 +83,11 @@ export class ScriptSocket {
     this.options = {
       noDelay: false,
       keepAlive: false,
-      keepIdleMs: 7_200_000,
-      keepIntervalMs: 75_000,
-      keepCount: 9,
+      keepIdleMs: host.keepAlive.idle * 1000,
+      keepIntervalMs: host.keepAlive.interval * 1000,
+      keepCount: host.keepAlive.count,
       userTimeoutMs: 0,
+      synRetries: -1,
       maxSegmentBytes: 0,
       ttl: -1,
       trafficClass: -1,
@@ -200,6 +203,7 @@ export class ScriptSocket {
     const o = this.options;
     connection.setNoDelay(o.noDelay);
     connection.setUserTimeout(o.userTimeoutMs);
+    connection.synRetries = o.synRetries;
     const { keepIdleMs: idleMs, keepIntervalMs: intervalMs, keepCount: count } = o;
     connection.setKeepAlive(o.keepAlive ? { idleMs, intervalMs, count } : null);
     if (o.receiveBufferBytes !== this.host.defaults.receiveBufferBytes)

@@ -145,7 +145,7 @@ test('broadcasts, all-hosts and our solicited-node address are ours', (t) => {
   t.is(bed.received.length, 6);
 });
 
-test('RFC 7126: source routes are refused, other options are skipped, broken ones dropped', (t) => {
+test('RFC 7126: source routes are refused, other options are skipped [RFC 9293 MUST-50], broken ones dropped', (t) => {
   const udp = udpDatagram(PEER.v4, OURS.v4, 1234, 53, payload);
   const send = (options: number[]): Bed => {
     const bed = new Bed();

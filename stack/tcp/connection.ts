@@ -76,6 +76,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   errorDetail = '';
   /** What ICMP reported without ending the connection (RFC 9293 §3.9.2.2 [MUST-56]); null: nothing. */
   softError: ErrorCode | null = null;
+  /** False: the application does not want to hear of trouble [SHLD-20]. */
+  tellsTrouble = true;
 
   /** Null until the connection can carry data; rings that are elastic come and go with it. */
   sendRing: Ring | null = null;
@@ -243,6 +245,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   shortSent = false;
   keepAlive: KeepAlive | null = null;
   keepAliveProbes = 0;
+  /** How often the SYN is sent again, when not as the settings have it; -1: as they do. */
+  synRetries = -1;
   /** R2 as a time (RFC 9293 §3.8.3 [MUST-21]); 0: by the number of retransmissions. */
   userTimeoutMs = 0;
   /** DiffServ field of what is sent [MUST-48]; ECN bits are added by the layer. */
@@ -298,6 +302,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.peerMss = route.destination.family === 4 ? DEFAULT_MSS_V4_BYTES : DEFAULT_MSS_V6_BYTES;
     // RFC 9293 §3.7.1 [MUST-67]: what the interface takes in one piece, whatever the path out is
     this.advMss = Math.min(route.iface.capabilities.mtuBytes - this.ipHeaderBytes - TCP_HEADER_BYTES, 0xffff);
+    this.rtt.maxMs = layer.settings.maxRtoMs;
     this.#timer = new TimerEntry(this);
   }
 
@@ -579,6 +584,11 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.rstToSend = this.state !== TcpState.SynSent;
     this.terminate(error, detail);
     if (this.rstToSend) this.context.wantsToTransmit(this);
+  }
+
+  /** [SHLD-9] [MUST-47] */
+  trouble(): void {
+    if (this.tellsTrouble) this.signal(EndpointEvent.Trouble);
   }
 
   /** The end of the connection [MUST-12]. @param error null: in order */

@@ -17,6 +17,7 @@ import { ecnSetupFlags, negotiateEcn } from './ecn.ts';
 import { earlySettled, fastOpenAnswered, fastOpenTimeout, synDataBytes } from './fast-open.ts';
 import { startKeepAlive } from './keepalive.ts';
 import { takeInOrder } from './receiver.ts';
+import { RETRIES_BEFORE_ADVICE } from './recovery.ts';
 import { RTO_AFTER_SYN_LOSS_MS } from './rto.ts';
 import type { Segment } from './segment.ts';
 import type { CookieState } from './syn-cookies.ts';
@@ -24,10 +25,6 @@ import { TCP_STATE_NAMES, TcpState } from './tcp-state.ts';
 
 /** RFC 7323 §2.3: higher shifts count as this. */
 const MAX_WINDOW_SHIFT = 14;
-/** SYN is sent again after 1, 2, 4 … 64 s and given up after 247 s: more than three minutes [MUST-23]. */
-const SYN_RETRIES = 7;
-/** A peer that does not answer a SYN-ACK costs us memory: Linux's tcp_synack_retries, 63 s. */
-const SYN_ACK_RETRIES = 5;
 /** What the peer's segments are taken for before one was seen (RFC 9293 §3.7.1). */
 const INITIAL_RCV_MSS_BYTES = 536;
 
@@ -213,7 +210,9 @@ function appendData(c: TcpConnection, length: number): void {
 
 /** No answer to a SYN or SYN-ACK [MUST-22]. */
 export function handshakeTimeout(c: TcpConnection): void {
-  const limit = c.passive ? SYN_ACK_RETRIES : SYN_RETRIES;
+  // [MUST-23]: see the setting
+  const { settings } = c.layer;
+  const limit = c.synRetries >= 0 ? c.synRetries : c.passive ? settings.synAckRetries : settings.synRetries;
   if (c.retries >= limit) {
     c.terminate(
       c.softError ?? 'TIMEOUT',
@@ -223,6 +222,7 @@ export function handshakeTimeout(c: TcpConnection): void {
   }
   fastOpenTimeout(c);
   c.retries++;
+  if (c.retries === RETRIES_BEFORE_ADVICE) c.trouble();
   c.backoff++;
   c.synToSend = true;
   c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));

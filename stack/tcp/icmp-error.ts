@@ -30,11 +30,13 @@ export function icmpErrorArrives(c: TcpConnection, error: IcmpError): void {
         c.terminate('CONNECT_REFUSED', `ICMP: ${c.remote} does not take TCP on port ${c.remotePort}`);
       } else {
         c.softError = 'CONNECT_REFUSED';
+        c.trouble();
       }
       break;
     default:
-      // [MUST-56]: soft errors are kept for the moment when the connection times out [SHLD-25]
+      // [MUST-56]: soft errors end nothing; they are told [MUST-47] [SHLD-25], and kept for when the connection times out
       c.softError = softCode(error.kind);
+      c.trouble();
   }
 }
 

@@ -32,6 +32,8 @@ export type RecoveryState = (typeof RecoveryState)[keyof typeof RecoveryState];
 
 /** R2 as a number of timeouts (RFC 9293 §3.8.3 [SHLD-11], Linux's tcp_retries2): about 15 minutes, at least 100 s. */
 export const MAX_RETRIES = 15;
+/** R1 (RFC 9293 §3.8.3 [SHLD-10]): so many retransmissions without an answer, and the application is told [SHLD-9]. */
+export const RETRIES_BEFORE_ADVICE = 3;
 /** The same when the application has gone (Linux's tcp_orphan_retries). */
 export const ORPHAN_RETRIES = 8;
 
@@ -56,7 +58,9 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   const outstanding = c.sndNxt !== una;
   const windowChanged = ((ack - una) | 0) >= 0 && updateWindow(c, seg);
   // [MUST-37]: a peer that answers probes, or keeps its window shut over data in flight, is alive
-  if (acked > 0 || !outstanding || c.sndWnd === 0) c.retries = 0;
+  // … or has moved the edge of its window before what is in flight [SHLD-17]
+  const beyondEdge = ((ack + c.sndWnd - c.sndNxt) | 0) < 0;
+  if (acked > 0 || !outstanding || beyondEdge) c.retries = 0;
   const { sent, rack } = c;
   sent.beginAck();
   rack.dsackSeen = false;
@@ -261,6 +265,7 @@ export function retransmissionTimeout(c: TcpConnection): void {
   }
   c.layer.counters.timeouts++;
   c.retries++;
+  if (c.retries === RETRIES_BEFORE_ADVICE) c.trouble();
   // RFC 2018 §8: whoever leaves the head out of its ACK has thrown data away
   if (c.sent.headIsSacked) {
     c.layer.counters.sackReneging++;

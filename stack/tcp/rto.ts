@@ -19,6 +19,8 @@ export class RttEstimator {
   /** Smallest round trip seen; Infinity before the first. */
   minRttMs: number = Infinity;
   latestMs = 0;
+  /** No timeout is longer. */
+  maxMs: number = MAX_RTO_MS;
   /** Without back-off. */
   rtoMs: number = INITIAL_RTO_MS;
 
@@ -37,12 +39,12 @@ export class RttEstimator {
     }
     const variance = 4 * this.rttvarMs;
     const rto = this.srttMs + Math.max(variance, MIN_RTO_VARIANCE_MS);
-    this.rtoMs = Math.min(rto, MAX_RTO_MS);
+    this.rtoMs = Math.min(rto, this.maxMs);
   }
 
   /** RFC 6298 §5.5: the timeout after `backoff` doublings. */
   backedOffMs(backoff: number): number {
     const rto = this.rtoMs * 2 ** backoff;
-    return Math.min(rto, MAX_RTO_MS);
+    return Math.min(rto, this.maxMs);
   }
 }

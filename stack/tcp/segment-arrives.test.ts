@@ -459,3 +459,19 @@ for (const family of [4, 6] as const) {
     t.is(bench.connection.error, 'RESET');
   });
 }
+
+test('simultaneous open: text and FIN that came with the SYN are worked off when the connection is established', (t) => {
+  for (const again of ['A', 'SA', 'SFA']) {
+    const bench = TcpBench.synSent();
+    bench.take();
+    bench.seg({ flags: 'SF', seq: 0, data: 'bye' });
+    t.is(bench.connection.state, TcpState.SynReceived);
+    t.deepEqual(brief(bench.take()), ['SA 0 ack 1 len 0']);
+    if (again === 'A') bench.seg({ flags: 'A', seq: 5, ack: 1 });
+    else if (again === 'SA') bench.seg({ flags: 'SA', seq: 0, ack: 1 });
+    else bench.seg({ flags: 'SFA', seq: 0, ack: 1, data: 'bye' });
+    t.is(bench.connection.state, TcpState.CloseWait, again);
+    t.is(bench.read(), 'bye');
+    t.is(brief(bench.take()).at(-1), 'A 1 ack 5 len 0');
+  }
+});

@@ -97,7 +97,7 @@ function synSent(c: TcpConnection, seg: Segment): void {
     c.state = TcpState.SynReceived;
     c.synToSend = true;
     c.retries = 0;
-    queueTextOfSyn(c, seg);
+    queueTextAndFinOfSyn(c, seg);
     return;
   }
   established(c, seg);
@@ -110,12 +110,17 @@ function synSent(c: TcpConnection, seg: Segment): void {
 }
 
 /** RFC 9293 §3.10.7.3: what comes with the SYN waits until the connection is established, as if it had come out of order. */
-function queueTextOfSyn(c: TcpConnection, seg: Segment): void {
+function queueTextAndFinOfSyn(c: TcpConnection, seg: Segment): void {
   const length = Math.min(seg.payloadLen, receiveWindow(c));
-  const ring = length === 0 ? null : receiveRingFor(c, length);
-  if (ring === null || ring.freeBytes < length) return;
-  ring.copyIn(ring.head, seg.slab.bytes, seg.payloadOff, length);
-  c.assembler.add(c.rcvNxt, (c.rcvNxt + length) | 0);
+  if (length > 0) {
+    const ring = receiveRingFor(c, length);
+    if (ring === null || ring.freeBytes < length) return;
+    ring.copyIn(ring.head, seg.slab.bytes, seg.payloadOff, length);
+    c.assembler.add(c.rcvNxt, (c.rcvNxt + length) | 0);
+  }
+  if ((seg.flags & TcpFlag.Fin) === 0 || length < seg.payloadLen) return;
+  c.finSeen = true;
+  c.rcvFinSeq = (c.rcvNxt + length) | 0;
 }
 
 /** RFC 9293 §3.10.7.4 */
@@ -176,6 +181,14 @@ function noteTimestamp(c: TcpConnection, seg: Segment): void {
 
 /** The four cases of RFC 9293 §3.4, table 5. @returns false when the segment was dropped */
 function sequenceFits(c: TcpConnection, seg: Segment): boolean {
+  // Figure 7 of RFC 9293: the SYN-ACK of a peer that opened at the same time counts as the ACK it carries
+  if (c.state === TcpState.SynReceived && crossedSynAck(c, seg)) {
+    seg.seq = (seg.seq + 1) | 0;
+    seg.flags &= ~TcpFlag.Syn;
+    seg.unscaled = true;
+    c.ackNow = true;
+    return true;
+  }
   const window = receiveWindow(c);
   const first = (seg.seq - c.rcvNxt) | 0;
   const length = seg.lengthSeq;
@@ -185,14 +198,6 @@ function sequenceFits(c: TcpConnection, seg: Segment): boolean {
     if (first < window && first + length > 0) return true;
   } else if (first === 0) {
     // [MUST-66]: ACK, RST and URG of a segment at a closed window count; its text is cut off later
-    return true;
-  }
-  // Figure 7 of RFC 9293: the SYN-ACK of a peer that opened at the same time counts as the ACK it carries
-  if (crossedSynAck(c, seg)) {
-    seg.seq = (seg.seq + 1) | 0;
-    seg.flags &= ~TcpFlag.Syn;
-    seg.unscaled = true;
-    c.ackNow = true;
     return true;
   }
   // RFC 9293 leaves open what a duplicate of the SYN is; Linux sends the SYN-ACK again, and so does this
@@ -210,9 +215,9 @@ function sequenceFits(c: TcpConnection, seg: Segment): boolean {
   return false;
 }
 
-/** In SYN-RECEIVED by an active open: the peer's SYN again, with the ACK of ours and nothing else. */
+/** In SYN-RECEIVED by an active open: the peer's SYN again, with the ACK of ours; text and FIN may follow it. */
 function crossedSynAck(c: TcpConnection, seg: Segment): boolean {
-  if (c.state !== TcpState.SynReceived || c.passive || seg.seq !== c.irs || seg.lengthSeq !== 1) return false;
+  if (c.passive || seg.seq !== c.irs) return false;
   return (
     (seg.flags & (TcpFlag.Syn | TcpFlag.Ack | TcpFlag.Rst)) === (TcpFlag.Syn | TcpFlag.Ack) &&
     seg.ack === c.sndNxt

@@ -33,6 +33,17 @@ export class TcpSettings {
   ecn: 'off' | 'passive' | 'active' = 'passive';
   /** So many times a SYN is sent again before it no longer asks for ECN (RFC 3168 §6.1.1.1; FreeBSD's ecn.maxretries). */
   ecnRetries = 1;
+  /**
+   * How often a SYN is sent again: with 7 after 1, 2, 4 … 64 s, and the attempt ends after 247 s: more than three minutes
+   * (RFC 9293 [MUST-23]).
+   */
+  synRetries = 7;
+  /** … and a SYN-ACK: a peer that does not answer costs us memory (Linux's tcp_synack_retries, 63 s). */
+  synAckRetries = 5;
+  /** RFC 6298 §5.5 asks for 60 s at least; Linux's TCP_RTO_MAX. */
+  maxRtoMs = 120_000;
+  /** A newer SYN in TIME-WAIT begins a new connection (RFC 9293 [MAY-2], RFC 6191). False: it is challenged. */
+  reuseTimeWait = true;
   /** Window of a SYN-ACK, which is sent before there is a ring; every ring is larger. */
   passiveWindowBytes = 64_240;
   /** So many arrivals of data are acknowledged at once when a connection is new (Linux's TCP_MAX_QUICKACKS); 0: none. */

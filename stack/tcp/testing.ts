@@ -79,6 +79,8 @@ export interface BenchOptions {
   readonly txSegmentBytes?: number;
   readonly sendRingBytes?: number;
   readonly recvRingBytes?: number;
+  /** Further addresses of the stack, with their prefixes. */
+  readonly moreAddresses?: readonly string[];
   /** Initial sequence number of the stack. */
   readonly iss?: number;
   /** What an active open sends besides address and port. */
@@ -101,7 +103,7 @@ export class TcpBench implements PacketSink {
   readonly stack: Stack;
   readonly iface: Interface;
   readonly rings: HeapRings;
-  readonly own: string;
+  own: string;
   readonly peer: string;
   now = 10_000;
   /** Packets the device still takes. */
@@ -130,7 +132,7 @@ export class TcpBench implements PacketSink {
         txChecksum: false,
         txSegmentBytes: options.txSegmentBytes ?? 0,
       },
-      addresses: [v6 ? `${this.own}/64` : `${this.own}/24`],
+      addresses: [v6 ? `${this.own}/64` : `${this.own}/24`, ...(options.moreAddresses ?? [])],
       gateways: [],
     });
     this.stack.tcp.settings.quickAcks = options.quickAcks ?? 0;

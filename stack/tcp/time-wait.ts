@@ -96,7 +96,7 @@ export class TimeWait implements Transmitter, TimerTarget {
       // RFC 6191 §2: a later timestamp, or without them a later sequence number
       const later = hasTs ? (seg.options.tsVal - this.#tsRecent) | 0 : 0;
       const isNew = later > 0 || (later === 0 && ((seg.seq - this.rcvNxt) | 0) > 0);
-      if (isNew && this.layer.hasListener(this.local, this.localPort)) {
+      if (isNew && this.layer.settings.reuseTimeWait && this.layer.hasListener(this.local, this.localPort)) {
         this.remove();
         return false;
       }

@@ -8,7 +8,7 @@ function parse(bytes: readonly number[], options: TcpOptions = new TcpOptions())
   return [parseTcpOptions(slab, 0, bytes.length, options), options];
 }
 
-test('options of a SYN are read back as written', (t) => {
+test('options of a SYN are read back as written, and fill their words without an end [MUST-4] [MUST-69]', (t) => {
   fc.assert(
     fc.property(
       fc.integer({ min: 0, max: 65_535 }),
@@ -41,7 +41,7 @@ test('unknown options are skipped by their length [MUST-6], nothing needs alignm
   t.is(options.windowShift, 9);
 });
 
-test('illegal lengths end the list, and what came before counts [MUST-7]', (t) => {
+test('all but two kinds have a length [MUST-68]; illegal ones end the list, and what came before counts [MUST-7]', (t) => {
   for (const bad of [[8, 0], [8, 1], [8, 11, 0, 0], [8]]) {
     const [legal, options] = parse([2, 4, 5, 180, ...bad]);
     t.false(legal);
@@ -59,7 +59,7 @@ test('known kinds with another length say nothing', (t) => {
   t.deepEqual([options.hasTimestamps, options.sackBlocks], [false, 0]);
 });
 
-test('what follows the end of the list is not read', (t) => {
+test('what follows the end of the list is not read [MUST-4] [MUST-69]', (t) => {
   const [legal, options] = parse([0, 2, 4, 5, 180]);
   t.true(legal);
   t.is(options.mssBytes, -1);
