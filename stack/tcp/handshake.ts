@@ -16,11 +16,12 @@ import { acknowledged } from './delayed-ack.ts';
 import { ecnSetupFlags, negotiateEcn } from './ecn.ts';
 import { earlySettled, fastOpenAnswered, fastOpenTimeout, synDataBytes } from './fast-open.ts';
 import { startKeepAlive } from './keepalive.ts';
-import { takeInOrder } from './receiver.ts';
+import { receiveText } from './receiver.ts';
 import { RETRIES_BEFORE_ADVICE } from './recovery.ts';
 import { RTO_AFTER_SYN_LOSS_MS } from './rto.ts';
 import type { Segment } from './segment.ts';
 import type { CookieState } from './syn-cookies.ts';
+import type { TcpLayer } from './tcp-layer.ts';
 import { TCP_STATE_NAMES, TcpState } from './tcp-state.ts';
 
 /** RFC 7323 §2.3: higher shifts count as this. */
@@ -78,9 +79,10 @@ function startEarly(c: TcpConnection, seg: Segment): void {
   c.updateMss();
   c.cc.start(c.mss);
   c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
-  const length = Math.min(seg.payloadLen, (c.rcvAdv - c.rcvNxt) | 0);
-  if (length === 0) return;
-  takeInOrder(c, seg, seg.payloadOff, length);
+  // The text follows the SYN; a FIN with it is left to be sent again
+  seg.seq = c.rcvNxt;
+  if (seg.payloadLen > 0) receiveText(c, seg);
+  if (c.bytesIn === 0) return;
   c.fastOpen!.succeeded = true;
   c.layer.counters.fastOpenPassive++;
 }
@@ -97,14 +99,20 @@ function begin(c: TcpConnection): void {
   c.sackOk = settings.selectiveAcks;
   c.tsOk = settings.timestamps;
   c.ecnAsked = settings.ecn === 'active';
-  c.offeredShift =
-    c.context.rings.elastic === null ? settings.windowShift : windowShiftFor(settings.maxReceiveBufferBytes);
+  c.offeredShift = ourWindowShift(c.layer);
   c.rcvShift = c.scaleOk ? c.offeredShift : 0;
   c.rcvMss = Math.min(INITIAL_RCV_MSS_BYTES, c.advMss);
   c.synToSend = true;
   c.lastReceivedAt = c.now;
   if (!c.fastOpen?.held) c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.rtoMs);
   c.context.wantsToTransmit(c);
+}
+
+/** The window scale that our SYNs offer. */
+export function ourWindowShift({ context, settings }: TcpLayer): number {
+  return context.rings.elastic === null
+    ? settings.windowShift
+    : windowShiftFor(settings.maxReceiveBufferBytes);
 }
 
 /** Notes IRS, the options and the window of a SYN or SYN-ACK. */

@@ -12,6 +12,7 @@ import {
   writeSynOptions,
   writeTcpHeader,
 } from '../wire/tcp.ts';
+import { ourWindowShift } from './handshake.ts';
 import type { Segment } from './segment.ts';
 import { sipHash } from './siphash.ts';
 import type { TcpLayer } from './tcp-layer.ts';
@@ -65,7 +66,7 @@ export class SynCookies {
     const sack = settings.selectiveAcks && options.sackPermitted;
     const timestamps = settings.timestamps && options.hasTimestamps;
     // Without timestamps there is no place to remember these two
-    const shift = timestamps && scale ? settings.windowShift : -1;
+    const shift = timestamps && scale ? ourWindowShift(layer) : -1;
     isn.compute(local, seg.destinationPort, remote, seg.sourcePort);
     const tsVal = stampState(
       Math.floor(now) + isn.timestampOffset,

@@ -111,6 +111,48 @@ test('local ports: ephemeral, given, reserved, in use', (t) => {
   t.is(bench.connect({ localPort: -1 }).localPort, 1020);
 });
 
+test('a clash names the place; a listener, and an old connection in TIME-WAIT, hold their port, too', (t) => {
+  const bench = new TcpBench();
+  bench.connect({ localPort: 5000 });
+  const clash = t.throws(() => bench.connect({ localPort: 5000 }), { instanceOf: NetError });
+  t.like(clash, { tunwireCode: 'ADDRESS_IN_USE', code: 'EADDRINUSE', phase: 'route', port: 5000 });
+  bench.listen(6000);
+  t.is(
+    codeOf(() => bench.connect({ localPort: 6000 })),
+    'ADDRESS_IN_USE',
+  );
+  t.is(
+    codeOf(() => bench.connect({ local: addressOf('192.0.2.77') })),
+    'ADDRESS_NOT_AVAILABLE',
+  );
+  bench.peerPort = 80;
+  bench.connect({ localPort: 7000 });
+  bench.seg({ flags: 'SA', seq: 0, ack: 1 });
+  bench.connection.close();
+  bench.seg({ flags: 'FA', seq: 1, ack: 2 });
+  t.is(bench.stack.tcp.timeWaits.size, 1);
+  t.is(
+    codeOf(() => bench.connect({ localPort: 7000 })),
+    'ADDRESS_IN_USE',
+  );
+  bench.wait(60_000);
+  t.is(bench.connect({ localPort: 7000 }).localPort, 7000);
+});
+
+test('all ephemeral ports in use', (t) => {
+  const bench = new TcpBench();
+  const one = bench.connect();
+  const { table } = bench.stack.tcp;
+  const find = table.find.bind(table);
+  // As if there were a connection from every port: 32,768 of them take too long
+  table.usesOfPort = () => 1;
+  table.find = (...args) => find(...args) ?? one;
+  t.is(
+    codeOf(() => bench.connect()),
+    'ADDRESS_NOT_AVAILABLE',
+  );
+});
+
 test('all reserved ports in use', (t) => {
   const bench = new TcpBench({ sendRingBytes: 1024, recvRingBytes: 1024 });
   for (let i = 0; i < 1023; i++) bench.connect({ localPort: -1 });

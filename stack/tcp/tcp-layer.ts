@@ -17,6 +17,7 @@ import { NewReno } from './congestion/newreno.ts';
 import { TcpConnection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { EcnField } from './ecn.ts';
+import { EPHEMERAL_COUNT, EPHEMERAL_FIRST, EphemeralPorts } from './ephemeral-ports.ts';
 import { FastOpenCache, FastOpenCookies, startFastOpen } from './fast-open.ts';
 import { startActive } from './handshake.ts';
 import { icmpErrorArrives } from './icmp-error.ts';
@@ -31,9 +32,6 @@ import { TcpCounters } from './tcp-counters.ts';
 import { TcpSettings } from './tcp-settings.ts';
 import { TimeWait } from './time-wait.ts';
 
-/** RFC 6056 §3.2 wants a large range; registered ports below 32,768 stay out of it, as on Linux. */
-const EPHEMERAL_FIRST = 32_768;
-const EPHEMERAL_COUNT = 65_536 - EPHEMERAL_FIRST;
 /** INET_OPTION_RESERVEDPORT: an unused port from here downwards. */
 const RESERVED_LAST = 1023;
 const RESERVED_FIRST = 1;
@@ -88,6 +86,7 @@ export class TcpLayer implements TransportHandler {
   /** … and those that servers gave us. */
   readonly fastOpenCache: FastOpenCache = new FastOpenCache();
   readonly synCookies: SynCookies;
+  readonly #ports: EphemeralPorts;
   /** Connections in TIME-WAIT, the oldest first. */
   readonly timeWaits: Set<TimeWait> = new Set();
   /** The connections whose rings come and go. */
@@ -102,6 +101,7 @@ export class TcpLayer implements TransportHandler {
     this.counters = context.counters.group('tcp', new TcpCounters());
     this.table = new ConnectionTable(context.random);
     this.isn = new InitialSequence(context.random);
+    this.#ports = new EphemeralPorts(context.random);
     this.synCookies = new SynCookies(context.random);
     this.fastOpenCookies = new FastOpenCookies(context.random);
   }
@@ -339,13 +339,11 @@ export class TcpLayer implements TransportHandler {
     return asked;
   }
 
-  /** RFC 6056 §3.3.1: a random start, then the next that makes an unused four-tuple. */
   #ephemeralPort(route: Route, remotePort: number): number {
-    const start = this.context.random.uint32() % EPHEMERAL_COUNT;
-    for (let i = 0; i < EPHEMERAL_COUNT; i++) {
-      const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
-      if (this.#isFree(route, port, remotePort)) return port;
-    }
+    const port = this.#ports.choose(route.source, route.destination, remotePort, (candidate) =>
+      this.#isFree(route, candidate, remotePort),
+    );
+    if (port >= 0) return port;
     throw new NetError('ADDRESS_NOT_AVAILABLE', {
       phase: Phase.Route,
       detail: 'all ephemeral ports are in use',
