@@ -129,6 +129,7 @@ test('a clash names the place; a listener, and an old connection in TIME-WAIT, h
   bench.connect({ localPort: 7000 });
   bench.seg({ flags: 'SA', seq: 0, ack: 1 });
   bench.connection.close();
+  bench.settle();
   bench.seg({ flags: 'FA', seq: 1, ack: 2 });
   t.is(bench.stack.tcp.timeWaits.size, 1);
   t.is(
