@@ -1,8 +1,8 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import { InetConnect } from './connect.ts';
 import { INET_OPTION_SECURE, INET_PROTOCOL_TCP, INET_PROTOCOL_UDP, INVALID_SOCKET } from './constants.ts';
+import type { SECURITYCREDENTIALS } from './credentials.ts';
 import { failed } from './error-codes.ts';
-import type { SECURITYCREDENTIALS } from './security.ts';
 
 interface Scheme {
   /** 0: the URL has to name one. */

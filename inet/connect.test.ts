@@ -274,7 +274,7 @@ test.serial('wrong arguments fail at once, each with its own error', (t) => {
     InetConnect('peer.test', 443, Tcp, 1, SECURE, { lpszCertStore: 'own.p12', lpszCertName: 'me' }),
     INVALID_SOCKET,
   );
-  t.is(InetGetLastError(), INET_ERRORS.OPTION_INVALID.number);
+  t.is(InetGetLastError(), INET_ERRORS.ARGUMENT_INVALID.number, 'dwSize is missing');
 
   const socket = open('peer.test', PeerPort.Echo);
   const read = InetRead as (...args: unknown[]) => number;

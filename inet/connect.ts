@@ -19,10 +19,11 @@ import {
   INET_PROTOCOL_UDP,
   INVALID_SOCKET,
 } from './constants.ts';
+import { clientCredentialsFor, type SECURITYCREDENTIALS } from './credentials.ts';
 import { type DialSecurity, dial } from './dial.ts';
 import { failed } from './error-codes.ts';
 import { registerHandle } from './handles.ts';
-import { keepSecurity, type SECURITYCREDENTIALS, verifierFor, versionsFor } from './security.ts';
+import { keepSecurity, verifierFor, versionsFor } from './security.ts';
 import { currentSession } from './session.ts';
 
 /** All options of InetConnect. */
@@ -270,12 +271,14 @@ export function securityFor(
   if ((options & INET_OPTION_SECURE) === 0) return null;
   const fallback = (options & INET_OPTION_SECURE_FALLBACK) !== 0;
   const versions = versionsFor(credentials, fallback);
+  const client = clientCredentialsFor(credentials);
   const other = credentials?.lpszHostName;
   return {
     serverName: other ? checkHost(other).name : host,
     verifier: verifierFor(caFile, options),
     fallback,
     ...versions,
+    ...(client === null ? {} : { credentials: client }),
   };
 }
 

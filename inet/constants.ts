@@ -98,6 +98,15 @@ export const SECURITY_PROTOCOL_TLS13 = 0x0080;
 /** Own. As credentials: TLS 1.2 or later. */
 export const SECURITY_PROTOCOL_DEFAULT = 0x0000;
 
+/** Own number, the name is remembered. The store is a file; the only kind here, and what DEFAULT means. */
+export const CREDENTIAL_STORE_FILENAME = 0x0004;
+/** Own. */
+export const CREDENTIAL_STORE_DEFAULT = 0x0000;
+/** Own number, the name is remembered. A store of the user that Windows keeps: refused here. */
+export const CREDENTIAL_STORE_CURRENT_USER = 0x0001;
+/** Own number, the name is remembered. A store of the machine that Windows keeps: refused here. */
+export const CREDENTIAL_STORE_LOCAL_MACHINE = 0x0002;
+
 /** Own. No cipher. */
 export const SECURITY_CIPHER_NONE = 0x0000;
 /** Own. AES, in an AEAD mode but with INET_OPTION_SECURE_FALLBACK; the strength tells the key's bits. */

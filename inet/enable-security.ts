@@ -10,10 +10,11 @@ import {
   INET_OPTION_SECURE_FALLBACK,
   INET_OPTION_TRUSTEDSITE,
 } from './constants.ts';
+import type { SECURITYCREDENTIALS } from './credentials.ts';
 import { secure } from './dial.ts';
 import { failed } from './error-codes.ts';
 import { type OpenHandle, openConnection } from './handles.ts';
-import { keepSecurity, type SECURITYCREDENTIALS } from './security.ts';
+import { keepSecurity } from './security.ts';
 import { currentSession } from './session.ts';
 import { deadlineAfter, throwIfEnded, waitReadable, waitWritable } from './wait.ts';
 

@@ -7,6 +7,13 @@ export { InetCancel, InetFlush } from './cancel.ts';
 export { InetConnect, InetConnectEx } from './connect.ts';
 export { InetConnectUrl } from './connect-url.ts';
 export * from './constants.ts';
+export {
+  InetCreateSecurityCredentials,
+  InetDeleteSecurityCredentials,
+  InetValidateSecurityCredentials,
+  type SECURITYCREDENTIALS,
+  SECURITYCREDENTIALS_SIZE,
+} from './credentials.ts';
 export { InetAbort, InetDisconnect, InetShutdown } from './disconnect.ts';
 export { InetEnableSecurity } from './enable-security.ts';
 export {
@@ -38,7 +45,6 @@ export { InetGetOption, InetGetTimeout, InetSetOption, InetSetTimeout } from './
 export type { OutValue } from './out.ts';
 export {
   InetGetSecurityInformation,
-  type SECURITYCREDENTIALS,
   SECURITYINFO,
   SECURITYINFO_SIZE,
 } from './security.ts';

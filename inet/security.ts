@@ -36,32 +36,9 @@ import {
   SECURITY_PROTOCOL_TLS12,
   SECURITY_PROTOCOL_TLS13,
 } from './constants.ts';
+import type { SECURITYCREDENTIALS } from './credentials.ts';
 import { failed } from './error-codes.ts';
 import { openHandle } from './handles.ts';
-
-/**
- * What a secure connection is to be made with, besides the options of InetConnect. Every field may be left out; the field
- * list is from memory, the structure's page is not published in what we know.
- */
-export interface SECURITYCREDENTIALS {
-  /** The structure's size in C; not looked at here. */
-  readonly dwSize?: number;
-  /**
-   * SECURITY_PROTOCOL_* that may be used, combined by `|`; DEFAULT or nothing: all that are allowed. TLS10 and TLS11 are with
-   * INET_OPTION_SECURE_FALLBACK.
-   */
-  readonly dwProtocol?: number;
-  readonly dwOptions?: number;
-  readonly dwReserved?: number;
-  /** The name the certificate must be for, when it is not the host name. */
-  readonly lpszHostName?: string | null;
-  readonly lpszUserName?: string | null;
-  readonly lpszPassword?: string | null;
-  /** The store of the client certificate. Client certificates are refused so far. */
-  readonly lpszCertStore?: string | null;
-  readonly lpszCertName?: string | null;
-  readonly lpszKeyFile?: string | null;
-}
 
 /** The newest first. */
 const PROTOCOLS: readonly (readonly [number, TlsVersion])[] = [
@@ -157,12 +134,6 @@ export interface VersionRange {
  * @throws NetError OPTION_INVALID for what is not there yet
  */
 export function versionsFor(credentials: SECURITYCREDENTIALS | null, fallback: boolean): VersionRange {
-  if (credentials?.lpszCertStore || credentials?.lpszCertName || credentials?.lpszKeyFile) {
-    throw new NetError('OPTION_INVALID', {
-      phase: Phase.Argument,
-      detail: 'client certificates (lpszCertStore, lpszCertName, lpszKeyFile) are not supported yet',
-    });
-  }
   const wanted = credentials?.dwProtocol ?? SECURITY_PROTOCOL_DEFAULT;
   const allowed = fallback ? ALL_PROTOCOLS : MODERN_PROTOCOLS;
   const protocols = wanted === SECURITY_PROTOCOL_DEFAULT ? allowed : wanted & allowed;

@@ -90,6 +90,21 @@ export const ERRORS = {
     errno: 'ERR_TLS_CERT_INVALID',
     text: 'the certificate is damaged or not allowed',
   },
+  CREDENTIALS_NOT_FOUND: {
+    number: 80,
+    errno: 'ERR_TLS_CREDENTIALS_NOT_FOUND',
+    text: 'there is no such certificate store, certificate or private key',
+  },
+  CREDENTIALS_PASSWORD: {
+    number: 81,
+    errno: 'ERR_TLS_CREDENTIALS_PASSWORD',
+    text: 'the password of the credentials is wrong or missing',
+  },
+  CREDENTIALS_INVALID: {
+    number: 82,
+    errno: 'ERR_TLS_CREDENTIALS_INVALID',
+    text: 'the credentials are damaged or do not belong together',
+  },
   INTERNAL: { number: 99, errno: 'ERR_INTERNAL_ASSERTION', text: 'a defect in tunwire' },
 } as const;
 

@@ -6,7 +6,7 @@ import { decode, encode } from 'dns-packet';
 import { createStack } from '../../net/index.ts';
 import { type PeerData, PeerPort } from './peer.ts';
 
-const { end, bufferBytes, cert, key, otherCert, otherKey, oldCert, oldKey } = workerData as PeerData;
+const { end, bufferBytes, cert, key, otherCert, otherKey, oldCert, oldKey, ca } = workerData as PeerData;
 const stack = await createStack({
   device: end,
   addresses: ['192.0.2.1/24', '2001:db8::1/64'],
@@ -53,6 +53,10 @@ await serve(PeerPort.Count, (socket) => {
 });
 await serveTls(PeerPort.TlsEcho, { cert, key }, (socket) => void socket.pipe(socket));
 await serveTls(PeerPort.TlsOther, { cert: otherCert, key: otherKey }, (socket) => void socket.pipe(socket));
+const demanding = { cert, key, ca, requestCert: true, rejectUnauthorized: true };
+await serveTls(PeerPort.TlsClient, demanding, (socket) => {
+  socket.end(`hello ${socket.getPeerCertificate().subject.CN}`);
+});
 const oldContext = createSecureContext({
   cert: oldCert,
   key: oldKey,

@@ -23,6 +23,8 @@ export const PeerPort = {
   TlsOther: 444,
   /** A device of long ago: TLS 1.0, RSA key exchange, AES with CBC; its certificate has 1024 bits and is signed with SHA-1. */
   TlsOld: 446,
+  /** Demands a client certificate, and greets it by its common name. */
+  TlsClient: 447,
   /** Ends without close_notify at the first byte. */
   TlsTruncated: 445,
   /** Greets; answers `STARTTLS` with `go` and does TLS, echoing; after its close_notify it says `clear` and echoes in clear. */
@@ -48,6 +50,8 @@ export interface PeerData {
   readonly otherKey: string;
   readonly oldCert: string;
   readonly oldKey: string;
+  /** The authority of client certificates. */
+  readonly ca: string;
 }
 
 /** A stack with servers at the other end of a memory link, in a thread of its own. */
@@ -56,6 +60,8 @@ export interface Peer {
   readonly end: MemoryLinkEnd;
   /** What its certificates lead to. */
   readonly caFile: string;
+  /** A store with the certificate `Bench 7`, its key encrypted with `secret`, and another one. */
+  readonly clientStore: string;
   stop(): Promise<void>;
 }
 
@@ -82,10 +88,15 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
     otherKey: pem(other),
     oldCert: old.pem,
     oldKey: pem(old),
+    ca: ca.pem,
   };
   const folder = mkdtempSync(join(tmpdir(), 'tunwire-inet-'));
   const caFile = join(folder, 'ca.pem');
   writeFileSync(caFile, ca.pem);
+  const client = issue({ subject: 'Bench 7', issuer: ca, ...valid });
+  const locked = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'secret' } as const;
+  const clientStore = join(folder, 'client.pem');
+  writeFileSync(clientStore, `${other.pem}${client.pem}${client.privateKey.export(locked).toString()}`);
   const worker = new Worker(new URL('./peer-thread.ts', import.meta.url), { workerData: data });
   await new Promise<void>((done, fail) => {
     worker.once('message', () => done());
@@ -94,6 +105,7 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
   return {
     end,
     caFile,
+    clientStore,
     stop: async (): Promise<void> => {
       await worker.terminate();
       rmSync(folder, { recursive: true });
