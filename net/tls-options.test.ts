@@ -10,6 +10,9 @@ import { serveTls, type TlsServer } from './testing/tls-server.ts';
 
 const identity = makeIdentity();
 const me = makeClientIdentity('me');
+const locked = createPrivateKey(me.key)
+  .export({ type: 'pkcs8', format: 'pem', cipher: 'aes-128-cbc', passphrase: 'secret' })
+  .toString();
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
 let pair: StackPair;
 test.before(async () => {
@@ -108,6 +111,7 @@ for (const version of VERSIONS) {
       { cert: me.cert, key: me.key },
       { cert: Buffer.from(me.cert), key: Buffer.from(me.key) },
       { cert: me.cert, key: createPrivateKey(me.key) },
+      { cert: me.cert, key: locked, passphrase: 'secret' },
     ]) {
       const socket = await connectTls(port, client);
       t.is((await readAll(socket)).toString(), 'me');
@@ -173,19 +177,13 @@ test('a session whose server does not know it any more becomes a full handshake'
 
 test('options that cannot be are refused at once, with the reason', (t) => {
   const other = generateKeyPairSync('ed25519').privateKey;
-  const locked = createPrivateKey(me.key).export({
-    type: 'pkcs8',
-    format: 'pem',
-    cipher: 'aes-128-cbc',
-    passphrase: 'secret',
-  });
   for (const [options, message] of [
     [{ cert: me.cert }, /need each other/],
     [{ key: me.key }, /need each other/],
     [{ cert: me.cert, key: other }, /not the key of/],
     [{ cert: me.cert, key: generateKeyPairSync('ed25519').publicKey }, /public key/],
     [{ cert: me.cert, key: 'nonsense' }, /tls\.key cannot be read/],
-    [{ cert: me.cert, key: locked }, /tls\.key cannot be read/],
+    [{ pfx: Buffer.from('nonsense') }, /tls\.pfx cannot be read/],
     [{ cert: me.key, key: me.key }, /holds no certificate/],
     [{ cert: me.cert.replace(/M/, '!'), key: me.key }, /line 1: not base64/],
     [{ ca: 'nonsense' }, /tls\.ca holds no certificate/],
@@ -198,6 +196,17 @@ test('options that cannot be are refused at once, with the reason', (t) => {
     const connect = (): Socket => pair.client.createConnection({ host: SERVER_V4, port: 443, tls: options });
     const error = t.throws(connect, { instanceOf: NetError, message });
     t.like(error, { code: 'EINVAL', phase: 'argument' });
+  }
+});
+
+test('a wrong passphrase has a code of its own', (t) => {
+  for (const tls of [
+    { cert: me.cert, key: locked },
+    { cert: me.cert, key: locked, passphrase: 'wrong' },
+  ]) {
+    const connect = (): Socket => pair.client.createConnection({ host: SERVER_V4, port: 443, tls });
+    const error = t.throws(connect, { instanceOf: NetError, message: /tls\.key/ });
+    t.is(error.code, 'ERR_TLS_CREDENTIALS_PASSWORD');
   }
 });
 

@@ -1,10 +1,13 @@
-import { createHash, createPrivateKey, KeyObject, randomUUID, X509Certificate } from 'node:crypto';
+import { createHash, KeyObject, randomUUID, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 import { loadSystemRoots } from '../drivers/system-roots.ts';
 import type { TlsOptions } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { ClientCredentials, SessionStore, TlsVersion } from '../tls/client.ts';
+import { CredentialsError } from '../tls/credentials/errors.ts';
+import { readPrivateKey } from '../tls/credentials/private-key.ts';
+import { readCredentials } from '../tls/credentials/store.ts';
 import { CIPHER_SUITES } from '../tls/keys/suites.ts';
 import { TLS_VERSIONS } from '../tls/wire/codes.ts';
 import { ChainVerifier, TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
@@ -38,8 +41,12 @@ export interface TlsConnectOptions {
   readonly maxVersion?: TlsVersion | undefined;
   /** What to prove oneself with when the server asks: PEM, the own certificate first, then those of its issuers. */
   readonly cert?: string | Uint8Array | undefined;
-  /** The private key of `cert`: PEM without a passphrase, or a key of node:crypto. */
+  /** The private key of `cert`: PEM or DER, encrypted or not, or a key of node:crypto. */
   readonly key?: string | Uint8Array | KeyObject | undefined;
+  /** Certificate and key in one PKCS#12 file, in place of `cert` and `key`. */
+  readonly pfx?: Uint8Array | undefined;
+  /** Of `pfx`, or of an encrypted `key`. */
+  readonly passphrase?: string | undefined;
   /**
    * Where sessions are looked for and kept, to be resumed by later connections to the same host and port with the same roots,
    * protocols and certificate. Default: in memory, one store for each stack and thread; false: nowhere, each handshake is a full one.
@@ -164,7 +171,9 @@ function checkSuites(names: readonly string[], fallback: boolean): void {
   }
 }
 
-function credentialsOf({ cert, key }: TlsConnectOptions): ClientCredentials | null {
+function credentialsOf({ cert, key, pfx, passphrase }: TlsConnectOptions): ClientCredentials | null {
+  const password = passphrase ?? null;
+  if (pfx !== undefined) return readOr('tls.pfx', () => readCredentials(pfx, { password }));
   if (cert === undefined && key === undefined) return null;
   if (cert === undefined || key === undefined) throw invalid('tls.cert and tls.key need each other');
   const blocks = readPem(textOf(cert)).filter((block) => block.label === 'CERTIFICATE');
@@ -174,7 +183,7 @@ function credentialsOf({ cert, key }: TlsConnectOptions): ClientCredentials | nu
   const [leaf] = chain;
   if (leaf === undefined) throw invalid('tls.cert holds no certificate');
   const privateKey = readOr('tls.key', () =>
-    key instanceof KeyObject ? key : createPrivateKey(textOf(key)),
+    key instanceof KeyObject ? key : readPrivateKey(key, password),
   );
   const certificate = readOr('tls.cert', () => new X509Certificate(leaf));
   if (privateKey.type !== 'private') throw invalid(`tls.key is a ${privateKey.type} key`);
@@ -188,6 +197,10 @@ function readOr<T>(name: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
+    if (error instanceof CredentialsError && error.fault === 'password') {
+      const detail = `${name}: ${error.message}`;
+      throw new NetError('CREDENTIALS_PASSWORD', { phase: Phase.Argument, detail, cause: error });
+    }
     throw invalid(`${name} cannot be read: ${messageOf(error)}`, error);
   }
 }
