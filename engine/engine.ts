@@ -6,6 +6,7 @@ import type { Interface } from '../stack/ip/interface.ts';
 import { Lookup, RecordLookup } from '../stack/resolver/resolver.ts';
 import { TcpConnection } from '../stack/tcp/connection.ts';
 import { TcpListener } from '../stack/tcp/listener.ts';
+import { ParkedConnection } from '../stack/tcp/parked-connection.ts';
 import { UdpSocket } from '../stack/udp/udp-socket.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import type { Slab } from '../stack/wire/slab.ts';
@@ -41,7 +42,7 @@ export class Engine implements PacketInput {
   readonly #iface: Interface;
   readonly #clock: () => number;
   /** What each socket block stands for. */
-  readonly #endpoints: (Endpoint | null)[] = [];
+  readonly #endpoints: (Endpoint | ParkedConnection | null)[] = [];
   readonly #openedAt: number[] = [];
   #now = 0;
   /** The device refused a packet: wait until it is writable. */
@@ -61,6 +62,10 @@ export class Engine implements PacketInput {
     this.#table = table;
     this.#iface = iface;
     this.#clock = clock;
+    services.stack.tcp.onReplaced = (owner, by): void => {
+      this.#endpoints[owner] = by;
+      if (by instanceof ParkedConnection) table.forgetAccessor(owner);
+    };
   }
 
   /**
@@ -94,7 +99,7 @@ export class Engine implements PacketInput {
   /** Lets go of every socket, in order: what was written is still sent. */
   closeAll(): void {
     for (let index = 0; index < this.#endpoints.length; index++) {
-      const endpoint = this.#endpoints[index] ?? null;
+      const endpoint = this.#awake(index);
       const block = this.#table.block(index);
       if (endpoint === null || (block.get(SocketWord.Flags) & StreamFlag.Released) !== 0) continue;
       this.#finish(block, 'ENGINE_STOPPED', Phase.Transfer, '');
@@ -125,6 +130,12 @@ export class Engine implements PacketInput {
     this.#table.tellAll();
   }
 
+  /** What a block stands for; a connection that was parked is back by that. */
+  #awake(index: number): Endpoint | null {
+    const endpoint = this.#endpoints[index] ?? null;
+    return endpoint instanceof ParkedConnection ? endpoint.wake() : endpoint;
+  }
+
   #takeCommands(): boolean {
     let next = this.#arena.takeAll(ArenaWord.CommandHead, SocketWord.NextCommand);
     const any = next !== 0;
@@ -141,7 +152,7 @@ export class Engine implements PacketInput {
     if (block.get(SocketWord.Status) === SocketStatus.Free) return;
     if ((commands & Command.Open) !== 0) this.#open(block);
     if ((commands & Command.Tls) !== 0) this.#openTls(block);
-    const endpoint = this.#endpoints[block.index] ?? null;
+    const endpoint = this.#awake(block.index);
     if (endpoint instanceof TcpConnection) {
       if ((commands & Command.Options) !== 0) this.#setOptions(block, endpoint);
       if ((commands & Command.Sent) !== 0) endpoint.appWrote();
@@ -282,7 +293,7 @@ export class Engine implements PacketInput {
       endpoint.close();
     } else if (endpoint instanceof TcpListener) {
       for (const child of this.#table.drainAcceptRing(block)) {
-        const connection = this.#endpoints[child];
+        const connection = this.#awake(child);
         if (connection instanceof TcpConnection) {
           connection.abort();
           this.#release(this.#table.block(child), connection);
@@ -294,7 +305,7 @@ export class Engine implements PacketInput {
   }
 
   #forget(block: SocketBlock): void {
-    const endpoint = this.#endpoints[block.index];
+    const endpoint = this.#awake(block.index);
     // a connection in TIME-WAIT lives on without its block
     if (endpoint) endpoint.owner = -1;
     this.#endpoints[block.index] = null;

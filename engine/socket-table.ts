@@ -79,7 +79,7 @@ export class SocketTable implements RingSource, ElasticRings {
   /** Memory that a reader may still look at: given back when it does not. */
   readonly #retired: { readonly block: SocketBlock; readonly place: number }[] = [];
   /** Made once per block and kept: an accessor is a few words. */
-  readonly #blocks: SocketBlock[] = [];
+  readonly #blocks: (SocketBlock | undefined)[] = [];
   /** Thread slots to ring at the end of the batch. */
   readonly #slotsToRing = new Set<number>();
   /** Blocks with events in this batch, and the events by index. */
@@ -103,6 +103,11 @@ export class SocketTable implements RingSource, ElasticRings {
       this.#blocks[index] = block;
     }
     return block;
+  }
+
+  /** The block will not be needed for a while. */
+  forgetAccessor(index: number): void {
+    this.#blocks[index] = undefined;
   }
 
   /** RingSource: files the rings under the endpoint's owner; a connection from a listener gets a block of its own. */

@@ -1,3 +1,4 @@
+import { TcpConnection } from '../../stack/tcp/connection.ts';
 import { TimeWait } from '../../stack/tcp/time-wait.ts';
 import type { ScriptHost } from './host.ts';
 import type { ScriptSocket } from './sockets.ts';
@@ -207,7 +208,7 @@ function connectionsIn(state: string, context: CommandContext): number {
     return count;
   }
   for (const flow of table) {
-    const own = flow instanceof TimeWait ? 'TIME-WAIT' : flow.info().state;
+    const own = flow instanceof TcpConnection ? flow.info().state : 'TIME-WAIT';
     if (own === state) count++;
   }
   return count;

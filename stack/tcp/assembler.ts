@@ -1,15 +1,19 @@
 /** Out-of-order ranges kept per connection; further ones are not stored, and the peer sends them again. */
 export const MAX_REASSEMBLY_RANGES = 128;
 
+/** A power of two, as the limit. */
+const FIRST_RANGES = 8;
+const NO_RANGES: Int32Array = new Int32Array(0);
+
 /**
  * Which bytes beyond RCV.NXT have arrived. The bytes lie in the receive ring at their final place; here are only their
  * sequence numbers, ordered, disjoint and not adjacent. Bounded by {@link MAX_REASSEMBLY_RANGES}.
  */
 export class Assembler {
-  readonly left: Int32Array = new Int32Array(MAX_REASSEMBLY_RANGES);
-  readonly right: Int32Array = new Int32Array(MAX_REASSEMBLY_RANGES);
+  left: Int32Array = NO_RANGES;
+  right: Int32Array = NO_RANGES;
   /** When a range was last hit, as a running number: RFC 2018 §4 wants the most recent first. */
-  readonly #stamp: Int32Array = new Int32Array(MAX_REASSEMBLY_RANGES);
+  #stamp: Int32Array = NO_RANGES;
   #clock = 0;
   count = 0;
 
@@ -21,6 +25,7 @@ export class Assembler {
     while (to < this.count && ((right - this.left[to]!) | 0) >= 0) to++;
     if (from === to) {
       if (this.count === MAX_REASSEMBLY_RANGES) return false;
+      if (this.count === this.left.length) this.#grow();
       this.#move(from + 1, from);
       this.count++;
       this.left[from] = left;
@@ -92,9 +97,23 @@ export class Assembler {
     return written;
   }
 
+  /** Most connections never see a gap, and most of those that do one or two. */
+  #grow(): void {
+    const length = Math.max(FIRST_RANGES, 2 * this.left.length);
+    this.left = grown(this.left, length);
+    this.right = grown(this.right, length);
+    this.#stamp = grown(this.#stamp, length);
+  }
+
   #move(to: number, from: number): void {
     this.left.copyWithin(to, from, this.count);
     this.right.copyWithin(to, from, this.count);
     this.#stamp.copyWithin(to, from, this.count);
   }
+}
+
+function grown(ranges: Int32Array, length: number): Int32Array {
+  const more = new Int32Array(length);
+  more.set(ranges);
+  return more;
 }

@@ -12,6 +12,11 @@ export class ChallengeBudget {
   #left = CHALLENGE_ACKS;
   #renewAt = 0;
 
+  /** Nothing of it is used up. */
+  isFull(now: number): boolean {
+    return this.#left === CHALLENGE_ACKS || now >= this.#renewAt;
+  }
+
   take(now: number): boolean {
     if (now >= this.#renewAt) {
       this.#left = CHALLENGE_ACKS;

@@ -2,6 +2,7 @@ import type { IcmpError, RxPacket } from '../context.ts';
 import type { RandomSource } from '../random.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import type { TcpConnection } from './connection.ts';
+import type { ParkedConnection } from './parked-connection.ts';
 import type { TimeWait } from './time-wait.ts';
 
 /** What both ends of a connection's four-tuple tell. */
@@ -16,7 +17,7 @@ interface FourTuple {
 }
 
 /** Whoever gets the segments of one four-tuple. */
-export type Flow = FourTuple & (TcpConnection | TimeWait);
+export type Flow = FourTuple & (TcpConnection | TimeWait | ParkedConnection);
 
 /**
  * All connections by addresses and ports: a hash table with chains through its members, so that a look-up allocates
@@ -146,6 +147,22 @@ export class ConnectionTable {
     const uses = this.usesOfPort(flow.localPort) - 1;
     if (uses > 0) this.#usesOfPort.set(flow.localPort, uses);
     else this.#usesOfPort.delete(flow.localPort);
+  }
+
+  /** Puts `by` in the place of a flow with the same four-tuple. */
+  replace(flow: Flow, by: Flow): void {
+    const index = flow.hash & (this.#buckets.length - 1);
+    by.hash = flow.hash;
+    by.nextInBucket = flow.nextInBucket;
+    flow.nextInBucket = null;
+    if (this.#last === flow) this.#last = by;
+    let at = this.#buckets[index] ?? null;
+    if (at === flow) {
+      this.#buckets[index] = by;
+      return;
+    }
+    while (at !== null && at.nextInBucket !== flow) at = at.nextInBucket;
+    if (at !== null) at.nextInBucket = by;
   }
 
   /** How many flows have this local port. */

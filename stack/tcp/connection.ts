@@ -275,7 +275,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** The listener until it gave the connection out; null for active opens [MUST-11]. */
   parent: TcpListener | null = null;
   /** Was opened by a listener, at any time. */
-  readonly passive: boolean;
+  passive: boolean;
   #heldEvents = 0;
   readonly #deadlines: Float64Array = new Float64Array(TIMERS).fill(Infinity);
   readonly #timer: TimerEntry;
@@ -533,8 +533,24 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     return this.sendRing !== null && this.sendRing.usedBytes === 0 && this.sndUna === this.sndNxt;
   }
 
-  /** Both rings are gone. */
-  rest(): void {}
+  /** Takes the place of a {@link ParkedConnection}, whose numbers it has. */
+  resume(): void {
+    this.state = TcpState.Established;
+    this.#ringsOpen = true;
+    this.hasElasticRings = true;
+    this.sndNxt = this.sndUna;
+    this.roundEnd = this.sndUna;
+    this.limitedTo = this.sndUna;
+    this.roundReadTo = this.rcvNxt;
+    this.roundStartMs = this.now;
+    this.updateMss();
+  }
+
+  /** The connection goes on elsewhere: nothing calls it any more. */
+  forgetTimers(): void {
+    this.#deadlines.fill(Infinity);
+    this.context.timers.remove(this.#timer);
+  }
 
   /** Gets memory and ties it to the sequence numbers. @returns false when there is none */
   openRings(): boolean {
@@ -573,6 +589,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** The listener gives the connection out. */
   released(): void {
     this.parent = null;
+    if (this.hasElasticRings) this.layer.ringKeeper.hold(this);
     const held = this.#heldEvents;
     this.#heldEvents = 0;
     if (held !== 0) this.signal(held);

@@ -271,6 +271,7 @@ export function established(c: TcpConnection, seg: Segment): void {
   c.setTimer(TcpTimer.Retransmit, c.sndUna === c.sndNxt ? Infinity : c.now + c.rtt.rtoMs);
   c.setTimer(TcpTimer.User, Infinity);
   startKeepAlive(c);
+  if (c.hasElasticRings) c.layer.ringKeeper.hold(c);
   c.signal(EndpointEvent.Ready);
   // RFC 9293 §3.10.4: a CLOSE that came before
   if (c.finQueued) c.state = TcpState.FinWait1;

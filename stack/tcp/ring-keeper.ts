@@ -1,6 +1,7 @@
 import type { Ring } from '../ring.ts';
 import { TimerEntry, type TimerTarget } from '../timers.ts';
 import type { TcpConnection } from './connection.ts';
+import { park } from './parked-connection.ts';
 import { keptInReceiveRing } from './receive-buffer.ts';
 import { giveSendRing } from './send-buffer.ts';
 import type { TcpLayer } from './tcp-layer.ts';
@@ -41,7 +42,7 @@ export class RingKeeper implements TimerTarget {
     return this.#held.length;
   }
 
-  /** The connection has a ring. */
+  /** The connection has a ring, or may get one soon. */
   hold(c: TcpConnection): void {
     if (c.ringPlace >= 0) return;
     c.ringPlace = this.#held.length;
@@ -91,7 +92,7 @@ export class RingKeeper implements TimerTarget {
     const from = this.#stalled ? 0 : Math.floor((size * this.#slice) / SLICES);
     this.#slice = this.#stalled ? 0 : (this.#slice + 1) % SLICES;
     const to = this.#slice === 0 ? size : Math.floor((size * this.#slice) / SLICES);
-    // backwards: the last one takes the place of one that leaves
+    // backwards: the last one takes the place of one that leaves, and has its turn in the next round
     for (let i = to - 1; i >= from; i--) {
       this.#still = this.#look(this.#held[i]!) ? 0 : this.#still + 1;
     }
@@ -140,18 +141,20 @@ export class RingKeeper implements TimerTarget {
     } else if (c.sendRing !== null && isOutgrown(c.sendRing, this.#modestSendBytes, sent)) {
       if (c.sendRing.usedBytes <= this.#modestSendBytes / 2) elastic.resizeSend(c, this.#modestSendBytes);
     }
-    this.#removeIfBare(c);
-    return moved;
+    return this.#removeIfBare(c) || moved;
   }
 
   get #modestSendBytes(): number {
     return Math.max(this.#layer.settings.sendBufferBytes, MODEST_RING_BYTES);
   }
 
-  #removeIfBare(c: TcpConnection): void {
-    if (c.recvRing !== null || c.sendRing !== null) return;
+  /** @returns true when the connection has no rings, and goes or will soon */
+  #removeIfBare(c: TcpConnection): boolean {
+    if (c.recvRing !== null || c.sendRing !== null || this.#waiting.has(c)) return false;
+    if (this.#layer.context.now - Math.max(c.lastReceivedAt, c.lastSentAt) < RING_IDLE_MS) return true;
     this.#remove(c);
-    c.rest();
+    park(c);
+    return true;
   }
 
   #remove(c: TcpConnection): void {

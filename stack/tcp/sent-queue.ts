@@ -19,16 +19,22 @@ const CLOCK_ERROR_MS = 0.001;
 /** RFC 5681 §3.2, RFC 6675 §2. */
 export const DUP_THRESH = 3;
 
+/** Records there is room for at first. */
+const FIRST_RECORDS = 16;
+const NO_NUMBERS: Int32Array = new Int32Array(0);
+const NO_TIMES: Float64Array = new Float64Array(0);
+const NO_FLAGS: Uint8Array = new Uint8Array(0);
+
 /**
  * What is sent and not yet acknowledged, one record per packet handed to the device (a super-segment is one): when it was
  * sent and what became of it. The scoreboard of RFC 6675 with the times that RFC 8985 needs. Parallel arrays,
  * ordered by sequence number without gaps.
  */
 export class SentQueue {
-  start: Int32Array = new Int32Array(16);
-  end: Int32Array = new Int32Array(16);
-  sentAt: Float64Array = new Float64Array(16);
-  flags: Uint8Array = new Uint8Array(16);
+  start: Int32Array = NO_NUMBERS;
+  end: Int32Array = NO_NUMBERS;
+  sentAt: Float64Array = NO_TIMES;
+  flags: Uint8Array = NO_FLAGS;
   /** Records are at indexes first … last - 1. */
   first = 0;
   last = 0;
@@ -342,10 +348,11 @@ export class SentQueue {
     if (this.first > this.start.length >> 1) {
       this.#move(0, this.first, this.last);
     } else {
-      this.start = grown(this.start, new Int32Array(this.start.length * 2), this.first, this.last);
-      this.end = grown(this.end, new Int32Array(this.end.length * 2), this.first, this.last);
-      this.sentAt = grown(this.sentAt, new Float64Array(this.sentAt.length * 2), this.first, this.last);
-      this.flags = grown(this.flags, new Uint8Array(this.flags.length * 2), this.first, this.last);
+      const length = Math.max(FIRST_RECORDS, 2 * this.start.length);
+      this.start = grown(this.start, new Int32Array(length), this.first, this.last);
+      this.end = grown(this.end, new Int32Array(length), this.first, this.last);
+      this.sentAt = grown(this.sentAt, new Float64Array(length), this.first, this.last);
+      this.flags = grown(this.flags, new Uint8Array(length), this.first, this.last);
     }
     this.first = 0;
     this.last = count;

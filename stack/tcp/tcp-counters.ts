@@ -62,6 +62,8 @@ export class TcpCounters {
   sendBuffersGrown = 0;
   /** Empty rings were taken back because others needed memory. */
   ringsReclaimed = 0;
+  /** Idle connections that were folded up. */
+  parked = 0;
   /** Writers that had to wait for memory. */
   writersWithoutMemory = 0;
 

@@ -24,6 +24,7 @@ import { icmpErrorArrives } from './icmp-error.ts';
 import { InitialSequence, type SequenceSource } from './isn.ts';
 import type { KeepAlive } from './keepalive.ts';
 import { TcpListener } from './listener.ts';
+import { ParkedConnection, ParkingLot } from './parked-connection.ts';
 import { RingKeeper } from './ring-keeper.ts';
 import { Segment } from './segment.ts';
 import { segmentArrives } from './segment-arrives.ts';
@@ -91,6 +92,11 @@ export class TcpLayer implements TransportHandler {
   readonly timeWaits: Set<TimeWait> = new Set();
   /** The connections whose rings come and go. */
   readonly ringKeeper: RingKeeper = new RingKeeper(this);
+  readonly parkingLot: ParkingLot = new ParkingLot();
+  /**
+   * Told when an idle connection with an owner is folded up, and when it is back: they are two objects. Null: connections stay as they are.
+   */
+  onReplaced: ((owner: number, by: TcpConnection | ParkedConnection) => void) | null = null;
   readonly #segment: Segment = new Segment();
   readonly #listeners: Map<number, TcpListener[]> = new Map();
   /** The packet being worked off. */
@@ -163,6 +169,11 @@ export class TcpLayer implements TransportHandler {
     return listener;
   }
 
+  /** @throws NetError ARGUMENT_INVALID for a name it does not know */
+  congestionControl(name: string): CongestionControl {
+    return congestion(name);
+  }
+
   /** Called by the listener when it is closed. */
   removeListener(listener: TcpListener): void {
     const others = this.#listeners.get(listener.localPort);
@@ -210,6 +221,7 @@ export class TcpLayer implements TransportHandler {
     const flow = this.table.findByPacket(rx, seg.destinationPort, seg.sourcePort);
     if (flow === null) this.#withoutConnection(rx, seg, 0);
     else if (flow instanceof TcpConnection) segmentArrives(flow, seg);
+    else if (flow instanceof ParkedConnection) segmentArrives(flow.wake(), seg);
     // RFC 9293 §3.10.7.4 [MAY-2]: the new ISS must be larger than what the old connection used
     else if (!flow.arrives(seg)) this.#withoutConnection(rx, seg, (flow.sndNxt + 0xffff) | 0);
     this.#rx = null;
@@ -237,7 +249,7 @@ export class TcpLayer implements TransportHandler {
       this.counters.icmpIgnored++;
       return;
     }
-    icmpErrorArrives(flow, error);
+    icmpErrorArrives(flow instanceof ParkedConnection ? flow.wake() : flow, error);
   }
 
   /**
