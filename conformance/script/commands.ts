@@ -26,7 +26,6 @@ const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: 
   'net.inet.tcp.rexmit_drop_options': { value: '0', reason: 'SYN retransmissions without options' },
   'net.inet.tcp.icmp_may_rst': { value: '1', reason: 'ICMP errors never end an attempt' },
   'net.inet.tcp.rexmit_initial': { value: '1000', reason: 'another initial retransmission timeout' },
-  'net.inet.tcp.pmtud_blackhole_detection': { value: '0', reason: 'black hole detection' },
   'net.ipv4.tcp_mtu_probing': { value: '0', reason: 'MTU probing' },
 };
 
@@ -90,6 +89,9 @@ const SETTERS: Readonly<Record<string, Setter>> = {
   },
   'net.ipv4.tcp_synack_retries': (host, value) => {
     host.stack.tcp.settings.synAckRetries = Number(value);
+  },
+  'net.inet.tcp.pmtud_blackhole_detection': (host, value) => {
+    host.stack.tcp.settings.blackHoleDetection = value !== '0';
   },
   'net.inet.tcp.syncookies': (host, value) => {
     host.stack.tcp.settings.synCookies = value === '0' ? 'never' : 'overflow';

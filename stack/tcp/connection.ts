@@ -16,6 +16,7 @@ import { earlySettled, type FastOpen, releaseSyn } from './fast-open.ts';
 import { type ConnectionInfo, describeConnection } from './info.ts';
 import { type KeepAlive, keepAliveExpired, startKeepAlive } from './keepalive.ts';
 import type { TcpListener } from './listener.ts';
+import type { PathMtuSearch } from './packetization-layer-pmtud.ts';
 import { persistExpired } from './persist.ts';
 import { ProportionalRate } from './proportional-rate.ts';
 import { Rack, reorderingExpired } from './rack.ts';
@@ -115,6 +116,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   chunkBytes = 0;
   /** The path MTU that `mss` was computed for. */
   pathMtuBytes = 0;
+  /** RFC 4821: larger segments than it allows do not get through; null: none are known. */
+  pmtuSearch: PathMtuSearch | null = null;
   /** The application has said that no more data comes; `finSeq` is the FIN's sequence number. */
   finQueued = false;
   finSeq = 0;
@@ -505,13 +508,18 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     return (Math.floor(now) + this.tsOffset) | 0;
   }
 
+  /** Options of every segment. */
+  get segmentOptionBytes(): number {
+    return this.tsOk ? TIMESTAMP_OPTION_BYTES : 0;
+  }
+
   /** Recomputes the effective MSS for the path MTU of now (RFC 9293 §3.7.1 [MUST-16]). */
   updateMss(): void {
     const { route } = this;
     this.pathMtuBytes = route.pathMtuBytes;
     const headers = this.ipHeaderBytes + TCP_HEADER_BYTES;
-    const options = this.tsOk ? TIMESTAMP_OPTION_BYTES : 0;
-    const byPath = route.pathMtuBytes - headers;
+    const options = this.segmentOptionBytes;
+    const byPath = Math.min(route.pathMtuBytes - headers, this.pmtuSearch?.low ?? Infinity);
     const segment = Math.max(
       Math.min(this.peerMss, byPath, this.maxSegmentBytes),
       MIN_SEND_MSS_BYTES + options,

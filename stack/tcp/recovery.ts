@@ -4,6 +4,7 @@ import { challengeAck } from './challenge-ack.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
 import { congestionEcho, isReduced, noteReduction } from './ecn.ts';
 import { handshakeTimeout } from './handshake.ts';
+import { onlyProbeLost, searchAcked, suspectBlackHole } from './packetization-layer-pmtud.ts';
 import { stopPersist } from './persist.ts';
 import { beginReduction, reduceProportionally } from './proportional-rate.ts';
 import { rackDetectLoss, rackRecovered, rackUpdate } from './rack.ts';
@@ -148,6 +149,7 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
     if (c.deadlineOf(TcpTimer.Persist) !== Infinity) stopPersist(c);
   }
   if (c.cwrPending && ((ack - c.cwrPoint) | 0) >= 0) c.cwrPending = false;
+  if (c.pmtuSearch !== null) searchAcked(c);
   c.backoff = 0;
   c.dupAcks = 0;
   const rttMs = sampleRtt(c, seg);
@@ -214,6 +216,7 @@ function judgeLosses(c: TcpConnection, seg: Segment, acked: number): void {
 
 /** Pieces are lost: unless that is known already, cwnd is reduced and fast recovery begins. */
 export function congestionDetected(c: TcpConnection): void {
+  if (c.pmtuSearch !== null && onlyProbeLost(c)) return;
   if (c.recovery === RecoveryState.Open) enterFastRecovery(c);
 }
 
@@ -266,6 +269,7 @@ export function retransmissionTimeout(c: TcpConnection): void {
   c.layer.counters.timeouts++;
   c.retries++;
   if (c.retries === RETRIES_BEFORE_ADVICE) c.trouble();
+  suspectBlackHole(c);
   // RFC 2018 §8: whoever leaves the head out of its ACK has thrown data away
   if (c.sent.headIsSacked) {
     c.layer.counters.sackReneging++;

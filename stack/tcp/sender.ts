@@ -12,6 +12,7 @@ import { type TcpConnection, TcpTimer } from './connection.ts';
 import { acknowledged } from './delayed-ack.ts';
 import { EcnField } from './ecn.ts';
 import { sendSyn } from './handshake.ts';
+import { probeBytesDue, probeLeaves } from './packetization-layer-pmtud.ts';
 import { startPersist, stopPersist } from './persist.ts';
 import { windowField } from './receiver.ts';
 import { RecoveryState } from './recovery.ts';
@@ -98,6 +99,10 @@ function sendNew(c: TcpConnection): boolean {
   c.isLimited = false;
   // RFC 5681 §4.1: after an idle time nothing paces what cwnd would allow
   if (c.sndUna === c.sndNxt && c.lastSentAt > 0 && c.now - c.lastSentAt > c.rtt.rtoMs) cc.restartAfterIdle();
+  if (c.pmtuSearch !== null) {
+    if (!sendMtuProbe(c, unsent)) return false;
+    unsent = (queuedTo - c.sndNxt) | 0;
+  }
   const sack = sackBytes(c);
   const mss = c.mss - sack;
   const ecn = c.ecnOk ? EcnField.Capable : EcnField.NotCapable;
@@ -152,6 +157,18 @@ function sendNew(c: TcpConnection): boolean {
   }
   // Blocked with nothing in flight: nobody else would ever start this again
   if (c.sndUna === c.sndNxt) startPersist(c);
+  return true;
+}
+
+/** A segment larger than all others, to see whether it gets through. @returns false when the device was full */
+function sendMtuProbe(c: TcpConnection, unsent: number): boolean {
+  const payload = probeBytesDue(c, unsent, (c.sndUna + c.sndWnd - c.sndNxt) | 0);
+  if (payload === 0) return true;
+  if (!sendData(c, c.sndNxt, payload, payload, EcnField.NotCapable, 'path MTU probe')) return false;
+  probeLeaves(c, payload);
+  c.sent.push(c.sndNxt, (c.sndNxt + payload) | 0, c.now);
+  c.sndNxt = (c.sndNxt + payload) | 0;
+  armRetransmit(c);
   return true;
 }
 

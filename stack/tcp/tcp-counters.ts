@@ -111,4 +111,8 @@ export class TcpCounters {
   icmpMatched = 0;
   icmpIgnored = 0;
   pathMtuReduced = 0;
+  // without ICMP (RFC 4821)
+  blackHolesSuspected = 0;
+  mtuProbes = 0;
+  mtuProbesLost = 0;
 }

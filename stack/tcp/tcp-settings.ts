@@ -68,6 +68,8 @@ export class TcpSettings {
    * tests; 'never': a full queue drops SYNs.
    */
   synCookies: 'never' | 'overflow' | 'always' = 'overflow';
+  /** RFC 4821: repeated timeouts of full segments make smaller ones. */
+  blackHoleDetection = true;
   /** A SYN that carries a FIN begins no connection, as on Linux. RFC 9293 §3.10.7.2 takes it. */
   dropSynFin = false;
   /** Active opens with Fast Open send data with every SYN and no cookie (RFC 7413 §6.3.2: closed networks only). */
