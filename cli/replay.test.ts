@@ -29,3 +29,37 @@ test('replay: a file that is no capture is named, exit code 2', (t) => {
   t.regex(stderr, /^tunwire: .*package\.json.*pcap/);
   t.is(tunwire('nothing.pcap').status, 2);
 });
+
+test('replay: --exact takes the seed from the capture', (t) => {
+  const { status, stdout } = tunwire('--exact', 'pcap-fixtures/own-upload-loss.pcapng');
+  t.is(status, 0, stdout);
+});
+
+test('replay: --json', (t) => {
+  const { status, stdout } = tunwire('--json', '--strict', 'pcap-fixtures/kernel-refused.pcap');
+  t.is(status, 0);
+  const { passed, sessions } = JSON.parse(stdout);
+  t.is(passed, 1);
+  t.like(sessions[0], { result: 'passed', protocol: 'tcp', packets: 2, differences: [] });
+});
+
+test('replay: lines of a difference fit into 80 columns', (t) => {
+  const { stdout } = tunwire(
+    '--strict',
+    'pcap-fixtures/kernel-download-reorder.pcap',
+    '--window-tolerance',
+    '10',
+  );
+  const lines = stdout.split('\n').filter((line) => line.startsWith('  # '));
+  t.true(lines.length >= 4);
+  t.deepEqual(
+    lines.filter((line) => line.length > 80),
+    [],
+  );
+});
+
+test('replay: a session that cannot be replayed has not passed', (t) => {
+  const { status, stderr } = tunwire('--connection', '2', 'pcap-fixtures/kernel-refused.pcap');
+  t.is(status, 2);
+  t.regex(stderr, /1 TCP or UDP sessions in it, none to replay/);
+});

@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { REPLAY_DEFAULTS, type ReplayOptions, replay } from '../conformance/replay/replay.ts';
-import { replayTap, type SessionReport } from '../conformance/replay/report.ts';
+import { replayedAs } from '../conformance/replay/comment.ts';
+import { REPLAY_DEFAULTS, type ReplayOptions } from '../conformance/replay/options.ts';
+import { replay } from '../conformance/replay/replay.ts';
+import { replayJson, replayTap, type SessionReport } from '../conformance/replay/report.ts';
 import { readSessions } from '../conformance/replay/session.ts';
 import { NetError } from '../stack/errors.ts';
 import { ExitCode } from './exit-code.ts';
@@ -11,13 +13,15 @@ interface ReplayFlags {
   readonly strict?: true;
   readonly exact?: true;
   readonly seed?: number;
-  readonly reads: 'window' | 'once';
+  readonly json?: true;
+  readonly reads?: 'window' | 'once';
   readonly nagle?: true;
   readonly timeTolerance?: number;
   readonly windowTolerance?: number;
-  readonly patience: number;
-  readonly recvBuffer: number;
-  readonly sendBuffer: number;
+  readonly patience?: number;
+  readonly congestion?: string;
+  readonly recvBuffer?: number;
+  readonly sendBuffer?: number;
 }
 
 /** Adds the verb `replay`. */
@@ -28,34 +32,59 @@ export function addReplayCommand(program: Command): void {
     .description(
       "Feeds the server's packets of a capture (pcap or pcapng) to the stack at their recorded times, makes the client's calls " +
         'when the recorded client made them, and compares what the stack sends: by its meaning, or every segment, or every ' +
-        'byte. Reports in TAP, one line for each session, in virtual time. The command ends with 1 when something differs.',
+        'byte. Virtual time: hours take moments. A capture of this stack may tell how it is to be replayed; what is given here counts more.',
     )
     .argument('<file...>', 'captures')
     .option('--connection <number>', 'only the session of this number, from 1', number)
     .option('--strict', 'compare segment by segment')
-    .option('--exact', 'compare byte by byte: for recordings of this stack')
-    .option('--seed <number>', "the recording's seed: the sequence numbers must follow from it", number)
-    .addOption(
-      new Option('--reads <when>', 'when the application reads: as the recorded windows tell, or at once')
-        .choices(['window', 'once'])
-        .default('window'),
+    .option('--exact', 'compare byte by byte: for recordings of this stack in virtual time')
+    .option('--json', 'report in JSON instead of TAP')
+    .option(
+      '--seed <number>',
+      "the recording's seed: the sequence numbers must follow from it (--exact: default the recorded one)",
+      number,
     )
-    .option('--nagle', "leave Nagle's algorithm on")
-    .option('--time-tolerance <ms>', 'strict, exact: by how much the time of a segment may differ', number)
-    .option('--window-tolerance <part>', 'strict: by which part a window may differ, 0 to 1', number)
+    .option(
+      '--window-tolerance <part>',
+      `by which part a window may differ, 0 to 1 (default ${REPLAY_DEFAULTS.windowTolerance}; --exact: 0)`,
+      number,
+    )
+    .option(
+      '--time-tolerance <ms>',
+      `strict, exact: by how much the time of a segment may differ (default ${REPLAY_DEFAULTS.timeToleranceMs}; --exact: what a capture rounds)`,
+      number,
+    )
     .option(
       '--patience <ms>',
-      'how late the stack may be with what the server reacts to',
+      `how late the stack may be with what the server reacts to (default ${REPLAY_DEFAULTS.patienceMs})`,
       number,
-      REPLAY_DEFAULTS.patienceMs,
     )
+    .addOption(
+      new Option(
+        '--reads <when>',
+        'when the application reads: as the recorded windows tell (default), or at once',
+      ).choices(['window', 'once']),
+    )
+    .option('--nagle', "leave Nagle's algorithm on")
+    .option('--congestion <name>', 'the congestion control of the stack (default cubic)')
     .option(
       '--recv-buffer <bytes>',
-      "the receive buffer's size, a power of two; 0: from the recorded windows",
-      number,
-      0,
+      "the receive buffer's size, a power of two (default from the recorded windows)",
+      powerOfTwo,
     )
-    .option('--send-buffer <bytes>', "the send buffer's size, a power of two; 0: large enough", number, 0)
+    .option(
+      '--send-buffer <bytes>',
+      "the send buffer's size, a power of two (default large enough)",
+      powerOfTwo,
+    )
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 all that was replayed is as recorded; 1 something differs, or no
+session could be replayed; 2 a file cannot be read, or the command line is wrong.
+A session that cannot be replayed (cut off, octets missing, begun before the
+capture) is skipped with its reason, and does not count as passed.`,
+    )
     .action((files: string[], flags: ReplayFlags) => {
       process.exitCode = run(files, flags);
     });
@@ -68,48 +97,65 @@ function number(text: string): number {
   return value;
 }
 
+function powerOfTwo(text: string): number {
+  const value = number(text);
+  if (value === 0 || Math.log2(value) % 1 !== 0) throw new InvalidArgumentError('expected a power of two');
+  return value;
+}
+
 function run(files: readonly string[], flags: ReplayFlags): ExitCode {
-  console.log('TAP version 13');
-  const reports: SessionReport[] = [];
+  const json = flags.json === true;
+  if (!json) console.log('TAP version 13');
+  const reports: { file: string; report: SessionReport }[] = [];
   let broken = false;
+  const complain = (text: string): void => {
+    console.error(`tunwire: ${text}`);
+    broken = true;
+  };
   for (const file of files) {
     try {
-      const { sessions } = readSessions(file);
+      const { sessions, options } = readSessions(file);
       const chosen =
         flags.connection === undefined ? sessions : sessions.slice(flags.connection - 1, flags.connection);
-      if (chosen.length === 0) {
-        console.error(`tunwire: ${file}: ${sessions.length} TCP or UDP sessions in it, none to replay`);
-        broken = true;
-      }
-      for (const report of replay(chosen, optionsOf(flags)).sessions) {
-        reports.push(report);
-        console.log(replayTap(file, report, reports.length));
+      if (chosen.length === 0)
+        complain(`${file}: ${sessions.length} TCP or UDP sessions in it, none to replay`);
+      for (const report of replay(chosen, optionsOf(options, flags)).sessions) {
+        reports.push({ file, report });
+        if (!json) console.log(replayTap(file, report, reports.length));
       }
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
-      console.error(`tunwire: ${error.message}`);
-      broken = true;
+      complain(error.message);
     }
   }
-  const failed = reports.filter(({ differences }) => differences.length > 0).length;
-  const skipped = reports.filter((report) => report.skipped !== '').length;
-  console.log(`1..${reports.length}`);
-  console.log(`# ${reports.length - failed - skipped} passed, ${failed} failed, ${skipped} skipped`);
+  const failed = reports.filter(({ report }) => report.differences.length > 0).length;
+  const skipped = reports.filter(({ report }) => report.skipped !== '').length;
+  const passed = reports.length - failed - skipped;
+  if (json) {
+    const sessions = reports.map(({ file, report }) => replayJson(file, report));
+    console.log(JSON.stringify({ passed, failed, skipped, sessions }, null, 2));
+  } else {
+    console.log(`1..${reports.length}`);
+    console.log(`# ${passed} passed, ${failed} failed, ${skipped} skipped`);
+  }
   if (broken) return ExitCode.Usage;
-  return failed > 0 ? ExitCode.Failed : ExitCode.Ok;
+  return failed > 0 || passed === 0 ? ExitCode.Failed : ExitCode.Ok;
 }
 
-function optionsOf(flags: ReplayFlags): Partial<ReplayOptions> {
-  const { strict, exact, seed = null, reads, patience, timeTolerance, windowTolerance } = flags;
-  return {
-    compare: exact ? 'exact' : strict ? 'strict' : 'meaning',
-    seed,
-    reads,
-    noDelay: flags.nagle !== true,
-    patienceMs: patience,
+/** What the capture tells, and above it what the command line says. */
+function optionsOf(recorded: Partial<ReplayOptions>, flags: ReplayFlags): Partial<ReplayOptions> {
+  const compare = flags.exact ? 'exact' : flags.strict ? 'strict' : 'meaning';
+  const given: Record<string, unknown> = {
+    seed: flags.seed,
+    reads: flags.reads,
+    noDelay: flags.nagle === true ? false : undefined,
+    congestion: flags.congestion,
+    patienceMs: flags.patience,
     recvRingBytes: flags.recvBuffer,
     sendRingBytes: flags.sendBuffer,
-    timeToleranceMs: timeTolerance ?? (exact ? 1 : REPLAY_DEFAULTS.timeToleranceMs),
-    windowTolerance: windowTolerance ?? REPLAY_DEFAULTS.windowTolerance,
+    timeToleranceMs: flags.timeTolerance,
+    windowTolerance: flags.windowTolerance,
   };
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...replayedAs(recorded, compare), ...(Object.fromEntries(set) as Partial<ReplayOptions>) };
 }

@@ -71,7 +71,9 @@ const Block = {
 } as const;
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const BLOCK_OVERHEAD_BYTES = 12;
-const Option = { End: 0, EpbFlags: 2, IfTimeResolution: 9, IfTimeOffset: 14 } as const;
+/** Type, lengths, byte-order magic, version, length of the section: what comes before its options. */
+const SECTION_HEADER_BYTES = 24;
+const Option = { End: 0, Comment: 1, EpbFlags: 2, IfTimeResolution: 9, IfTimeOffset: 14 } as const;
 const MICROSECONDS = 1_000_000n;
 
 /**
@@ -83,6 +85,8 @@ export class PcapReader {
   readonly frame: PcapFrame;
   /** Why the reading ended; null: it has not, or in order. */
   error: NetError | null = null;
+  /** pcapng: what the first section says of itself; '' nothing. Known with the first frame. */
+  comment = '';
   readonly #window: ByteWindow;
   readonly #close: () => void;
   #format: 'pcap' | 'pcapng' | 'closed' = 'closed';
@@ -220,6 +224,9 @@ export class PcapReader {
   /** @param end where the block's trailing length begins. @returns true when the block held a frame */
   #block(type: number, end: number): boolean {
     switch (type) {
+      case Block.SectionHeader:
+        this.#readComment(end);
+        return false;
       case Block.Interface:
         this.#addInterface(end);
         return false;
@@ -232,6 +239,14 @@ export class PcapReader {
       default:
         return false;
     }
+  }
+
+  #readComment(end: number): void {
+    const { slab, off } = this.#window;
+    this.#options(SECTION_HEADER_BYTES, end, (code, at, lengthBytes) => {
+      if (code !== Option.Comment || this.comment !== '') return;
+      this.comment = new TextDecoder().decode(slab.bytes.slice(off + at, off + at + lengthBytes));
+    });
   }
 
   /** Checks that a block has `lengthBytes` bytes from `at`. */

@@ -1,4 +1,4 @@
-import type { ReplayOptions } from '../conformance/replay/replay.ts';
+import type { ReplayOptions } from '../conformance/replay/options.ts';
 
 /** What lies beside a capture, as JSON. */
 export interface Description {

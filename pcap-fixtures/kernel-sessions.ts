@@ -1,50 +1,8 @@
-import { createSocket } from 'node:dgram';
-import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
-import type { ReplayOptions } from '../conformance/replay/replay.ts';
+import { echo, echoLength, type KernelSession, pattern, SMALL_BUFFERS } from './kernel-session.ts';
 
-/** Where the two sides of a recorded session are. */
-export const CLIENT = { v4: '198.18.0.1', v6: '2001:2:0:1::1' } as const;
-export const SERVER = { v4: '198.18.0.2', v6: '2001:2:0:1::2' } as const;
-export const PORT = 7000;
-
-/** A session that the kernel's own client is recorded in. */
-export interface KernelSession {
-  readonly name: string;
-  readonly what: string;
-  readonly shows: string;
-  /** sysctl settings of the client's side, below net.ipv4. */
-  readonly sysctl?: Readonly<Record<string, string>>;
-  /** The server's. */
-  readonly serverSysctl?: Readonly<Record<string, string>>;
-  readonly family?: 6;
-  /** What the server does with a connection; absent: nobody listens. */
-  readonly server?: (socket: Socket) => Promise<void> | void;
-  /** What the client does once it is connected. */
-  readonly client?: (socket: Socket) => Promise<void> | void;
-  readonly kind?: 'udp' | 'dns' | 'tls';
-  /** What the replay needs to know. */
-  readonly replay?: Partial<ReplayOptions>;
-}
-
-/** Octets that differ from their neighbours. */
-export function pattern(lengthBytes: number, start = 0): Buffer {
-  const bytes = Buffer.alloc(lengthBytes);
-  for (let i = 0; i < lengthBytes; i++) bytes[i] = ((i + start) * 7 + ((i + start) >> 8)) & 255;
-  return bytes;
-}
-
-const SMALL_BUFFERS = { tcp_rmem: '4096 8192 8192' };
-
-/** Sends back what comes, and ends when the peer ends. */
-function echo(socket: Socket): void {
-  socket.on('data', (data) => socket.write(data));
-  socket.on('end', () => socket.end());
-}
-
-/** All of them. */
-export const KERNEL_SESSIONS: readonly KernelSession[] = [
+/** Those over a cable. */
+export const CABLE_SESSIONS: readonly KernelSession[] = [
   {
     name: 'kernel-client-closes-first',
     what: 'request and answer, the client closes first',
@@ -293,6 +251,59 @@ export const KERNEL_SESSIONS: readonly KernelSession[] = [
     kind: 'dns',
   },
   {
+    name: 'kernel-dns-truncated',
+    what: 'an answer that is cut off, and the same question again over TCP',
+    shows: 'DNS with truncation and TCP fallback: two sessions',
+    kind: 'dns-truncated',
+  },
+  {
+    name: 'kernel-tls-1.2',
+    what: 'a TLS 1.2 session: handshake, one line each way, close_notify',
+    shows: 'TLS records over TCP',
+    kind: 'tls1.2',
+    server: echo,
+    client: async (socket) => {
+      socket.write('a secret\n');
+      await sleep(50);
+      socket.end();
+    },
+  },
+  {
+    name: 'kernel-super-segments',
+    what: 'an upload and its echo, recorded in front of segmentation',
+    shows: 'packets larger than the MTU, checksums left to the device',
+    offload: true,
+    server: echo,
+    client: (socket) => {
+      socket.end(pattern(40_000));
+    },
+  },
+  {
+    name: 'kernel-any-cooked-v1',
+    what: 'request and answer, recorded on all interfaces',
+    shows: 'link type Linux cooked v1',
+    tcpdump: ['-i', 'any', '-y', 'LINUX_SLL'],
+    server: echo,
+    client: async (socket) => {
+      socket.write(pattern(2000));
+      await sleep(30);
+      socket.end();
+    },
+  },
+  {
+    name: 'kernel-any-cooked-v2',
+    what: 'request and answer over IPv6, recorded on all interfaces with nanoseconds',
+    shows: 'link type Linux cooked v2, times in nanoseconds',
+    tcpdump: ['-i', 'any', '-y', 'LINUX_SLL2', '--time-stamp-precision=nano'],
+    family: 6,
+    server: echo,
+    client: async (socket) => {
+      socket.write(pattern(2000));
+      await sleep(30);
+      socket.end();
+    },
+  },
+  {
     name: 'kernel-tls-1.3',
     what: 'a TLS 1.3 session: handshake, one line each way, close_notify',
     shows: 'TLS records over TCP',
@@ -305,94 +316,3 @@ export const KERNEL_SESSIONS: readonly KernelSession[] = [
     },
   },
 ];
-
-/** Reads all and tells at the end how much it was. */
-function echoLength(socket: Socket): void {
-  let total = 0;
-  socket.on('data', (data) => {
-    total += data.length;
-  });
-  socket.on('end', () => socket.end(`${total}\n`));
-}
-
-/** Lets what goes wrong by intention pass. */
-function quiet(socket: Socket): Socket {
-  return socket.on('error', () => {});
-}
-
-async function serve(session: KernelSession, folder: string): Promise<void> {
-  const host = session.family === 6 ? SERVER.v6 : SERVER.v4;
-  if (session.kind === 'udp' || session.kind === 'dns') {
-    const socket = createSocket('udp4');
-    socket.on('message', (data, from) => {
-      const answer = session.kind === 'dns' ? dnsAnswer(data) : data;
-      socket.send(answer, from.port, from.address, () => {});
-    });
-    await new Promise<void>((ready) => socket.bind(session.kind === 'dns' ? 53 : PORT, host, ready));
-  } else if (session.kind === 'tls') {
-    const { readFileSync } = await import('node:fs');
-    const key = readFileSync(`${folder}/key.pem`);
-    const cert = readFileSync(`${folder}/cert.pem`);
-    const server = createTlsServer({ key, cert, minVersion: 'TLSv1.3' }, (socket) =>
-      session.server!(quiet(socket)),
-    );
-    await new Promise<void>((ready) => server.listen(PORT, host, ready));
-  } else if (session.server !== undefined) {
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-      session.server!(quiet(socket)),
-    );
-    await new Promise<void>((ready) => server.listen(PORT, host, ready));
-  }
-  console.log('ready');
-  // it ends with the recording
-  process.stdin.resume();
-  process.stdin.on('end', () => process.exit(0));
-}
-
-/** The question with one answer: an address of the documentation networks. */
-function dnsAnswer(question: Buffer): Buffer {
-  const answer = Buffer.concat([question, Buffer.from('c00c00010001000000780004c6120007', 'hex')]);
-  answer.writeUInt16BE(0x8180, 2);
-  answer.writeUInt16BE(1, 6);
-  return answer;
-}
-
-const DNS_QUESTION = Buffer.from(
-  '12340100000100000000000007666978747572650474657374000001 0001'.replaceAll(' ', ''),
-  'hex',
-);
-
-async function talk(session: KernelSession): Promise<void> {
-  const host = session.family === 6 ? SERVER.v6 : SERVER.v4;
-  if (session.kind === 'udp' || session.kind === 'dns') {
-    const socket = createSocket('udp4');
-    const count = session.kind === 'dns' ? 1 : 5;
-    for (let i = 0; i < count; i++) {
-      const data = session.kind === 'dns' ? DNS_QUESTION : pattern(10 + 300 * i, i);
-      socket.send(data, session.kind === 'dns' ? 53 : PORT, host);
-      await sleep(20);
-    }
-    socket.close();
-    return;
-  }
-  const socket = quiet(
-    session.kind === 'tls'
-      ? connectTls({ host, port: PORT, rejectUnauthorized: false, minVersion: 'TLSv1.3' })
-      : connect({ host, port: PORT, allowHalfOpen: true }),
-  );
-  const closed = new Promise<void>((done) => socket.once('close', () => done()));
-  socket.once(session.kind === 'tls' ? 'secureConnect' : 'connect', async () => {
-    if (!session.name.includes('zero-window-received')) socket.resume();
-    await session.client?.(socket);
-  });
-  await Promise.race([closed, sleep(5000)]);
-  process.exit(0);
-}
-
-const [role, name, folder = '.'] = process.argv.slice(2);
-if (role === 'server' || role === 'client') {
-  const session = KERNEL_SESSIONS.find((candidate) => candidate.name === name);
-  if (session === undefined) throw new Error(`no session ${name}`);
-  if (role === 'server') await serve(session, folder);
-  else await talk(session);
-}

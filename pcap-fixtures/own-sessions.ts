@@ -1,11 +1,14 @@
-import type { ReplayOptions } from '../conformance/replay/replay.ts';
+import { replayComment } from '../conformance/replay/comment.ts';
+import type { ReplayOptions } from '../conformance/replay/options.ts';
 import { Direction, LINKTYPE_RAW, PcapngWriter } from '../drivers/pcapng.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
+import type { KeepAlive } from '../stack/tcp/keepalive.ts';
 import type { TcpListener } from '../stack/tcp/listener.ts';
+import type { TcpSettings } from '../stack/tcp/tcp-settings.ts';
 import { PAIR_ADDRESSES, type PairOptions, StackPair } from '../stack/testing/stack-pair.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import type { Description } from './description.ts';
-import { pattern } from './kernel-sessions.ts';
+import { pattern } from './kernel-session.ts';
 
 /** Both ends of a session of ours, in virtual time. */
 export interface OwnRun {
@@ -23,6 +26,12 @@ export interface OwnSession {
   readonly seed: number;
   readonly family?: 6;
   readonly link?: Partial<PairOptions>;
+  readonly congestion?: string;
+  /** What the client's stack is set to. */
+  readonly settings?: Partial<TcpSettings>;
+  readonly keepAlive?: KeepAlive;
+  /** Packets of the client that are lost, by their number, from 1. */
+  readonly drops?: readonly number[];
   /** Nobody listens. */
   readonly refused?: true;
   readonly run: (run: OwnRun) => void;
@@ -222,6 +231,66 @@ export const OWN_SESSIONS: readonly OwnSession[] = [
     },
   },
   {
+    name: 'own-newreno-loss',
+    what: 'an upload of 60,000 octets with the congestion control NewReno and without SACK; three of a hundred packets are lost',
+    shows: 'loss recovery by duplicate ACKs, byte for byte',
+    seed: 14,
+    congestion: 'newreno',
+    settings: { selectiveAcks: false },
+    link: lossy(0.03),
+    run: (run) => upload(run, 60_000),
+  },
+  {
+    name: 'own-ecn-marked',
+    what: 'an upload of 40,000 octets with ECN; one of ten packets of the client is marked',
+    shows: 'ECE and CWR',
+    seed: 15,
+    settings: { ecn: 'active' },
+    link: { forward: { latencyMs: LATENCY_MS, mark: 0.1 } },
+    run: (run) => upload(run, 40_000),
+  },
+  {
+    name: 'own-tail-loss',
+    what: 'the last segments of an upload are lost',
+    shows: 'tail loss probe',
+    seed: 16,
+    drops: [8, 9],
+    run: (run) => upload(run, 8000),
+  },
+  {
+    name: 'own-syn-lost',
+    what: 'two SYNs are lost',
+    shows: 'SYN repeated after one and three seconds',
+    seed: 17,
+    drops: [1, 2],
+    run: (run) => upload(run, 1000),
+  },
+  {
+    name: 'own-keepalive',
+    what: 'an idle connection with keep-alives',
+    shows: 'keep-alive probes and their answers',
+    seed: 18,
+    keepAlive: { idleMs: 1000, intervalMs: 1000, count: 5 },
+    run: ({ pair, client, server }) => {
+      const peer = server();
+      write(client, pattern(10));
+      pair.runFor(3500);
+      client.shutdown();
+      pair.runFor(50);
+      peer.shutdown();
+      pair.runFor(2000);
+    },
+  },
+  {
+    name: 'own-no-options',
+    what: 'an upload of 20,000 octets without timestamps, SACK and window scale; two of a hundred packets are lost',
+    shows: 'a connection without options but MSS',
+    seed: 19,
+    settings: { timestamps: false, selectiveAcks: false, windowScale: false },
+    link: lossy(0.02),
+    run: (run) => upload(run, 20_000),
+  },
+  {
     name: 'own-small-mtu',
     what: 'an upload of 10,000 octets over links of 1280 octets',
     shows: 'small segments',
@@ -243,16 +312,15 @@ export function describeOwn(session: OwnSession): Description {
 }
 
 /** With these a capture of the stack as it is now replays byte for byte. */
-export function exactOptions(session: OwnSession): Partial<ReplayOptions> {
+function exactOptions(session: OwnSession): Partial<ReplayOptions> {
   return {
-    compare: 'exact',
     seed: session.seed,
     reads: 'once',
     noDelay: false,
+    keepAlive: session.keepAlive ?? null,
+    congestion: session.congestion ?? 'cubic',
     sendRingBytes: RING_BYTES,
     recvRingBytes: session.link?.recvRingBytes ?? RING_BYTES,
-    // the nanoseconds of a capture
-    timeToleranceMs: 0.000_002,
   };
 }
 
@@ -268,8 +336,9 @@ export function recordOwn(session: OwnSession, file: string): void {
     backward: way,
     ...session.link,
   });
-  const writer = new PcapngWriter(file, { comment: session.what });
-  tap(pair, writer);
+  const writer = new PcapngWriter(file, { comment: replayComment(session.what, exactOptions(session)) });
+  tap(pair, writer, session.drops ?? []);
+  Object.assign(pair.a.tcp.settings, session.settings);
   pair.onEvents = (endpoint) => {
     if (endpoint === client || endpoint === peer) readAll(endpoint as TcpConnection);
   };
@@ -282,7 +351,8 @@ export function recordOwn(session: OwnSession, file: string): void {
     local: null,
     localPort: 0,
     noDelay: false,
-    keepAlive: null,
+    keepAlive: session.keepAlive ?? null,
+    congestion: session.congestion ?? 'cubic',
   });
   const server = (): TcpConnection => {
     pair.runUntil(() => {
@@ -297,7 +367,8 @@ export function recordOwn(session: OwnSession, file: string): void {
 }
 
 /** Writes what the client's stack sends and receives. */
-function tap(pair: StackPair, writer: PcapngWriter): void {
+function tap(pair: StackPair, writer: PcapngWriter, drops: readonly number[]): void {
+  let sent = 0;
   const iface = writer.addInterface('own0', LINKTYPE_RAW);
   const record = (bytes: Uint8Array, direction: Direction): void => {
     const since = pair.nowMs - START_MS;
@@ -308,7 +379,7 @@ function tap(pair: StackPair, writer: PcapngWriter): void {
   };
   pair.forward.filter = (bytes) => {
     record(bytes, Direction.Outbound);
-    return 'pass';
+    return drops.includes(++sent) ? 'drop' : 'pass';
   };
   const { aInterface } = pair;
   const input = aInterface.input.bind(aInterface);

@@ -32,9 +32,18 @@ export class Judge {
   #at = 1;
   /** Both sides have offered timestamps. */
   readonly #hasTimestamps: boolean;
+  #synsSent = 0;
+  readonly #windowToleranceBytes: number;
+  /** The right edge of the window that our stack offers, as an octet of the server's stream. */
+  #ownEdge = 0;
+  #recordedAck = 0;
+  /** What the recorded client has sent so far. */
+  #recordedTo = 0;
 
-  constructor(recording: Recording) {
+  /** @param windowTolerance by which part of the largest recorded window ours may be smaller or larger */
+  constructor(recording: Recording, windowTolerance: number) {
     this.#recording = recording;
+    this.#windowToleranceBytes = windowTolerance * recording.maxWindowBytes;
     const synAck = recording.session.packets.find(
       ({ fromClient, packet }) => !fromClient && packet.tcp?.flags.includes('S'),
     )?.packet.tcp;
@@ -80,6 +89,41 @@ export class Judge {
     if (this.#arrivedTo > before && this.#waitsSince === Infinity) this.#waitsSince = recorded.timeMs;
   }
 
+  /** What the recorded client sent at this place must be possible for ours, which has got the same. */
+  follows(tcp: TcpFields): void {
+    const { clientIsn, serverIsn, clientShift } = this.#recording;
+    if (/[SR]/.test(tcp.flags) || !tcp.flags.includes('.')) return;
+    const from = streamOffset(tcp, clientIsn);
+    const ack = (tcp.ack - serverIsn - 1) | 0;
+    if (ack > this.#arrivedTo)
+      this.differ('ack', `an ACK of octet ${ack}`, `${this.#arrivedTo} octets have arrived`);
+    // ours may be behind, for its congestion window is another; but nobody is ahead of what was written
+    if (tcp.payload.length === 0 && from > this.#recordedTo)
+      this.differ('seq', `octet ${from}`, `at most octet ${this.#recordedTo}`);
+    const to = from + tcp.payload.length + (tcp.flags.includes('F') ? 1 : 0);
+    this.#recordedTo = Math.max(this.#recordedTo, to);
+    const hasTs = optionOf(tcp, 'TS') !== undefined;
+    if (hasTs !== this.#hasTimestamps) this.differ('options', hasTs ? 'TS' : 'no TS', hasTs ? 'no TS' : 'TS');
+    for (const [left, right] of optionOf(tcp, 'sack')?.blocks ?? []) {
+      const at = [(left - serverIsn - 1) | 0, (right - serverIsn - 1) | 0] as const;
+      if (at[1] <= ack || this.#hasArrived(...at)) continue;
+      this.differ('options', `a SACK block of octets ${at[0]} to ${at[1]}`, 'not all of them have arrived');
+    }
+    // nothing comes after the server's FIN; and an ACK that others have overtaken tells an old window
+    const isDone = this.#finOffset >= 0 && this.#arrivedTo > this.#finOffset;
+    if (isDone || this.rstSent || ack < this.#recordedAck) return;
+    this.#recordedAck = ack;
+    const edge = ack + (tcp.window << clientShift);
+    if (Math.abs(this.#ownEdge - edge) > this.#windowToleranceBytes)
+      this.differ('window', `one up to octet ${edge}`, `up to ${this.#ownEdge}`);
+  }
+
+  #hasArrived(from: number, to: number): boolean {
+    return (
+      from >= 0 && to <= this.#arrived.length && this.#arrived.subarray(from, to).every((one) => one === 1)
+    );
+  }
+
   /** Our stack has sent something. */
   sent(sent: SentPacket): void {
     const { packet, timeMs } = sent;
@@ -100,6 +144,10 @@ export class Judge {
   #checkSyn(tcp: TcpFields): void {
     this.sentTo = Math.max(this.sentTo, 0);
     const { syn } = this.#recording;
+    // RFC 3168 §6.1.1: what asks for ECN; a repeated SYN no longer does
+    const ecn = (flags: string): string => (/E/.test(flags) && /W/.test(flags) ? 'ECN asked for' : 'no ECN');
+    if (this.#synsSent++ === 0 && ecn(tcp.flags) !== ecn(syn.flags))
+      this.differ('flags', ecn(syn.flags), ecn(tcp.flags));
     // of the options that this stack has; it may be recorded from one that has others
     for (const kind of ['mss', 'wscale', 'sackOK', 'TS'] as const) {
       const wanted = optionOf(syn, kind);
@@ -152,6 +200,8 @@ export class Judge {
     if (ack > this.#arrivedTo) this.differ('ack', `at most octet ${this.#arrivedTo}`, `octet ${ack}`);
     if (ack < this.#ackedTo) this.differ('ack', `at least octet ${this.#ackedTo}`, `octet ${ack}`);
     this.#ackedTo = Math.max(this.#ackedTo, ack);
+    const shift = tcp.flags.includes('S') ? 0 : this.#recording.clientShift;
+    this.#ownEdge = Math.max(this.#ownEdge, ack + (tcp.window << shift));
     if (ack >= this.#arrivedTo) this.#waitsSince = Infinity;
     else this.#waitsSince = Math.min(this.#waitsSince, timeMs);
   }

@@ -42,6 +42,8 @@ export interface Recording {
 }
 
 const KEEP_ALIVE_COUNT = 9;
+/** Sequence numbers further away than this belong to no segment of the stream. */
+const MAX_STREAM_BYTES = 2 ** 30;
 
 /** The first option of a kind. */
 export function optionOf<K extends OptionSpec['kind']>(
@@ -70,6 +72,11 @@ export function understand(session: Session): Recording | string {
   if (typeof clientStream === 'string') return `${clientStream} of the client`;
   const serverStream = assemble(server, serverIsn);
   if (typeof serverStream === 'string') return `${serverStream} of the server`;
+  const missing = missingAt(client, syn.seq, clientStream.length, highestAck(server, syn.seq));
+  if (missing > clientStream.length) return `${lacks(clientStream.length, missing)} of the client`;
+  // where the server's next octet lies, the server itself knows
+  const ownMissing = missingAt(server, serverIsn, serverStream.length, Infinity);
+  if (ownMissing > serverStream.length) return `${lacks(serverStream.length, ownMissing)} of the server`;
   const ending: Ending = {
     finSent: client.some((recorded) => flags(recorded).includes('F')),
     rstSent: client.some((recorded) => flags(recorded).includes('R')),
@@ -110,6 +117,35 @@ export function streamOffset(tcp: TcpFields, isn: number): number {
   return ((tcp.seq - isn - 1) | 0) + (tcp.flags.includes('S') ? 1 : 0);
 }
 
+function lacks(from: number, to: number): string {
+  return `the capture lacks the octets ${from} to ${to} of the stream`;
+}
+
+/** The highest octet that segments acknowledge of a stream that begins behind `isn`. */
+function highestAck(segments: readonly RecordedPacket[], isn: number): number {
+  let highest = 0;
+  for (const recorded of segments)
+    if (/^[^R]*\.[^R]*$/.test(flags(recorded)))
+      highest = Math.max(highest, (recorded.packet.tcp!.ack - isn - 1) | 0);
+  return highest;
+}
+
+/**
+ * Where segments without text say that their sender is: behind the text that the capture has, and behind a FIN.
+ * @param known more than that the peer cannot confirm
+ */
+function missingAt(segments: readonly RecordedPacket[], isn: number, length: number, known: number): number {
+  let furthest = 0;
+  for (const recorded of segments) {
+    const tcp = recorded.packet.tcp!;
+    if (/[SR]/.test(tcp.flags) || !tcp.flags.includes('.')) continue;
+    const at = streamOffset(tcp, isn) + tcp.payload.length;
+    const isBehindFin = at === length + 1 && !tcp.flags.includes('F');
+    if (at <= known && !isBehindFin && at < MAX_STREAM_BYTES) furthest = Math.max(furthest, at);
+  }
+  return furthest;
+}
+
 /** The stream that segments carry. @returns a complaint when octets are missing in it */
 function assemble(segments: readonly RecordedPacket[], isn: number): Uint8Array | string {
   const pieces = segments
@@ -122,7 +158,7 @@ function assemble(segments: readonly RecordedPacket[], isn: number): Uint8Array 
     .sort((a, b) => a.at - b.at);
   let size = 0;
   for (const { at, payload } of pieces) {
-    if (at > size) return `the capture lacks the octets ${size} to ${at} of the stream`;
+    if (at > size) return lacks(size, at);
     size = Math.max(size, at + payload.length);
   }
   const stream = new Uint8Array(size);
@@ -144,7 +180,9 @@ function callsOf(segments: readonly RecordedPacket[], isn: number, ending: Endin
     if (!recorded.fromClient) return;
     const tcp = recorded.packet.tcp!;
     if (tcp.flags.includes('R')) {
-      if (!isFinished && !isAnswer(segments, i))
+      const synAck = goodSynAck(segments, i, isn);
+      if (!isFinished && synAck !== null) calls.push({ before: synAck, kind: 'abort', upTo: 0 });
+      else if (!isFinished && !isAnswer(segments, i))
         calls.push({ before: recorded, kind: 'abort', upTo: written });
       isFinished = true;
       return;
@@ -160,6 +198,14 @@ function callsOf(segments: readonly RecordedPacket[], isn: number, ending: Endin
     }
   });
   return calls;
+}
+
+/** What the reset at `i` answers, when that is a SYN-ACK that was right: the application had gone before it came. */
+function goodSynAck(segments: readonly RecordedPacket[], i: number, isn: number): RecordedPacket | null {
+  if (!isAnswer(segments, i)) return null;
+  const synAck = segments.slice(0, i).findLast((recorded) => !recorded.fromClient);
+  if (synAck === undefined || !/S/.test(flags(synAck)) || !flags(synAck).includes('.')) return null;
+  return ((synAck.packet.tcp!.ack - isn) | 0) === 1 ? synAck : null;
 }
 
 /** A reset that the stack sent by itself, in the handshake: the client had acknowledged nothing yet. */

@@ -5,47 +5,12 @@ import { decodePacket, encodeTcp } from '../script/packet.ts';
 import { ReplayHost, type SentPacket } from './host.ts';
 import { Judge } from './judge.ts';
 import { clockStart, translator } from './numbers.ts';
+import { REPLAY_DEFAULTS, type ReplayOptions } from './options.ts';
 import { optionOf, type Recording, understand } from './recording.ts';
 import type { Difference, ReplayReport, SessionReport } from './report.ts';
 import type { RecordedPacket, Session } from './session.ts';
 import { comparePackets } from './strict.ts';
 import { replayDatagrams } from './udp.ts';
-
-/** How sessions are replayed and compared. */
-export interface ReplayOptions {
-  /**
-   * `meaning`: what a peer and an application can tell. `strict`: every segment, with the tolerances. `exact`: every byte of every
-   * packet; for recordings of this stack.
-   */
-  readonly compare: 'meaning' | 'strict' | 'exact';
-  /** The seed of a recording of this stack: it must lead to the recorded sequence numbers. Null: they are taken over. */
-  readonly seed: number | null;
-  /** How much later than recorded our stack may do what the server reacts to, in ms. */
-  readonly patienceMs: number;
-  /** strict, exact: by how much the time of a segment may differ, in ms. */
-  readonly timeToleranceMs: number;
-  /** strict: by which part a window may differ, 0 … 1. */
-  readonly windowTolerance: number;
-  /** When the application reads: `window`: as far as the recorded windows let see; `once`: whatever comes, at once. */
-  readonly reads: 'window' | 'once';
-  /** The application has switched Nagle's algorithm off. */
-  readonly noDelay: boolean;
-  /** Sizes of the buffers, powers of two; 0: from the recorded windows. */
-  readonly recvRingBytes: number;
-  readonly sendRingBytes: number;
-}
-
-export const REPLAY_DEFAULTS: ReplayOptions = {
-  compare: 'meaning',
-  seed: null,
-  patienceMs: 1000,
-  timeToleranceMs: 50,
-  windowTolerance: 1,
-  reads: 'window',
-  noDelay: true,
-  recvRingBytes: 0,
-  sendRingBytes: 0,
-};
 
 const DEFAULT_SEND_RING_BYTES = 1 << 20;
 const DEFAULT_MTU_BYTES = 1500;
@@ -86,6 +51,8 @@ class Replay {
   #writeTo = 0;
   #read = 0;
   #readTo = 0;
+  /** As large as the largest window so far: the recorded client's buffer may have grown. */
+  #limitBytes: number = Infinity;
   #shutdownWanted = false;
   #nextCall = 0;
   /** What the server has acknowledged, as an offset. */
@@ -113,7 +80,7 @@ class Replay {
       sendRingBytes: options.sendRingBytes || DEFAULT_SEND_RING_BYTES,
       recvRingBytes: options.recvRingBytes || powerOfTwo(2 * maxWindowBytes),
     });
-    this.#judge = new Judge(recording);
+    this.#judge = new Judge(recording, options.windowTolerance);
     const { clientStream, isUnfinished } = recording;
     this.#stream = new Uint8Array(
       clientStream.length + (isUnfinished && options.compare === 'exact' ? UNSENT_BYTES : 0),
@@ -134,6 +101,7 @@ class Replay {
     const scale = optionOf(syn, 'wscale');
     tcp.settings.windowScale = scale !== undefined;
     if (scale !== undefined) tcp.settings.windowShift = Math.min(scale.value, 14);
+    if (syn.flags.includes('E') && syn.flags.includes('W')) tcp.settings.ecn = 'active';
     const ts = optionOf(syn, 'TS');
     tcp.settings.timestamps = ts !== undefined;
     tcp.settings.selectiveAcks = optionOf(syn, 'sackOK') !== undefined;
@@ -159,6 +127,7 @@ class Replay {
         return;
       }
       if (this.#options.compare !== 'meaning') this.#callsOfInstant(i);
+      this.#callsBefore(recorded);
       this.#feed(recorded);
       // compared packet by packet, packets of one instant came in one batch
       const goesOn = next !== undefined && !next.fromClient && next.timeMs === recorded.timeMs;
@@ -194,9 +163,13 @@ class Replay {
       local: address.client,
       localPort: client.port,
       noDelay: this.#options.noDelay,
-      keepAlive: this.#recording.keepAlive,
+      congestion: this.#options.congestion,
+      keepAlive: this.#options.keepAlive ?? this.#recording.keepAlive,
     });
-    if (this.#options.reads === 'window') this.#connection.recvLimitBytes = this.#recording.maxWindowBytes;
+    if (this.#options.reads === 'window') {
+      this.#limitBytes = this.#recording.syn.window;
+      this.#connection.recvLimitBytes = this.#limitBytes;
+    }
     this.#host.settle();
   }
 
@@ -237,10 +210,18 @@ class Replay {
   #follow(recorded: RecordedPacket): void {
     const tcp = recorded.packet.tcp;
     if (tcp === null || !tcp.flags.includes('.') || /[SR]/.test(tcp.flags)) return;
-    const { serverIsn, clientShift, maxWindowBytes } = this.#recording;
-    const edge = ((tcp.ack - serverIsn - 1) | 0) + (tcp.window << clientShift);
-    this.#readTo = Math.max(this.#readTo, edge - maxWindowBytes);
+    const { serverIsn, clientShift } = this.#recording;
+    const connection = this.#connection!;
+    const windowBytes = tcp.window << clientShift;
+    const edge = ((tcp.ack - serverIsn - 1) | 0) + windowBytes;
+    if (windowBytes > this.#limitBytes) {
+      this.#limitBytes = windowBytes;
+      connection.recvLimitBytes = windowBytes;
+      connection.appRead();
+    }
+    this.#readTo = Math.max(this.#readTo, edge - this.#limitBytes);
     this.#host.settle();
+    this.#judge.follows(tcp);
   }
 
   #feed(recorded: RecordedPacket): void {

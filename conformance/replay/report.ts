@@ -55,3 +55,20 @@ export function replayTap(file: string, report: SessionReport, number: number): 
   if (more > 0) lines.push(`and ${more} more`);
   return [`not ok ${number} - ${name}`, ...lines.map((line) => `  # ${line}`)].join('\n');
 }
+
+/** One session as plain data. */
+export function replayJson(file: string, report: SessionReport): object {
+  const { session, sentPackets, skipped, differences } = report;
+  const end = ({ address, port }: Session['client']): object => ({ address: String(address), port });
+  return {
+    file,
+    protocol: session.protocol,
+    client: end(session.client),
+    server: end(session.server),
+    packets: session.packets.length,
+    sentPackets,
+    result: skipped !== '' ? 'skipped' : differences.length > 0 ? 'failed' : 'passed',
+    ...(skipped === '' ? {} : { reason: skipped }),
+    differences,
+  };
+}

@@ -3,6 +3,8 @@ import { NetError, Phase } from '../../stack/errors.ts';
 import type { IpAddress } from '../../stack/wire/ip-address.ts';
 import { IpProtocol } from '../../stack/wire/ipv4.ts';
 import { decodePacket, type LivePacket } from '../script/packet.ts';
+import { commentedOptions } from './comment.ts';
+import type { ReplayOptions } from './options.ts';
 
 /** Packets of one capture that are kept in memory; a longer capture is to be cut first. */
 export const MAX_REPLAY_PACKETS = 200_000;
@@ -37,6 +39,8 @@ export interface CaptureSessions {
   readonly sessions: readonly Session[];
   /** Packets that belong to no session: other protocols, fragments, frames without IP. */
   readonly ignored: number;
+  /** What the capture says of how it is to be replayed; see {@link replayComment}. */
+  readonly options: Partial<ReplayOptions>;
 }
 
 /**
@@ -58,7 +62,7 @@ export function readSessions(path: string): CaptureSessions {
       phase: Phase.Argument,
       detail: `capture ${path}: ${found.count} packets; at most ${MAX_REPLAY_PACKETS} are replayed`,
     });
-  return { sessions: found.sessions, ignored: found.ignored };
+  return { sessions: found.sessions, ignored: found.ignored, options: commentedOptions(reader.comment) };
 }
 
 class SessionCollector {

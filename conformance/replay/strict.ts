@@ -1,8 +1,13 @@
 import { type MatchField, showDifference } from '../script/match.ts';
 import { formatFlags, formatOption, type LivePacket } from '../script/packet.ts';
+import type { OptionSpec } from '../script/syntax.ts';
 import type { SentPacket } from './host.ts';
 import type { Difference } from './report.ts';
 import type { RecordedPacket } from './session.ts';
+
+/** With what stands before it in TAP, a line of 80 characters. */
+const MAX_LINE = 76;
+const LABEL_WIDTH = 8;
 
 /** What may differ when every segment is compared. */
 export interface Tolerance {
@@ -59,7 +64,7 @@ function compareOne(
   const isLate = Math.abs(late) > tolerance.timeMs;
   const first = isLate ? { name: 'time', ...time } : fields.find((field) => !field.fits);
   if (first !== undefined) {
-    const details = showDifference(fields, time);
+    const details = showFields(fields, time, isLate);
     return {
       packet: wanted.number,
       field: first.name,
@@ -82,6 +87,21 @@ function compareOne(
     };
   }
   return null;
+}
+
+/** Side by side below each other, or, when that is too wide, a line for each field and two where it differs. */
+function showFields(
+  fields: readonly MatchField[],
+  time: { expected: string; got: string },
+  isLate: boolean,
+): string[] {
+  const lines = showDifference(fields, time);
+  if (lines.every((line) => line.length <= MAX_LINE)) return lines;
+  return [{ name: 'time', ...time, fits: !isLate }, ...fields].flatMap(({ name, expected, got, fits }) => {
+    const label = name.padEnd(LABEL_WIDTH);
+    if (fits) return [`  ${label} ${got}`];
+    return [`> ${label} expected ${expected}`, `  ${' '.repeat(LABEL_WIDTH)}      got ${got}`];
+  });
 }
 
 function ms(time: number): string {
@@ -113,7 +133,7 @@ function fieldsOf(wanted: LivePacket, got: LivePacket, tolerance: Tolerance, ori
   const options = (packet: typeof a): string =>
     packet.options
       .filter(({ kind }) => kind !== 'nop' && kind !== 'eol')
-      .map((option) => (option.kind === 'TS' ? `TS ecr ${option.ecr}` : formatOption(option)))
+      .map((option) => showOption(option, origin))
       .sort()
       .join();
   add('options', `<${options(a)}>`, `<${options(b)}>`);
@@ -121,6 +141,17 @@ function fieldsOf(wanted: LivePacket, got: LivePacket, tolerance: Tolerance, ori
   if (at >= 0)
     add('payload', `byte ${at} is ${a.payload[at]}`, at < b.payload.length ? `${b.payload[at]}` : 'none');
   return fields;
+}
+
+/** Numbers of the server's stream as offsets; our own clock says nothing. */
+function showOption(option: OptionSpec, { serverIsn }: Origin): string {
+  if (option.kind === 'TS') return `TS ecr ${option.ecr}`;
+  if (option.kind !== 'sack') return formatOption(option);
+  const blocks = option.blocks.map(([left, right]): [number, number] => [
+    (left - serverIsn) >>> 0,
+    (right - serverIsn) >>> 0,
+  ]);
+  return formatOption({ kind: 'sack', blocks });
 }
 
 function describe(packet: LivePacket, origin: Origin): string {

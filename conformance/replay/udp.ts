@@ -1,7 +1,7 @@
 import { SeededRandom } from '../../stack/random.ts';
 import { ReplayHost, type SentPacket } from './host.ts';
 import { addressesOf, withAddresses } from './numbers.ts';
-import type { ReplayOptions } from './replay.ts';
+import type { ReplayOptions } from './options.ts';
 import type { Difference, SessionReport } from './report.ts';
 import type { Session } from './session.ts';
 import { comparePackets } from './strict.ts';
