@@ -1,9 +1,10 @@
-import { blake2s } from '@noble/hashes/blake2.js';
 import type { RandomSource } from '../random.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
+import { sipHash } from './siphash.ts';
 
 /** RFC 9293 §3.4.1 [MUST-8]: the clock of initial sequence numbers ticks about every 4 µs. */
 const TICKS_PER_MS = 250;
+const KEY_BYTES = 16;
 
 /** Where initial sequence numbers come from: `compute` for a pair of endpoints, then `isn` and `timestampOffset`. */
 export interface SequenceSource {
@@ -14,42 +15,44 @@ export interface SequenceSource {
 
 /**
  * Initial sequence numbers and timestamp offsets: `ISN = M + F(local, remote, secret)` with a keyed hash
- * (RFC 9293 §3.4.1 [SHLD-1], RFC 6528 §3). The secret is injected with the stack's random source [MUST-9].
+ * (RFC 9293 §3.4.1 [SHLD-1], RFC 6528 §3). The secret is injected with the stack's random source [MUST-9]. F is SipHash, as in
+ * Linux (net/core/secure_seq.c): RFC 6528 §3 wants a pseudorandom function whose key cannot be found from its results.
  */
 export class InitialSequence implements SequenceSource {
-  readonly #key: Uint8Array = new Uint8Array(32);
-  readonly #message: DataView = new DataView(new ArrayBuffer(36));
-  #result: DataView = new DataView(new ArrayBuffer(8));
+  readonly #key: Int32Array = new Int32Array(KEY_BYTES / 4);
+  readonly #message: Int32Array = new Int32Array(9);
+  readonly #result: Int32Array = new Int32Array(2);
 
   constructor(random: RandomSource) {
-    random.fill(this.#key);
+    const key = new Uint8Array(KEY_BYTES);
+    random.fill(key);
+    const view = new DataView(key.buffer);
+    // by view: the same on machines of either byte order
+    for (let i = 0; i < this.#key.length; i++) this.#key[i] = view.getInt32(4 * i, true);
   }
 
   /** Hashes one pair of endpoints; `isn` and `timestampOffset` then tell the results. */
   compute(local: IpAddress, localPort: number, remote: IpAddress, remotePort: number): void {
-    const message = this.#message;
-    writeWords(message, 0, local);
-    writeWords(message, 16, remote);
-    message.setUint16(32, localPort);
-    message.setUint16(34, remotePort);
-    const hash = blake2s(new Uint8Array(message.buffer), { key: this.#key, dkLen: 8 });
-    this.#result = new DataView(hash.buffer, hash.byteOffset, 8);
+    writeWords(this.#message, 0, local);
+    writeWords(this.#message, 4, remote);
+    this.#message[8] = (localPort << 16) | remotePort;
+    sipHash(this.#key, this.#message, this.#result);
   }
 
   /** @param now ms */
   isn(now: number): number {
-    return (this.#result.getInt32(0) + Math.floor(now * TICKS_PER_MS)) | 0;
+    return (this.#result[0]! + Math.floor(now * TICKS_PER_MS)) | 0;
   }
 
   /** RFC 7323 §7.1: one offset per pair of endpoints hides the clock and keeps it monotonic for RFC 6191. */
   get timestampOffset(): number {
-    return this.#result.getInt32(4);
+    return this.#result[1]!;
   }
 }
 
-function writeWords(view: DataView, off: number, address: IpAddress): void {
-  view.setInt32(off, address.w0);
-  view.setInt32(off + 4, address.w1);
-  view.setInt32(off + 8, address.w2);
-  view.setInt32(off + 12, address.w3);
+function writeWords(words: Int32Array, at: number, address: IpAddress): void {
+  words[at] = address.w0;
+  words[at + 1] = address.w1;
+  words[at + 2] = address.w2;
+  words[at + 3] = address.w3;
 }
