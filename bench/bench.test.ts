@@ -40,7 +40,16 @@ const REPORT: BenchReport = {
 };
 
 function subject(title: string, value: number, ratio: number | null): BenchReport['cases'][0]['subjects'][0] {
-  return { title, value, ratio, values: [value], details: { 'p50 µs': 12 }, subjectCores: 1, peerCores: 0.5 };
+  return {
+    title,
+    value,
+    ratio,
+    values: [value],
+    details: { 'p50 µs': 12 },
+    subjectCores: 1,
+    peerCores: 0.5,
+    coresPerUnit: 0.1,
+  };
 }
 
 test('the median is the middle value, or the mean of two', (t) => {

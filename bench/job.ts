@@ -56,6 +56,12 @@ export interface RunResult {
   readonly details: Readonly<Record<string, number>>;
 }
 
+/** What a subject's process answers. */
+export interface SubjectAnswer extends RunResult {
+  /** Cores that its threads, and the kernel on their behalf, kept busy during the run: measured in microseconds. */
+  readonly cores: number;
+}
+
 export const UNITS: Readonly<Record<Kind, string>> = {
   send: 'Gbit/s',
   receive: 'Gbit/s',

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Case, SubjectKind } from './cases.ts';
 import { NODE } from './cases.ts';
-import { type RunRequest, type RunResult, UNITS } from './job.ts';
+import { type RunRequest, type RunResult, type SubjectAnswer, UNITS } from './job.ts';
 import type { Network } from './network.ts';
 import { coresUsed, coreTimes, foreignShare } from './noise.ts';
 import { median } from './statistics.ts';
@@ -27,6 +27,8 @@ export interface SubjectReport {
   /** Cores that the subject and the peer kept busy: near 1 for the peer's one thread, the peer is what is measured. */
   readonly subjectCores: number;
   readonly peerCores: number;
+  /** Cores divided by value, which says what the work costs even when other programs take the cores away. */
+  readonly coresPerUnit: number;
 }
 
 export interface CaseReport {
@@ -95,7 +97,7 @@ async function runRound(
     const peers = network.servers.map(({ child }) => child.pid ?? -1);
     const pids = [process.pid, ...peers, ...processes.pids];
     const before = coreTimes(pids);
-    let result: RunResult;
+    let result: SubjectAnswer;
     try {
       const { seconds, warmUpSeconds } = request;
       result = await subject.run({ seconds, warmUpSeconds });
@@ -104,9 +106,11 @@ async function runRound(
       throw new Error(`${one.subjects[which]!.title}: ${reason}`);
     }
     const after = coreTimes(pids);
+    const { value, details, cores } = result;
     runs[which] = {
-      ...result,
-      subjectCores: coresUsed(before, after, subject.pid),
+      value,
+      details,
+      subjectCores: cores,
       peerCores: Math.max(...peers.map((pid) => coresUsed(before, after, pid))),
       foreignShare: foreignShare(before, after),
     };
@@ -142,6 +146,7 @@ function report(one: Case, rounds: readonly Round[], wanted: number): CaseReport
       details: Object.fromEntries(names.map((name) => [name, over((run) => run.details[name] ?? 0)])),
       subjectCores: over((run) => run.subjectCores),
       peerCores: over((run) => run.peerCores),
+      coresPerUnit: over((run) => run.subjectCores / run.value),
     };
   });
   return {

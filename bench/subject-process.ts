@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { LabProcess } from '../test/netns.ts';
-import type { RunRequest, RunResult } from './job.ts';
+import type { RunRequest, SubjectAnswer } from './job.ts';
 
 /** Longer than any run; a subject that hangs shall not hold up the others. */
 const PATIENCE_MS = 45_000;
@@ -26,7 +26,7 @@ export class SubjectProcess {
     return this.#process.child.pid ?? -1;
   }
 
-  run(request: RunRequest): Promise<RunResult> {
+  run(request: RunRequest): Promise<SubjectAnswer> {
     this.#process.child.stdin.write(`${JSON.stringify(request)}\n`);
     return this.#answer();
   }
@@ -39,11 +39,11 @@ export class SubjectProcess {
     clearTimeout(timer);
   }
 
-  async #answer(): Promise<RunResult> {
+  async #answer(): Promise<SubjectAnswer> {
     const timer = setTimeout(() => this.#process.kill('SIGKILL'), PATIENCE_MS);
     const { value, done } = await this.#lines.next();
     clearTimeout(timer);
-    if (!done) return JSON.parse(value) as RunResult;
+    if (!done) return JSON.parse(value) as SubjectAnswer;
     const code = await this.#process.exited;
     const reason = this.#process.stderr.trim() || (code === null ? `no answer in ${PATIENCE_MS} ms` : '');
     throw new Error(reason || `ended with code ${code}`);

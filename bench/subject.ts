@@ -8,7 +8,7 @@ import { BlockingFace } from './faces/blocking.ts';
 import { DeviceFace } from './faces/device.ts';
 import type { Face } from './faces/face.ts';
 import { NodeFace } from './faces/node.ts';
-import type { RunRequest, SubjectOptions } from './job.ts';
+import type { RunRequest, SubjectAnswer, SubjectOptions } from './job.ts';
 import { Profiler } from './profiler.ts';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as SubjectOptions;
@@ -30,7 +30,13 @@ const face = await faceOf(options);
 const profiler = options.profile === '' ? null : await Profiler.start();
 console.log('{}');
 for await (const line of createInterface({ input: process.stdin })) {
-  console.log(JSON.stringify(await face.run(JSON.parse(line) as RunRequest)));
+  const since = performance.now();
+  const before = process.cpuUsage();
+  const result = await face.run(JSON.parse(line) as RunRequest);
+  const { user, system } = process.cpuUsage(before);
+  const cores = (user + system) / 1000 / (performance.now() - since);
+  const answer: SubjectAnswer = { ...result, cores };
+  console.log(JSON.stringify(answer));
 }
 await profiler?.save(options.profile);
 await face.close();

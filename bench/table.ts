@@ -27,7 +27,7 @@ export function caseLines(report: CaseReport): string {
   const lines = [`${report.group}: ${report.title} [${report.unit}]${remark(report)}`];
   if (report.failure !== null)
     return [...lines, ...report.failure.split('\n').map((line) => `  ${line}`)].join('\n');
-  for (const subject of report.subjects) lines.push(`  ${subjectLine(subject)}`);
+  for (const subject of report.subjects) lines.push(`  ${subjectLine(subject, report.unit)}`);
   return lines.join('\n');
 }
 
@@ -41,7 +41,13 @@ function remark({ discarded, disturbed, foreignShare, failure }: CaseReport): st
   return parts.length === 0 ? '' : ` (${parts.join('; ')})`;
 }
 
-function subjectLine(subject: SubjectReport): string {
+/** What one byte, or one of whatever is counted, costs in time of a core; '' for what is no rate. */
+function cost({ coresPerUnit }: SubjectReport, unit: string): string {
+  if (unit === 'Gbit/s') return `cpu ${format(coresPerUnit * 8)} ns/byte`;
+  return unit.endsWith('/s') ? `cpu ${format(coresPerUnit * 1e6)} µs each` : '';
+}
+
+function subjectLine(subject: SubjectReport, unit: string): string {
   const { title, value, ratio, values, details, subjectCores, peerCores } = subject;
   const figures = Object.entries(details).map(([name, figure]) => `${name} ${format(figure)}`);
   return [
@@ -50,6 +56,7 @@ function subjectLine(subject: SubjectReport): string {
     (ratio === null ? '' : `${ratio.toFixed(2)} ×`).padStart(8),
     `  ${`${format(Math.min(...values))} … ${format(Math.max(...values))}`.padEnd(20)}`,
     `cores ${subjectCores.toFixed(1)} + ${peerCores.toFixed(1)}`,
+    cost(subject, unit).padEnd(18),
     ...figures.map((figure) => `  ${figure}`),
   ].join(' ');
 }

@@ -290,6 +290,15 @@ export class SharedSocket implements Channel {
 
   /** {@link write} for whoever has the lock. */
   writeLocked(from: Uint8Array, off: number, len: number): number {
+    this.throwIfUnwritable();
+    const taken = this.appendLocked(from, off, len);
+    if (taken === 0) return WOULD_BLOCK;
+    this.announce();
+    return taken;
+  }
+
+  /** @throws NetError why nothing can be written any more */
+  throwIfUnwritable(): void {
     const isShutDown = (this.block.get(SocketWord.Flags) & StreamFlag.ShutDown) !== 0;
     if (this.status === SocketStatus.Closed) {
       this.throwIfFailed();
@@ -299,10 +308,21 @@ export class SharedSocket implements Channel {
       }
     }
     if (isShutDown) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
+  }
+
+  /**
+   * Copies what there is room for to the send ring, for whoever has the lock; the engine need not notice before
+   * {@link announce}. @returns bytes taken
+   */
+  appendLocked(from: Uint8Array, off: number, len: number): number {
     const taken = this.roomLocked() > 0 ? this.#send()!.write(from, off, len) : 0;
-    if (taken === 0) return WOULD_BLOCK;
+    if (taken === len || this.roomLocked(len - taken) === 0) return taken;
+    return taken + this.#send()!.write(from, off + taken, len - taken);
+  }
+
+  /** Has the engine send what was appended. */
+  announce(): void {
     this.client.command(this.block, Command.Sent);
-    return taken;
   }
 
   /** Room for a write; while there is no send ring, what one would have. */
@@ -314,9 +334,18 @@ export class SharedSocket implements Channel {
 
   /**
    * Room for a write that follows under the same lock; takes a send ring for it when there is none.
+   * @param wantedBytes when there is less, an event follows as soon as there is a good part of the buffer
    * @returns 0 also when no memory is to be had now: it is writable when there is
    */
-  roomLocked(): number {
+  roomLocked(wantedBytes = 0): number {
+    const room = this.#roomNow();
+    if (room >= wantedBytes) return room;
+    this.block.set(SocketWord.SendWanted, 1);
+    // what became free before the engine could see that somebody wants it
+    return this.#roomNow();
+  }
+
+  #roomNow(): number {
     const ring = this.#send();
     if (ring !== null) return ring.freeBytes;
     if (this.status !== SocketStatus.Open) return 0;

@@ -107,6 +107,8 @@ export const SocketWord = {
   FaceSecured: 59,
   /** (app) 1: a write found no room, and nobody was told of room since */
   FaceWriteBlocked: 60,
+  /** (both) 1: a write found too little room, and its event loop wants to hear of room; the engine takes it back when it tells */
+  SendWanted: 61,
 } as const;
 
 /** Where the text begins in a block. */

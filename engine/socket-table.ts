@@ -344,6 +344,11 @@ export class SocketTable implements RingSource, ElasticRings {
     this.#ringSlots();
   }
 
+  /** Wakes threads that are asleep in a call until there is room, and nobody else. */
+  wakeWriters(block: SocketBlock): void {
+    if (block.wakeWriters()) this.wakeUps++;
+  }
+
   /** Puts a block on the ready list of the thread that watches it, if one does and it is not there yet. */
   #pushReady(block: SocketBlock, events: number): void {
     const slot = block.get(SocketWord.EventSlot) - 1;

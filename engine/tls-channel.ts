@@ -33,6 +33,9 @@ export class TlsChannel implements Channel {
   readonly #region: number;
   readonly #opener: TrafficOpener;
   readonly #sealer: TrafficSealer;
+  /** Where the record of {@link TlsChannel.#nextRecord} lies. */
+  #record: Uint8Array = scratchRecord;
+  #recordOff = 0;
 
   /**
    * @param socket one whose handshake is done, in this or another thread
@@ -89,17 +92,21 @@ export class TlsChannel implements Channel {
     this.socket.lockSend();
     try {
       if (this.#get(TlsRegion.Finished) !== 0) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
+      this.socket.throwIfUnwritable();
       let taken = 0;
       while (taken < len) {
         const wanted = Math.min(len - taken, this.#sealer.maxContentBytes);
-        const chunk = Math.min(wanted, this.socket.roomLocked() - MAX_SEAL_OVERHEAD_BYTES);
+        const room = this.socket.roomLocked(wanted + MAX_SEAL_OVERHEAD_BYTES);
+        const chunk = Math.min(wanted, room - MAX_SEAL_OVERHEAD_BYTES);
         if (chunk < wanted && chunk < LEAST_RECORD_BYTES) break;
         const length = this.#sealer.seal(APPLICATION_DATA, from, off + taken, chunk, scratchRecord, 0);
-        this.#put(length);
+        this.socket.appendLocked(scratchRecord, 0, length);
         taken += chunk;
       }
-      // also says why a connection has ended
-      return taken > 0 ? taken : this.socket.writeLocked(scratchRecord, 0, 0);
+      if (taken === 0) return WOULD_BLOCK;
+      // once for all records, so that the engine sends them together
+      this.socket.announce();
+      return taken;
     } finally {
       this.socket.unlockSend();
     }
@@ -124,7 +131,7 @@ export class TlsChannel implements Channel {
     this.socket.lockSend();
     try {
       if (this.#get(TlsRegion.Finished) !== 0) return true;
-      if (this.socket.roomLocked() < MAX_SEAL_OVERHEAD_BYTES) return false;
+      if (this.socket.roomLocked(MAX_SEAL_OVERHEAD_BYTES) < MAX_SEAL_OVERHEAD_BYTES) return false;
       this.#sendAlert(AlertLevel.Warning, AlertDescription.CloseNotify);
       return true;
     } finally {
@@ -161,7 +168,7 @@ export class TlsChannel implements Channel {
       // what fits for sure is decrypted where it belongs
       const direct = len >= length;
       const target = direct ? into : scratchPlain;
-      const result = this.#opener.open(scratchRecord, 0, length, target, direct ? off : 0);
+      const result = this.#opener.open(this.#record, this.#recordOff, length, target, direct ? off : 0);
       this.socket.consumeLocked(length);
       if (this.#sealer.answerOwed) this.#answer();
       if (result === OPENED_CLOSE_NOTIFY) this.#set(TlsRegion.Closed, 1);
@@ -181,13 +188,17 @@ export class TlsChannel implements Channel {
     }
   }
 
-  /** Copies the next whole record to `scratchRecord`. @returns its length, or WOULD_BLOCK */
+  /** Finds the next whole record: in the ring, or copied out of it when it wraps there. @returns its length, or WOULD_BLOCK */
   #nextRecord(): number {
     const header = this.socket.peekLocked(scratchRecord, 0, RECORD_HEADER_BYTES);
     if (header <= 0) return WOULD_BLOCK;
     const length = recordLength(scratchRecord, 0, header);
     if (length === 0 || this.socket.readableBytes < length) return WOULD_BLOCK;
-    return this.socket.peekLocked(scratchRecord, 0, length);
+    const ring = this.socket.recvRing!;
+    const isWhole = ring.contiguous(ring.tail, length) === length;
+    this.#record = isWhole ? ring.slab.bytes : scratchRecord;
+    this.#recordOff = isWhole ? ring.offsetOf(ring.tail) : 0;
+    return isWhole ? length : this.socket.peekLocked(scratchRecord, 0, length);
   }
 
   #keepRest(into: Uint8Array, off: number, len: number, length: number): number {
