@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { NetError, Phase } from '../stack/errors.ts';
 import { Slab } from '../stack/wire/slab.ts';
 
@@ -14,6 +14,8 @@ export type Direction = (typeof Direction)[keyof typeof Direction];
 export interface PcapngOptions {
   /** What wrote the file. Default `tunwire`. */
   readonly application?: string;
+  /** Goes on with a file that exists, with a section of its own. Default false: the file is replaced. */
+  readonly appends?: boolean;
   /** What the file is about; shown as the capture's comment. */
   readonly comment?: string;
   /** How long a packet stays in memory at least before it is written, in milliseconds. Default 500. */
@@ -75,7 +77,7 @@ export class PcapngWriter {
   #state: 'open' | 'failed' | 'closed' = 'open';
 
   /**
-   * @param path the file, replaced when it exists
+   * @param path the file, replaced when it exists unless `appends` says otherwise
    * @throws NetError ARGUMENT_INVALID when the file cannot be made
    */
   constructor(path: string, options: PcapngOptions = {}) {
@@ -84,7 +86,8 @@ export class PcapngWriter {
     this.#onError = options.onError ?? ((error) => process.emitWarning(error.message, 'CaptureWarning'));
     this.slab = Slab.alloc(Math.max(options.bufferBytes ?? DEFAULT_BUFFER_BYTES, MIN_BUFFER_BYTES));
     try {
-      this.#fd = openSync(path, 'w', 0o600);
+      this.#fd = openSync(path, options.appends === true ? 'a' : 'w', 0o600);
+      this.#writtenBytes = fstatSync(this.#fd).size;
     } catch (cause) {
       throw new NetError('ARGUMENT_INVALID', {
         phase: Phase.Argument,

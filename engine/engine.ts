@@ -1,4 +1,4 @@
-import type { Device, PacketInput } from '../drivers/device.ts';
+import type { PacketInput } from '../drivers/device.ts';
 import { ConnectAttempt } from '../stack/connector.ts';
 import { type Endpoint, EndpointEvent } from '../stack/endpoint.ts';
 import { type ErrorCode, NetError, PHASE_NAMES, Phase } from '../stack/errors.ts';
@@ -26,6 +26,7 @@ import {
   TEXT_OFF,
 } from './socket-block.ts';
 import type { SocketTable } from './socket-table.ts';
+import type { Trace } from './trace.ts';
 
 /** Packets read before the stack answers them: one acknowledgement per batch, not per packet. */
 const RECEIVE_BUDGET = 64;
@@ -36,7 +37,7 @@ const RECEIVE_BUDGET = 64;
  */
 export class Engine implements PacketInput {
   readonly #arena: Arena;
-  readonly #device: Device;
+  readonly #trace: Trace;
   readonly #services: Services;
   readonly #table: SocketTable;
   readonly #iface: Interface;
@@ -50,14 +51,14 @@ export class Engine implements PacketInput {
 
   constructor(
     arena: Arena,
-    device: Device,
+    trace: Trace,
     services: Services,
     table: SocketTable,
     iface: Interface,
     clock: () => number,
   ) {
     this.#arena = arena;
-    this.#device = device;
+    this.#trace = trace;
     this.#services = services;
     this.#table = table;
     this.#iface = iface;
@@ -77,10 +78,10 @@ export class Engine implements PacketInput {
     this.#now = this.#clock();
     stack.advance(this.#now);
     const commanded = this.#takeCommands();
-    const packets = readable ? this.#device.receive(this, RECEIVE_BUDGET) : 0;
+    const packets = readable ? this.#trace.device.receive(this, RECEIVE_BUDGET) : 0;
     this.#takeEvents();
     this.deviceFull = !stack.transmit(this.#now);
-    this.#device.flush();
+    this.#trace.device.flush();
     this.#takeEvents();
     this.#table.tellAll();
     return commanded || packets === RECEIVE_BUDGET;
@@ -192,6 +193,10 @@ export class Engine implements PacketInput {
           this.#services.reloadHosts(this.#now);
           this.#endpoints[block.index] = this.#records(block);
           return;
+        case Operation.Trace:
+          this.#trace.begin(block.text);
+          this.#wantSecrets(block, 1);
+          break;
         case Operation.Listen: {
           const listener = this.#services.stack.tcp.listen({
             local: block.address(SocketWord.LocalFamily),
@@ -259,6 +264,12 @@ export class Engine implements PacketInput {
     return lookup;
   }
 
+  /** Counts the traces that want the secrets of TLS connections. */
+  #wantSecrets(block: SocketBlock, change: 1 | -1): void {
+    if ((block.get(SocketWord.Options) & OpenOption.Secrets) === 0) return;
+    Atomics.add(this.#arena.words, ArenaWord.KeyLogWanted, change);
+  }
+
   /** The records of a name, or the names of an address. */
   #records(block: SocketBlock): RecordLookup {
     const { resolver } = this.#services;
@@ -300,6 +311,12 @@ export class Engine implements PacketInput {
         }
       }
       endpoint.close();
+    } else if (
+      block.get(SocketWord.Operation) === Operation.Trace &&
+      block.get(SocketWord.Status) === SocketStatus.Open
+    ) {
+      this.#wantSecrets(block, -1);
+      this.#trace.end();
     }
     this.#forget(block);
   }

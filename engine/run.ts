@@ -14,6 +14,7 @@ import { DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
 import { Pool } from './pool.ts';
 import { Services } from './services.ts';
 import { SocketTable } from './socket-table.ts';
+import { Trace } from './trace.ts';
 
 /**
  * The longest sleep. Whoever has work wakes the engine; this only bounds how long a process can hang on it when it ends
@@ -36,6 +37,7 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
   let device: Device | null = null;
   let writer: PcapngWriter | null = null;
   let engine: Engine | null = null;
+  let trace: Trace | null = null;
   let failure: NetError | null = null;
   try {
     device = openDevice(options, wakeFd);
@@ -45,15 +47,26 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
       device = capture(device, writer, { clock });
       arena.store(ArenaWord.KeyLogWanted, options.capture.secrets === true ? 1 : 0);
     }
-    engine = buildEngine(arena, options, device, clock);
+    const parts = buildEngine(arena, options, device, clock);
+    engine = parts.engine;
+    trace = parts.trace;
     setState(arena, EngineState.Running);
-    const loop = new Loop(arena, device, engine, writer, wakeFd, clock);
+    const loop = new Loop(
+      arena,
+      device,
+      engine,
+      trace,
+      options.capture?.secrets === true ? writer : null,
+      wakeFd,
+      clock,
+    );
     loop.untilStopped();
     loop.drain();
   } catch (error) {
     failure = error instanceof NetError ? error : internal(error);
     arena.setFailure(ERRORS[failure.tunwireCode].number, failure.detail);
   }
+  trace?.close();
   device?.close();
   writer?.close();
   arena.store(ArenaWord.EventFd, -1);
@@ -63,7 +76,12 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
   setState(arena, failure === null ? EngineState.Stopped : EngineState.Failed);
 }
 
-function buildEngine(arena: Arena, options: EngineOptions, device: Device, clock: () => number): Engine {
+function buildEngine(
+  arena: Arena,
+  options: EngineOptions,
+  device: Device,
+  clock: () => number,
+): { engine: Engine; trace: Trace } {
   const sizes = engineSizes(options);
   const pool = new Pool(arena.poolOffset, sizes.poolBytes);
   const table = new SocketTable(arena, pool, sizes);
@@ -80,7 +98,8 @@ function buildEngine(arena: Arena, options: EngineOptions, device: Device, clock
     addresses: options.addresses,
     gateways: options.gateways ?? [],
   });
-  return new Engine(arena, device, services, table, iface, clock);
+  const trace = new Trace(device, iface, clock);
+  return { engine: new Engine(arena, trace, services, table, iface, clock), trace };
 }
 
 function internal(error: unknown): NetError {
@@ -93,6 +112,8 @@ class Loop {
   readonly #arena: Arena;
   readonly #device: Device;
   readonly #engine: Engine;
+  readonly #trace: Trace;
+  /** Takes TLS secrets; null: nobody wants them there. */
   readonly #writer: PcapngWriter | null;
   readonly #wakeFd: number;
   readonly #clock: () => number;
@@ -105,6 +126,7 @@ class Loop {
     arena: Arena,
     device: Device,
     engine: Engine,
+    trace: Trace,
     writer: PcapngWriter | null,
     wakeFd: number,
     clock: () => number,
@@ -112,6 +134,7 @@ class Loop {
     this.#arena = arena;
     this.#device = device;
     this.#engine = engine;
+    this.#trace = trace;
     this.#writer = writer;
     this.#wakeFd = wakeFd;
     this.#clock = clock;
@@ -143,14 +166,20 @@ class Loop {
   }
 
   #turn(): boolean {
-    if (this.#writer !== null) {
-      const lines = this.#arena.takeKeyLog();
-      if (lines !== '') this.#writer.secrets(lines);
-    }
-    this.#device.advance(this.#clock());
+    if (this.#arena.load(ArenaWord.KeyLogWanted) !== 0) this.#takeSecrets();
+    const now = this.#clock();
+    this.#trace.advance(now);
+    this.#device.advance(now);
     const more = this.#engine.turn(this.#readable);
     this.#readable = true;
     return more;
+  }
+
+  #takeSecrets(): void {
+    const lines = this.#arena.takeKeyLog();
+    if (lines === '') return;
+    this.#writer?.secrets(lines);
+    this.#trace.secrets(lines);
   }
 
   #sleep(longestMs: number): void {
@@ -161,6 +190,7 @@ class Loop {
       const sleepMs = Math.min(
         this.#engine.sleepMs(),
         this.#device.nextDeadline() - this.#clock(),
+        this.#trace.nextDeadline() - this.#clock(),
         longestMs,
       );
       if (sleepMs > 0) {

@@ -147,6 +147,17 @@ export class SharedSocket implements Channel {
     return socket;
   }
 
+  /** Begins to trace all packets of the stack, until it is released. @param secrets of TLS connections go along */
+  static trace(client: EngineClient, path: string, secrets: boolean): SharedSocket {
+    checkName(path);
+    const block = client.take();
+    block.text = path;
+    const socket = new SharedSocket(client, block);
+    socket.#storeOption(OpenOption.Secrets, secrets);
+    socket.#open(Operation.Trace);
+    return socket;
+  }
+
   /** Takes over a socket that exists: an accepted connection, or a handle from another thread. */
   static adopt(client: EngineClient, index: number): SharedSocket {
     return new SharedSocket(client, new SocketBlock(client.arena, index));

@@ -147,7 +147,7 @@ export const Command = {
   Room: 256,
 } as const;
 
-export const Operation = { Connect: 0, Listen: 1, Udp: 2, Lookup: 3, Records: 4 } as const;
+export const Operation = { Connect: 0, Listen: 1, Udp: 2, Lookup: 3, Records: 4, Trace: 5 } as const;
 
 export const OpenOption = {
   NoDelay: 1,
@@ -158,6 +158,7 @@ export const OpenOption = {
   ReservedPort: 32,
   ReuseAddress: 64,
   Racing: 128,
+  Secrets: 256,
 } as const;
 
 export const StreamFlag = {

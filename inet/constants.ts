@@ -85,6 +85,11 @@ export const INET_EVENT_TIMEOUT = 5;
 /** Own. InetCancel was called. */
 export const INET_EVENT_CANCEL = 6;
 
+/** The control's TraceInfo is 0. Packets only. */
+export const INET_TRACE_DEFAULT = 0;
+/** Own. The secrets of TLS connections, too. */
+export const INET_TRACE_SECRETS = 0x100;
+
 /** Own. No TLS. */
 export const SECURITY_PROTOCOL_NONE = 0x0000;
 /** Own; bits, so that credentials can name several. */

@@ -61,4 +61,5 @@ export {
   InetIsWritable,
 } from './state.ts';
 export { InetReadStream, InetWriteStream } from './stream-io.ts';
+export { InetDisableTrace, InetEnableTrace } from './trace.ts';
 export { InetPeek, InetRead, InetReadEx, InetWrite, InetWriteEx } from './transfer.ts';

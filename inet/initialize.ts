@@ -14,6 +14,7 @@ import {
   sharedSettings,
   shareSettings,
 } from './session.ts';
+import { releaseTraces } from './trace.ts';
 
 /** How to reach the network, and whom to trust there. */
 export interface InitializeOptions extends EngineOptions {
@@ -79,6 +80,7 @@ export function InetUninitialize(): void {
     const session = currentSession();
     count--;
     if (count > 0) return;
+    releaseTraces();
     releaseThreadHandles(session.client);
     dropEvents(session.client);
     setSession(null);
@@ -154,6 +156,8 @@ function hookExit(): void {
   if (exitHooked) return;
   exitHooked = true;
   process.once('exit', () => {
-    if (hasSession()) releaseThreadHandles(currentSession().client);
+    if (!hasSession()) return;
+    releaseTraces();
+    releaseThreadHandles(currentSession().client);
   });
 }

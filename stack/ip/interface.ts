@@ -12,7 +12,8 @@ export interface PacketReceiver {
 export class Interface {
   readonly name: string;
   readonly capabilities: LinkCapabilities;
-  readonly sink: PacketSink;
+  /** Where packets go; may be replaced by another one of the same device. */
+  sink: PacketSink;
   readonly addresses: readonly IpPrefix[];
   /** Routers on this link that take packets for everywhere else. */
   readonly gateways: readonly IpAddress[];

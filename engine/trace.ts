@@ -1,0 +1,83 @@
+import { capture } from '../drivers/capture.ts';
+import type { Device } from '../drivers/device.ts';
+import { PcapngWriter } from '../drivers/pcapng.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import type { Interface } from '../stack/ip/interface.ts';
+
+/**
+ * A capture that is switched on and off while the engine runs. Off, it costs nothing: packets go to the device itself. Several users
+ * share it, and it ends with the last of them.
+ */
+export class Trace {
+  /** Where packets go and come from now. */
+  device: Device;
+  readonly #own: Device;
+  readonly #iface: Interface;
+  readonly #clock: () => number;
+  #writer: PcapngWriter | null = null;
+  #users = 0;
+
+  constructor(device: Device, iface: Interface, clock: () => number) {
+    this.device = device;
+    this.#own = device;
+    this.#iface = iface;
+    this.#clock = clock;
+  }
+
+  /**
+   * One more user. A file that exists is gone on with: pcapng files can be joined (draft-ietf-opsawg-pcapng §3.1).
+   * @param path '': the file of the others
+   * @throws NetError ARGUMENT_INVALID when it cannot be written, or another one is being written
+   */
+  begin(path: string): void {
+    if (this.#writer !== null && path !== '' && path !== this.#writer.path) {
+      throw new NetError('ARGUMENT_INVALID', {
+        phase: Phase.Argument,
+        detail: `the trace goes to ${this.#writer.path} until everybody has ended it; got ${path}`,
+      });
+    }
+    if (this.#writer === null) {
+      if (path === '') {
+        throw new NetError('ARGUMENT_INVALID', {
+          phase: Phase.Argument,
+          detail: 'give a file: nothing is being traced',
+        });
+      }
+      this.#writer = new PcapngWriter(path, { appends: true });
+      this.#use(capture(this.#own, this.#writer, { clock: this.#clock }));
+    }
+    this.#users++;
+  }
+
+  /** One user less; the last one closes the file. */
+  end(): void {
+    this.#users--;
+    if (this.#users === 0) this.close();
+  }
+
+  /** Ends it whoever uses it. */
+  close(): void {
+    this.#users = 0;
+    this.#use(this.#own);
+    this.#writer?.close();
+    this.#writer = null;
+  }
+
+  /** Secrets of TLS connections, lines of an NSS key log. */
+  secrets(lines: string): void {
+    this.#writer?.secrets(lines);
+  }
+
+  advance(now: number): void {
+    this.#writer?.advance(now);
+  }
+
+  nextDeadline(): number {
+    return this.#writer?.nextDeadline() ?? Infinity;
+  }
+
+  #use(device: Device): void {
+    this.device = device;
+    this.#iface.sink = device;
+  }
+}
