@@ -1,9 +1,11 @@
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
+import { md5, sha1 } from '@noble/hashes/legacy.js';
 import { sha256, sha384 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
-import { keyBlock, prf } from './prf.ts';
+import { keyBlock, oldPrf, prf, prfOf } from './prf.ts';
 import { cipherSuiteOf, TLS12_SUITES } from './suites.ts';
+import { MD5_AND_SHA1, Transcript } from './transcript.ts';
 
 test('the PRF of TLS 1.2 gives the vector of the TLS working group', (t) => {
   const secret = hexToBytes('9bbe436ba940f017b17652849a71db35');
@@ -14,6 +16,65 @@ test('the PRF of TLS 1.2 gives the vector of the TLS working group', (t) => {
       '0fa022f7077def17abfd3797c0564bab4fbc91666e9def9b97fce34f796789baa48082d122ee42c5a72e5a5110fff701' +
       '87347b66',
   );
+});
+
+test('the PRF of TLS 1.0 gives the vector of the TLS working group', (t) => {
+  // ietf-tls mailing list, message 01589 of 2001
+  const out = oldPrf(new Uint8Array(48).fill(0xab), 'PRF Testvector', new Uint8Array(64).fill(0xcd), 104);
+  t.is(
+    bytesToHex(out),
+    'd3d4d1e349b5d515044666d51de32bab258cb521b6b053463e354832fd976754443bcf9a296519bc289abcbc1187e4eb' +
+      'd31e602353776c408aafb74cbc85eff69255f9788faa184cbb957a9819d84a5d7eb006eb459d3ae8de9810454b8b2d8f' +
+      '1afbc655a8c9a013',
+  );
+});
+
+test('the PRF of TLS 1.0 takes secrets of odd and of no length, and its outputs are prefixes of each other', (t) => {
+  const seed = new Uint8Array(10).fill(4);
+  for (const length of [0, 1, 2, 47, 255]) {
+    const secret = Uint8Array.from({ length }, (_, i) => i);
+    const half = Math.ceil(length / 2);
+    const [a, b] = [secret.slice(0, half), secret.slice(length - half)];
+    const [first, second] = [prf(md5, a, 'x', seed, 70), prf(sha1, b, 'x', seed, 70)];
+    t.deepEqual(
+      oldPrf(secret, 'x', seed, 70),
+      first.map((byte, i) => byte ^ second[i]!),
+    );
+    t.deepEqual(oldPrf(secret, 'x', seed, 33), oldPrf(secret, 'x', seed, 70).slice(0, 33));
+  }
+});
+
+test('the transcript before TLS 1.2 is MD5 and SHA-1, of all bytes so far', (t) => {
+  const transcript = new Transcript(MD5_AND_SHA1);
+  transcript.add(Uint8Array.of(1, 2));
+  const expected = (bytes: Uint8Array): string =>
+    createHash('md5').update(bytes).digest('hex') + createHash('sha1').update(bytes).digest('hex');
+  t.is(bytesToHex(transcript.hash()), expected(Uint8Array.of(1, 2)));
+  t.is(bytesToHex(transcript.hashWith(Uint8Array.of(9))), expected(Uint8Array.of(1, 2, 9)));
+  transcript.add(Uint8Array.of(3));
+  t.is(bytesToHex(transcript.hash()), expected(Uint8Array.of(1, 2, 3)));
+  t.is(bytesToHex(MD5_AND_SHA1(Uint8Array.of(5))), expected(Uint8Array.of(5)));
+});
+
+test('the key block of suites with MACs: MAC keys first, IVs only in TLS 1.0', (t) => {
+  const [client, server] = [new Uint8Array(32).fill(3), new Uint8Array(32).fill(4)];
+  const master = new Uint8Array(48).fill(5);
+  for (const [id, version, sizes] of [
+    [0x000a, 'TLSv1', [20, 24, 8]],
+    [0x002f, 'TLSv1', [20, 16, 16]],
+    [0x002f, 'TLSv1.1', [20, 16, 0]],
+    [0x0004, 'TLSv1', [16, 16, 0]],
+    [0xc028, 'TLSv1.2', [48, 32, 0]],
+  ] as const) {
+    const suite = cipherSuiteOf(id)!;
+    const keys = keyBlock(version, suite, master, client, server);
+    const parts = [keys.client.macKey, keys.server.macKey, keys.client.key, keys.server.key];
+    const all = Uint8Array.from([...parts, keys.client.iv, keys.server.iv].flatMap((part) => [...part]));
+    const seed = Uint8Array.of(...server, ...client);
+    const { expand } = prfOf(version, suite);
+    t.deepEqual(all, expand(master, 'key expansion', seed, 2 * (sizes[0] + sizes[1] + sizes[2])));
+    t.deepEqual([keys.client.macKey.length, keys.client.key.length, keys.client.iv.length], [...sizes]);
+  }
 });
 
 test('the PRF is P_hash of RFC 5246 §5, of any length', (t) => {
