@@ -1,8 +1,9 @@
-import { createDiffieHellman } from 'node:crypto';
-import { bytesToHex } from '@noble/hashes/utils.js';
+import { createPrivateKey, createPublicKey, diffieHellman } from 'node:crypto';
+import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import { TlsError } from '../errors.ts';
 import { MAX_DH_BITS } from '../limits.ts';
+import { DerReader, Tag } from '../x509/der.ts';
 
 /** The group that a server has chosen and its public value (RFC 5246 §7.4.3), big-endian. */
 export interface DhParameters {
@@ -40,11 +41,21 @@ export function agreeInGroup(peer: DhParameters, minBits: number, random: Random
     throw new TlsError('InvalidKeyShare', 'the public value of the server is 0, 1 or p - 1');
   }
   const modulusBytes = Math.ceil(bits / 8);
-  const exchange = createDiffieHellman(Buffer.from(peer.p), Buffer.from(peer.g));
-  exchange.setPrivateKey(privateExponent(bits, random));
-  exchange.generateKeys();
-  const publicValue = leftPadded(exchange.getPublicKey(), modulusBytes);
-  const shared = exchange.computeSecret(peer.publicValue);
+  // perf: node:crypto's DiffieHellman looks for primes first, for 350 ms with 2048 bits; keys in DER take 5 ms
+  const algorithm = der(SEQUENCE, DH_KEY_AGREEMENT, der(SEQUENCE, integer(peer.p), integer(peer.g)));
+  const exponent = privateExponent(bits, random);
+  const pkcs8 = der(SEQUENCE, Uint8Array.of(2, 1, 0), algorithm, der(OCTET_STRING, integer(exponent)));
+  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+  exponent.fill(0);
+  pkcs8.fill(0);
+  const publicKey = createPublicKey({
+    key: spkiOf(algorithm, peer.publicValue),
+    format: 'der',
+    type: 'spki',
+  });
+  const own = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
+  const publicValue = leftPadded(publicValueOf(own), modulusBytes);
+  const shared = diffieHellman({ privateKey, publicKey });
   // RFC 5246 §8.1.2: leading bytes that contain all zero bits are stripped before the premaster secret is used
   let start = 0;
   while (start < shared.length && shared[start] === 0) start++;
@@ -62,6 +73,42 @@ function privateExponent(bits: number, random: RandomSource): Uint8Array {
   // the highest bit is set: never 0, never short
   exponent[0] = (exponent[0]! & (0xff >>> unusedBits)) | (0x80 >>> unusedBits);
   return exponent;
+}
+
+const SEQUENCE = 0x30;
+const OCTET_STRING = 0x04;
+const BIT_STRING = 0x03;
+const INTEGER = 0x02;
+// PKCS #3 §9: dhKeyAgreement
+const DH_KEY_AGREEMENT = hexToBytes('06092a864886f70d010301');
+
+function spkiOf(algorithm: Uint8Array, publicValue: Uint8Array): Buffer {
+  return Buffer.from(der(SEQUENCE, algorithm, der(BIT_STRING, Uint8Array.of(0), integer(publicValue))));
+}
+
+/** PKCS #3 §8: the public value is an INTEGER in the BIT STRING. */
+function publicValueOf(spki: Uint8Array): Uint8Array {
+  const fields = new DerReader(spki).enter(Tag.Sequence);
+  fields.element();
+  const value = new DerReader(fields.octetsOfBitString()).integerBytes();
+  return value[0] === 0 ? value.subarray(1) : value;
+}
+
+/** X.690 §8.3: without needless zeros in front, and not negative. */
+function integer(bytes: Uint8Array): Uint8Array {
+  let start = 0;
+  while (start < bytes.length - 1 && bytes[start] === 0) start++;
+  const isHigh = bytes[start]! >= 0x80;
+  return der(INTEGER, new Uint8Array(isHigh ? 1 : 0), bytes.subarray(start));
+}
+
+/** One element with a definite length (X.690 §8.1.3). */
+function der(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
+  const content = concatBytes(...parts);
+  const { length } = content;
+  if (length < 0x80) return concatBytes(Uint8Array.of(tag, length), content);
+  if (length < 0x100) return concatBytes(Uint8Array.of(tag, 0x81, length), content);
+  return concatBytes(Uint8Array.of(tag, 0x82, length >>> 8, length), content);
 }
 
 function leftPadded(bytes: Uint8Array, lengthBytes: number): Uint8Array {

@@ -360,7 +360,7 @@ export class ScriptedServer12 {
     };
     let own = publicValue;
     if (own === undefined) {
-      this.#dh = createDiffieHellman(Buffer.from(p), Buffer.from(g));
+      this.#dh = diffieHellmanOf(p, g);
       own = this.#dh.generateKeys();
     }
     return concatBytes(u16(p.length), p, u16(g.length), g, u16(own.length), own);
@@ -369,6 +369,19 @@ export class ScriptedServer12 {
   #edited(part: FlightPart12, message: Uint8Array): Uint8Array | null {
     return this.#script.edit === undefined ? message : this.#script.edit(part, message);
   }
+}
+
+const exchanges = new Map<string, DiffieHellman>();
+
+/** One for each group: to make one takes long, because it looks whether the modulus is prime. */
+function diffieHellmanOf(p: Uint8Array, g: Uint8Array): DiffieHellman {
+  const name = Buffer.from(p).toString('hex');
+  let exchange = exchanges.get(name);
+  if (exchange === undefined) {
+    exchange = createDiffieHellman(Buffer.from(p), Buffer.from(g));
+    exchanges.set(name, exchange);
+  }
+  return exchange;
 }
 
 /** The handshake messages before a change_cipher_spec (one record each), and the record after it. */
