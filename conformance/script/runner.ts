@@ -72,6 +72,8 @@ export function runScript(source: string, options: RunOptions = {}): Verdict {
   if (profile === undefined) throw new RangeError(`no profile ${options.profile}`);
   let runner: Runner | null = null;
   try {
+    // Their parameters come from outside
+    if (/^--psp_udp_port/m.test(source)) throw new ScriptUnsupported('PSP encryption');
     const script = parseScript(source, [...profile.symbols, ...(options.define ?? [])]);
     runner = new Runner(script, profile, options);
     runner.run();
@@ -129,7 +131,6 @@ class Runner {
     if (option('udp_encapsulation') !== undefined) throw new ScriptUnsupported('TCP encapsulated in UDP');
     if (option('tcp_md5_secret') !== undefined)
       throw new ScriptUnsupported('TCP MD5 signatures (RFC 2385, obsolete)');
-    if (option('psp_udp_port') !== undefined) throw new ScriptUnsupported('PSP encryption');
     this.#script = script;
     this.#lenient = run.lenient ?? false;
     this.#toleranceUs = Number(option('tolerance_usecs') ?? TOLERANCE_US);
@@ -391,11 +392,11 @@ class Runner {
       const last = [...next.tcp.flags]
         .filter((flag) => 'FP'.includes(flag) && !tcp.flags.includes(flag))
         .join('');
-      const pushed =
-        this.#host.profile.pushesSuperSegments && !`${tcp.flags}${last}`.includes('P') ? 'P' : '';
-      whole = { ...whole, timeUs: next.timeUs, tcp: { ...tcp, payload, flags: tcp.flags + last + pushed } };
+      whole = { ...whole, timeUs: next.timeUs, tcp: { ...tcp, payload, flags: tcp.flags + last } };
     }
-    return whole;
+    if (whole === first || whole.tcp === null || !this.#host.profile.pushesSuperSegments) return whole;
+    const flags = whole.tcp.flags.replace('P', '') + (spec.flags.includes('P') ? 'P' : '');
+    return { ...whole, tcp: { ...whole.tcp, flags } };
   }
 
   #compare(

@@ -318,7 +318,8 @@ export class ScriptSocket {
       if (connection.state < TcpState.Established && !connection.isEarly) {
         if (connection.fastOpen?.held) {
           written = this.#putIntoSyn(lengthBytes);
-          return wait ? BLOCKS : done(written);
+          if (wait) return BLOCKS;
+          return written > 0 ? done(written) : failed('EINPROGRESS');
         }
         return wait ? BLOCKS : failed('EAGAIN');
       }

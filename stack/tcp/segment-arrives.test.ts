@@ -475,3 +475,22 @@ test('simultaneous open: text and FIN that came with the SYN are worked off when
     t.is(brief(bench.take()).at(-1), 'A 1 ack 5 len 0');
   }
 });
+
+test('a segment with an impossible ACK leaves TS.Recent alone: what follows is not dropped by PAWS', (t) => {
+  for (const forged of ['A', 'FA']) {
+    const bench = TcpBench.established({ peer: { ts: [100, 0] } });
+    bench.seg({ flags: forged, seq: 1, ack: 9999, ts: [200_000, 0] });
+    bench.seg({ flags: 'PA', seq: 1, ack: 1, data: 'x', ts: [201, 0] });
+    t.is(bench.read(), 'x');
+    t.is(bench.connection.tsRecent, 201);
+  }
+});
+
+test('resets carry timestamps where they are agreed on (RFC 7323 §3.2)', (t) => {
+  const bench = TcpBench.established({ peer: { ts: [100, 0] } });
+  bench.connection.abort();
+  bench.settle();
+  const [reset] = bench.take();
+  t.is(reset?.flags, 'RA');
+  t.is(reset?.options.tsEcr, 100);
+});

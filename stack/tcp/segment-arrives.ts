@@ -45,14 +45,10 @@ function predicted(c: TcpConnection, seg: Segment): boolean {
   if (c.tsOk) {
     const { options } = seg;
     if (!options.hasTimestamps || ((options.tsVal - c.tsRecent) | 0) < 0) return false;
-    // RFC 7323 §4.3: the segment that our last ACK asked for
-    if (((seg.seq - c.lastAckSent) | 0) <= 0) {
-      c.tsRecent = options.tsVal;
-      c.tsRecentAt = c.now;
-    }
   }
   c.lastReceivedAt = c.now;
   if (!ackArrives(c, seg)) return true;
+  noteTimestamp(c, seg);
   if (c.ecnOk) congestionMark(c, seg);
   if (length === 0) return true;
   if (length > c.rcvMss) noteFullSegment(c, length);
@@ -145,8 +141,10 @@ function synchronized(c: TcpConnection, seg: Segment): void {
   }
   if (c.state === TcpState.SynReceived && !synReceivedAck(c, seg)) return;
   c.lastReceivedAt = c.now;
+  if (!ackArrives(c, seg)) return;
+  // Not before the ACK: a forged segment with an impossible one could set TS.Recent to where PAWS drops all that follows
   noteTimestamp(c, seg);
-  if (!ackArrives(c, seg) || !finAcknowledged(c)) return;
+  if (!finAcknowledged(c)) return;
   if (c.ecnOk) congestionMark(c, seg);
   // Sixth: URG
   if ((seg.flags & TcpFlag.Urg) !== 0) urgentArrives(c, seg);
@@ -172,7 +170,7 @@ function timestampFits(c: TcpConnection, seg: Segment): boolean {
   return false;
 }
 
-/** RFC 7323 §4.3 */
+/** RFC 7323 §4.3: of the segment that our last ACK asked for */
 function noteTimestamp(c: TcpConnection, seg: Segment): void {
   if (!c.tsOk || !seg.options.hasTimestamps || ((seg.seq - c.lastAckSent) | 0) > 0) return;
   c.tsRecent = seg.options.tsVal;

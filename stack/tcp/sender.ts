@@ -371,8 +371,11 @@ export function sendPersistProbe(c: TcpConnection): boolean {
 
 /** RFC 9293 §3.10.5: <SEQ=SND.NXT><CTL=RST>; with ACK, as everybody sends it. */
 function sendReset(c: TcpConnection): boolean {
-  const off = c.context.ip.begin(c.route, TCP_HEADER_BYTES);
+  // RFC 7323 §3.2: timestamps SHOULD be on resets, too
+  const headerBytes = TCP_HEADER_BYTES + c.segmentOptionBytes;
+  const off = c.context.ip.begin(c.route, headerBytes);
   const { view } = c.context.tx.head;
+  if (c.tsOk) writeTimestamps(view, off + Tcp.Options, c.timestamp(), c.tsRecent);
   writeTcpHeader(
     view,
     off,
@@ -380,7 +383,7 @@ function sendReset(c: TcpConnection): boolean {
     c.remotePort,
     c.sndNxt,
     c.rcvNxt,
-    TCP_HEADER_BYTES,
+    headerBytes,
     TcpFlag.Rst | TcpFlag.Ack,
     0,
   );
