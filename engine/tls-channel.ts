@@ -33,6 +33,7 @@ export class TlsChannel implements Channel {
   readonly #region: number;
   readonly #opener: TrafficOpener;
   readonly #sealer: TrafficSealer;
+  readonly #onFailure: (() => void) | null;
   /** Where the record of {@link TlsChannel.#nextRecord} lies. */
   #record: Uint8Array = scratchRecord;
   #recordOff = 0;
@@ -40,9 +41,15 @@ export class TlsChannel implements Channel {
   /**
    * @param socket one whose handshake is done, in this or another thread
    * @param onTicket takes the tickets of the server, inside of `read`
+   * @param onFailure is called when a fatal alert was received or is due, inside of `read`
    */
-  constructor(socket: SharedSocket, onTicket: ((ticket: SessionTicket) => void) | null = null) {
+  constructor(
+    socket: SharedSocket,
+    onTicket: ((ticket: SessionTicket) => void) | null = null,
+    onFailure: (() => void) | null = null,
+  ) {
     this.socket = socket;
+    this.#onFailure = onFailure;
     this.#slab = socket.client.arena.slab;
     this.#region = socket.block.get(SocketWord.TlsOffset);
     this.#opener = new TrafficOpener(this.#slab, this.#region + TlsRegion.Traffic);
@@ -214,6 +221,7 @@ export class TlsChannel implements Channel {
   /** A peer that broke the protocol is told so (RFC 8446 §6.2), once. */
   #fail(error: unknown): unknown {
     if (!(error instanceof TlsError)) return error;
+    this.#onFailure?.();
     if (error.alert >= 0) {
       this.socket.lockSend();
       if (this.#get(TlsRegion.Finished) === 0 && this.socket.roomLocked() >= MAX_SEAL_OVERHEAD_BYTES) {

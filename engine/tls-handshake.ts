@@ -163,7 +163,7 @@ export class TlsHandshake {
     const onTicket = this.#keepsTickets
       ? (ticket: SessionTicket): void => tls.keepTicket(ticket, Date.now())
       : null;
-    this.#channel = new TlsChannel(this.#socket, onTicket);
+    this.#channel = new TlsChannel(this.#socket, onTicket, () => tls.forgetSession());
     return 'done';
   }
 }

@@ -45,6 +45,31 @@ async function countingServer(
   return { ...server, reused };
 }
 
+test('TLS 1.2: the session of a connection that failed is not resumed', async (t) => {
+  const reused: boolean[] = [];
+  const server = await pair.server.listen({ port: 0, allowHalfOpen: true });
+  const secure = tls.createServer({ ...identity, maxVersion: 'TLSv1.2' });
+  secure.on('tlsClientError', () => {});
+  server.on('connection', (wire) => {
+    wire.on('error', () => {});
+    secure.once('secureConnection', (peer) => {
+      peer.on('error', () => {});
+      reused.push(peer.isSessionReused());
+      // the second one gets a record that nobody has sealed
+      if (reused.length === 2) wire.write(Buffer.of(23, 3, 3, 0, 40, ...new Uint8Array(40)));
+      else peer.end('hello');
+    });
+    secure.emit('connection', wire);
+  });
+  const { port = 0 } = server.address() ?? {};
+  const visitOnce = async (): Promise<void> => void (await readAll(await connectTls(port)));
+  await visitOnce();
+  await t.throwsAsync(visitOnce(), { message: /did not decrypt/ });
+  await visitOnce();
+  await visitOnce();
+  t.deepEqual(reused, [false, true, false, true]);
+});
+
 test('minVersion and maxVersion bound what is spoken', async (t) => {
   const both = await serveTls(pair.server, identity, (peer) => peer.end());
   for (const version of VERSIONS) {

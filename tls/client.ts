@@ -79,6 +79,8 @@ export class TlsClient {
   readonly #sessionKey: string;
   #current: HandshakeState | null = null;
   #error: TlsError | null = null;
+  /** What this connection has left in the store, before TLS 1.3. */
+  #oldSession: TlsSession | null = null;
 
   /** @throws TypeError when the credentials are of no use, RangeError for the name of a suite that nobody knows */
   constructor(options: TlsClientOptions) {
@@ -245,7 +247,17 @@ export class TlsClient {
     });
   }
 
+  /**
+   * To be called when the connection ends with a fatal alert, sent or received: its session is not resumed (RFC 5246 §7.2.2).
+   * Tickets of TLS 1.3 stand for themselves, and stay.
+   */
+  forgetSession(): void {
+    if (this.#oldSession !== null) this.#sessions?.store.remove?.(this.#sessionKey, this.#oldSession);
+    this.#oldSession = null;
+  }
+
   #keepSession(session: TlsSession): void {
+    if (session.version !== 'TLSv1.3') this.#oldSession = session;
     this.#sessions?.store.put(this.#sessionKey, session);
   }
 

@@ -26,6 +26,11 @@ export interface SessionStore {
   take(key: string): TlsSession | null;
   /** Adds one; a store may forget any session at any time. */
   put(key: string, session: TlsSession): void;
+  /**
+   * Takes out one that was put in, if it is still there: RFC 5246 §7.2.2 forbids to resume the session of a connection that
+   * ended with a fatal alert. A store without it leaves that to the server.
+   */
+  remove?(key: string, session: TlsSession): void;
 }
 
 /** Where a connection looks for sessions, and leaves its own. */
@@ -69,6 +74,15 @@ export class MemorySessionStore implements SessionStore {
     const [oldest, sessions] = this.#sessions.entries().next().value!;
     this.#sessions.delete(oldest);
     this.#forget(sessions);
+  }
+
+  remove(key: string, session: TlsSession): void {
+    const list = this.#sessions.get(key) ?? [];
+    const at = list.indexOf(session);
+    if (at < 0) return;
+    list.splice(at, 1);
+    session.secret.fill(0);
+    if (list.length === 0) this.#sessions.delete(key);
   }
 
   #forget(sessions: readonly TlsSession[]): void {

@@ -26,11 +26,13 @@ const DAY_MS = 86_400_000;
 /**
  * Makes an authority and a server certificate that are valid from yesterday to tomorrow.
  * @param names DNS names and IP literals of the server
+ * @param usage bits of the server's keyUsage
  */
 export function makeCredentials(
   folder: string,
   names: readonly string[],
   key: KeyType = 'p256',
+  usage: number = DIGITAL_SIGNATURE,
 ): Credentials {
   const valid = { notBefore: Date.now() - DAY_MS, notAfter: Date.now() + DAY_MS };
   const ca = issueCa('tunwire test authority', valid);
@@ -38,11 +40,7 @@ export function makeCredentials(
     subject: names[0] ?? 'server',
     issuer: ca,
     key,
-    extensions: [
-      subjectAltName(...names.map(generalName)),
-      keyUsage(DIGITAL_SIGNATURE),
-      extendedKeyUsage(SERVER_AUTH),
-    ],
+    extensions: [subjectAltName(...names.map(generalName)), keyUsage(usage), extendedKeyUsage(SERVER_AUTH)],
     ...valid,
   });
   const files = {
