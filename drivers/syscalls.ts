@@ -55,7 +55,8 @@ export function errnoName(errno: number): string {
   return getSystemErrorName(-positive);
 }
 
-type Native = (...args: (number | string)[]) => number;
+/** A function of a C library. */
+export type Native = (...args: (number | string)[]) => number;
 
 interface LibC {
   readonly koffi: typeof koffi;
@@ -120,6 +121,16 @@ function load(): LibC {
     recvmsg: declare('intptr_t recvmsg(int fd, uintptr_t message, int flags)'),
     setns: declare('int setns(int fd, int nstype)'),
   };
+}
+
+/** The function of the running program, or of what it is linked with, with a C prototype; null: there is none. */
+export function symbol(prototype: string): Native | null {
+  try {
+    const { koffi: native } = libc();
+    return native.load(null).func(prototype) as Native;
+  } catch {
+    return null;
+  }
 }
 
 function checked(result: number): number {

@@ -4,10 +4,12 @@ import type { Slab } from '../stack/wire/slab.ts';
 import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
 import { TlsError } from '../tls/errors.ts';
 import { MAX_RECORD_BYTES } from '../tls/limits.ts';
+import { provideAead } from '../tls/record/aead.ts';
 import { recordLength } from '../tls/record/handshake-records.ts';
 import { exportKeyingMaterial } from '../tls/traffic/exporter.ts';
 import { OPENED_CLOSE_NOTIFY, type SessionTicket, TrafficOpener } from '../tls/traffic/opener.ts';
 import { MAX_SEAL_OVERHEAD_BYTES, TrafficSealer } from '../tls/traffic/sealer.ts';
+import { openSslAead } from './aead.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
 import type { SharedSocket } from './shared-socket.ts';
 import { SocketStatus, SocketWord } from './socket-block.ts';
@@ -18,6 +20,8 @@ const RECORD_HEADER_BYTES = 5;
 const APPLICATION_DATA = 23;
 /** A record is not started in less room than this unless it is the last: small records cost most. */
 const LEAST_RECORD_BYTES = 4096;
+
+provideAead(openSslAead);
 
 /** A thread's working memory for records: nothing of a connection stays in it between two calls. */
 const scratchRecord = new Uint8Array(MAX_RECORD_BYTES + MAX_SEAL_OVERHEAD_BYTES);
@@ -106,8 +110,7 @@ export class TlsChannel implements Channel {
         const room = this.socket.roomLocked(wanted + MAX_SEAL_OVERHEAD_BYTES);
         const chunk = Math.min(wanted, room - MAX_SEAL_OVERHEAD_BYTES);
         if (chunk < wanted && chunk < LEAST_RECORD_BYTES) break;
-        const length = this.#sealer.seal(APPLICATION_DATA, from, off + taken, chunk, scratchRecord, 0);
-        this.socket.appendLocked(scratchRecord, 0, length);
+        this.#sealNext(from, off + taken, chunk);
         taken += chunk;
       }
       if (taken === 0) return WOULD_BLOCK;
@@ -116,6 +119,19 @@ export class TlsChannel implements Channel {
       return taken;
     } finally {
       this.socket.unlockSend();
+    }
+  }
+
+  /** Writes a record to the ring, straight where it does not wrap. There is room. */
+  #sealNext(from: Uint8Array, off: number, len: number): void {
+    const ring = this.socket.sendRing!;
+    const most = len + MAX_SEAL_OVERHEAD_BYTES;
+    if (ring.contiguous(ring.head, most) === most) {
+      const { bytes } = ring.slab;
+      ring.advanceHead(this.#sealer.seal(APPLICATION_DATA, from, off, len, bytes, ring.offsetOf(ring.head)));
+    } else {
+      const length = this.#sealer.seal(APPLICATION_DATA, from, off, len, scratchRecord, 0);
+      this.socket.appendLocked(scratchRecord, 0, length);
     }
   }
 
