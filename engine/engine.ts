@@ -202,6 +202,7 @@ export class Engine implements PacketInput {
             local: block.address(SocketWord.LocalFamily),
             port: block.get(SocketWord.LocalPort),
             backlog: block.get(SocketWord.Backlog),
+            reuseAddress: (block.get(SocketWord.Options) & OpenOption.ReuseAddress) !== 0,
           });
           listener.owner = block.index;
           if (!this.#table.openAcceptRing(block)) {

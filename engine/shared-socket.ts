@@ -95,12 +95,19 @@ export class SharedSocket implements Channel {
     return socket;
   }
 
-  /** Starts to listen. @param port 0: an ephemeral one */
-  static listen(client: EngineClient, local: IpAddress | null, port: number, backlog: number): SharedSocket {
+  /** Starts to listen. @param port 0: an ephemeral one @param reuseAddress also while old connections of the port last */
+  static listen(
+    client: EngineClient,
+    local: IpAddress | null,
+    port: number,
+    backlog: number,
+    reuseAddress = true,
+  ): SharedSocket {
     const block = client.take();
     block.setAddress(SocketWord.LocalFamily, local, port);
     block.set(SocketWord.Backlog, backlog);
     const socket = new SharedSocket(client, block);
+    socket.#storeOption(OpenOption.ReuseAddress, reuseAddress);
     socket.#open(Operation.Listen);
     return socket;
   }

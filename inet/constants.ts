@@ -21,6 +21,8 @@ export const INET_OPTION_BROADCAST = 0x0001;
 export const INET_OPTION_DONTROUTE = 0x0002;
 /** TCP: probes are sent when nothing else is. */
 export const INET_OPTION_KEEPALIVE = 0x0004;
+/** A listener's port may still have connections that have ended (TIME-WAIT). The number is the gap in the list of the control's. */
+export const INET_OPTION_REUSEADDRESS = 0x0008;
 /** Turns Nagle's algorithm off. */
 export const INET_OPTION_NODELAY = 0x0010;
 /** Own. Binds a local port below 1024. */

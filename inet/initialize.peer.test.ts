@@ -72,3 +72,34 @@ test('a process that ends while its threads are blocked ends at once', async (t)
   t.is(await run.exited, 7, run.stderr);
   t.true(performance.now() - endedAt < 2500);
 });
+
+test('a child process inherits nothing: no descriptor, and no hold on the connection', async (t) => {
+  const lab = await createLab(t);
+  await startNodeServer(lab, 7000, 'sink');
+  const script = `
+    import { spawn } from 'node:child_process';
+    import { readdirSync, readlinkSync } from 'node:fs';
+    import * as inet from ${INET};
+    inet.InetInitialize();
+    const socket = inet.InetConnect('${KERNEL_V4}', 7000, inet.INET_PROTOCOL_TCP, 5, inet.INET_OPTION_NOINHERIT, null);
+    inet.InetWrite(socket, Buffer.from('hello'));
+    const child = spawn('sh', ['-c', 'ls -l /proc/self/fd; exec sleep 60'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let listing = '';
+    for await (const chunk of child.stdout) {
+      listing += chunk;
+      if (/total/.test(listing)) break;
+    }
+    // the child lives on; the connection ends all the same
+    inet.InetDisconnect(socket);
+    const own = readdirSync('/proc/self/fd').map((fd) => { try { return readlinkSync('/proc/self/fd/' + fd); } catch { return ''; } });
+    console.log(JSON.stringify({ listing, own }));
+    inet.InetUninitialize();
+    child.kill('SIGKILL');`;
+  const run = await lab.run(process.execPath, ['--input-type=module', '-e', script], {
+    env: { TUNWIRE_DEVICE: `tun:${lab.tun}`, TUNWIRE_ADDR: `${OWN_V4}/24` },
+  });
+  t.is(run.code, 0, run.stderr);
+  const { listing, own } = JSON.parse(run.stdout) as { listing: string; own: string[] };
+  t.true(own.includes('/dev/net/tun'), 'the engine has the device');
+  t.false(listing.includes('/dev/net/tun'), listing);
+});

@@ -21,7 +21,7 @@ import type { OutValue } from './out.ts';
  * @returns 0; INET_ERROR: OPTION_INVALID (0x8004273A: several options, one that cannot change any more, or one of the other
  * protocol), HANDLE_INVALID (0x80042736), NOT_CONNECTED (0x80042749: a listener), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
- * Source: SocketWrench 10 SetOption. Its REUSEADDRESS is for listeners, before they listen: an argument of InetListen.
+ * Source: SocketWrench 10 SetOption. Its REUSEADDRESS is an argument of InetListen here.
  *
  * @example
  * InetSetOption(socket, INET_OPTION_NODELAY, true);

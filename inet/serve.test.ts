@@ -10,6 +10,7 @@ import {
   INET_EVENT_READ,
   INET_OPTION_FREETHREAD,
   INET_OPTION_NODELAY,
+  INET_OPTION_REUSEADDRESS,
   INET_OPTION_SECURE,
   INET_PROTOCOL_TCP,
   INET_PROTOCOL_UDP,
@@ -66,8 +67,11 @@ test.serial('accepts who connects, and exchanges data', (t) => {
   t.is(InetListen(null, 8080), INVALID_SOCKET);
   t.is(lastCode(), 'ADDRESS_IN_USE');
   t.is(InetDisconnect(listener), 0);
-  const again = InetListen('192.0.2.2', 8080, 1);
-  t.not(again, INVALID_SOCKET);
+  // our side has closed first: the connection is in TIME-WAIT
+  t.is(InetListen('192.0.2.2', 8080, 1), INVALID_SOCKET);
+  t.is(lastCode(), 'ADDRESS_IN_USE');
+  const again = InetListen('192.0.2.2', 8080, 1, INET_OPTION_REUSEADDRESS);
+  t.not(again, INVALID_SOCKET, lastCode());
   InetDisconnect(again);
 });
 

@@ -8,6 +8,7 @@ import {
   INET_OPTION_KEEPALIVE,
   INET_OPTION_NODELAY,
   INET_OPTION_NOINHERIT,
+  INET_OPTION_REUSEADDRESS,
   INVALID_SOCKET,
 } from './constants.ts';
 import { failed } from './error-codes.ts';
@@ -22,8 +23,9 @@ const MAX_BACKLOG = 4096;
 /** Opening a listener asks nobody else; an engine that takes longer is stuck. */
 const LISTEN_PATIENCE_MS = 5000;
 
-const LISTEN_OPTIONS: number = INET_OPTION_FREETHREAD | INET_OPTION_NOINHERIT;
-const ACCEPT_OPTIONS: number = LISTEN_OPTIONS | INET_OPTION_KEEPALIVE | INET_OPTION_NODELAY;
+const HANDLE_OPTIONS: number = INET_OPTION_FREETHREAD | INET_OPTION_NOINHERIT;
+const LISTEN_OPTIONS: number = HANDLE_OPTIONS | INET_OPTION_REUSEADDRESS;
+const ACCEPT_OPTIONS: number = HANDLE_OPTIONS | INET_OPTION_KEEPALIVE | INET_OPTION_NODELAY;
 
 /**
  * Waits for connections on a port. The handle takes InetAccept, InetReject, InetDisconnect and the questions about its state
@@ -32,7 +34,7 @@ const ACCEPT_OPTIONS: number = LISTEN_OPTIONS | INET_OPTION_KEEPALIVE | INET_OPT
  * @param localAddress an IP address of the stack's; null or '': all of them
  * @param localPort 1 … 65535
  * @param backlog connections that may wait to be accepted, 1 … 4096; more are not answered
- * @param options INET_OPTION_FREETHREAD, INET_OPTION_NOINHERIT
+ * @param options INET_OPTION_REUSEADDRESS: also while ended connections of the port are in TIME-WAIT; FREETHREAD, NOINHERIT
  * @returns a handle; INVALID_SOCKET on failure: PORT_INVALID, ADDRESS_IN_USE (0x80042740), ADDRESS_NOT_AVAILABLE (0x80042741),
  * OPTION_INVALID (0x8004273A), ARGUMENT_INVALID (0x80042726), NO_BUFFERS (0x80042747), NOT_INITIALIZED (0x8004276D), ENGINE_STOPPED
  *
@@ -60,7 +62,9 @@ export function InetListen(
       });
     }
     checkOptions(options, LISTEN_OPTIONS);
-    const socket = SharedSocket.listen(client, localAddressOf(localAddress), localPort, backlog);
+    const reuse = (options & INET_OPTION_REUSEADDRESS) !== 0;
+    const local = localAddressOf(localAddress);
+    const socket = SharedSocket.listen(client, local, localPort, backlog, reuse);
     try {
       awaitListening(socket);
     } catch (error) {

@@ -72,6 +72,8 @@ export interface ListenOptions {
   readonly backlog: number;
   /** Fast Open connections that may be there before their clients have confirmed them (RFC 7413 §5.1). Default 0: off. */
   readonly fastOpenQueue?: number;
+  /** false: the port must have no connection left, not even one in TIME-WAIT (BSD sockets without SO_REUSEADDR). Default true. */
+  readonly reuseAddress?: boolean;
 }
 
 /** TCP (RFC 9293): all connections and listeners of a stack. */
@@ -158,6 +160,13 @@ export class TcpLayer implements TransportHandler {
       throw new NetError('ADDRESS_IN_USE', {
         phase: Phase.Route,
         detail: `somebody listens on port ${port}`,
+        port,
+      });
+    }
+    if (options.reuseAddress === false && this.table.usesOfPort(port) > 0) {
+      throw new NetError('ADDRESS_IN_USE', {
+        phase: Phase.Route,
+        detail: `a connection of port ${port} has not ended yet (TIME-WAIT lasts for a minute)`,
         port,
       });
     }
