@@ -37,7 +37,7 @@ export function receiveRingFor(c: TcpConnection, bytes: number): Ring | null {
   const keeper = c.layer.ringKeeper;
   const kept = keptInReceiveRing(c);
   if (!elastic.resizeReceive(c, capacity, kept)) {
-    if (!keeper.reclaim() || !elastic.resizeReceive(c, capacity, kept)) return c.recvRing;
+    if (!keeper.reclaim(c) || !elastic.resizeReceive(c, capacity, kept)) return c.recvRing;
   }
   keeper.hold(c);
   return c.recvRing;

@@ -66,8 +66,12 @@ export class RingKeeper implements TimerTarget {
     this.#wakeWithin(RING_IDLE_MS / SLICES);
   }
 
-  /** Takes back empty rings, used a moment ago or not. @returns true when there were any */
-  reclaim(): boolean {
+  /**
+   * Takes back empty rings, used a moment ago or not.
+   * @param asker who needs memory, and is not parked because it has no ring; null: nobody in particular
+   * @returns true when there were any
+   */
+  reclaim(asker: TcpConnection | null): boolean {
     const { elastic } = this.#layer.context.rings;
     if (elastic === null) return false;
     let taken = false;
@@ -79,14 +83,14 @@ export class RingKeeper implements TimerTarget {
         taken = true;
       }
       if (c.canDropSend && elastic.dropSend(c)) taken = true;
-      this.#removeIfBare(c);
+      if (c !== asker) this.#removeIfBare(c);
     }
     if (taken) this.#layer.counters.ringsReclaimed++;
     return taken;
   }
 
   onDeadline(now: number): void {
-    if (this.#layer.context.rings.elastic?.isScarce === true) this.reclaim();
+    if (this.#layer.context.rings.elastic?.isScarce === true) this.reclaim(null);
     this.#serveWriters();
     const size = this.#held.length;
     const from = this.#stalled ? 0 : Math.floor((size * this.#slice) / SLICES);

@@ -26,7 +26,7 @@ export function giveSendRing(c: TcpConnection): void {
   const { sendBufferBytes } = c.layer.settings;
   const bytes = elastic.isScarce ? Math.min(sendBufferBytes, SCARCE_SEND_BYTES) : sendBufferBytes;
   const keeper = c.layer.ringKeeper;
-  if (!elastic.resizeSend(c, bytes) && !(keeper.reclaim() && elastic.resizeSend(c, bytes))) {
+  if (!elastic.resizeSend(c, bytes) && !(keeper.reclaim(c) && elastic.resizeSend(c, bytes))) {
     c.layer.counters.writersWithoutMemory++;
     keeper.wait(c);
     return;
