@@ -50,7 +50,12 @@ export function InetAttachThread(handle: number, threadId = 0): number {
   }
 }
 
-/** The calling thread's id for {@link InetAttachThread}, 1 or more: the counterpart of Windows' GetCurrentThreadId. */
+/**
+ * The calling thread's id for {@link InetAttachThread}, 1 or more: the counterpart of Windows' GetCurrentThreadId.
+ *
+ * @example
+ * const owner = InetGetCurrentThread();
+ */
 export function InetGetCurrentThread(): number {
   return CURRENT_THREAD;
 }

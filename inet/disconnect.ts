@@ -28,6 +28,9 @@ const DISCONNECT_PATIENCE_MS = 5000;
  * - HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 10 InetDisconnect; the close sequence and its bound are our choice.
+ *
+ * @example
+ * if (InetDisconnect(socket) === INET_ERROR) console.error(InetGetErrorString(InetGetLastError()));
  */
 export function InetDisconnect(handle: number): number {
   try {
@@ -54,6 +57,9 @@ export function InetDisconnect(handle: number): number {
  * @returns 0; INET_ERROR for HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: none published; the family's counterpart to InetDisconnect.
+ *
+ * @example
+ * InetAbort(socket);
  */
 export function InetAbort(handle: number): number {
   try {
@@ -77,6 +83,11 @@ export function InetAbort(handle: number): number {
  * (0x80042726), OPTION_INVALID (0x8004273A: over UDP), HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: none published; after Winsock's shutdown.
+ *
+ * @example
+ * InetShutdown(socket);
+ * const buffer = new Uint8Array(16384);
+ * while (InetRead(socket, buffer) > 0) console.log('the peer goes on');
  */
 export function InetShutdown(handle: number, how: number = INET_SHUTDOWN_SEND): number {
   try {

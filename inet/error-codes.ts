@@ -99,6 +99,9 @@ export function InetGetLastError(): number {
 /**
  * Sets this thread's last error; `InetSetLastError(0)` clears it.
  * @param code unsigned 32-bit value
+ *
+ * @example
+ * InetSetLastError(0);
  */
 export function InetSetLastError(code: number): void {
   lastCode = code >>> 0;
@@ -110,6 +113,9 @@ export function InetSetLastError(code: number): void {
  * address, what came instead.
  * @param code what InetGetLastError gave
  * @returns one line of text; '' for 0; a line with the number for codes that are none of ours
+ *
+ * @example
+ * if (InetWrite(socket, bytes) === INET_ERROR) console.error(InetGetErrorString(InetGetLastError()));
  */
 export function InetGetErrorString(code: number): string {
   const unsigned = code >>> 0;
@@ -121,6 +127,9 @@ export function InetGetErrorString(code: number): string {
 /**
  * The calling thread's last failure with everything that is known of it (phase, address, port, detail); null when there
  * was none or the last error was set by hand. An extension: SocketWrench has only the number.
+ *
+ * @example
+ * if (InetRead(socket, buffer) === INET_ERROR) console.error(InetGetLastFailure()?.phase);
  */
 export function InetGetLastFailure(): NetError | null {
   return lastFailure;

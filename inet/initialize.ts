@@ -74,6 +74,10 @@ export function InetInitialize(options?: InitializeOptions): boolean {
  * Without an InetInitialize before it only sets the last error: NOT_INITIALIZED (0x8004276D).
  *
  * Source: SocketWrench InetUninitialize and the destructor of its class.
+ *
+ * @example
+ * InetInitialize();
+ * InetUninitialize();
  */
 export function InetUninitialize(): void {
   try {

@@ -49,6 +49,9 @@ export class INTERNET_ADDRESS {
  * @returns false also on failure: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 10 InetRead names it; its signature is not published.
+ *
+ * @example
+ * if (InetIsReadable(socket)) InetRead(socket, buffer);
  */
 export function InetIsReadable(handle: number): boolean {
   try {
@@ -123,6 +126,9 @@ export function InetIsClosed(handle: number): boolean {
  * @returns false also on failure: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: none published; "connected to a server".
+ *
+ * @example
+ * while (InetIsConnected(socket) && InetRead(socket, buffer) > 0) console.log('more');
  */
 export function InetIsConnected(handle: number): boolean {
   try {
@@ -141,6 +147,9 @@ export function InetIsConnected(handle: number): boolean {
  * @returns one of INET_STATUS_*; INET_ERROR: HANDLE_INVALID (0x80042736), NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketTools HTTP GetStatus.
+ *
+ * @example
+ * if (InetGetStatus(socket) === INET_STATUS_READ) InetCancel(socket);
  */
 export function InetGetStatus(handle: number): number {
   try {
@@ -178,6 +187,11 @@ export function InetGetPeerAddress(handle: number, address: INTERNET_ADDRESS): n
  * @returns the port, 1 … 65535; INET_ERROR: HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 7 names it; its signature is not published.
+ *
+ * @example
+ * const address = new INTERNET_ADDRESS();
+ * const port = InetGetLocalAddress(socket, address);
+ * console.log(`from ${address} port ${port}`);
  */
 export function InetGetLocalAddress(handle: number, address: INTERNET_ADDRESS): number {
   try {

@@ -39,6 +39,8 @@ async function serveTls(
 }
 
 await serve(PeerPort.Echo, (socket) => void socket.pipe(socket));
+for (const port of [PeerPort.EchoHttp, PeerPort.EchoBgp])
+  await serve(port, (socket) => void socket.pipe(socket));
 await serve(PeerPort.Greet, (socket) => void socket.end('hello'));
 await serve(PeerPort.Reset, (socket) => void socket.once('data', () => socket.resetAndDestroy()));
 await serve(PeerPort.Silent, () => {});
@@ -52,6 +54,7 @@ await serve(PeerPort.Count, (socket) => {
   socket.on('end', () => socket.end(String(bytes)));
 });
 await serveTls(PeerPort.TlsEcho, { cert, key }, (socket) => void socket.pipe(socket));
+await serveTls(PeerPort.TlsExample, { cert, key }, (socket) => void socket.pipe(socket));
 await serveTls(PeerPort.TlsOther, { cert: otherCert, key: otherKey }, (socket) => void socket.pipe(socket));
 const demanding = { cert, key, ca, requestCert: true, rejectUnauthorized: true };
 await serveTls(PeerPort.TlsClient, demanding, (socket) => {
@@ -130,6 +133,7 @@ const RECORDS: Readonly<Record<string, readonly [type: 'A' | 'AAAA' | 'PTR', dat
     ['AAAA', '2001:db8::1'],
   ],
   'four.test': [['A', '192.0.2.1']],
+  'dut.lab.test': [['A', '192.0.2.1']],
   'six.test': [['AAAA', '2001:db8::1']],
   'other.test': [['A', '192.0.2.1']],
   '1.2.0.192.in-addr.arpa': [['PTR', 'peer.test']],

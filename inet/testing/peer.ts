@@ -18,7 +18,11 @@ export const PeerPort = {
   Full: 72,
   /** Answers the number of bytes it has read up to the end. */
   Count: 73,
+  /** Echoes too: ports that the examples of the documentation name. */
+  EchoHttp: 80,
+  EchoBgp: 179,
   TlsEcho: 443,
+  TlsExample: 8443,
   /** Its certificate is for other.test. */
   TlsOther: 444,
   /** A device of long ago: TLS 1.0, RSA key exchange, AES with CBC; its certificate has 1024 bits and is signed with SHA-1. */
@@ -72,7 +76,7 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
   const [end, otherEnd] = createMemoryLink();
   const valid = { notBefore: Date.now() - DAY_MS, notAfter: Date.now() + DAY_MS };
   const ca = issueCa('inet test authority', valid);
-  const server = issueServer(['peer.test', 'four.test', 'six.test'], ca, valid);
+  const server = issueServer(['peer.test', 'four.test', 'six.test', 'dut.lab.test'], ca, valid);
   const other = issueServer(['other.test'], ca, valid);
   const names = [subjectAltName(dnsName('peer.test'))];
   const weak = { subject: 'device', issuer: ca, key: 'rsa1024', signature: 'sha1' } as const;
