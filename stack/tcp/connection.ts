@@ -231,6 +231,9 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** End of the data that was sent while cwnd was the limit. */
   limitedTo = 0;
   isLimited = false;
+  /** The most that was in flight in the round trip that ends at `mostInFlightTo`. */
+  mostInFlightBytes = 0;
+  mostInFlightTo = 0;
   readonly rtt: RttEstimator = new RttEstimator();
   /** Doublings of the RTO; also counts zero-window probes. */
   backoff = 0;

@@ -114,6 +114,8 @@ const NOT_KEPT: ReadonlySet<string> = new Set<keyof TcpConnection>([
   'roundEnd',
   'limitedTo',
   'isLimited',
+  'mostInFlightBytes',
+  'mostInFlightTo',
   'shortSentTo',
   'shortSent',
   'dupAcks',

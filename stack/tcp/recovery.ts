@@ -167,7 +167,10 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
     partialAck(c, acked);
   }
   if (c.recovery !== RecoveryState.Fast) {
-    const limited = c.isLimited && ((c.limitedTo - ack) | 0) > -acked;
+    const { cwndBytes, ssthreshBytes } = c.cc;
+    // RFC 7661 §4.1: in slow start half of cwnd in use is enough for it to be valid, and to grow
+    const halfUsed = cwndBytes < ssthreshBytes && cwndBytes < 2 * c.mostInFlightBytes;
+    const limited = halfUsed || (c.isLimited && ((c.limitedTo - ack) | 0) > -acked);
     c.cc.acked(acked, c.rtt.srttMs, limited || c.recovery === RecoveryState.Loss, c.now);
   }
   if (data > 0) tuneSendBuffer(c, data);

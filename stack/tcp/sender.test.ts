@@ -207,3 +207,17 @@ test('after an idle time sending begins with the initial window again (RFC 5681 
   bench.write(100_000);
   t.is(bench.take().length, 10);
 });
+
+test('slow start goes on while half of cwnd is in use (RFC 7661 §4.1), and not with less', (t) => {
+  for (const [segments, grows] of [
+    [10, true],
+    [6, true],
+    [4, false],
+  ] as const) {
+    const bench = TcpBench.established();
+    const before = bench.connection.cc.cwndBytes;
+    bench.write(segments * 1460);
+    bench.seg({ flags: 'A', seq: 1, ack: 1 + 2 * 1460 });
+    t.is(bench.connection.cc.cwndBytes > before, grows, `${segments} segments`);
+  }
+});

@@ -144,6 +144,7 @@ function sendNew(c: TcpConnection): boolean {
     if (!sendData(c, c.sndNxt, length, mss, ecn, '')) return false;
     c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now);
     c.sndNxt = (c.sndNxt + length) | 0;
+    noteInFlight(c);
     if (length % mss !== 0) {
       c.shortSent = true;
       c.shortSentTo = c.sndNxt;
@@ -205,6 +206,14 @@ function sendTailProbe(c: TcpConnection): boolean {
   c.layer.counters.retransmits++;
   tailProbeSent(c, true);
   return true;
+}
+
+/** How much of cwnd a round trip makes use of: RFC 7661 §4.3's pipeACK, as Linux has it (max_packets_out). */
+function noteInFlight(c: TcpConnection): void {
+  const inFlight = (c.sndNxt - c.sndUna) | 0;
+  if (((c.sndUna - c.mostInFlightTo) | 0) < 0 && inFlight <= c.mostInFlightBytes) return;
+  c.mostInFlightBytes = inFlight;
+  c.mostInFlightTo = c.sndNxt;
 }
 
 /** Nagle's algorithm [SHLD-7]: the last, short segment waits while anything is unacknowledged. */
