@@ -19,3 +19,15 @@ test('copies between private and shared memory, overlapping too, as Uint8Array.s
   fc.assert(property);
   t.pass();
 });
+
+test('copies whole arrays, onto themselves too', (t) => {
+  const content = Uint8Array.from({ length: 100 }, (_, i) => i);
+  const into = new Uint8Array(new SharedArrayBuffer(110));
+  copyBytes(content, 0, into, 10, 100);
+  t.deepEqual([...into.subarray(10)], [...content]);
+  copyBytes(into.subarray(5), 0, into, 4, 105);
+  t.deepEqual([...into.subarray(9, 109)], [...content]);
+  copyBytes(into, 0, into, 0, 110);
+  copyBytes(content, 0, into, 0, 0);
+  t.deepEqual([...into.subarray(9, 109)], [...content]);
+});

@@ -19,7 +19,14 @@ function copyBySet(
 function copierOf(copy: typeof Buffer.prototype.copy | undefined): Copy {
   if (copy === undefined) return copyBySet;
   return (from, fromOff, into, intoOff, lengthBytes) => {
-    copy.call(from, into, intoOff, fromOff, fromOff + lengthBytes);
+    if (lengthBytes < from.length || lengthBytes === 0) {
+      copy.call(from, into, intoOff, fromOff, fromOff + lengthBytes);
+      return;
+    }
+    // a whole array Buffer leaves to Uint8Array.set
+    const last = from[lengthBytes - 1]!;
+    copy.call(from, into, intoOff, 0, lengthBytes - 1);
+    into[intoOff + lengthBytes - 1] = last;
   };
 }
 

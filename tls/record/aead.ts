@@ -83,8 +83,7 @@ export class NodeAead implements Aead {
     cipher.setAAD(additionalData);
     const sealed = cipher.update(PLAINTEXT.subarray(0, lengthBytes + 1));
     cipher.final();
-    // perf: into memory that is shared, Buffer's copy takes a quarter of set's time
-    sealed.copy(into, intoOff);
+    into.set(sealed, intoOff);
     into.set(cipher.getAuthTag(), intoOff + sealed.length);
   }
 
