@@ -357,6 +357,30 @@ test('records of another version than was agreed on → protocol_version', (t) =
   }
 });
 
+// --- our own signature ---
+
+test('a server that knows SHA-1 alone gets our certificate with fallback, none without', (t) => {
+  for (const [key, scheme] of [
+    ['rsa2048', 0x0201],
+    ['p256', 0x0203],
+  ] as const) {
+    const me = issue({ subject: 'me', key });
+    // both kinds of certificates, one scheme, no authorities
+    const body = Uint8Array.of(2, 64, 1, 0, 2, scheme >> 8, scheme & 255, 0, 0);
+    const request = replacing12('certificate_request', () =>
+      handshakeMessage(HandshakeType.CertificateRequest, body),
+    );
+    for (const [options, expected] of [
+      [fallback, 'sent'],
+      [{}, 'requested'],
+    ] as const) {
+      const client = testClient({ ...options, credentials: { chain: [me.der], key: me.privateKey } });
+      t.deepEqual(failureOf12({ requestsCertificate: true, ...request }, client), CONNECTED);
+      t.is(client.info.clientCertificate, expected);
+    }
+  }
+});
+
 // --- sessions ---
 
 test('a session of one version or suite is not resumed in another; without fallback it is not met', (t) => {

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { Slab } from '../stack/wire/slab.ts';
-import { type TlsVersion, TRAFFIC_STATE_BYTES } from './client.ts';
+import { exportKeyingMaterial, type TlsVersion, TRAFFIC_STATE_BYTES } from './client.ts';
 import {
   type CipherSuite,
   FALLBACK_SUITES,
@@ -42,6 +42,8 @@ for (const version of ['TLSv1', 'TLSv1.1', 'TLSv1.2'] as const) {
         const ours = new Slab(new Uint8Array(new SharedArrayBuffer(TRAFFIC_STATE_BYTES + 8)));
         client.exportTraffic(ours, 8);
         const theirs = server.traffic();
+        const keys = exportKeyingMaterial(ours, 8, 'EXPORTER-test', null, 40);
+        t.deepEqual(exportKeyingMaterial(theirs, 0, 'EXPORTER-test', null, 40), keys);
         // every record by another sealer and opener: what changes from record to record lies in the region
         for (const length of [0, 1, 2, 15, 16, 17, 27, 28, 255, 256, 16383, 16384]) {
           const data = Uint8Array.from({ length }, (_, i) => i * 7);

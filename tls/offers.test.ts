@@ -108,6 +108,15 @@ test('suites are offered in the order in which they are named, those on request 
   t.deepEqual(helloOf({ maxVersion: 'TLSv1.2', cipherSuites: both }).names, both.slice(1));
 });
 
+test('a version that no suite is left for is not offered', (t) => {
+  const old = helloOf({ fallback: true, cipherSuites: ['TLS_RSA_WITH_RC4_128_SHA'] });
+  t.deepEqual([old.version, old.versions], [0x0303, []]);
+  t.false(old.extensions.has(ExtensionType.KeyShare));
+  const both = ['TLS_AES_128_GCM_SHA256', 'TLS_RSA_WITH_AES_128_GCM_SHA256'];
+  t.deepEqual(helloOf({ fallback: true, cipherSuites: both }).versions, [0x0304, 0x0303]);
+  t.deepEqual(helloOf({ cipherSuites: both.slice(0, 1) }).versions, [0x0304]);
+});
+
 test('what takes fallback cannot be had without it', (t) => {
   for (const { name } of FALLBACK_SUITES) {
     const client = testClient({ maxVersion: 'TLSv1.2', cipherSuites: [name] });

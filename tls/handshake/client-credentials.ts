@@ -57,12 +57,12 @@ export class ClientIdentity {
   }
 
   /** The scheme with which to sign, or null when the server would not take this certificate. */
-  schemeFor(wish: CertificateWish, version: TlsVersion): number | null {
+  schemeFor(wish: CertificateWish, version: TlsVersion, fallback: boolean): number | null {
     // RFC 8422 §5.5: ecdsa_sign is for EdDSA keys too
     const certificateType = this.#publicKey.asymmetricKeyType?.startsWith('rsa') === true ? 1 : 64;
     if (wish.certificateTypes !== null && !wish.certificateTypes.includes(certificateType)) return null;
     if (wish.authorities.length > 0 && !this.#isIssuedByOneOf(wish.authorities)) return null;
-    const scheme = schemesForKey(this.#publicKey, version).find((each) =>
+    const scheme = schemesForKey(this.#publicKey, version, fallback).find((each) =>
       wish.signatureSchemes.includes(each),
     );
     return scheme ?? null;

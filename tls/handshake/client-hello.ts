@@ -95,9 +95,11 @@ export function makeOffer(
   if (wish.minVersion < 'TLSv1.2' && !wish.fallback) {
     throw new RangeError(`${wish.minVersion} is only spoken with fallback`);
   }
-  const versions = TLS_VERSIONS.filter((each) => each >= wish.minVersion && each <= wish.maxVersion);
+  const range = TLS_VERSIONS.filter((each) => each >= wish.minVersion && each <= wish.maxVersion);
+  const suites = wish.cipherSuites.filter((suite) => range.some((version) => isSuiteOf(suite, version)));
+  // a version without a suite could be chosen, and then fail
+  const versions = range.filter((version) => suites.some((suite) => isSuiteOf(suite, version)));
   const with13 = versions.includes('TLSv1.3');
-  const suites = wish.cipherSuites.filter((suite) => versions.some((version) => isSuiteOf(suite, version)));
   if (suites.length === 0) throw new RangeError('no cipher suite is left');
   const unwished = suites.find((suite) => suite.offered === 'fallback');
   if (unwished !== undefined && !wish.fallback) {

@@ -64,7 +64,7 @@ export class ExpectFinished implements HandshakeState {
       records.send(message);
       transcript.add(message);
     };
-    const scheme = identity?.schemeFor(request, 'TLSv1.3') ?? null;
+    const scheme = identity?.schemeFor(request, 'TLSv1.3', false) ?? null;
     if (identity === null || scheme === null) {
       // RFC 8446 §4.4.2: without a suitable certificate the client MUST send a Certificate message with none
       send(writeCertificate([]));

@@ -84,23 +84,30 @@ export function signatureSchemeName(id: number): string {
  * The schemes with which a key can sign a handshake, in order of preference.
  *
  * @param key a public key
+ * @param fallback whether SHA-1 and MD5 may be used in TLS 1.2, if nothing else is wanted
  */
-export function schemesForKey(key: KeyObject, version: TlsVersion): readonly number[] {
+export function schemesForKey(key: KeyObject, version: TlsVersion, fallback: boolean): readonly number[] {
   const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
   if (version < 'TLSv1.2') {
     if (key.asymmetricKeyType === 'rsa') return [RSA_MD5_SHA1];
     return key.asymmetricKeyType === 'ec' && CURVES.has(namedCurve) ? [ECDSA_SHA1] : [];
   }
-  return SCHEMES.filter((scheme) => {
-    if (scheme.keyType !== key.asymmetricKeyType) return false;
-    if (version === 'TLSv1.3' && (scheme.isPkcs1 || (scheme.curve !== null && scheme.curve !== namedCurve))) {
-      return false;
-    }
-    if (scheme.keyType === 'ec') return CURVES.has(namedCurve);
-    // RFC 8017 §9.1.1: PSS needs room for two hashes and two bytes
-    const hashBytes = Number(scheme.hash?.slice(3) ?? 0) / 8;
-    return modulusLength === undefined || scheme.isPkcs1 || modulusLength / 8 >= 2 * hashBytes + 2;
-  }).map((scheme) => scheme.id);
+  const known = fallback && version === 'TLSv1.2' ? [...SCHEMES, ...WEAK_SCHEMES] : SCHEMES;
+  return known
+    .filter((scheme) => {
+      if (scheme.keyType !== key.asymmetricKeyType) return false;
+      if (
+        version === 'TLSv1.3' &&
+        (scheme.isPkcs1 || (scheme.curve !== null && scheme.curve !== namedCurve))
+      ) {
+        return false;
+      }
+      if (scheme.keyType === 'ec') return CURVES.has(namedCurve);
+      // RFC 8017 §9.1.1: PSS needs room for two hashes and two bytes
+      const hashBytes = Number(scheme.hash?.slice(3) ?? 0) / 8;
+      return modulusLength === undefined || scheme.isPkcs1 || modulusLength / 8 >= 2 * hashBytes + 2;
+    })
+    .map((scheme) => scheme.id);
 }
 
 /**

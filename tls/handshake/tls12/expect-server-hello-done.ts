@@ -80,7 +80,8 @@ export class ExpectServerHelloDone implements HandshakeState {
       records.send(ours);
       transcript.add(ours);
     };
-    const scheme = this.request === null ? null : (identity?.schemeFor(this.request, version) ?? null);
+    const scheme =
+      this.request === null ? null : (identity?.schemeFor(this.request, version, offer.fallback) ?? null);
     // RFC 5246 §7.4.6: without a suitable certificate the client MUST send a message with none
     if (this.request !== null) send(writeCertificate12(scheme === null ? [] : (identity?.chain ?? [])));
     send(writeClientKeyExchange(exchangeOf(suite), this.publicKey));
