@@ -131,8 +131,12 @@ export class Arguments {
   vectorBytes(index: number): number {
     let found = this.#at(index);
     if (found.kind === 'struct') {
-      for (const { name } of found.fields)
-        if (name === 'msg_control') throw new ScriptUnsupported('control messages');
+      for (const { name, value } of found.fields)
+        if (
+          name === 'msg_control' &&
+          (value.kind !== 'list' || value.items.some((item) => !isQueueLength(item)))
+        )
+          throw new ScriptUnsupported('control messages');
       found = found.fields.find((field) => field.name === 'msg_iov')?.value ?? found;
     }
     if (found.kind !== 'list') throw new ScriptUnsupported(`${this.#spec.name} without a vector`);
@@ -143,6 +147,19 @@ export class Arguments {
       total += numberOf(length);
     }
     return total;
+  }
+
+  /** What a message header expects of TCP_CM_INQ; -1: nothing. */
+  queueLength(index: number): number {
+    const found = this.#spec.args[index];
+    const control =
+      found?.kind === 'struct'
+        ? found.fields.find((field) => field.name === 'msg_control')?.value
+        : undefined;
+    const item = control?.kind === 'list' ? control.items[0] : undefined;
+    const data =
+      item?.kind === 'struct' ? item.fields.find((field) => field.name === 'cmsg_data') : undefined;
+    return data === undefined ? -1 : numberOf(data.value);
   }
 
   pollEntries(index: number): PollEntry[] {
@@ -191,4 +208,12 @@ export function numberOf(expression: Expression): number {
 export function wordsOf(expression: Expression): string[] {
   if (expression.kind === 'or') return [...wordsOf(expression.left), ...wordsOf(expression.right)];
   return expression.kind === 'word' ? [expression.name] : [];
+}
+
+/** A control message with the length of the receive queue. */
+function isQueueLength(item: Expression): boolean {
+  if (item.kind !== 'struct') return false;
+  return item.fields.some(
+    ({ name, value }) => name === 'cmsg_type' && value.kind === 'word' && value.name === 'TCP_CM_INQ',
+  );
 }

@@ -144,7 +144,8 @@ export class Calls {
   #connect(args: Arguments): Attempt {
     const socket = this.#socketOf(args);
     const { address, port } = args.address(1, this.#host.remote, CONNECT_PORT);
-    if (socket.connection !== null) return () => socket.connectProgress() ?? failed('EALREADY');
+    if (socket.connection !== null)
+      return () => socket.connectProgress() ?? failed(socket.isDeferred ? 'EISCONN' : 'EALREADY');
     this.current = socket;
     let started: CallResult | null = null;
     return () => {
@@ -167,7 +168,16 @@ export class Calls {
   #readVector(args: Arguments): Attempt {
     const socket = this.#socketOf(args);
     const flags = args.flags(2);
-    return () => socket.read(args.vectorBytes(1), (flags & PEEK) !== 0, (flags & DONT_WAIT) !== 0);
+    const lengthBytes = args.vectorBytes(1);
+    const queued = args.queueLength(1);
+    return () => {
+      const result = socket.read(lengthBytes, (flags & PEEK) !== 0, (flags & DONT_WAIT) !== 0);
+      // Linux counts a FIN at the end of the queue as one octet
+      const left = socket.queued.in + (socket.queued.in === 0 && socket.peerHasFinished ? 1 : 0);
+      if (result !== null && queued >= 0 && left !== queued)
+        throw new ScriptFailure(args.line, `TCP_CM_INQ: expected ${queued}, got ${left}`);
+      return result;
+    };
   }
 
   #write(args: Arguments): Attempt {

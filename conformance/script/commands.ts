@@ -164,6 +164,8 @@ function runOne(command: string, context: CommandContext): string {
   }
   if (name === 'sockstat') return countSockets(command, context);
   if (name === 'tcpdrop') return dropConnections(command, context.host);
+  const counted = /^nstat \| grep (\w+)/.exec(command);
+  if (counted !== null) return countedByStack(counted[1] ?? '', context.host);
   if (/^(nstat|sleep|echo)\b/.test(command) && !command.includes('grep')) return '';
   if (/^ip tcp_metrics flush/.test(command)) {
     context.host.stack.tcp.fastOpenCache.clear();
@@ -189,6 +191,20 @@ function setVariable(host: ScriptHost, name: string, value: string): void {
   const setter = SETTERS[name];
   if (setter !== undefined) setter(host, value);
   else if (!IGNORED.test(name)) throw new ScriptUnsupported(`sysctl ${name}=${value}`);
+}
+
+/** `nstat | grep COUNTER` succeeds when the counter has moved. */
+function countedByStack(name: string, host: ScriptHost): string {
+  const { counters } = host.stack.tcp;
+  const values: Readonly<Record<string, number>> = {
+    TcpExtOutOfWindowIcmps: counters.icmpIgnored,
+    TcpExtSyncookiesSent: counters.synCookiesSent,
+    TcpExtSyncookiesRecv: counters.synCookiesTaken,
+    TcpExtListenOverflows: counters.listenOverflows,
+  };
+  const value = values[name];
+  if (value === undefined) throw new ScriptUnsupported(`the counter ${name}`);
+  return value > 0 ? '' : `${name} has not moved`;
 }
 
 /** `sockstat … | grep -c STATE | grep N`: N connections are in that state. */

@@ -62,6 +62,8 @@ export function setNumber(options: SocketOptions, name: string, value: number): 
     case 'SO_SNDBUF':
       options.sendBufferBytes = value;
       return true;
+    // Told with every recvmsg()
+    case 'TCP_INQ':
     // The ports of a script are always free
     case 'SO_REUSEADDR':
     case 'SO_REUSEPORT':

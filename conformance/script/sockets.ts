@@ -186,6 +186,11 @@ export class ScriptSocket {
     return connection !== null && connection.state === TcpState.SynSent && !connection.fastOpen?.held;
   }
 
+  /** connect() has returned 0, and the SYN carried the first data or still waits for it. */
+  get isDeferred(): boolean {
+    return this.options.fastOpenConnect && this.#connectReported;
+  }
+
   /** How the attempt stands; BLOCKS: under way. */
   connectProgress(): CallResult | null {
     const { connection } = this;
@@ -433,6 +438,11 @@ export class ScriptSocket {
   /** Unread bytes (SIOCINQ) and bytes that are not acknowledged yet (SIOCOUTQ). */
   get queued(): { in: number; out: number } {
     return { in: this.connection?.recvRing?.usedBytes ?? 0, out: this.connection?.sendRing?.usedBytes ?? 0 };
+  }
+
+  get peerHasFinished(): boolean {
+    const { connection } = this;
+    return connection?.finSeen === true && ((connection.rcvNxt - connection.rcvFinSeq) | 0) > 0;
   }
 
   /** What poll() would tell: names of its bits. */

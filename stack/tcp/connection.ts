@@ -243,6 +243,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   probeSent = false;
   lastSentAt = 0;
   lastReceivedAt = 0;
+  /** Data came last. */
+  lastDataAt: number = -Infinity;
 
   // --- what the application wants
   noDelay = false;

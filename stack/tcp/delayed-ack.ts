@@ -12,6 +12,7 @@ export const DELAYED_ACK_MS = 40;
 export function acknowledgeData(c: TcpConnection, bytes: number): void {
   c.unackedBytes += bytes;
   c.unackedSegments++;
+  c.lastDataAt = c.now;
   if (c.quickAcks > 0) {
     c.quickAcks--;
     c.ackNow = true;

@@ -116,6 +116,7 @@ const NOT_KEPT: ReadonlySet<string> = new Set<keyof TcpConnection>([
   'isLimited',
   'mostInFlightBytes',
   'mostInFlightTo',
+  'lastDataAt',
   'shortSentTo',
   'shortSent',
   'dupAcks',

@@ -160,3 +160,15 @@ test('the first arrivals of data are acknowledged at once, the later ones as eve
     [501],
   );
 });
+
+test('quick ACKs end when the application answers: its data takes the ACKs along', (t) => {
+  const bench = TcpBench.established({ quickAcks: 16 });
+  bench.seg({ flags: 'PA', seq: 1, ack: 1, data: 'one' });
+  t.deepEqual(brief(bench.take()), ['A 1 ack 4 len 0']);
+  bench.write('answer');
+  bench.take();
+  bench.seg({ flags: 'PA', seq: 4, ack: 7, data: 'two' });
+  t.deepEqual(bench.take(), []);
+  bench.write('answer');
+  t.deepEqual(brief(bench.take()), ['PA 7 ack 7 len 6']);
+});

@@ -9,7 +9,7 @@ import {
   writeTimestamps,
 } from '../wire/tcp.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
-import { acknowledged } from './delayed-ack.ts';
+import { acknowledged, DELAYED_ACK_MS } from './delayed-ack.ts';
 import { EcnField } from './ecn.ts';
 import { sendSyn } from './handshake.ts';
 import { probeBytesDue, probeLeaves } from './packetization-layer-pmtud.ts';
@@ -150,6 +150,8 @@ function sendNew(c: TcpConnection): boolean {
       c.shortSentTo = c.sndNxt;
     }
     c.probeSent = false;
+    // An answer: the application talks to the peer, and its data takes the ACKs along (Linux's pingpong mode)
+    if (c.quickAcks > 0 && c.now - c.lastDataAt < DELAYED_ACK_MS) c.quickAcks = 0;
     if (c.recovery === RecoveryState.Fast) c.prr.sentBytes += length;
     armRetransmit(c);
     scheduleTailProbe(c);
