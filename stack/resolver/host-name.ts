@@ -9,7 +9,12 @@ export type ToAscii = (name: string) => string | null;
 
 /** What a host argument means. */
 export type HostArgument =
-  | { readonly kind: 'address'; readonly address: IpAddress }
+  | {
+      readonly kind: 'address';
+      readonly address: IpAddress;
+      /** On which interface a link-local address is (RFC 4007 §11): its name or number; null: not said. */
+      readonly zone: string | null;
+    }
   | {
       readonly kind: 'name';
       /** Lower-case ASCII without trailing dot. */
@@ -37,7 +42,7 @@ export const LOOPBACK_ADDRESSES: readonly IpAddress[] = [
 export function parseHost(host: string, toAscii: ToAscii | null): HostArgument {
   if (host === '') throw invalid('it is empty; give a host name or an IP address');
   const literal = parseLiteral(host);
-  if (literal !== null) return { kind: 'address', address: unmapped(literal) };
+  if (literal !== null) return { kind: 'address', address: unmapped(literal.address), zone: literal.zone };
   refuseUrl(host);
   const ascii = isAscii(host) ? host : convert(host, toAscii);
   const absolute = ascii.endsWith('.');
@@ -93,20 +98,48 @@ export function isMapped(address: IpAddress): boolean {
   return address.family === 6 && address.w0 === 0 && address.w1 === 0 && address.w2 === 0xffff;
 }
 
-function parseLiteral(host: string): IpAddress | null {
-  const bracketed = host.startsWith('[') && host.endsWith(']');
-  const text = bracketed ? host.slice(1, -1) : host;
+/** An IP address as people write it, with its zone. */
+export interface AddressLiteral {
+  readonly address: IpAddress;
+  readonly zone: string | null;
+}
+
+/**
+ * Reads `192.0.2.1`, `2001:db8::1` and `fe80::1%eth0` (RFC 4007 §11).
+ * @returns null for what is no address
+ * @throws NetError HOST_INVALID for a zone that no address has
+ */
+export function parseZonedAddress(text: string): AddressLiteral | null {
   const percent = text.indexOf('%');
-  if (percent > 0 && IpAddress.parse(text.slice(0, percent)) !== null) {
-    throw invalid(
-      `${show(host)}: zone ids (${show(text.slice(percent))}) are not supported; give the address without one`,
-    );
+  if (percent < 0) {
+    const address = IpAddress.parse(text);
+    return address === null ? null : { address, zone: null };
   }
-  const address = IpAddress.parse(text);
-  if (bracketed && (address === null || address.family === 4)) {
+  const address = IpAddress.parse(text.slice(0, percent));
+  if (address === null) return null;
+  const zone = text.slice(percent + 1);
+  if (zone === '') throw invalid(`${show(text)}: a zone follows the percent sign, as in fe80::1%eth0`);
+  // RFC 4007 §6: other addresses are of one zone everywhere
+  if (address.family === 4 || !(address.isLinkLocal || isLinkLocalGroup(address))) {
+    throw invalid(`${show(text)}: only a link-local IPv6 address has a zone; give the address without one`);
+  }
+  return { address, zone };
+}
+
+/** RFC 4291 §2.7: ff02::/16 and the interface-local ff01::/16. */
+function isLinkLocalGroup(address: IpAddress): boolean {
+  return address.isMulticast && ((address.w0 >>> 16) & 0x0f) <= 2;
+}
+
+function parseLiteral(host: string): AddressLiteral | null {
+  const bracketed = host.startsWith('[') && host.endsWith(']');
+  // RFC 6874 §2: inside a URL the percent sign is written %25
+  const text = bracketed ? host.slice(1, -1).replace('%25', '%') : host;
+  const literal = parseZonedAddress(text);
+  if (bracketed && (literal === null || literal.address.family === 4)) {
     throw invalid(`${show(host)}: only an IPv6 address may stand in brackets`);
   }
-  return address;
+  return literal;
 }
 
 function refuseUrl(host: string): void {

@@ -1,4 +1,6 @@
-import { IpAddress } from '../wire/ip-address.ts';
+import { NetError } from '../errors.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+import { type AddressLiteral, parseZonedAddress } from './host-name.ts';
 
 /** A line of a hosts file that could not be used, and why. */
 export interface SkippedLine {
@@ -13,7 +15,7 @@ export const MAX_SKIPPED_LINES_KEPT = 100;
 /** Names kept for the reverse lookup of one address. */
 export const MAX_REVERSE_NAMES = 32;
 
-const NO_ADDRESSES: readonly IpAddress[] = [];
+const NO_ADDRESSES: readonly AddressLiteral[] = [];
 const NO_NAMES: readonly string[] = [];
 
 const TAB = 9;
@@ -31,7 +33,7 @@ export class HostsFile {
   readonly skipped: SkippedLine[] = [];
   /** How many lines were left out. */
   skippedCount = 0;
-  readonly #addresses = new Map<string, IpAddress[]>();
+  readonly #addresses = new Map<string, AddressLiteral[]>();
   readonly #names = new Map<string, string[]>();
 
   /** Reads a whole file. Never fails: a line that cannot be used is skipped and noted. */
@@ -53,8 +55,8 @@ export class HostsFile {
     return this.#addresses.size;
   }
 
-  /** All addresses of a name, in file order; empty when the file does not have the name. */
-  lookup(name: string): readonly IpAddress[] {
+  /** All addresses of a name, in file order, with the zones they are in; empty when the file does not have the name. */
+  lookup(name: string): readonly AddressLiteral[] {
     return this.#addresses.get(canonicalName(name)) ?? NO_ADDRESSES;
   }
 
@@ -68,9 +70,9 @@ export class HostsFile {
     if (at === end || text.charCodeAt(at) === HASH) return;
     let wordEnd = skipWord(text, at, end);
     const literal = text.slice(at, wordEnd);
-    const address = IpAddress.parse(literal);
-    if (address === null) {
-      this.#skip(line, addressReason(literal));
+    const address = readAddress(literal);
+    if (typeof address === 'string') {
+      this.#skip(line, address);
       return;
     }
     let named = false;
@@ -84,10 +86,13 @@ export class HostsFile {
     if (!named) this.#skip(line, `no name follows the address ${literal}`);
   }
 
-  #add(address: IpAddress, name: string): void {
+  #add(literal: AddressLiteral, name: string): void {
+    const { address, zone } = literal;
     const addresses = this.#addresses.get(name);
-    if (addresses === undefined) this.#addresses.set(name, [address]);
-    else if (!addresses.some((known) => known.equals(address))) addresses.push(address);
+    if (addresses === undefined) this.#addresses.set(name, [literal]);
+    else if (!addresses.some((known) => known.address.equals(address) && known.zone === zone)) {
+      addresses.push(literal);
+    }
     const key = address.toString();
     const names = this.#names.get(key);
     if (names === undefined) this.#names.set(key, [name]);
@@ -106,12 +111,14 @@ function canonicalName(name: string): string {
   return lower.length > 1 && lower.endsWith('.') ? lower.slice(0, -1) : lower;
 }
 
-function addressReason(literal: string): string {
-  const percent = literal.indexOf('%');
-  if (percent >= 0 && IpAddress.parse(literal.slice(0, percent)) !== null) {
-    return `zone ids are not supported: ${literal}`;
+/** @returns the address, or why it is none */
+function readAddress(literal: string): AddressLiteral | string {
+  try {
+    return parseZonedAddress(literal) ?? `not an IP address: ${literal.slice(0, 64)}`;
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    return error.detail;
   }
-  return `not an IP address: ${literal.slice(0, 64)}`;
 }
 
 function isBlank(code: number): boolean {

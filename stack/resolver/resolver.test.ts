@@ -114,6 +114,18 @@ test('the hosts file comes first, and can be replaced', (t) => {
   t.is(result(resolve(it, 'www.example', 4)), '192.0.2.1 192.0.2.2');
 });
 
+test('a zone has to be an interface of the stack', (t) => {
+  const hosts = HostsFile.parse('fe80::7%nowhere dut.example\nfe80::8%1 dut.example');
+  const it = setup(NAMES, { hosts });
+  const { name } = it.bench.a.interfaces[0]!;
+  t.is(result(resolve(it, `fe80::9%${name}`)), 'fe80::9');
+  t.is(result(resolve(it, '[fe80::9%251]')), 'fe80::9', 'RFC 6874, by its number');
+  const wrong = resolve(it, 'fe80::9%nowhere');
+  t.is(result(wrong), 'HOST_INVALID');
+  t.regex(wrong.error?.message ?? '', new RegExp(name));
+  t.is(result(resolve(it, 'dut.example')), 'fe80::8', 'the other line is of another link');
+});
+
 test('names outside ASCII are asked for in their ASCII form', (t) => {
   const it = setup(zone({ 'xn--bcher-kva.example': ['192.0.2.5'] }));
   t.is(result(resolve(it, 'Bücher.example')), '192.0.2.5');
@@ -391,15 +403,16 @@ test('10,000 lookups of 1,000 names are at most 1,000 questions, and take less t
   const records = Object.fromEntries(names.map((name, i) => [name, [`198.51.${i >> 8}.${i & 255}`]]));
   const it = setup(zone(records));
   it.bench.traceLimit = 0;
-  const begin = performance.now();
+  const begin = process.threadCpuUsage();
   const lookups: Lookup[] = [];
   for (let i = 0; i < 10_000; i++) {
     lookups.push(it.resolver.lookup(names[(i * 7) % 1000]!, 4));
     if (i % 100 === 99) it.bench.runFor(20);
   }
-  const tookMs = performance.now() - begin;
+  const { user, system } = process.threadCpuUsage(begin);
+  const tookMs = (user + system) / 1000;
   t.true(lookups.every((lookup) => lookup.isDone && lookup.error === null));
   t.true(it.server.queries.length <= 1000, `${it.server.queries.length} questions`);
-  t.true(tookMs < 2000, `${tookMs} ms`);
+  t.true(tookMs < 2000, `${tookMs} ms of this thread's time`);
   nothingLeft(t, it);
 });

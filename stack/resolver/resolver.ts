@@ -5,6 +5,7 @@ import { DnsCache } from './cache.ts';
 import { ResolverCounters } from './counters.ts';
 import { DnsQuery, type QueryOutcome, type QueryOwner, type QuerySettings } from './dns-query.ts';
 import {
+  type AddressLiteral,
   isLocalhost,
   isMulticastName,
   LOOPBACK_ADDRESSES,
@@ -119,8 +120,10 @@ export class Resolver implements QueryOwner, LookupOwner {
     lookup.deadline = deadline;
     try {
       const parsed = parseHost(host, this.#options.toAscii);
-      if (parsed.kind === 'address') lookup.succeed([parsed.address]);
-      else this.#find(lookup, parsed.name, parsed.absolute);
+      if (parsed.kind === 'address') {
+        this.#checkZone(parsed);
+        lookup.succeed([parsed.address]);
+      } else this.#find(lookup, parsed.name, parsed.absolute);
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
       lookup.fail(error);
@@ -209,10 +212,12 @@ export class Resolver implements QueryOwner, LookupOwner {
 
   #find(lookup: Lookup, name: string, absolute: boolean): void {
     lookup.begin(name);
-    const inFile = this.#hosts?.lookup(name) ?? [];
+    const inFile = (this.#hosts?.lookup(name) ?? []).filter(
+      ({ zone }) => zone === null || this.#hasZone(zone),
+    );
     if (inFile.length > 0) {
       this.counters.fromHosts++;
-      lookup.succeed(inFile);
+      lookup.succeed(inFile.map(({ address }) => address));
       return;
     }
     if (isLocalhost(name)) {
@@ -222,6 +227,20 @@ export class Resolver implements QueryOwner, LookupOwner {
     const { search = [], ndots = 1 } = this.#options;
     lookup.candidates = [...searchNames(name, absolute, search, ndots)];
     this.next(lookup);
+  }
+
+  #checkZone({ address, zone }: AddressLiteral): void {
+    if (zone === null || this.#hasZone(zone)) return;
+    const names = this.#stack.interfaces.map((iface) => iface.name).join(', ');
+    throw new NetError('HOST_INVALID', {
+      phase: Phase.Argument,
+      detail: `${address}%${zone}: this stack has no interface of that name or number; it has ${names}`,
+    });
+  }
+
+  /** RFC 4007 §11.2: a zone is an interface, by its name or its number counted from 1. */
+  #hasZone(zone: string): boolean {
+    return this.#stack.interfaces.some((iface, i) => iface.name === zone || String(i + 1) === zone);
   }
 
   #ask(waiter: Waiter, name: string, type: DnsType): void {
