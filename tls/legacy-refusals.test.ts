@@ -339,6 +339,16 @@ test('a wrong Finished, and change_cipher_spec too early, are refused in every v
   }
 });
 
+test('a wish for a renegotiation in the record of the Finished is refused', (t) => {
+  for (const version of ['TLSv1', 'TLSv1.2'] as const) {
+    const request = replacing12('finished', (m) => concatBytes(m, new Uint8Array(4)));
+    t.deepEqual(failure({ ...RSA, suite: RSA_SHA, version, ...request }, fallback), [
+      'DataAcrossKeyChange',
+      Alert.UnexpectedMessage,
+    ]);
+  }
+});
+
 test('records of another version than was agreed on → protocol_version', (t) => {
   for (const version of ['TLSv1', 'TLSv1.1', 'TLSv1.2'] as const) {
     const client = testClient(fallback);
