@@ -133,6 +133,9 @@ export function symbol(prototype: string): Native | null {
   }
 }
 
+/** How many calls this thread has made that move data or wait: the others are made at the start and the end. */
+export const systemCalls: { count: number } = { count: 0 };
+
 function checked(result: number): number {
   return result < 0 ? -libc().koffi.errno() : result;
 }
@@ -156,24 +159,28 @@ export function close(fd: number): number {
 
 /** read(2) to an address. */
 export function read(fd: number, address: number, lengthBytes: number): number {
+  systemCalls.count++;
   const result = libc().read(fd, address, lengthBytes);
   return result < 0 ? checked(result) : result;
 }
 
 /** write(2) from an address. */
 export function write(fd: number, address: number, lengthBytes: number): number {
+  systemCalls.count++;
   const result = libc().write(fd, address, lengthBytes);
   return result < 0 ? checked(result) : result;
 }
 
 /** readv(2); `address` is that of an {@link IoVector}. */
 export function readv(fd: number, address: number, count: number): number {
+  systemCalls.count++;
   const result = libc().readv(fd, address, count);
   return result < 0 ? checked(result) : result;
 }
 
 /** writev(2); `address` is that of an {@link IoVector}. */
 export function writev(fd: number, address: number, count: number): number {
+  systemCalls.count++;
   const result = libc().writev(fd, address, count);
   return result < 0 ? checked(result) : result;
 }
@@ -216,6 +223,7 @@ export function setsockopt(
 
 /** recvmsg(2); `address` is that of a `struct msghdr`. */
 export function recvmsg(fd: number, address: number, flags: number): number {
+  systemCalls.count++;
   const result = libc().recvmsg(fd, address, flags);
   return result < 0 ? checked(result) : result;
 }
@@ -303,6 +311,7 @@ export class PollSet {
       this.#timeout[2] = Math.ceil((positive - seconds * 1000) * 1e6);
       timeout = this.#timeoutAddress;
     }
+    systemCalls.count++;
     const result = libc().ppoll(this.#address, this.#count, timeout, 0);
     return result < 0 ? checked(result) : result;
   }

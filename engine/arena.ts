@@ -4,7 +4,7 @@ import { Slab } from '../stack/wire/slab.ts';
  * The one block of shared memory of an engine. Every thread of the process maps the same bytes:
  *
  * ```
- * header            HEADER_BYTES          words of ArenaWord, then the text of the engine's failure
+ * header            HEADER_BYTES          words of ArenaWord, the engine's counters, the text of its failure
  * thread slots      THREAD_SLOTS × 64     one per thread that wants to be woken in its event loop
  * key log ring      KEY_LOG_BYTES         TLS secrets on their way to the capture
  * socket blocks     maxSockets × 512      one per socket: see socket-block.ts
@@ -50,6 +50,8 @@ export const EngineState = { Starting: 0, Running: 1, Stopped: 2, Failed: 3 } as
 
 const MAGIC = 0x74756e77;
 const HEADER_BYTES = 1024;
+const COUNTERS_OFF = 256;
+const COUNTERS = 32;
 const ERROR_TEXT_OFF = 512;
 const ERROR_TEXT_BYTES = 512;
 
@@ -90,6 +92,8 @@ export class Arena {
   readonly memory: SharedArrayBuffer;
   readonly words: Int32Array;
   readonly slab: Slab;
+  /** What the engine has done: see engine-counters.ts. */
+  readonly counters: Float64Array;
   readonly maxSockets: number;
   readonly poolOffset: number;
   readonly #socketsOff: number;
@@ -99,6 +103,7 @@ export class Arena {
     this.memory = memory;
     this.words = new Int32Array(memory);
     this.slab = new Slab(new Uint8Array(memory));
+    this.counters = new Float64Array(memory, COUNTERS_OFF, COUNTERS);
     if (this.load(ArenaWord.Magic) !== MAGIC) throw new TypeError('not the memory of a tunwire engine');
     this.maxSockets = this.load(ArenaWord.MaxSockets);
     this.poolOffset = this.load(ArenaWord.PoolOffset);

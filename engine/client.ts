@@ -1,5 +1,6 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import { type Arena, ArenaWord, EngineState, SlotWord } from './arena.ts';
+import { type EngineCounters, readCounters } from './engine-counters.ts';
 import { SocketBlock, SocketStatus, SocketWord } from './socket-block.ts';
 import { wakeEngine } from './wake.ts';
 
@@ -60,6 +61,11 @@ export class EngineClient {
     const state = this.arena.load(ArenaWord.State);
     if (state === EngineState.Running || state === EngineState.Starting) return;
     throw new NetError('ENGINE_STOPPED', { phase: Phase.None, detail: this.arena.failure });
+  }
+
+  /** What the engine has done since its start; while it works, as of some rounds ago. */
+  get counters(): EngineCounters {
+    return readCounters(this.arena.counters);
   }
 
   /** Leaves commands in a socket's block and wakes the engine if it sleeps. */

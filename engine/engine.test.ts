@@ -254,3 +254,27 @@ function waitFor(condition: () => boolean): void {
   for (let i = 0; i < 5000 && !condition(); i++) Atomics.wait(nap, 0, 0, 1);
   if (!condition()) throw new Error('it never became true');
 }
+
+test('the engine counts what it does, and other threads read it', async (t) => {
+  const { engine, client } = bench(t);
+  const socket = connect(client, '192.0.2.2');
+  const message = Buffer.alloc(1000, 'a');
+  for (let i = 0; i < 20; i++) {
+    socket.write(message, 0, message.length);
+    for (let got = 0; got < message.length; ) got += readSome(socket, new Uint8Array(message.length));
+  }
+  socket.release();
+  await engine.stop();
+  const { counters } = client;
+  t.deepEqual(JSON.parse(JSON.stringify(counters)), counters);
+  t.true(counters.txPackets >= 22, 'SYN, twenty messages, FIN');
+  t.true(counters.txBytes > 20 * (40 + message.length));
+  t.true(counters.rxPackets >= 21);
+  t.true(counters.rxBytes > 20 * (40 + message.length));
+  t.is(counters.deviceDrops, 0);
+  t.true(counters.turns >= counters.rxBatches && counters.rxBatches > 0);
+  t.true(counters.commandBatches > 0);
+  t.true(counters.sleeps > 0 && counters.systemCalls >= counters.sleeps);
+  t.true(counters.wakeUps > 0);
+  t.true(counters.asleepMs > 0 && counters.workingMs > 0);
+});

@@ -11,6 +11,7 @@ import { UdpSocket } from '../stack/udp/udp-socket.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { type Arena, ArenaWord } from './arena.ts';
+import { EngineAccount } from './engine-counters.ts';
 import type { Services } from './services.ts';
 import {
   ADDRESS_RECORD_BYTES,
@@ -30,6 +31,8 @@ import type { Trace } from './trace.ts';
 
 /** Packets read before the stack answers them: one acknowledgement per batch, not per packet. */
 const RECEIVE_BUDGET = 64;
+/** The account is published in every so many rounds at least, a power of two less one. */
+const PUBLISH_MASK = 255;
 
 /**
  * Runs one stack on one device: takes the commands that other threads left in the socket blocks, hands packets in,
@@ -46,6 +49,7 @@ export class Engine implements PacketInput {
   readonly #endpoints: (Endpoint | ParkedConnection | null)[] = [];
   readonly #openedAt: number[] = [];
   #now = 0;
+  readonly account: EngineAccount;
   /** The device refused a packet: wait until it is writable. */
   deviceFull = false;
 
@@ -58,6 +62,7 @@ export class Engine implements PacketInput {
     clock: () => number,
   ) {
     this.#arena = arena;
+    this.account = new EngineAccount(arena.counters, trace.device.counters, clock());
     this.#trace = trace;
     this.#services = services;
     this.#table = table;
@@ -75,6 +80,8 @@ export class Engine implements PacketInput {
    */
   turn(readable: boolean): boolean {
     const { stack } = this.#services;
+    const { account } = this;
+    account.turns++;
     this.#now = this.#clock();
     stack.advance(this.#now);
     const commanded = this.#takeCommands();
@@ -84,6 +91,10 @@ export class Engine implements PacketInput {
     this.#trace.device.flush();
     this.#takeEvents();
     this.#table.tellAll();
+    if (commanded) account.commandBatches++;
+    if (packets > 0) account.rxBatches++;
+    account.wakeUps = this.#table.wakeUps;
+    if ((account.turns & PUBLISH_MASK) === 0) account.publish(this.#now);
     return commanded || packets === RECEIVE_BUDGET;
   }
 

@@ -159,6 +159,7 @@ class Loop {
       if (!this.#turn() && this.#engine.hasUndelivered) this.#sleep(leftMs);
     }
     this.#turn();
+    this.#engine.account.publish(this.#clock());
   }
 
   get #isStopped(): boolean {
@@ -183,6 +184,7 @@ class Loop {
   }
 
   #sleep(longestMs: number): void {
+    const { account } = this.#engine;
     // whoever has something for the engine from here on sees that it sleeps, and wakes it
     this.#arena.store(ArenaWord.Sleeping, 1);
     const idle = this.#arena.load(ArenaWord.CommandHead) === 0 && !this.#isStopped;
@@ -195,10 +197,17 @@ class Loop {
       );
       if (sleepMs > 0) {
         this.#poll.set(DEVICE_SLOT, this.#device.pollFd, this.#engine.deviceFull ? POLLIN | POLLOUT : POLLIN);
+        const sleepsAt = this.#clock();
+        account.sleeps++;
+        account.publish(sleepsAt);
         this.#poll.wait(sleepMs);
+        account.asleepMs += this.#clock() - sleepsAt;
         // a device without a descriptor has to be looked at
         this.#readable = this.#device.pollFd < 0 || this.#poll.happened(DEVICE_SLOT) !== 0;
-        if (this.#poll.happened(WAKE_SLOT) !== 0) clearEvent(this.#wakeFd);
+        if (this.#poll.happened(WAKE_SLOT) !== 0) {
+          account.wokenByThreads++;
+          clearEvent(this.#wakeFd);
+        }
       }
       this.#device.awake();
     }

@@ -3,6 +3,7 @@
  * @module
  */
 export { createMemoryLink, type MemoryLinkEnd, type MemoryLinkOptions } from '../drivers/memory.ts';
+export type { EngineCounters } from '../engine/engine-counters.ts';
 export type { CaptureOptions, EngineOptions, ResolverOptions } from '../engine/options.ts';
 export type { KeepAlive } from '../engine/shared-socket.ts';
 export { type ErrorCode, NetError } from '../stack/errors.ts';

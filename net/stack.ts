@@ -1,5 +1,6 @@
 import type { Arena } from '../engine/arena.ts';
 import { EngineClient } from '../engine/client.ts';
+import type { EngineCounters } from '../engine/engine-counters.ts';
 import type { EngineOptions } from '../engine/options.ts';
 import { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketStatus } from '../engine/socket-block.ts';
@@ -63,6 +64,11 @@ export class NetStack implements AsyncDisposable {
   /** The stack of an engine that ends with it. */
   static own(handle: EngineHandle): NetStack {
     return new NetStack(EngineClient.of(handle.arena), handle);
+  }
+
+  /** What the engine has done since its start; while it works, as of some rounds ago. */
+  get counters(): EngineCounters {
+    return this.#client.counters;
   }
 
   /** The shared memory of the engine: another thread makes it its own stack with {@link attach}. */
