@@ -1,7 +1,16 @@
 // needs: tun dnsmasq
 import { resolve } from 'node:path';
 import test from 'ava';
-import { createLab, KERNEL_V4, OWN_V4, OWN_V6 } from '../test/netns.ts';
+import {
+  createLab,
+  ETHERNET_NAME,
+  ETHERNET_V4,
+  joinByEthernet,
+  KERNEL_V4,
+  OWN_V4,
+  OWN_V6,
+  PEER_V4,
+} from '../test/netns.ts';
 import { makeCredentials } from '../test/peers/credentials.ts';
 import { startDnsmasq, startNodeServer } from '../test/peers/servers.ts';
 
@@ -102,4 +111,30 @@ test('a child process inherits nothing: no descriptor, and no hold on the connec
   const { listing, own } = JSON.parse(run.stdout) as { listing: string; own: string[] };
   t.true(own.includes('/dev/net/tun'), 'the engine has the device');
   t.false(listing.includes('/dev/net/tun'), listing);
+});
+
+test('a neighbour that is not there, and a device that is taken away', async (t) => {
+  const lab = await createLab(t);
+  const peer = await createLab(t);
+  await joinByEthernet(lab, peer);
+  await startNodeServer(peer, 7000, 'echo');
+  const script = `
+    import * as inet from ${INET};
+    const code = () => Object.entries(inet.INET_ERRORS).find(([, row]) => row.number === inet.InetGetLastError())?.[0];
+    inet.InetInitialize();
+    const nobody = inet.InetConnect('10.78.0.77', 80, inet.INET_PROTOCOL_UDP, 20, 0, null);
+    inet.InetWrite(nobody, Buffer.from('hello?'));
+    inet.InetRead(nobody, new Uint8Array(1));
+    console.log(code());
+    const socket = inet.InetConnect('${PEER_V4}', 7000, inet.INET_PROTOCOL_TCP, 20, 0, null);
+    console.log(socket !== inet.INVALID_SOCKET);
+    inet.InetRead(socket, new Uint8Array(1));
+    console.log(code());`;
+  const run = lab.start(process.execPath, ['--input-type=module', '-e', script], {
+    env: { TUNWIRE_DEVICE: `raw:${ETHERNET_NAME}`, TUNWIRE_ADDR: `${ETHERNET_V4}/24` },
+  });
+  await lab.until('connected', () => run.ended || run.stdout.includes('true'));
+  await lab.ok('ip', ['link', 'del', ETHERNET_NAME]);
+  await run.exited;
+  t.deepEqual(run.stdout.trim().split('\n'), ['HOST_UNREACHABLE', 'true', 'DEVICE_LOST'], run.stderr);
 });

@@ -6,7 +6,7 @@ import { decode, encode } from 'dns-packet';
 import { createStack } from '../../net/index.ts';
 import { type PeerData, PeerPort } from './peer.ts';
 
-const { end, bufferBytes, cert, key, otherCert, otherKey, oldCert, oldKey, ca } = workerData as PeerData;
+const { end, bufferBytes, cert, key, otherCert, otherKey, oldCert, oldKey, bad, ca } = workerData as PeerData;
 const stack = await createStack({
   device: end,
   addresses: ['192.0.2.1/24', '2001:db8::1/64'],
@@ -41,6 +41,15 @@ async function serveTls(
 await serve(PeerPort.Echo, (socket) => void socket.pipe(socket));
 for (const port of [PeerPort.EchoHttp, PeerPort.EchoBgp])
   await serve(port, (socket) => void socket.pipe(socket));
+const answerLikeHttp = (socket: Duplex): void => {
+  let request = '';
+  socket.on('data', (chunk: Buffer) => {
+    request += chunk;
+    if (request.includes('\r\n\r\n')) socket.end('HTTP/1.0 200 OK\r\n\r\nhello\r\n');
+  });
+};
+await serve(PeerPort.HttpLike, answerLikeHttp);
+await serveTls(PeerPort.HttpsLike, { cert, key }, answerLikeHttp);
 await serve(PeerPort.Greet, (socket) => void socket.end('hello'));
 await serve(PeerPort.Reset, (socket) => void socket.once('data', () => socket.resetAndDestroy()));
 await serve(PeerPort.Silent, () => {});
@@ -55,6 +64,9 @@ await serve(PeerPort.Count, (socket) => {
 });
 await serveTls(PeerPort.TlsEcho, { cert, key }, (socket) => void socket.pipe(socket));
 await serveTls(PeerPort.TlsExample, { cert, key }, (socket) => void socket.pipe(socket));
+for (const [port, badCert, badKey] of bad) {
+  await serveTls(port, { cert: badCert, key: badKey }, (socket) => void socket.pipe(socket));
+}
 await serveTls(PeerPort.TlsOther, { cert: otherCert, key: otherKey }, (socket) => void socket.pipe(socket));
 const demanding = { cert, key, ca, requestCert: true, rejectUnauthorized: true };
 await serveTls(PeerPort.TlsClient, demanding, (socket) => {
@@ -140,6 +152,9 @@ const RECORDS: Readonly<Record<string, readonly [type: 'A' | 'AAAA' | 'PTR', dat
   'xn--bcher-kva.test': [['A', '192.0.2.1']],
 };
 
+const SERVFAIL = 2;
+const NXDOMAIN = 3;
+
 const dns = await stack.udp({ port: 53 });
 dns.on('message', (data, from) => {
   const query = decode(data);
@@ -149,7 +164,9 @@ dns.on('message', (data, from) => {
   const answer = encode({
     type: 'response',
     id: query.id ?? 0,
-    flags: 0x0480 | (records === undefined ? 3 : 0),
+    flags:
+      0x0480 |
+      (question.name.toLowerCase() === 'broken.test' ? SERVFAIL : records === undefined ? NXDOMAIN : 0),
     questions: [question],
     answers: (records ?? [])
       .filter(([type]) => type === question.type)

@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { createMemoryLink, type MemoryLinkEnd } from '../../drivers/memory.ts';
-import { dnsName, issue, issueCa, issueServer, subjectAltName } from '../../tls/testing/certificates.ts';
+import {
+  CLIENT_AUTH,
+  dnsName,
+  extendedKeyUsage,
+  issue,
+  issueCa,
+  issueServer,
+  subjectAltName,
+} from '../../tls/testing/certificates.ts';
 
 /** What listens where on the peer (192.0.2.1, 2001:db8::1; its name server knows peer.test, four.test, six.test). */
 export const PeerPort = {
@@ -23,10 +31,17 @@ export const PeerPort = {
   EchoBgp: 179,
   TlsEcho: 443,
   TlsExample: 8443,
+  /** Wait for an empty line, answer like an HTTP server, and end. */
+  HttpLike: 8000,
+  HttpsLike: 8001,
   /** Its certificate is for other.test. */
   TlsOther: 444,
   /** A device of long ago: TLS 1.0, RSA key exchange, AES with CBC; its certificate has 1024 bits and is signed with SHA-1. */
   TlsOld: 446,
+  /** Their certificates are past their time, of nobody we know, and not for servers. */
+  TlsExpired: 448,
+  TlsUntrusted: 449,
+  TlsInvalid: 450,
   /** Demands a client certificate, and greets it by its common name. */
   TlsClient: 447,
   /** Ends without close_notify at the first byte. */
@@ -54,6 +69,8 @@ export interface PeerData {
   readonly otherKey: string;
   readonly oldCert: string;
   readonly oldKey: string;
+  /** By port: certificates that are refused, with their keys. */
+  readonly bad: readonly (readonly [port: number, cert: string, key: string])[];
   /** The authority of client certificates. */
   readonly ca: string;
 }
@@ -81,6 +98,17 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
   const names = [subjectAltName(dnsName('peer.test'))];
   const weak = { subject: 'device', issuer: ca, key: 'rsa1024', signature: 'sha1' } as const;
   const old = issue({ ...weak, extensions: names, ...valid });
+  const past = issueServer(['peer.test'], ca, {
+    notBefore: Date.now() - 2 * DAY_MS,
+    notAfter: valid.notBefore,
+  });
+  const own = issue({ subject: 'peer.test', extensions: names, ...valid });
+  const noServer = issue({
+    subject: 'peer.test',
+    issuer: ca,
+    extensions: [...names, extendedKeyUsage(CLIENT_AUTH)],
+    ...valid,
+  });
   const pem = (certificate: typeof server): string =>
     certificate.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   const data: PeerData = {
@@ -92,6 +120,11 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
     otherKey: pem(other),
     oldCert: old.pem,
     oldKey: pem(old),
+    bad: [
+      [PeerPort.TlsExpired, past.pem, pem(past)],
+      [PeerPort.TlsUntrusted, own.pem, pem(own)],
+      [PeerPort.TlsInvalid, noServer.pem, pem(noServer)],
+    ],
     ca: ca.pem,
   };
   const folder = mkdtempSync(join(tmpdir(), 'tunwire-inet-'));
