@@ -78,7 +78,20 @@ test('with fallback all is offered, the strongest first and what is broken last'
   t.deepEqual([...hello.compression], [0]);
   // no post-quantum share, which old devices find too long
   t.deepEqual(hello.groups, [0x001d, 0x0017, 0x0018, 0x0019]);
-  t.true(hello.lengthBytes < 600, `${hello.lengthBytes} bytes`);
+  t.is(hello.lengthBytes, 5 + 512);
+});
+
+test('with fallback no ClientHello has 256 to 511 bytes, to which some old servers never answer', (t) => {
+  for (let length = 1; length < 400; length += 3) {
+    // labels of 50 bytes make a name as long as one likes
+    const serverName = 'a'.repeat(length).replace(/.{50}/g, '$&.').replace(/\.$/, '');
+    for (const maxVersion of ['TLSv1', 'TLSv1.2', 'TLSv1.3'] as const) {
+      const { message, extensions } = helloOf({ fallback: true, maxVersion, serverName });
+      t.true(message.length < 256 || message.length >= 512, `${message.length} bytes`);
+      t.true(extensions.get(ExtensionType.Padding)?.every((byte) => byte === 0) ?? true);
+    }
+  }
+  t.false(helloOf({ maxVersion: 'TLSv1.2' }).extensions.has(ExtensionType.Padding));
 });
 
 test('no suite without encryption or authentication, for export, or with single DES is known at all', (t) => {

@@ -24,6 +24,9 @@ import {
 import { handshakeMessage } from '../wire/messages.ts';
 import { Writer } from '../wire/writer.ts';
 
+/** RFC 7685 §1: what a padded ClientHello has at least. */
+const MIN_PADDED_BYTES = 512;
+
 /** What a ClientHello offers: the measure of everything that the server answers. */
 export interface Offer {
   /** The newest first. */
@@ -179,17 +182,12 @@ export function retryOffer(
  * @param before what the transcript holds before this hello, null for the first one
  */
 export function writeClientHello(offer: Offer, before: Transcript | null = null): Uint8Array {
-  const writer = new Writer();
-  writer.u16(legacyVersionOf(offer));
-  writer.bytes(offer.random);
-  writer.vector8(() => writer.bytes(offer.sessionId));
-  writer.vector16(() => {
-    for (const suite of offer.cipherSuites) writer.u16(suite);
-  });
-  // legacy_compression_methods: null only
-  writer.vector8(() => writer.u8(0));
-  writer.vector16(() => writeExtensions(writer, offer));
-  const message = handshakeMessage(HandshakeType.ClientHello, writer.finish());
+  let message = encodeClientHello(offer, 0);
+  // RFC 7685 §1, §4: some old servers never answer a ClientHello of 256 … 511 bytes, and the extension has a content
+  if (offer.fallback && message.length >= 256 && message.length < MIN_PADDED_BYTES) {
+    const headerBytes = 4;
+    message = encodeClientHello(offer, Math.max(1, MIN_PADDED_BYTES - message.length - headerBytes));
+  }
   const psk = pskOf(offer);
   if (psk !== null) {
     // RFC 8446 §4.2.11.2: the binder signs all that stands before the list of binders, which ends the message
@@ -200,6 +198,27 @@ export function writeClientHello(offer: Offer, before: Transcript | null = null)
     message.set(schedule.binder(hash), message.length - suite.hashBytes);
   }
   return message;
+}
+
+/** @param paddingBytes of the padding extension, 0 for none */
+function encodeClientHello(offer: Offer, paddingBytes: number): Uint8Array {
+  const writer = new Writer();
+  writer.u16(legacyVersionOf(offer));
+  writer.bytes(offer.random);
+  writer.vector8(() => writer.bytes(offer.sessionId));
+  writer.vector16(() => {
+    for (const suite of offer.cipherSuites) writer.u16(suite);
+  });
+  // legacy_compression_methods: null only
+  writer.vector8(() => writer.u8(0));
+  writer.vector16(() => {
+    if (paddingBytes > 0) {
+      writer.u16(ExtensionType.Padding);
+      writer.vector16(() => writer.bytes(new Uint8Array(paddingBytes)));
+    }
+    writeExtensions(writer, offer);
+  });
+  return handshakeMessage(HandshakeType.ClientHello, writer.finish());
 }
 
 /** RFC 8446 §4.1.2, RFC 5246 §7.4.1.2: the newest version; what is newer than TLS 1.2 stands in an extension. */

@@ -30,6 +30,7 @@ export const ExtensionType = {
   EcPointFormats: 11,
   SignatureAlgorithms: 13,
   ApplicationLayerProtocolNegotiation: 16,
+  Padding: 21,
   EncryptThenMac: 22,
   ExtendedMasterSecret: 23,
   RecordSizeLimit: 28,
