@@ -34,3 +34,52 @@ test('tunwire script: TAP, JUnit and the exit code', (t) => {
   t.is(script(file('missing.pkt')).status, 2);
   t.is(script(file('a.pkt'), '--profile', 'plan9').status, 2);
 });
+
+/** Fails for a file that has the word FAIL in it, and keeps what it was called with. */
+const FAKE_PACKETDRILL = `#!/bin/sh
+echo "$@" >> "$(dirname "$0")/calls"
+for file; do :; done
+grep -q FAIL "$file" || exit 0
+echo "$file:7: error handling packet: live packet field tcp_ack_seq: expected: 1 vs actual: 2"
+exit 1
+`;
+
+test('tunwire script --against kernel: verdicts of packetdrill, known differences, stale claims, no program', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tunwire-script-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = (name: string): string => join(folder, name);
+  // what makes the namespace is not to be had without root
+  writeFileSync(file('unshare'), '#!/bin/sh\nshift 6\nexec "$@"\n', { mode: 0o755 });
+  writeFileSync(file('packetdrill'), FAKE_PACKETDRILL, { mode: 0o755 });
+  const because = (kind: string): string => `// kernel: ${kind}, because it is another kernel\n`;
+  writeFileSync(file('a.pkt'), PASSES);
+  writeFileSync(file('b.pkt'), `// FAIL\n${PASSES}`);
+  writeFileSync(file('c.pkt'), `// FAIL\n${because('differs')}${PASSES}`);
+  writeFileSync(file('d.pkt'), `${because('differs')}${PASSES}`);
+  writeFileSync(file('e.pkt'), `${because('not run')}${PASSES}`);
+  const script = (env: Record<string, string>): { status: number | null; stdout: string; stderr: string } =>
+    spawnSync(process.execPath, [COMMAND, 'script', folder, '--against', 'kernel', '--define', 'A=1'], {
+      encoding: 'utf8',
+      env,
+    });
+  const run = script({ PATH: `${folder}:${process.env['PATH']}` });
+  t.is(run.status, 1, run.stderr);
+  t.deepEqual(run.stdout.trim().split('\n'), [
+    'TAP version 13',
+    `ok 1 - ${file('a.pkt')}`,
+    `not ok 2 - ${file('b.pkt')}`,
+    `#   ${file('b.pkt')}:7: error handling packet: live packet field tcp_ack_seq: expected: 1 vs actual: 2`,
+    `not ok 3 - ${file('c.pkt')} # TODO the kernel differs, because it is another kernel`,
+    `not ok 4 - ${file('d.pkt')}`,
+    `#   the script says that the kernel differs, and the kernel passes it`,
+    `ok 5 - ${file('e.pkt')} # SKIP not run on the kernel, because it is another kernel`,
+    '1..5',
+    '# 1 passed, 2 failed, 1 skipped, 1 known differences of the kernel',
+  ]);
+  const calls = readFileSync(file('calls'), 'utf8').trim().split('\n');
+  t.is(calls.length, 4);
+  t.true(calls.every((call) => call.startsWith('--define A=1 ')));
+  const none = script({ PATH: '/nowhere' });
+  t.is(none.status, 2);
+  t.regex(none.stderr, /needs the program packetdrill .*github\.com\/google\/packetdrill/);
+});

@@ -1,7 +1,8 @@
-import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
+import { findPacketdrill, runOnKernel } from '../conformance/script/kernel.ts';
 import { PROFILES } from '../conformance/script/profile.ts';
 import { junit, type ScriptResult, tapEnd, tapLine, totalsOf } from '../conformance/script/report.ts';
 import { runScript, type Verdict } from '../conformance/script/runner.ts';
@@ -13,6 +14,8 @@ interface ScriptFlags {
   readonly lenient?: true;
   readonly junit?: string;
   readonly against: string;
+  readonly packetdrill?: string;
+  readonly jobs: string;
   readonly define: readonly string[];
 }
 
@@ -43,13 +46,22 @@ export function addScriptCommand(program: Command): void {
     .addOption(
       new Option(
         '--against <what>',
-        'run against our stack, or against the kernel with the packetdrill installed',
+        "run against our stack, or against this system's kernel with the packetdrill installed, in a network namespace (root)",
       )
         .choices(['stack', 'kernel'])
         .default('stack'),
     )
-    .action((files: string[], flags: ScriptFlags) => {
-      process.exitCode = run(files, flags);
+    .option(
+      '--packetdrill <path>',
+      'where packetdrill is; else the environment variable PACKETDRILL, else the PATH',
+    )
+    .option(
+      '--jobs <number>',
+      'so many scripts at a time on the kernel, where most of the time is waiting',
+      '4',
+    )
+    .action(async (files: string[], flags: ScriptFlags) => {
+      process.exitCode = await run(files, flags);
     });
 }
 
@@ -57,7 +69,7 @@ function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value];
 }
 
-function run(paths: readonly string[], flags: ScriptFlags): ExitCode {
+async function run(paths: readonly string[], flags: ScriptFlags): Promise<ExitCode> {
   const files: string[] = [];
   for (const path of paths) {
     const found = scriptsAt(path);
@@ -71,18 +83,22 @@ function run(paths: readonly string[], flags: ScriptFlags): ExitCode {
     console.error('tunwire: no scripts (.pkt) there');
     return ExitCode.Usage;
   }
-  if (flags.against === 'kernel' && spawnSync('packetdrill', ['--help']).error !== undefined) {
-    console.error('tunwire: --against kernel needs the program packetdrill on the PATH');
+  const packetdrill = flags.against === 'kernel' ? findPacketdrill(flags.packetdrill) : '';
+  if (packetdrill === null) {
+    console.error(
+      'tunwire: --against kernel needs the program packetdrill (https://github.com/google/packetdrill): ' +
+        'build it and put it on the PATH, or name it with --packetdrill or PACKETDRILL',
+    );
     return ExitCode.Usage;
   }
   console.log('TAP version 13');
   const results: ScriptResult[] = [];
-  for (const file of files) {
-    const begin = performance.now();
-    const verdict = flags.against === 'kernel' ? runOnKernel(file) : runOnStack(file, flags);
-    results.push({ file, verdict, elapsedMs: performance.now() - begin });
-    console.log(tapLine(results.at(-1)!, results.length));
-  }
+  const add = (result: ScriptResult): void => {
+    results.push(result);
+    console.log(tapLine(result, results.length));
+  };
+  if (flags.against === 'kernel') await runAllOnKernel(files, packetdrill, flags, add);
+  else for (const file of files) add(timed(file, () => runOnStack(file, flags)));
   console.log(tapEnd(results));
   if (flags.junit !== undefined) writeFileSync(flags.junit, junit(results));
   return totalsOf(results).failed > 0 ? ExitCode.Failed : ExitCode.Ok;
@@ -104,12 +120,37 @@ function runOnStack(file: string, flags: ScriptFlags): Verdict {
   return runScript(readFileSync(file, 'utf8'), { profile, lenient, define, name: file });
 }
 
-/** Needs root, as packetdrill does: it makes a TUN device of its own. */
-function runOnKernel(file: string): Verdict {
+function timed(file: string, judge: () => Verdict): ScriptResult {
   const begin = performance.now();
-  const child = spawnSync('packetdrill', [file], { encoding: 'utf8' });
-  const seconds = (performance.now() - begin) / 1000;
-  if (child.status === 0) return { kind: 'pass', reason: '', line: 0, details: [], seconds };
-  const [reason = 'packetdrill failed', ...details] = `${child.stdout}${child.stderr}`.trim().split('\n');
-  return { kind: 'fail', reason, line: 0, details, seconds };
+  const verdict = judge();
+  return { file, verdict, elapsedMs: performance.now() - begin };
+}
+
+/** Some at a time, reported in the order of the files. */
+async function runAllOnKernel(
+  files: readonly string[],
+  packetdrill: string,
+  flags: ScriptFlags,
+  add: (result: ScriptResult) => void,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'tunwire-packetdrill-'));
+  const done: (ScriptResult | undefined)[] = [];
+  let next = 0;
+  let reported = 0;
+  const worker = async (): Promise<void> => {
+    while (next < files.length) {
+      const index = next++;
+      const file = files[index]!;
+      const begin = performance.now();
+      const verdict = await runOnKernel(file, folder, { packetdrill, define: flags.define });
+      done[index] = { file, verdict, elapsedMs: performance.now() - begin };
+      for (let result = done[reported]; result !== undefined; result = done[++reported]) add(result);
+    }
+  };
+  try {
+    const jobs = Math.max(1, Math.trunc(Number(flags.jobs)) || 1);
+    await Promise.all(Array.from({ length: Math.min(jobs, files.length) }, worker));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }

@@ -6,6 +6,8 @@ import { BIND_PORT, type CallResult, done, failed, ScriptSocket } from './socket
 import { type CallSpec, ScriptFailure, ScriptUnsupported } from './syntax.ts';
 
 const CONNECT_PORT = 8080;
+/** Linux, TCP_MAX_QUICKACKS */
+const LINUX_QUICK_ACKS = 16;
 const OUT_OF_BAND = 1;
 const PEEK = 2;
 const DONT_WAIT = 0x40;
@@ -264,6 +266,10 @@ export class Calls {
     }
     const value = args.numberInList(3);
     if (name === 'TCP_FASTOPEN_CONNECT' && !this.#host.fastOpen.client) return failed('EOPNOTSUPP');
+    if (name === 'TCP_QUICKACK' && socket.connection !== null) {
+      socket.connection.quickAcks = value === 0 ? 0 : LINUX_QUICK_ACKS;
+      return done(0);
+    }
     const asked = isBuffer(name) && this.#host.profile.doublesBuffers ? 2 * value : value;
     if (!setNumber(socket.options, name, asked)) throw new ScriptUnsupported(`socket option ${name}`);
     socket.applyToListener();

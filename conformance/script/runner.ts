@@ -55,7 +55,8 @@ export interface RunOptions {
 
 /** How it ended. */
 export interface Verdict {
-  readonly kind: 'pass' | 'fail' | 'skip';
+  /** 'differ': on the kernel only, which does otherwise for the reason that the script gives. */
+  readonly kind: 'pass' | 'fail' | 'skip' | 'differ';
   /** '' for a pass; what failed, or why it was skipped. */
   readonly reason: string;
   /** 0 when no line is meant. */
