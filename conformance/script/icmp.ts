@@ -97,7 +97,9 @@ export function encodeIcmp(spec: IcmpSpec, addresses: Addresses, quoted: Quoted)
 }
 
 function quotedBytes(spec: IcmpSpec, quoted: Quoted): Uint8Array {
-  const what = spec.quoted;
+  // As packetdrill has it: an error that does not say what it quotes is about the first sequence number
+  const first = { protocol: 'tcp', seq: 0, payloadBytes: 0 } as const;
+  const what = spec.quoted ?? (spec.type.startsWith('echo_') ? null : first);
   if (what === null || what.protocol === 'raw') return new Uint8Array(0);
   const payload = new Uint8Array(what.payloadBytes);
   const { sourcePort, destinationPort, seq } = quoted;

@@ -98,6 +98,7 @@ const LINUX: ScriptProfile = {
     windowShift: 8,
     passiveWindowBytes: 65_535,
     nagle: 'short',
+    advertisePathMtu: true,
     synRetries: 5,
     blackHoleDetection: false,
     ecn: 'off',

@@ -304,7 +304,7 @@ class Runner {
       return;
     }
     if (spec.kind === 'icmp') {
-      const seq = spec.quoted?.protocol === 'tcp' ? map.quotedSeq(spec.quoted.seq) : 0;
+      const seq = map.quotedSeq(spec.quoted?.protocol === 'tcp' ? spec.quoted.seq : 0);
       const quoted = {
         source: map.local,
         destination: map.remote,

@@ -166,6 +166,8 @@ export function sendSyn(c: TcpConnection): boolean {
   const answer = c.state === TcpState.SynReceived;
   // The buffer may have been set since the SYN came
   if (answer) c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
+  if (c.layer.settings.advertisePathMtu)
+    c.advMss = Math.min(c.advMss, c.route.pathMtuBytes - c.ipHeaderBytes - TCP_HEADER_BYTES);
   const cookie = c.bareSyn || answer !== c.passive ? null : (fastOpen?.option ?? null);
   const cookieBytes = cookie === null ? 0 : fastOpenOptionBytes(cookie.length, fastOpen!.experimental);
   const optionBytes = c.bareSyn ? 0 : synOptionBytes(c.scaleOk, c.sackOk, c.tsOk);

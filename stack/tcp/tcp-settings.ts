@@ -68,6 +68,11 @@ export class TcpSettings {
    * tests; 'never': a full queue drops SYNs.
    */
   synCookies: 'never' | 'overflow' | 'always' = 'overflow';
+  /**
+   * The MSS of our SYNs is not more than the path to the peer is known to carry, as on Linux: the way back may be the same. False: that of
+   * the interface (RFC 9293 §3.7.1).
+   */
+  advertisePathMtu = false;
   /** RFC 4821: repeated timeouts of full segments make smaller ones. */
   blackHoleDetection = true;
   /** A SYN that carries a FIN begins no connection, as on Linux. RFC 9293 §3.10.7.2 takes it. */
