@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import type koffi from 'koffi';
 import { type ERRORS, NetError, Phase } from '../stack/errors.ts';
@@ -60,7 +61,6 @@ export type Native = (...args: (number | string)[]) => number;
 
 interface LibC {
   readonly koffi: typeof koffi;
-  readonly open: Native;
   readonly close: Native;
   readonly read: Native;
   readonly write: Native;
@@ -102,7 +102,6 @@ function load(): LibC {
   const declare = (prototype: string): Native => self.func(prototype) as Native;
   return {
     koffi: native,
-    open: declare('int open(const char *path, int flags, uint32_t mode)'),
     close: declare('int close(int fd)'),
     read: declare('intptr_t read(int fd, uintptr_t buf, size_t count)'),
     write: declare('intptr_t write(int fd, uintptr_t buf, size_t count)'),
@@ -147,9 +146,23 @@ export function addressOf(memory: ArrayBufferView): number {
   return Number(libc().koffi.address(memory));
 }
 
-/** open(2). */
+/**
+ * open(2), to be closed by {@link closeFile}. Through node:fs, which closes what a worker has open when it is terminated:
+ * a device would stay busy otherwise.
+ */
 export function open(path: string, flags: number): number {
-  return checked(libc().open(path, flags | O_CLOEXEC, 0));
+  try {
+    return openSync(path, flags);
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    if (errno === undefined) throw error;
+    return errno;
+  }
+}
+
+/** close(2) for {@link open}. */
+export function closeFile(fd: number): void {
+  closeSync(fd);
 }
 
 /** close(2). */

@@ -84,7 +84,7 @@ export function openTun(name: string, options: TunOptions = {}): Device {
     waitForCarrier(request);
     return new TunDevice(fd, request.name, mtuBytes, vnet);
   } catch (error) {
-    sys.close(fd);
+    sys.closeFile(fd);
     throw error;
   }
 }
@@ -287,7 +287,7 @@ class TunDevice implements Device {
   advance(): void {}
 
   close(): void {
-    if (this.#fd >= 0) sys.close(this.#fd);
+    if (this.#fd >= 0) sys.closeFile(this.#fd);
     this.#fd = -1;
   }
 }

@@ -1,8 +1,14 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import { type Arena, ArenaWord, EngineState, SlotWord } from './arena.ts';
-import { type EngineCounters, readCounters } from './engine-counters.ts';
+import { buryEngine } from './dead-engine.ts';
+import { type EngineCounters, heartbeat, readCounters } from './engine-counters.ts';
 import { SocketBlock, SocketStatus, SocketWord } from './socket-block.ts';
 import { wakeEngine } from './wake.ts';
+
+/** How often an event loop that waits for events looks after the engine. */
+const HEARTBEAT_MS = 2000;
+/** An engine gives signs of life every half second; after so long without any it is dead. */
+const SILENCE_MS = 5000;
 
 /** Gets a socket's events in the event loop of the thread that watches it. */
 export type EventListener = (events: number) => void;
@@ -24,6 +30,8 @@ export class EngineClient {
   onRing: (() => void) | null = null;
   #slot = -1;
   #references = 0;
+  #heartbeat = -1;
+  #heardAt = 0;
   #keepAlive: NodeJS.Timeout | null = null;
 
   private constructor(arena: Arena) {
@@ -56,11 +64,24 @@ export class EngineClient {
     return block;
   }
 
-  /** @throws NetError ENGINE_STOPPED, with the reason when the engine failed */
+  /** For those who wait, about once a second. @throws NetError ENGINE_STOPPED, with the reason when the engine failed */
   checkRunning(): void {
+    this.#checkHeartbeat();
     const state = this.arena.load(ArenaWord.State);
     if (state === EngineState.Running || state === EngineState.Starting) return;
     throw new NetError('ENGINE_STOPPED', { phase: Phase.None, detail: this.arena.failure });
+  }
+
+  /** An engine whose thread was terminated from outside could tell nobody: whoever notices does it in its place. */
+  #checkHeartbeat(): void {
+    const beat = heartbeat(this.arena.counters);
+    const now = performance.now();
+    if (beat !== this.#heartbeat) {
+      this.#heartbeat = beat;
+      this.#heardAt = now;
+    } else if (now - this.#heardAt > SILENCE_MS) {
+      buryEngine(this);
+    }
   }
 
   /** What the engine has done since its start; while it works, as of some rounds ago. */
@@ -113,7 +134,7 @@ export class EngineClient {
   /** Keeps the event loop alive while somebody waits for events; as often as {@link unref}. */
   ref(): void {
     this.#references++;
-    this.#keepAlive ??= setInterval(() => {}, 0x7fffffff);
+    this.#keepAlive ??= setInterval(() => this.#checkHeartbeat(), HEARTBEAT_MS);
     this.#keepAlive.ref();
   }
 

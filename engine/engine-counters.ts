@@ -89,6 +89,11 @@ export class EngineAccount {
   }
 }
 
+/** Changes at least twice a second while the engine lives. @param from arena.counters */
+export function heartbeat(from: Float64Array): number {
+  return from[6] ?? 0;
+}
+
 /** @param from arena.counters */
 export function readCounters(from: Float64Array): EngineCounters {
   const entries = NAMES.map((name, at) => [name, from[at] ?? 0] as const);

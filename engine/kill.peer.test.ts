@@ -1,0 +1,195 @@
+// needs: tun socat
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import test, { type ExecutionContext } from 'ava';
+import { createLab, KERNEL_V4, type Lab, type LabProcess, OWN_V4 } from '../test/netns.ts';
+import { Arena, ArenaWord, EngineState } from './arena.ts';
+import { EngineClient } from './client.ts';
+import { SharedSocket } from './shared-socket.ts';
+import { SocketStatus } from './socket-block.ts';
+import { type EngineHandle, startEngineSync } from './start.ts';
+import type { PumpData } from './testing/pump.ts';
+
+const SINK = 7001;
+const SOURCE = 7002;
+const PATIENCE_MS = 20_000;
+
+interface Bench {
+  readonly lab: Lab;
+  readonly engine: EngineHandle;
+  readonly peers: readonly LabProcess[];
+  /** Open before the engine started. */
+  readonly descriptors: number;
+}
+
+/** An engine on a lab's TUN device, and programs there that take and give bytes as fast as they can. */
+async function bench(t: ExecutionContext): Promise<Bench> {
+  const lab = await createLab(t);
+  const zeros = ['-u', 'OPEN:/dev/zero', `TCP-LISTEN:${SOURCE},reuseaddr`];
+  const peers = [
+    lab.start('socat', ['-u', '-b65536', `TCP-LISTEN:${SINK},reuseaddr`, 'OPEN:/dev/null']),
+    lab.start('socat', ['-b65536', ...zeros]),
+  ];
+  await lab.listening(peers[0]!, SINK);
+  await lab.listening(peers[1]!, SOURCE);
+  const descriptors = openDescriptors();
+  const engine = lab.within(() => startEngineSync(options(lab)));
+  t.teardown(() => engine.stop());
+  return { lab, engine, peers, descriptors };
+}
+
+function options(lab: Lab): Parameters<typeof startEngineSync>[0] {
+  return { device: `tun:${lab.tun}`, addresses: [`${OWN_V4}/24`], resolver: { hostsFile: null } };
+}
+
+/** A thread that moves data, and what it says at its end. */
+class Pump {
+  readonly worker: Worker;
+  /** 'running' when data flows. */
+  readonly running: Promise<unknown>;
+  readonly outcome: Promise<unknown>;
+
+  constructor({ arena: { memory } }: Pick<EngineHandle, 'arena'>, writes: boolean, patienceMs = PATIENCE_MS) {
+    const port = writes ? SINK : SOURCE;
+    const workerData: PumpData = { memory, host: KERNEL_V4, port, writes, patienceMs };
+    this.worker = new Worker(new URL('./testing/pump.ts', import.meta.url), { workerData });
+    this.running = message(this.worker);
+    this.outcome = this.running.then((first) => (first === 'running' ? message(this.worker) : first));
+  }
+}
+
+async function message(worker: Worker): Promise<unknown> {
+  const [content] = await once(worker, 'message');
+  return content;
+}
+
+function openDescriptors(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+/** Everything that the sockets held is the engine's again. */
+async function socketsFreed(t: ExecutionContext, engine: EngineHandle): Promise<void> {
+  const { arena } = engine;
+  const client = EngineClient.of(arena);
+  const fresh = arena.load(ArenaWord.Fresh);
+  for (const end = performance.now() + 10_000; ; await sleep(20)) {
+    const statuses = Array.from({ length: fresh }, (_, at) => SharedSocket.adopt(client, at).status);
+    if (statuses.every((status) => status === SocketStatus.Free)) return;
+    if (performance.now() > end) {
+      t.fail(`sockets are left: ${statuses.join(' ')}`);
+      return;
+    }
+  }
+}
+
+test.serial('killing the peer at full speed ends the calls of both threads', async (t) => {
+  const { engine, peers } = await bench(t);
+  const pumps = [new Pump(engine, true), new Pump(engine, false)];
+  await Promise.all(pumps.map(({ running }) => running));
+  for (const peer of peers) peer.kill('SIGKILL');
+  const [writer, reader] = await Promise.all(pumps.map(({ outcome }) => outcome));
+  t.is(writer, 'RESET');
+  // a kernel ends the stream of a dead program in order unless something was unread
+  t.true(reader === 'end' || reader === 'RESET', String(reader));
+  await socketsFreed(t, engine);
+  t.is(engine.arena.load(ArenaWord.State), EngineState.Running);
+});
+
+test.serial(
+  'deleting the device at full speed ends everything with DEVICE_LOST, and leaves no descriptor',
+  async (t) => {
+    const { lab, engine, descriptors } = await bench(t);
+    const pumps = [new Pump(engine, true), new Pump(engine, false)];
+    await Promise.all(pumps.map(({ running }) => running));
+    await lab.ok('ip', ['link', 'del', lab.tun]);
+    t.deepEqual(await Promise.all(pumps.map(({ outcome }) => outcome)), ['DEVICE_LOST', 'DEVICE_LOST']);
+    t.is(engine.arena.load(ArenaWord.State), EngineState.Failed);
+    const { failure } = engine.arena;
+    t.regex(failure, /tun0.*the interface was deleted/);
+    t.throws(() => EngineClient.of(engine.arena).take(), { message: /stopped.*deleted/ });
+    await engine.stop();
+    await Promise.all(pumps.map(({ worker }) => worker.terminate()));
+    await lab.until('descriptors are closed', () => openDescriptors() <= descriptors, 5000);
+    t.pass();
+  },
+);
+
+test.serial(
+  'a link that goes down at full speed is a pulled cable: calls wait, and go on when it is up',
+  async (t) => {
+    const { lab, engine } = await bench(t);
+    const pump = new Pump(engine, true);
+    await pump.running;
+    await lab.ok('ip', ['link', 'set', lab.tun, 'down']);
+    const client = EngineClient.of(engine.arena);
+    const { counters } = client;
+    await sleep(300);
+    await lab.ok('ip', ['link', 'set', lab.tun, 'up']);
+    await lab.until('data flows again', () => client.counters.txBytes > counters.txBytes + 5_000_000, 20_000);
+    await pump.worker.terminate();
+    t.true(client.counters.deviceDrops > 0);
+    t.is(engine.arena.load(ArenaWord.State), EngineState.Running);
+  },
+);
+
+test.serial(
+  'a call on a link that stays down ends by its own patience, and the engine stops in time',
+  async (t) => {
+    const { lab, engine } = await bench(t);
+    const pumps = [new Pump(engine, true, 500), new Pump(engine, false, 500)];
+    await Promise.all(pumps.map(({ running }) => running));
+    await lab.ok('ip', ['link', 'set', lab.tun, 'down']);
+    t.deepEqual(await Promise.all(pumps.map(({ outcome }) => outcome)), ['stuck', 'stuck']);
+    const since = performance.now();
+    await engine.stop();
+    t.true(performance.now() - since < 5000);
+    t.is(engine.arena.load(ArenaWord.State), EngineState.Stopped);
+  },
+);
+
+test.serial('threads terminated at full speed take nobody with them', async (t) => {
+  const { lab, engine } = await bench(t);
+  const pumps = [new Pump(engine, true), new Pump(engine, false)];
+  await Promise.all(pumps.map(({ running }) => running));
+  await Promise.all(pumps.map(({ worker }) => worker.terminate()));
+  t.is(engine.arena.load(ArenaWord.State), EngineState.Running);
+  // what they held is nobody's; who finds it can let it go
+  const client = EngineClient.of(engine.arena);
+  for (let at = 0; at < engine.arena.load(ArenaWord.Fresh); at++) {
+    const socket = SharedSocket.adopt(client, at);
+    if (!socket.isCurrent) continue;
+    socket.abort();
+    socket.release();
+  }
+  await socketsFreed(t, engine);
+  // and the engine serves others
+  const again = lab.start('socat', ['-u', `TCP-LISTEN:${SINK},reuseaddr`, 'OPEN:/dev/null']);
+  await lab.listening(again, SINK);
+  const next = new Pump(engine, true);
+  await next.running;
+  again.kill('SIGKILL');
+  t.is(await next.outcome, 'RESET');
+});
+
+test.serial(
+  'an engine whose parent is terminated at full speed is missed by those who wait, and leaves its device',
+  async (t) => {
+    const lab = await createLab(t);
+    const source = lab.start('socat', ['-u', '-b65536', 'OPEN:/dev/zero', `TCP-LISTEN:${SOURCE},reuseaddr`]);
+    await lab.listening(source, SOURCE);
+    const owner = lab.within(
+      () => new Worker(new URL('./testing/engine-owner.ts', import.meta.url), { workerData: options(lab) }),
+    );
+    const arena = new Arena((await message(owner)) as SharedArrayBuffer);
+    const pump = new Pump({ arena }, false);
+    t.is(await pump.running, 'running');
+    await owner.terminate();
+    t.is(await pump.outcome, 'ENGINE_STOPPED');
+    t.is(arena.load(ArenaWord.State), EngineState.Failed);
+    t.regex(arena.failure, /ended from outside/);
+    const next = lab.within(() => startEngineSync(options(lab)));
+    await next.stop();
+  },
+);
