@@ -1,5 +1,6 @@
 import { EndpointEvent } from '../../stack/endpoint.ts';
 import type { TcpConnection } from '../../stack/tcp/connection.ts';
+import { ParkedConnection } from '../../stack/tcp/parked-connection.ts';
 import { Chance, type EndPlan, type Range } from './scenario.ts';
 
 /** Longer than any stream and what is added to it. */
@@ -11,11 +12,15 @@ function noise(): Buffer {
   return Buffer.from(Uint8Array.from({ length: NOISE_BYTES }, () => Math.floor(256 * chance.unit())));
 }
 
+/** Gives octets to a connection. @returns how many it took; 0: Writable follows */
+export type WriteBytes = (connection: TcpConnection, from: Uint8Array, off: number, length: number) => number;
+
 /** One end of a connection: writes a known stream and reads what comes, as its plan says. */
 export class Application {
   readonly plan: EndPlan;
   readonly name: string;
-  connection: TcpConnection | null = null;
+  /** The connection as it was last; what is folded up is unfolded by whoever acts. */
+  held: TcpConnection | ParkedConnection | null = null;
   written = 0;
   received = 0;
   /** It has said that nothing more follows. */
@@ -26,6 +31,7 @@ export class Application {
   closed = false;
   /** What is wrong with what was read; '' nothing. */
   complaint = '';
+  readonly #write: WriteBytes;
   readonly #chance: Chance;
   readonly #mark: number;
   readonly #peerMark: number;
@@ -39,17 +45,24 @@ export class Application {
   #startMs = 0;
 
   /** @param mark what tells its stream from others. @param peerMark the other end's */
-  constructor(name: string, plan: EndPlan, seed: number, mark: number, peerMark: number) {
+  constructor(name: string, plan: EndPlan, seed: number, mark: number, peerMark: number, write: WriteBytes) {
     this.name = name;
+    this.#write = write;
     this.plan = plan;
     this.#chance = new Chance(seed);
     this.#mark = mark % (NOISE_BYTES >> 1);
     this.#peerMark = peerMark % (NOISE_BYTES >> 1);
   }
 
+  /** Unfolds it when it is folded up. */
+  get connection(): TcpConnection | null {
+    const { held } = this;
+    return held instanceof ParkedConnection ? held.wake() : held;
+  }
+
   attach(connection: TcpConnection, nowMs: number): void {
     const { plan } = this;
-    this.connection = connection;
+    this.held = connection;
     connection.noDelay = plan.noDelay;
     if (plan.keepAlive !== null) connection.setKeepAlive(plan.keepAlive);
     if (plan.userTimeoutMs > 0) connection.setUserTimeout(plan.userTimeoutMs);
@@ -57,17 +70,20 @@ export class Application {
     this.#writeAtMs = nowMs;
     this.#readAtMs = nowMs;
     if (plan.ending === 'abort') this.#abortAtMs = nowMs + plan.abortAtMs;
-    this.act(nowMs);
+    this.#act(nowMs);
   }
 
   /** When it does something by itself; Infinity: only after an event. */
   nextMs(): number {
-    if (this.connection === null || this.closed) return Infinity;
+    const { held } = this;
+    if (held === null || this.closed) return Infinity;
     const limit = this.plan.limits[this.#limit];
     let at = Math.min(this.#abortAtMs, limit === undefined ? Infinity : this.#startMs + limit.atMs);
     if (this.written < this.plan.bytes && !this.#waitsForRoom && !this.finished)
       at = Math.min(at, this.#writeAtMs);
-    if (!this.leftEarly && (this.connection.recvRing?.usedBytes ?? 0) > 0) at = Math.min(at, this.#readAtMs);
+    // nothing waits to be read in a connection that is folded up
+    if (held instanceof ParkedConnection) return at;
+    if (!this.leftEarly && (held.recvRing?.usedBytes ?? 0) > 0) at = Math.min(at, this.#readAtMs);
     return at;
   }
 
@@ -75,7 +91,7 @@ export class Application {
   happened(events: number, nowMs: number): void {
     if ((events & EndpointEvent.PeerFinished) !== 0) this.peerFinished = true;
     if ((events & EndpointEvent.Writable) !== 0) this.#waitsForRoom = false;
-    this.act(nowMs);
+    this.#act(nowMs);
     if ((events & EndpointEvent.Closed) === 0) return;
     this.closed = true;
     // what came before the end can still be read
@@ -84,6 +100,11 @@ export class Application {
 
   /** Does what is due. */
   act(nowMs: number): void {
+    if (this.closed || this.nextMs() > nowMs) return;
+    this.#act(nowMs);
+  }
+
+  #act(nowMs: number): void {
     const { connection, plan } = this;
     if (connection === null || this.closed) return;
     if (this.#abortAtMs <= nowMs) {
@@ -120,19 +141,14 @@ export class Application {
 
   #writeDue(connection: TcpConnection, nowMs: number): void {
     const { plan } = this;
-    const ring = connection.sendRing;
-    if (ring === null) return;
-    let wrote = false;
-    while (this.written < plan.bytes && this.#writeAtMs <= nowMs && !this.finished && ring.freeBytes > 0) {
-      const from = this.#mark + this.written;
+    while (this.written < plan.bytes && this.#writeAtMs <= nowMs && !this.finished) {
       const wanted = Math.min(this.#chance.within(plan.writeBytes), plan.bytes - this.written);
-      const count = ring.write(NOISE, from, wanted);
+      const count = this.#write(connection, NOISE, this.#mark + this.written, wanted);
       this.written += count;
-      wrote = true;
+      this.#waitsForRoom = count === 0;
+      if (count === 0) return;
       this.#writeAtMs = nowMs + this.#pause(plan.writePauseMs);
     }
-    this.#waitsForRoom = ring.freeBytes === 0;
-    if (wrote) connection.appWrote();
   }
 
   #readDue(nowMs: number): void {

@@ -4,11 +4,12 @@ import { NetError } from '../../stack/errors.ts';
 import type { TcpConnection } from '../../stack/tcp/connection.ts';
 import type { TcpListener } from '../../stack/tcp/listener.ts';
 import { TcpState } from '../../stack/tcp/tcp-state.ts';
+import { ElasticHeapRings } from '../../stack/testing/elastic-heap-rings.ts';
 import { PAIR_ADDRESSES, StackPair, type TracedPacket } from '../../stack/testing/stack-pair.ts';
 import { IpAddress } from '../../stack/wire/ip-address.ts';
 import { Slab } from '../../stack/wire/slab.ts';
 import { encodeTcp } from '../script/packet.ts';
-import { Application } from './application.ts';
+import { Application, type WriteBytes } from './application.ts';
 import { Chance, isMild, type Scenario, SERVER_PORT, type SessionPlan } from './scenario.ts';
 import { Violation, Watcher } from './watcher.ts';
 
@@ -49,7 +50,10 @@ class Run {
   readonly #pair: StackPair;
   readonly #watcher: Watcher;
   readonly #sessions: Session[];
-  readonly #applications: Map<Endpoint, Application> = new Map();
+  /** By the owner that their connections name. */
+  readonly #applications: Application[] = [];
+  /** Rings that come and go; null: each connection has its own. */
+  readonly #elastic: { readonly a: ElasticHeapRings; readonly b: ElasticHeapRings } | null;
   readonly #chance: Chance;
   readonly #startMs: number;
   readonly #remote: { readonly a: IpAddress; readonly b: IpAddress };
@@ -63,7 +67,16 @@ class Run {
     this.#scenario = scenario;
     this.#chance = new Chance(scenario.seed * 31 + 7);
     this.#watcher = new Watcher(Math.min(scenario.mtuBytes, scenario.pathMtu?.bytes ?? Infinity));
-    const pair = new StackPair({ ...scenario, ipv6: scenario.family === 6 });
+    this.#elastic =
+      scenario.elasticBytes === 0 ? null : { a: new ElasticHeapRings(), b: new ElasticHeapRings() };
+    const elastic = this.#elastic;
+    if (elastic !== null)
+      for (const rings of [elastic.a, elastic.b]) rings.limitBytes = scenario.elasticBytes;
+    const pair = new StackPair({
+      ...scenario,
+      ipv6: scenario.family === 6,
+      ...(elastic === null ? {} : { aSource: elastic.a, bSource: elastic.b }),
+    });
     this.#pair = pair;
     pair.traceLimit = 0;
     this.#startMs = pair.nowMs;
@@ -72,6 +85,12 @@ class Run {
     Object.assign(pair.a.tcp.settings, scenario.settings.a);
     Object.assign(pair.b.tcp.settings, scenario.settings.b);
     if (scenario.wraps) this.#wrapSoon();
+    if (scenario.parks)
+      for (const stack of [pair.a, pair.b])
+        stack.tcp.onReplaced = (owner, by) => {
+          const application = this.#applications[owner];
+          if (application !== undefined) application.held = by;
+        };
     for (const way of ['forward', 'backward'] as const) {
       const from = way === 'forward' ? 'a' : 'b';
       pair[way].filter = (bytes) => {
@@ -88,7 +107,12 @@ class Run {
   run(): Outcome {
     const { changes, listener, blindSegments } = this.#scenario;
     if (this.#sessions.some(({ plan }) => plan.kind === 'listener'))
-      this.#listener = this.#pair.b.tcp.listen({ local: null, port: SERVER_PORT, backlog: listener.backlog });
+      this.#listener = this.#pair.b.tcp.listen({
+        local: null,
+        port: SERVER_PORT,
+        backlog: listener.backlog,
+        fastOpenQueue: listener.fastOpenQueue,
+      });
     for (const { atMs, way, options } of changes) {
       const link = this.#pair[way];
       this.#at(atMs, () => {
@@ -115,14 +139,43 @@ class Run {
   #session(plan: SessionPlan, at: number): Session {
     const marks = [at * 7919 + 13, at * 104_729 + 50_021] as const;
     const { seed } = this.#scenario;
-    const client = new Application(`client ${at}`, plan.client, seed * 64 + at * 2, marks[0], marks[1]);
-    const server = new Application(`server ${at}`, plan.server, seed * 64 + at * 2 + 1, marks[1], marks[0]);
+    const write = (side: 'a' | 'b'): WriteBytes => {
+      const rings = this.#elastic?.[side];
+      return (connection, from, off, length) => {
+        if (rings !== undefined) return rings.write(connection, from, off, length, seed % 2 === 0);
+        const count = connection.sendRing?.write(from, off, length) ?? 0;
+        if (count > 0) connection.appWrote();
+        return count;
+      };
+    };
+    const client = new Application(
+      `client ${at}`,
+      plan.client,
+      seed * 64 + at * 2,
+      marks[0],
+      marks[1],
+      write('a'),
+    );
+    const server = new Application(
+      `server ${at}`,
+      plan.server,
+      seed * 64 + at * 2 + 1,
+      marks[1],
+      marks[0],
+      write('b'),
+    );
+    this.#applications.push(client, server);
     return { plan, client, server, refusal: '' };
   }
 
   #open(session: Session): void {
     const { plan } = session;
-    const connect = (from: 'a' | 'b', localPort: number, remotePort: number): TcpConnection | null => {
+    const connect = (
+      from: 'a' | 'b',
+      localPort: number,
+      remotePort: number,
+      owner: number,
+    ): TcpConnection | null => {
       try {
         return this.#pair[from].tcp.connect({
           remote: from === 'a' ? this.#remote.b : this.#remote.a,
@@ -132,6 +185,8 @@ class Run {
           noDelay: false,
           keepAlive: null,
           congestion: plan.congestion,
+          fastOpen: plan.fastOpen,
+          owner,
         });
       } catch (error) {
         if (!(error instanceof NetError)) throw error;
@@ -139,15 +194,15 @@ class Run {
         return null;
       }
     };
-    const client = connect('a', plan.clientPort, plan.serverPort);
+    const client = connect('a', plan.clientPort, plan.serverPort, this.#applications.indexOf(session.client));
     if (client !== null) this.#attach(session.client, client);
     if (plan.kind !== 'simultaneous' || client === null) return;
-    const server = connect('b', plan.serverPort, plan.clientPort);
+    const server = connect('b', plan.serverPort, plan.clientPort, this.#applications.indexOf(session.server));
     if (server !== null) this.#attach(session.server, server);
   }
 
   #attach(application: Application, connection: TcpConnection): void {
-    this.#applications.set(connection, application);
+    connection.owner = this.#applications.indexOf(application);
     application.attach(connection, this.#pair.nowMs);
   }
 
@@ -158,7 +213,7 @@ class Run {
       else this.#at(this.#pair.nowMs - this.#startMs + delay, () => this.#accept());
       return;
     }
-    this.#applications.get(endpoint)?.happened(events, this.#pair.nowMs);
+    this.#applications[endpoint.owner]?.happened(events, this.#pair.nowMs);
   }
 
   #accept(): void {
@@ -167,8 +222,8 @@ class Run {
       if (connection === null) return;
       // an attempt given up before its SYN was sent has the same number as one after it at the same instant
       const session = this.#sessions.findLast(({ client }) => client.connection?.iss === connection.irs);
-      // a third party's, or the rest of an attempt that has ended
-      if (session === undefined) connection.abort();
+      // a third party's, or a SYN with data that has come twice (RFC 7413 §2.1)
+      if (session === undefined || session.server.held !== null) connection.abort();
       else this.#attach(session.server, connection);
     }
   }
@@ -293,9 +348,9 @@ class Run {
         [client, server],
         [server, client],
       ] as const) {
-        if (end.connection === null || end.closed) continue;
+        if (end.held === null || end.closed) continue;
         const peerIsGone =
-          peer.connection === null || (peer.closed && (peer.connection.error !== null || peer.leftEarly));
+          peer.held === null || (peer.closed && (peer.connection?.error !== null || peer.leftEarly));
         if (!peerIsGone && !end.leftEarly)
           throw new Violation(`${end.name} waits for ever, its peer ${stateOf(peer)}: ${this.#states()}`);
         end.abort();
@@ -322,6 +377,13 @@ class Run {
         throw new Violation(`${name} keeps ${stack.tcp.table.size} connections`);
       if (stack.tcp.timeWaits.size !== 0)
         throw new Violation(`${name} keeps ${stack.tcp.timeWaits.size} in TIME-WAIT`);
+      const elastic = this.#elastic?.[name];
+      if (stack.tcp.parkingLot.size !== 0)
+        throw new Violation(`${name} keeps ${stack.tcp.parkingLot.size} folded up`);
+      if (elastic !== undefined && elastic.openCount + elastic.usedBytes !== 0)
+        throw new Violation(
+          `${name} keeps ${elastic.usedBytes} bytes of rings for ${elastic.openCount} connections`,
+        );
       if (rings.openCount !== 0)
         throw new Violation(`${name} keeps the rings of ${rings.openCount} connections`);
     }
@@ -343,11 +405,11 @@ class Run {
         throw new Violation(`${name} was never told of its end, ${stateOf(end)}`);
       if (connection.error !== null || end.leftEarly) continue;
       // it ended in order: then all has gone both ways
-      if (peer.connection === null) throw new Violation(`${name} ended in order without a peer`);
+      if (peer.held === null) throw new Violation(`${name} ended in order without a peer`);
       if (!peer.finished) throw new Violation(`${name} ended in order before ${peer.name} had finished`);
       if (end.received !== peer.written)
         throw new Violation(`${name} ended in order with ${end.received} of ${peer.written} octets`);
-      if (!peer.leftEarly && peer.connection.error === null && peer.received !== end.written)
+      if (!peer.leftEarly && peer.connection?.error === null && peer.received !== end.written)
         throw new Violation(
           `${name} ended in order, ${peer.name} has ${peer.received} of ${end.written} octets`,
         );

@@ -41,6 +41,7 @@ export interface SessionPlan {
   readonly clientPort: number;
   readonly serverPort: number;
   readonly congestion: string;
+  readonly fastOpen: boolean;
   readonly client: EndPlan;
   readonly server: EndPlan;
 }
@@ -63,6 +64,10 @@ export interface Scenario {
   readonly txSegmentBytes: number;
   readonly sendRingBytes: number;
   readonly recvRingBytes: number;
+  /** So much memory for rings that come when data flows and go; 0: each connection has its own, of the sizes above. */
+  readonly elasticBytes: number;
+  /** Idle connections are folded up; only with such rings. */
+  readonly parks: boolean;
   readonly startMs: number;
   /** Sequence numbers that wrap soon. */
   readonly wraps: boolean;
@@ -70,7 +75,12 @@ export interface Scenario {
   readonly forward: Partial<LinkOptions>;
   readonly backward: Partial<LinkOptions>;
   readonly changes: readonly LinkChange[];
-  readonly listener: { readonly backlog: number; readonly acceptDelayMs: number; readonly closeAtMs: number };
+  readonly listener: {
+    readonly backlog: number;
+    readonly acceptDelayMs: number;
+    readonly closeAtMs: number;
+    readonly fastOpenQueue: number;
+  };
   /** Segments of a third party with guessed numbers. */
   readonly blindSegments: number;
   readonly sessions: readonly SessionPlan[];
@@ -123,6 +133,7 @@ export function scenarioOf(seed: number): Scenario {
       : null;
   const rates = chance.one([0, 0, 0.01, 0.05, 0.15]);
   const sessions = sessionsOf(chance);
+  const elastic = chance.happens(0.3);
   return {
     seed,
     family,
@@ -132,6 +143,8 @@ export function scenarioOf(seed: number): Scenario {
     txSegmentBytes: offload ? chance.one([0, 20_000, 65_535]) : 0,
     sendRingBytes: 2 ** chance.within([11, 16]),
     recvRingBytes: 2 ** chance.within([11, 17]),
+    elasticBytes: elastic ? chance.one([2 ** 17, 2 ** 20, 2 ** 24]) : 0,
+    parks: elastic && chance.happens(0.7),
     startMs: chance.happens(0.2) ? 2 ** 32 - chance.within([0, 3000]) : chance.within([0, 1_000_000]),
     wraps: chance.happens(0.3),
     settings: { a: settingsOf(chance), b: settingsOf(chance) },
@@ -142,6 +155,7 @@ export function scenarioOf(seed: number): Scenario {
       backlog: chance.within([1, 4]),
       acceptDelayMs: chance.happens(0.3) ? chance.skewed([0, 5000]) : 0,
       closeAtMs: chance.happens(0.05) ? chance.skewed([0, 2000]) : Infinity,
+      fastOpenQueue: chance.one([0, 0, 1, 8]),
     },
     blindSegments: chance.happens(0.1) ? chance.within([1, 30]) : 0,
     sessions,
@@ -180,6 +194,11 @@ function settingsOf(chance: Chance): Partial<TcpSettings> {
     ecn: chance.one(['off', 'passive', 'active', 'active']),
     quickAcks: chance.one([0, 16]),
     ackSegments: chance.one([2, Infinity]),
+    nagle: chance.one<'unacknowledged' | 'short'>(['unacknowledged', 'short']),
+    synCookies: chance.one<'never' | 'overflow' | 'always'>(['never', 'overflow', 'overflow', 'always']),
+    blackHoleDetection: chance.happens(0.8),
+    fastOpenWithoutCookie: chance.happens(0.2),
+    fastOpenServerWithoutCookie: chance.happens(0.2),
   };
 }
 
@@ -232,6 +251,7 @@ function sessionsOf(chance: Chance): SessionPlan[] {
       clientPort: kind === 'simultaneous' ? 50_000 + i : port,
       serverPort: kind === 'simultaneous' ? 51_000 + i : kind === 'refused' ? 9 : SERVER_PORT,
       congestion: chance.one(CONGESTION_CONTROLS),
+      fastOpen: kind !== 'simultaneous' && chance.happens(0.2),
       // two that wait for each other wait for ever
       client:
         client.ending === 'late' && server.ending === 'late' ? { ...client, ending: 'shutdown' } : client,

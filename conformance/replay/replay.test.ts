@@ -193,6 +193,31 @@ test('sessions that cannot be replayed say why', (t) => {
   );
 });
 
+test('packets cut off behind their headers: all but the octets is replayed, and not byte for byte', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tunwire-replay-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'short.pcap');
+  const whole = readFileSync(join(FIXTURES, 'kernel-upload.pcap'));
+  const SNAP = 96;
+  const parts: Buffer[] = [whole.subarray(0, 24)];
+  for (let at = 24; at < whole.length; ) {
+    const length = whole.readUInt32LE(at + 8);
+    const header = Buffer.from(whole.subarray(at, at + 16));
+    header.writeUInt32LE(Math.min(length, SNAP), 8);
+    parts.push(header, whole.subarray(at + 16, at + 16 + Math.min(length, SNAP)));
+    at += 16 + length;
+  }
+  writeFileSync(file, Buffer.concat(parts));
+  const { sessions } = readSessions(file);
+  t.true(sessions[0]!.cutPackets > 30);
+  t.true(replay(sessions).ok);
+  t.regex(replay(sessions, { compare: 'exact' }).sessions[0]!.skipped, /cut off/);
+  const changedAck = changed(sessions[0]!, (packet, { number, fromClient }) =>
+    fromClient && number === 30 ? withTcp(packet, { ack: packet.tcp!.ack + 9 }) : packet,
+  );
+  t.true(differences(changedAck).length > 0);
+});
+
 test('a capture that ends anywhere is an error or shorter, never a crash', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'tunwire-replay-'));
   t.teardown(() => rmSync(folder, { recursive: true }));

@@ -34,8 +34,9 @@ export interface ReplayReport {
 export function sessionName(session: Session): string {
   const end = ({ address, port }: Session['client']): string =>
     address.family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
-  const { protocol, packets } = session;
-  return `${end(session.client)} → ${end(session.server)} (${protocol}, ${packets.length} packets)`;
+  const { protocol, packets, cutPackets } = session;
+  const cut = cutPackets > 0 ? `, ${cutPackets} cut off` : '';
+  return `${end(session.client)} → ${end(session.server)} (${protocol}, ${packets.length} packets${cut})`;
 }
 
 /** A difference as lines of text. */
@@ -66,6 +67,7 @@ export function replayJson(file: string, report: SessionReport): object {
     client: end(session.client),
     server: end(session.server),
     packets: session.packets.length,
+    cutPackets: session.cutPackets,
     sentPackets,
     result: skipped !== '' ? 'skipped' : differences.length > 0 ? 'failed' : 'passed',
     ...(skipped === '' ? {} : { reason: skipped }),

@@ -30,6 +30,8 @@ export interface Session {
   readonly client: SessionEnd;
   readonly server: SessionEnd;
   readonly packets: RecordedPacket[];
+  /** Packets that were cut off behind their headers when they were recorded: what is missing counts as zeros. */
+  cutPackets: number;
   /** Why it cannot be replayed; '' when it can. */
   unfit: string;
 }
@@ -104,6 +106,7 @@ class SessionCollector {
         client: isAnswer ? to : from,
         server: isAnswer ? from : to,
         packets: [],
+        cutPackets: 0,
         unfit: tcp === null || tcp.flags.includes('S') ? '' : 'the capture begins in the middle of it',
       };
       this.sessions.push(session);
@@ -111,7 +114,7 @@ class SessionCollector {
     }
     const fromClient = from.port === session.client.port && from.address.equals(session.client.address);
     session.packets.push({ number, timeMs, packet, fromClient });
-    if (isCut && session.unfit === '') session.unfit = `packet ${number} was cut off when it was recorded`;
+    if (isCut) session.cutPackets++;
     return true;
   }
 
@@ -153,7 +156,7 @@ function keyOf(protocol: number, a: SessionEnd, b: SessionEnd): string {
   return [`${a.address} ${a.port}`, `${b.address} ${b.port}`].sort().join(' ') + protocol;
 }
 
-/** A copy of the frame's IP packet without padding; null when there is none that can be decoded. */
+/** A copy of the frame's IP packet without padding, what was cut off filled with zeros; null when there is none that can be decoded. */
 function packetOf(frame: PcapFrame): Uint8Array | null {
   const { slab, ipOff, ipLen } = frame;
   if (ipOff < 0 || ipLen < 20) return null;
@@ -175,5 +178,7 @@ function packetOf(frame: PcapFrame): Uint8Array | null {
   } else if (protocol !== IpProtocol.Udp && protocol !== (v6 ? IpProtocol.Icmpv6 : IpProtocol.Icmp)) {
     return null;
   }
-  return slab.bytes.slice(ipOff, ipOff + length);
+  const bytes = new Uint8Array(frame.originalLen > frame.len ? Math.max(length, total) : length);
+  bytes.set(slab.bytes.subarray(ipOff, ipOff + length));
+  return bytes;
 }

@@ -33,8 +33,13 @@ export class ElasticHeapRings implements RingSource, ElasticRings {
     return true;
   }
 
-  close(): void {
+  /** What lies in the rings can still be read. */
+  close(endpoint: TcpConnection | UdpSocket): void {
     this.openCount--;
+    if (!(endpoint instanceof TcpConnection)) return;
+    this.sendBytes -= (endpoint.sendRing ?? this.#taken.get(endpoint))?.capacityBytes ?? 0;
+    this.recvBytes -= endpoint.recvRing?.capacityBytes ?? 0;
+    this.#taken.delete(endpoint);
   }
 
   /** Application: writes what fits now. @returns bytes taken; 0: Writable follows */
