@@ -15,6 +15,7 @@ import { Violation, Watcher } from './watcher.ts';
 
 /** More than any scenario needs. */
 const MAX_STEPS = 400_000;
+const MAX_EVENTS_AT_INSTANT = 20_000;
 /** All that goes on by itself ends within this: TIME-WAIT, path MTUs that are forgotten, orphans. */
 const QUIET_MS = 2 * 3600_000;
 
@@ -62,6 +63,7 @@ class Run {
   #violation: unknown = null;
   #listener: TcpListener | null = null;
   #steps = 0;
+  #eventsSinceCheck = 0;
 
   constructor(scenario: Scenario, tap: Tap | null) {
     this.#scenario = scenario;
@@ -207,6 +209,8 @@ class Run {
   }
 
   #happened(endpoint: Endpoint, events: number): void {
+    if (++this.#eventsSinceCheck > MAX_EVENTS_AT_INSTANT)
+      throw new Violation(`events without end at ${this.#pair.nowMs} ms, ${this.#states()}`);
     if (endpoint === this.#listener) {
       const delay = this.#scenario.listener.acceptDelayMs;
       if (delay === 0) this.#accept();
@@ -320,6 +324,7 @@ class Run {
   }
 
   #check(): void {
+    this.#eventsSinceCheck = 0;
     const pair = this.#pair;
     if (this.#violation !== null) throw this.#violation;
     if (++this.#steps > MAX_STEPS) throw new Violation(`no end after ${MAX_STEPS} steps, ${this.#states()}`);
