@@ -1,12 +1,14 @@
 #!/usr/bin/env node
-// What npm puts on the path in a checkout. tunwire runs its TypeScript sources, which takes Node 24.12: an older one
+// What npm puts on the path. In a checkout tunwire runs its TypeScript sources, which takes Node 24.12: an older one
 // hands over to the Node that `npm ci` has installed. This file itself has to run under old versions.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-const main = new URL('./tunwire.ts', import.meta.url);
+// a checkout has the sources, the published package what was made of them
+const source = new URL('./tunwire.ts', import.meta.url);
+const main = existsSync(source) ? source : new URL('../dist/cli/tunwire.js', import.meta.url);
 
 if (major > 24 || (major === 24 && minor >= 12)) {
   await import(main.href);

@@ -1,5 +1,5 @@
 /**
- * tunwire's connections in Node's shape. The one barrel of the project.
+ * tunwire's connections in Node's shape.
  * @module
  */
 export { createMemoryLink, type MemoryLinkEnd, type MemoryLinkOptions } from '../drivers/memory.ts';
