@@ -20,7 +20,7 @@ function bench(t: ExecutionContext, options: Partial<EngineOptions> = {}): Engin
   const ready = new SharedArrayBuffer(4);
   const data: EchoServerData = { end: there, addresses: ['192.0.2.2/24'], port: PORT, ready };
   const server = new Worker(new URL('./testing/echo-server.ts', import.meta.url), { workerData: data });
-  Atomics.wait(new Int32Array(ready), 0, 0, 10_000);
+  Atomics.wait(new Int32Array(ready), 0, 0, 30_000);
   const engine = startEngineSync({
     device: here,
     addresses: ['192.0.2.1/24'],
@@ -39,12 +39,12 @@ function connect(client: EngineClient): SharedSocket {
     host: '192.0.2.2',
     port: PORT,
     protocol: 'tcp',
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
   });
   for (;;) {
     const sequence = socket.sendSequence;
     if (socket.status !== SocketStatus.Opening) break;
-    if (!socket.sleepSend(sequence, 10_000)) throw new Error('no answer from the engine');
+    if (!socket.sleepSend(sequence, 30_000)) throw new Error('no answer from the engine');
   }
   socket.throwIfFailed();
   return socket;

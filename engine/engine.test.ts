@@ -22,7 +22,7 @@ function bench(t: ExecutionContext): { engine: EngineHandle; client: EngineClien
     ready,
   };
   const server = new Worker(new URL('./testing/echo-server.ts', import.meta.url), { workerData: data });
-  Atomics.wait(new Int32Array(ready), 0, 0, 10_000);
+  Atomics.wait(new Int32Array(ready), 0, 0, 30_000);
   const engine = startEngineSync({
     device: here,
     addresses: ['192.0.2.1/24', '2001:db8::1/64'],
@@ -43,7 +43,7 @@ function waitOpen(socket: SharedSocket): void {
   for (;;) {
     const sequence = socket.sendSequence;
     if (socket.status !== SocketStatus.Opening) return;
-    if (!socket.sleepSend(sequence, 10_000)) throw new Error('no answer from the engine');
+    if (!socket.sleepSend(sequence, 30_000)) throw new Error('no answer from the engine');
   }
 }
 
@@ -59,7 +59,7 @@ function readSome(socket: SharedSocket, into: Uint8Array): number {
     const sequence = socket.recvSequence;
     const read = socket.read(into, 0, into.length);
     if (read !== WOULD_BLOCK) return read;
-    if (!socket.sleepRecv(sequence, 10_000)) throw new Error('nothing came');
+    if (!socket.sleepRecv(sequence, 30_000)) throw new Error('nothing came');
   }
 }
 
@@ -75,7 +75,7 @@ function exchange(socket: SharedSocket, data: Uint8Array): Uint8Array {
     const got = socket.read(back, read, back.length - read);
     if (got === 0) throw new Error(`the stream ended after ${read} bytes`);
     if (got > 0) read += got;
-    else if (taken === WOULD_BLOCK && !socket.sleepRecv(sequence, 10_000)) throw new Error('nothing came');
+    else if (taken === WOULD_BLOCK && !socket.sleepRecv(sequence, 30_000)) throw new Error('nothing came');
   }
   return back;
 }

@@ -74,7 +74,7 @@ async function socketsFreed(t: ExecutionContext, engine: EngineHandle): Promise<
   const { arena } = engine;
   const client = EngineClient.of(arena);
   const fresh = arena.load(ArenaWord.Fresh);
-  for (const end = performance.now() + 10_000; ; await sleep(20)) {
+  for (const end = performance.now() + 30_000; ; await sleep(20)) {
     const statuses = Array.from({ length: fresh }, (_, at) => SharedSocket.adopt(client, at).status);
     if (statuses.every((status) => status === SocketStatus.Free)) return;
     if (performance.now() > end) {

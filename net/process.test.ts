@@ -5,7 +5,7 @@ import test from 'ava';
 
 const PROGRAM = join(import.meta.dirname, 'testing', 'exit-program.ts');
 /** A process that ends by itself does so much sooner. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 30_000;
 /** How long a process that should go on is looked at. */
 const LOOK_MS = 500;
 
