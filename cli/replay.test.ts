@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { resolve } from 'node:path';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import test from 'ava';
+import { OWN_SESSIONS, recordOwn } from '../pcap-fixtures/own-sessions.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
@@ -31,8 +34,13 @@ test('replay: a file that is no capture is named, exit code 2', (t) => {
 });
 
 test('replay: --exact takes the seed from the capture', (t) => {
-  const { status, stdout } = tunwire('--exact', 'pcap-fixtures/own-upload-loss.pcapng');
+  const folder = mkdtempSync(join(tmpdir(), 'tunwire-replay-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'now.pcapng');
+  recordOwn(OWN_SESSIONS.find(({ name }) => name === 'own-upload-loss')!, file);
+  const { status, stdout } = tunwire('--exact', file);
   t.is(status, 0, stdout);
+  t.is(tunwire('--exact', '--seed', '1', file).status, 1);
 });
 
 test('replay: --json', (t) => {

@@ -29,7 +29,8 @@ function quiet(): Scenario {
   for (let seed = 1; ; seed++) {
     const scenario = scenarioOf(seed);
     const [session, second] = scenario.sessions;
-    if (second !== undefined || session?.kind !== 'listener' || session.client.bytes < 3000) continue;
+    if (second !== undefined || session?.kind !== 'listener' || session.client.bytes < 5000) continue;
+    if (session.fastOpen || scenario.mtuBytes > 1500) continue;
     if (scenario.family === 4 && !scenario.txChecksum && scenario.pathMtu === null && isMild(scenario))
       return scenario;
   }
@@ -73,7 +74,7 @@ test('the judge sees an acknowledgment of what was never sent, and a window that
   );
   let seen = 0;
   const windows = tamper((view) => {
-    if (++seen === 2) view.setUint16(34, 0);
+    if (++seen >= 3) view.setUint16(34, 0);
   });
   t.regex(
     t.throws(() => runScenario(scenario, windows))?.message ?? '',
