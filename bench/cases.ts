@@ -40,6 +40,8 @@ export interface Case {
 
 interface CaseOptions {
   readonly tls?: boolean;
+  readonly resumes?: boolean;
+  readonly mtuBytes?: number;
   readonly packetBytes?: number;
   readonly isLong?: boolean;
 }
@@ -52,11 +54,12 @@ function make(
   subjects: readonly SubjectKind[],
   options: CaseOptions = {},
 ): Case {
-  const { tls = false, packetBytes = 0, isLong = false } = options;
+  const { tls = false, resumes = false, packetBytes = 0, isLong = false } = options;
+  const mtuBytes = options.mtuBytes ?? Math.max(packetBytes, MTU_BYTES);
   return {
     group,
     title,
-    job: { kind, parallel, tls, packetBytes },
+    job: { kind, parallel, tls, resumes, packetBytes, mtuBytes },
     subjects,
     isLong,
     freshProcess: kind === 'idle-memory',
@@ -66,9 +69,12 @@ function make(
 /** Everything but one virtio header and alignment of a super-packet of 65,535 bytes: what is copied. */
 const LARGE_PACKET_BYTES = 65_000;
 const MTU_BYTES = 1500;
+/** What Ethernet calls jumbo frames. */
+const JUMBO_MTU_BYTES = 9000;
 
 const STREAMS = [NODE, BLOCKING, ASYNC];
 const ALL = [NODE, BLOCKING, ASYNC, BLOCKING_PLAIN];
+const JUMBO = [NODE, BLOCKING, BLOCKING_PLAIN];
 /** One blocking thread serves one stream at a time. */
 const MANY = [NODE, ASYNC, ASYNC_PLAIN];
 
@@ -77,6 +83,8 @@ export const CASES: readonly Case[] = [
   make('bulk', 'receive, 1 connection', 'receive', 1, ALL),
   make('bulk', 'send, 64 connections', 'send', 64, MANY),
   make('bulk', 'receive, 64 connections', 'receive', 64, MANY),
+  make('bulk', 'send, 1 connection, MTU 9000', 'send', 1, JUMBO, { mtuBytes: JUMBO_MTU_BYTES }),
+  make('bulk', 'receive, 1 connection, MTU 9000', 'receive', 1, JUMBO, { mtuBytes: JUMBO_MTU_BYTES }),
   make('tls', 'send over TLS 1.3, 1 connection', 'send', 1, STREAMS, { tls: true }),
   make('tls', 'receive over TLS 1.3, 1 connection', 'receive', 1, STREAMS, { tls: true }),
   make('tls', 'send over TLS 1.3, 64 connections', 'send', 64, [NODE, ASYNC], { tls: true, isLong: true }),
@@ -97,6 +105,15 @@ export const CASES: readonly Case[] = [
     isLong: true,
   }),
   make('set-up', 'set-ups with TLS 1.3, 64 at once', 'set-up', 64, STREAMS, { tls: true }),
+  make('set-up', 'set-ups with resumed TLS 1.3, one after another', 'set-up', 1, STREAMS, {
+    tls: true,
+    resumes: true,
+    isLong: true,
+  }),
+  make('set-up', 'set-ups with resumed TLS 1.3, 64 at once', 'set-up', 64, STREAMS, {
+    tls: true,
+    resumes: true,
+  }),
   make('memory', 'memory of 1,000 idle connections', 'idle-memory', 1000, STREAMS),
   make('memory', 'memory of 10,000 idle connections', 'idle-memory', 10_000, STREAMS, { isLong: true }),
   make('udp', 'UDP, sending', 'udp-send', 1, STREAMS),
@@ -124,11 +141,6 @@ export const GROUPS: readonly string[] = [...new Set(CASES.map(({ group }) => gr
 export const DEVICES: number = Math.max(
   ...CASES.map(({ subjects }) => subjects.filter(({ face }) => face !== 'node').length),
 );
-
-/** The MTU with which a bare device carries the packets of a case in one piece. */
-export function deviceMtuBytes(job: Job): number {
-  return Math.max(job.packetBytes, MTU_BYTES);
-}
 
 /** The queue that a bare device needs so that none of the packets it is filled with is dropped. */
 export function deviceQueuePackets(job: Job): number {

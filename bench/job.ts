@@ -20,8 +20,12 @@ export interface Job {
   readonly parallel: number;
   /** TLS 1.3 over the connections. */
   readonly tls: boolean;
-  /** Bytes of one IP packet, for the bare device. */
+  /** Set-ups resume the session of the one before. */
+  readonly resumes: boolean;
+  /** Bytes of one IP packet, for the bare device; else 0. */
   readonly packetBytes: number;
+  /** Of the link. */
+  readonly mtuBytes: number;
 }
 
 /** How the work is done. */

@@ -1,6 +1,6 @@
 import { createLab, type Lab, type LabProcess } from '../test/netns.ts';
 import { type Credentials, makeCredentials } from '../test/peers/credentials.ts';
-import { DEVICES, deviceMtuBytes, deviceQueuePackets, type SubjectKind } from './cases.ts';
+import { DEVICES, deviceQueuePackets, type SubjectKind } from './cases.ts';
 import { DNS_ZONE, type Job, Port, type SubjectOptions } from './job.ts';
 
 /** Addresses on one link, the peer's and the subject's. */
@@ -133,7 +133,8 @@ export class Network {
       caFile: this.#credentials.caFile,
       profile,
     };
-    if (device > 0) await this.#shape(name, job);
+    await this.#shape(name, job);
+    if (device === 0) await this.#far.ok('ip', `link set veth1 mtu ${job.mtuBytes}`.split(' '));
     const lab = device === 0 ? this.#far : this.#peer;
     const script = new URL('./subject.ts', import.meta.url).pathname;
     return lab.start(process.execPath, [...flags, script, JSON.stringify(options)]);
@@ -141,9 +142,8 @@ export class Network {
 
   async #shape(name: string, job: Job): Promise<void> {
     const bare = job.packetBytes > 0;
-    const mtu = bare ? deviceMtuBytes(job) : MTU_BYTES;
     const queue = bare ? deviceQueuePackets(job) : QUEUE_PACKETS;
-    await this.#ip(`link set ${name} mtu ${mtu} txqueuelen ${queue}`);
+    await this.#ip(`link set ${name} mtu ${job.mtuBytes} txqueuelen ${queue}`);
   }
 
   /** The congestion controls of the connections that the peer's kernel has now, sorted. */

@@ -2,6 +2,8 @@
  * The peer of every measurement, on the kernel's TCP and UDP: sinks, sources and echoes on the ports of job.ts.
  * `server.ts CERT KEY`
  */
+
+import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -14,7 +16,12 @@ const BACKLOG = 4096;
 const UDP_OUTSTANDING = 64;
 
 const [certFile = '', keyFile = ''] = process.argv.slice(2);
-const credentials = { cert: readFileSync(certFile), key: readFileSync(keyFile) };
+/** One set of ticket keys: a session of one port can be resumed on any. */
+const credentials = {
+  cert: readFileSync(certFile),
+  key: readFileSync(keyFile),
+  ticketKeys: randomBytes(48),
+};
 const chunk = Buffer.alloc(CHUNK_BYTES);
 
 type Service = (socket: Socket) => void;

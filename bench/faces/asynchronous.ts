@@ -1,6 +1,7 @@
 import { createStack, type NetStack, type Socket } from '../../net/index.ts';
 import type { TrustStore } from '../../tls/x509/trust-store.ts';
 import { portOf, type SubjectOptions } from '../job.ts';
+import { AnyPortStore } from './any-port-store.ts';
 import { engineOptions, trustStore } from './engine-options.ts';
 import { type DatagramSocket, StreamFace } from './streams.ts';
 
@@ -8,6 +9,7 @@ import { type DatagramSocket, StreamFace } from './streams.ts';
 export class AsynchronousFace extends StreamFace {
   readonly #stack: NetStack;
   readonly #ca: TrustStore;
+  readonly #sessions: AnyPortStore = new AnyPortStore();
 
   private constructor(subject: SubjectOptions, stack: NetStack) {
     super(subject);
@@ -21,11 +23,12 @@ export class AsynchronousFace extends StreamFace {
 
   protected override connect(index: number, connected: () => void): Socket {
     const { job, peerAddress } = this.subject;
+    const sessions = job.resumes ? this.#sessions : (false as const);
     const options = {
       host: peerAddress,
       port: portOf(job, index),
       noDelay: true,
-      ...(job.tls ? { tls: { ca: this.#ca } } : {}),
+      ...(job.tls ? { tls: { ca: this.#ca, sessions } } : {}),
     };
     return this.#stack.createConnection(options, connected);
   }

@@ -15,6 +15,7 @@ import {
   shiftDatagram,
 } from '../../stack/udp/datagram-ring.ts';
 import { IpAddress } from '../../stack/wire/ip-address.ts';
+import type { TlsInfo } from '../../tls/client.ts';
 import { ChainVerifier } from '../../tls/x509/chain-verifier.ts';
 import {
   CHUNK_BYTES,
@@ -27,8 +28,9 @@ import {
   type SubjectOptions,
 } from '../job.ts';
 import { Latencies } from '../statistics.ts';
+import { AnyPortStore } from './any-port-store.ts';
 import { engineOptions, trustStore } from './engine-options.ts';
-import { type Face, gigabits, memoryNow, memoryPerConnection } from './face.ts';
+import { type Face, gigabits, memoryNow, memoryPerConnection, resumedShare } from './face.ts';
 
 /** A peer that is silent for so long ends the benchmark. */
 const PATIENCE_MS = 10_000;
@@ -60,6 +62,8 @@ export class BlockingFace implements Face {
   readonly #buffer: Uint8Array = new Uint8Array(CHUNK_BYTES);
   readonly #latencies: Latencies = new Latencies();
   #opened = 0;
+  #connected = 0;
+  #resumed = 0;
 
   constructor(subject: SubjectOptions) {
     const peer = IpAddress.parse(subject.peerAddress);
@@ -67,7 +71,13 @@ export class BlockingFace implements Face {
     this.#subject = subject;
     this.#peer = peer;
     this.#security = subject.job.tls
-      ? { serverName: subject.peerAddress, verifier: new ChainVerifier(trustStore(subject)) }
+      ? {
+          serverName: subject.peerAddress,
+          verifier: new ChainVerifier(trustStore(subject)),
+          ...(subject.job.resumes
+            ? { sessions: { store: new AnyPortStore(), port: portOf(subject.job, 0), policy: 'bench' } }
+            : {}),
+        }
       : null;
     this.#engine = startEngineSync(engineOptions(subject));
     this.#client = EngineClient.of(this.#engine.arena);
@@ -111,8 +121,19 @@ export class BlockingFace implements Face {
   }
 
   #connect(): Connection {
-    const { socket, channel } = dial(this.#client, this.#request(), this.#security);
+    const { socket, channel, info } = dial(this.#client, this.#request(), this.#security);
+    this.#note(info);
     return { socket, channel, startedAt: 0 };
+  }
+
+  #note(info: TlsInfo | null): void {
+    this.#connected++;
+    if (info?.isResumed) this.#resumed++;
+  }
+
+  /** Figures that set-ups have in addition. */
+  get #resumption(): Record<string, number> {
+    return this.#subject.job.resumes ? resumedShare(this.#resumed, this.#connected) : {};
   }
 
   #connectAll(): Connection[] {
@@ -199,7 +220,7 @@ export class BlockingFace implements Face {
     const done = until(start + request.seconds * 1000);
     return {
       value: (done * 1000) / (performance.now() - start),
-      details: this.#latencies.details,
+      details: { ...this.#latencies.details, ...this.#resumption },
     };
   }
 
@@ -220,7 +241,7 @@ export class BlockingFace implements Face {
     const done = until(start + request.seconds * 1000);
     const elapsedMs = performance.now() - start;
     for (const { socket } of pending) drop(socket);
-    return { value: (done * 1000) / elapsedMs, details: {} };
+    return { value: (done * 1000) / elapsedMs, details: this.#resumption };
   }
 
   #startSetUp(): SetUp {
@@ -238,6 +259,7 @@ export class BlockingFace implements Face {
     }
     if (handshake !== null) {
       finishHandshake(socket, handshake);
+      this.#note(handshake.info);
       setUp.channel = handshake.channel;
     } else {
       awaitOpen(socket);
@@ -246,7 +268,10 @@ export class BlockingFace implements Face {
       } else {
         setUp.handshake = new TlsHandshake(socket, { ...this.#security, unixTimeMs: Date.now(), random });
         // a thread that had to wait for its core may find the answer there already
-        if (setUp.handshake.step() === 'done') setUp.channel = setUp.handshake.channel;
+        if (setUp.handshake.step() === 'done') {
+          setUp.channel = setUp.handshake.channel;
+          this.#note(setUp.handshake.info);
+        }
       }
     }
     setUp.channel?.shutdown();

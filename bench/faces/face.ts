@@ -34,3 +34,8 @@ export function memoryPerConnection(before: Memory, after: Memory, connections: 
     details: { 'kernel bytes': (after.kernel - before.kernel) / connections },
   };
 }
+
+/** How many of the connections resumed a session: what was measured is what was meant. */
+export function resumedShare(resumed: number, connected: number): Record<string, number> {
+  return { '% resumed': (100 * resumed) / Math.max(connected, 1) };
+}

@@ -7,9 +7,13 @@ import { createSecureContext, type SecureContext, connect as tlsConnect } from '
 import { portOf, type SubjectOptions } from '../job.ts';
 import { type DatagramSocket, StreamFace } from './streams.ts';
 
+const MOST_SESSIONS = 256;
+
 /** What a Node program has without tunwire: the kernel's TCP and UDP, OpenSSL, c-ares. */
 export class NodeFace extends StreamFace {
   readonly #secureContext: SecureContext;
+  /** Each is used once, as tunwire's store gives them. */
+  readonly #sessions: Buffer[] = [];
   readonly #resolver: dns.Resolver = new dns.Resolver();
 
   constructor(subject: SubjectOptions) {
@@ -22,7 +26,15 @@ export class NodeFace extends StreamFace {
     const { job, peerAddress: host } = this.subject;
     const options = { host, port: portOf(job, index), noDelay: true };
     if (!job.tls) return connect(options, connected);
-    return tlsConnect({ ...options, secureContext: this.#secureContext, minVersion: 'TLSv1.3' }, connected);
+    const session = job.resumes ? this.#sessions.pop() : undefined;
+    const secure = { ...options, secureContext: this.#secureContext, minVersion: 'TLSv1.3' } as const;
+    const socket = tlsConnect(session === undefined ? secure : { ...secure, session }, connected);
+    if (job.resumes) socket.on('session', (ticket) => this.#keep(ticket));
+    return socket;
+  }
+
+  #keep(session: Buffer): void {
+    if (this.#sessions.length < MOST_SESSIONS) this.#sessions.push(session);
   }
 
   protected override async openUdp(port: number): Promise<DatagramSocket> {

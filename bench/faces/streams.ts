@@ -12,12 +12,13 @@ import {
   type SubjectOptions,
 } from '../job.ts';
 import { Latencies } from '../statistics.ts';
-import { type Face, gigabits, memoryNow, memoryPerConnection } from './face.ts';
+import { type Face, gigabits, memoryNow, memoryPerConnection, resumedShare } from './face.ts';
 
 /** What node:net, node:tls and tunwire's sockets have in common. */
 export interface StreamSocket extends Duplex {
   readonly bytesWritten: number;
   resetAndDestroy(): unknown;
+  isSessionReused?(): boolean;
 }
 
 /** What node:dgram and tunwire's UDP sockets are made to have in common. */
@@ -146,6 +147,8 @@ export abstract class StreamFace implements Face {
 
   async #setUps(request: RunRequest): Promise<RunResult> {
     let done = 0;
+    let connected = 0;
+    let resumed = 0;
     let failure: Error | null = null;
     let ended = false;
     const closed: Promise<void>[] = [];
@@ -155,7 +158,11 @@ export abstract class StreamFace implements Face {
         return;
       }
       const startedAt = performance.now();
-      const socket = this.connect(this.#opened++, () => socket.end());
+      const socket = this.connect(this.#opened++, () => {
+        if (socket.isSessionReused?.()) resumed++;
+        connected++;
+        socket.end();
+      });
       socket.resume();
       socket.on('error', (error) => {
         failure = error;
@@ -174,7 +181,10 @@ export abstract class StreamFace implements Face {
     ended = true;
     await Promise.all(closed);
     if (failure !== null) throw failure;
-    return { value, details };
+    return {
+      value,
+      details: this.subject.job.resumes ? { ...details, ...resumedShare(resumed, connected) } : details,
+    };
   }
 
   async #idleMemory(): Promise<RunResult> {
