@@ -2,6 +2,7 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import {
   generateKeyShare,
+  generateKeyShares,
   isTls12Group,
   type KeyShare,
   type NamedGroup,
@@ -129,7 +130,7 @@ export function makeOffer(
     cipherSuites: suites.map((suite) => suite.id),
     groups,
     signatureSchemes: wish.fallback ? FALLBACK_SIGNATURE_SCHEMES : SIGNATURE_SCHEMES,
-    keyShares: with13 ? sharedGroups(groups).map((group) => generateKeyShare(group, random)) : [],
+    keyShares: with13 ? generateKeyShares(sharedGroups(groups), random) : [],
     hostName: hostNameForSni(wish.serverName),
     alpn,
     recordSizeLimit: wish.recordSizeLimit,

@@ -6,7 +6,14 @@ import { shakeHands, testClient, testServer } from '../testing/client-under-test
 import { failureOf } from '../testing/hostile-server.ts';
 import { serverHello, u16 } from '../testing/scripted-server.ts';
 import { ExtensionType } from '../wire/codes.ts';
-import { GROUPS, generateKeyShare, groupName, NamedGroup, sharedGroups } from './groups.ts';
+import {
+  GROUPS,
+  generateKeyShare,
+  generateKeyShares,
+  groupName,
+  NamedGroup,
+  sharedGroups,
+} from './groups.ts';
 
 for (const group of [...GROUPS, NamedGroup.X448]) {
   test(`${groupName(group)}: the same seed gives the same share`, (t) => {
@@ -24,6 +31,19 @@ test('shares are sent of the first group, and of X25519 beside the hybrid one', 
   t.throws(() => testClient({ groups: [] }).start(), { instanceOf: RangeError });
   const hybridAlone = { groups: [X25519MlKem768], maxVersion: 'TLSv1.2' } as const;
   t.throws(() => testClient(hybridAlone).start(), { instanceOf: RangeError });
+});
+
+test('X25519 beside the hybrid group is its classical part, and new for every ClientHello', (t) => {
+  const groups = [NamedGroup.X25519MlKem768, NamedGroup.X25519];
+  const random = new SeededRandom(1);
+  const [hybrid, classical] = generateKeyShares(groups, random);
+  t.is(hybrid!.publicKey.length, 1184 + 32);
+  t.deepEqual(hybrid!.publicKey.subarray(1184), classical!.publicKey);
+  t.notDeepEqual(generateKeyShares(groups, random)[1]!.publicKey, classical!.publicKey);
+  t.deepEqual(
+    generateKeyShares([NamedGroup.X25519, NamedGroup.Secp256r1], random).map(({ group }) => group),
+    [NamedGroup.X25519, NamedGroup.Secp256r1],
+  );
 });
 
 test('X25519MLKEM768: the share is the ML-KEM key, then the X25519 key', (t) => {

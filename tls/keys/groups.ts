@@ -91,6 +91,19 @@ export function generateKeyShare(group: NamedGroup, random: RandomSource): KeySh
   }
 }
 
+/**
+ * The shares of one ClientHello. Beside a hybrid group, X25519 has the key of the hybrid's classical part: only one of the two is
+ * ever used (draft-ietf-tls-hybrid-design §3.2 allows it), and making a key is a good part of a handshake's work.
+ */
+export function generateKeyShares(groups: readonly NamedGroup[], random: RandomSource): KeyShare[] {
+  const shares: KeyShare[] = [];
+  for (const group of groups) {
+    const hybrid = shares.find((share) => share instanceof HybridKeyShare);
+    shares.push(group === NamedGroup.X25519 && hybrid ? hybrid.classical : generateKeyShare(group, random));
+  }
+  return shares;
+}
+
 /** RFC 7748; RFC 8410 §7, §4: what stands before a key in PKCS #8 and in SubjectPublicKeyInfo. */
 interface MontgomeryCurve {
   readonly group: NamedGroup;
@@ -169,7 +182,8 @@ class HybridKeyShare implements KeyShare {
   readonly group = NamedGroup.X25519MlKem768;
   readonly publicKey: Uint8Array;
   readonly #decapsulationKey: KeyObject;
-  readonly #x25519: MontgomeryKeyShare;
+  /** What is X25519 of it. */
+  readonly classical: MontgomeryKeyShare;
 
   constructor(random: RandomSource) {
     const der = Buffer.alloc(ML_KEM_PKCS8_PREFIX.length + ML_KEM_SEED_BYTES);
@@ -178,8 +192,8 @@ class HybridKeyShare implements KeyShare {
     this.#decapsulationKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
     der.fill(0);
     const spki = createPublicKey(this.#decapsulationKey).export({ format: 'der', type: 'spki' });
-    this.#x25519 = new MontgomeryKeyShare(X25519, random);
-    this.publicKey = concatBytes(spki.subarray(spki.length - ML_KEM_KEY_BYTES), this.#x25519.publicKey);
+    this.classical = new MontgomeryKeyShare(X25519, random);
+    this.publicKey = concatBytes(spki.subarray(spki.length - ML_KEM_KEY_BYTES), this.classical.publicKey);
   }
 
   agree(peerPublicKey: Uint8Array): Uint8Array {
@@ -190,7 +204,7 @@ class HybridKeyShare implements KeyShare {
         `expected ${expectedBytes} bytes for X25519MLKEM768, got ${peerPublicKey.length}`,
       );
     }
-    const classical = this.#x25519.agree(peerPublicKey.subarray(ML_KEM_CIPHERTEXT_BYTES));
+    const classical = this.classical.agree(peerPublicKey.subarray(ML_KEM_CIPHERTEXT_BYTES));
     // FIPS 203 §6.3: a wrong ciphertext of the right length gives another secret, no error
     const ciphertext = peerPublicKey.subarray(0, ML_KEM_CIPHERTEXT_BYTES);
     const postQuantum = decapsulate(this.#decapsulationKey, ciphertext);
