@@ -1,9 +1,10 @@
 import test from 'ava';
 import { CASES, DEVICES, GROUPS, NODE } from './cases.ts';
 import { chart } from './chart.ts';
+import { measureGrowth } from './growth.ts';
 import { coresUsed, coreTimes, foreignShare } from './noise.ts';
 import { Latencies, median } from './statistics.ts';
-import { type BenchReport, caseLines, format } from './table.ts';
+import { type BenchReport, caseLines, format, growthLines } from './table.ts';
 
 const REPORT: BenchReport = {
   machine: {
@@ -19,6 +20,10 @@ const REPORT: BenchReport = {
   runs: 5,
   seconds: 1,
   congestionControls: ['cubic'],
+  growth: [
+    { connections: 1, oneActive: 1000, allByTurns: 1100 },
+    { connections: 100_000, oneActive: 1250, allByTurns: 40_000 },
+  ],
   skipped: [],
   cases: [
     {
@@ -104,6 +109,8 @@ test('the chart is well-formed, and long bars are cut', (t) => {
   const widths = [...svg.matchAll(/<rect x="260"[^>]*width="([\d.]+)"/g)].map((match) => Number(match[1]));
   t.deepEqual(widths, [86.7, 520]);
   t.true(svg.includes('7.00 ×'));
+  t.regex(svg, /<polyline points="260\.0,[\d.]+ 780\.0,[\d.]+"/);
+  t.true(svg.includes('1.25 ×'));
 });
 
 test('every case can be selected, and has a device for each of its subjects', (t) => {
@@ -112,5 +119,18 @@ test('every case can be selected, and has a device for each of its subjects', (t
   t.is(DEVICES, 3);
   for (const { job, subjects } of CASES) {
     if (job.packetBytes === 0) t.is(subjects[0], NODE);
+  }
+});
+
+test('growth is shown beside the cost with the fewest connections', (t) => {
+  const [, one, many] = growthLines(REPORT.growth).split('\n');
+  t.regex(one!, /1\.00 connections +1,000 +1\.00 ×/);
+  t.regex(many!, /100,000 connections +1,250 +1\.25 × +all by turns +40,000/);
+});
+
+test('the cost of a packet is measured, with few connections and with some', (t) => {
+  for (const connections of [1, 70]) {
+    const { oneActive, allByTurns } = measureGrowth(connections, 200, 1);
+    t.true(oneActive > 0 && allByTurns > 0);
   }
 });

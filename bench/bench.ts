@@ -5,15 +5,21 @@ import { parseArgs } from 'node:util';
 import { missing } from '../test/requirements.ts';
 import { CASES, type Case, GROUPS } from './cases.ts';
 import { chart } from './chart.ts';
+import { GROWTH_STEPS, type Growth, growth } from './growth.ts';
 import { describeMachine } from './machine.ts';
 import { type CaseReport, type MeasureOptions, measure } from './measure.ts';
 import { Network } from './network.ts';
 import { profileSummaries } from './profile.ts';
-import { type BenchReport, caseLines, heading } from './table.ts';
+import { type BenchReport, caseLines, growthLines, heading } from './table.ts';
+
+/** The group that is measured between two stacks in a process, without a network. */
+const GROWTH = 'growth';
+/** Without --full. */
+const SHORT_GROWTH_CONNECTIONS = 10_000;
 
 const USAGE = `npm run bench -- [GROUP…] [OPTION…]
 
-Groups: ${GROUPS.join(', ')}; all of them when none is named.
+Groups: ${[...GROUPS, GROWTH].join(', ')}; all of them when none is named.
 
   --runs N          rounds that count, by turns (default 5)
   --seconds S       length of a run (default 0.3, with --full 1)
@@ -44,7 +50,9 @@ const { values, positionals } = parseArgs({
 
 function chosenCases(): Case[] {
   for (const name of positionals) {
-    if (!GROUPS.includes(name)) throw new Error(`no group ${name}; there are ${GROUPS.join(', ')}`);
+    if (name !== GROWTH && !GROUPS.includes(name)) {
+      throw new Error(`no group ${name}; there are ${[...GROUPS, GROWTH].join(', ')}`);
+    }
   }
   return CASES.filter(
     ({ group, isLong }) =>
@@ -104,18 +112,29 @@ async function bench(): Promise<number> {
   } finally {
     await network.close();
   }
+  let grown: Growth[] = [];
+  if (positionals.length === 0 || positionals.includes(GROWTH)) {
+    grown = await growth(values.full ? Math.max(...GROWTH_STEPS) : SHORT_GROWTH_CONNECTIONS);
+    console.error(`${growthLines(grown)}\n`);
+  }
   const report: BenchReport = {
     machine,
     runs,
     seconds,
     congestionControls: [...congestionControls].sort(),
     cases: reports,
+    growth: grown,
     skipped,
   };
   save(values.json, `${JSON.stringify(report, null, 2)}\n`);
   save(values.svg, chart(report));
   console.log(
-    [heading(report), ...reports.map(caseLines), ...skipped.map((what) => `skipped: ${what}`)].join('\n\n'),
+    [
+      heading(report),
+      ...reports.map(caseLines),
+      ...(grown.length > 0 ? [growthLines(grown)] : []),
+      ...skipped.map((what) => `skipped: ${what}`),
+    ].join('\n\n'),
   );
   if (profileFolder !== '') console.log(`\n${profileSummaries(profileFolder)}`);
   return reports.some(({ failure }) => failure !== null) ? 1 : 0;

@@ -1,4 +1,5 @@
 import { NODE } from './cases.ts';
+import type { Growth } from './growth.ts';
 import type { SubjectReport } from './measure.ts';
 import { type BenchReport, format, heading } from './table.ts';
 
@@ -12,6 +13,10 @@ const MARGIN = 16;
 const LINE_HEIGHT = 16;
 /** Longer bars are cut here, and say by how much. */
 const LARGEST_RATIO = 3;
+const GROWTH_HEIGHT = 90;
+/** The plot's upper end, and the second of its lines: what 100,000 connections may cost. */
+const LARGEST_GROWTH = 2;
+const GROWTH_BAR = 1.3;
 
 const COLORS: Readonly<Record<string, string>> = {
   'tunwire blocking': '#2563eb',
@@ -41,9 +46,14 @@ export function chart(report: BenchReport): string {
       y += BAR_HEIGHT + ROW_GAP;
     }
   }
+  const barsEnd = y;
+  if (report.growth.length > 1) {
+    parts.push(growthPlot(report.growth, y + CASE_GAP));
+    y += CASE_GAP + GROWTH_HEIGHT + 2 * LINE_HEIGHT;
+  }
   const height = y + MARGIN;
   const one = LABEL_WIDTH + PLOT_WIDTH / LARGEST_RATIO;
-  const line = `<line x1="${one}" y1="${top}" x2="${one}" y2="${height - MARGIN}" class="one"/>`;
+  const line = `<line x1="${one}" y1="${top}" x2="${one}" y2="${barsEnd}" class="one"/>`;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}">
 <style>
 text { font: 12px system-ui, sans-serif; fill: #1f2937 }
@@ -55,6 +65,43 @@ ${parts.join('\n')}
 ${line}
 </svg>
 `;
+}
+
+/** A packet's cost against the number of connections, on a logarithmic axis; 1 is its cost with the fewest. */
+function growthPlot(growth: readonly Growth[], top: number): string {
+  const first = growth[0]!;
+  const last = growth.at(-1)!;
+  const span = Math.log(last.connections / first.connections);
+  const bottom = top + LINE_HEIGHT + GROWTH_HEIGHT;
+  const x = (connections: number): number =>
+    LABEL_WIDTH + (span > 0 ? Math.log(connections / first.connections) / span : 0) * PLOT_WIDTH;
+  const times = ({ oneActive }: Growth): number => oneActive / first.oneActive;
+  const y = (ratio: number): number =>
+    bottom - (Math.min(ratio, LARGEST_GROWTH) / LARGEST_GROWTH) * GROWTH_HEIGHT;
+  const points = growth.map((step) => `${x(step.connections).toFixed(1)},${y(times(step)).toFixed(1)}`);
+  const level = (ratio: number): string =>
+    `<line x1="${LABEL_WIDTH}" y1="${y(ratio).toFixed(1)}" x2="${LABEL_WIDTH + PLOT_WIDTH}" y2="${y(ratio).toFixed(1)}" class="one"/>`;
+  return [
+    text(
+      MARGIN,
+      top,
+      `a packet's cost against the number of connections (${format(first.oneActive)} ns with one)`,
+    ),
+    level(1),
+    level(GROWTH_BAR),
+    `<polyline points="${points.join(' ')}" fill="none" stroke="#2563eb" stroke-width="2"/>`,
+    ...growth.map((step) =>
+      text(x(step.connections), y(times(step)) - 6, `${times(step).toFixed(2)} ×`, 'text-anchor="middle"'),
+    ),
+    ...growth.map((step) =>
+      text(
+        x(step.connections),
+        bottom + LINE_HEIGHT,
+        format(step.connections),
+        'text-anchor="middle" class="dim"',
+      ),
+    ),
+  ].join('\n');
 }
 
 function bar({ title, ratio, value }: SubjectReport, y: number): string {

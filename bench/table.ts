@@ -1,3 +1,4 @@
+import type { Growth } from './growth.ts';
 import type { Machine } from './machine.ts';
 import type { CaseReport, SubjectReport } from './measure.ts';
 
@@ -9,6 +10,8 @@ export interface BenchReport {
   /** What the peer's kernel used; measured, not configured. */
   readonly congestionControls: readonly string[];
   readonly cases: readonly CaseReport[];
+  /** What a packet costs with more and more connections; empty: not measured. */
+  readonly growth: readonly Growth[];
   readonly skipped: readonly string[];
 }
 
@@ -20,6 +23,18 @@ export function heading({ machine, runs, seconds, congestionControls }: BenchRep
     `${cpu}, ${cores} cores, ${memoryGib} GiB, Linux ${kernel}, Node ${node}, load ${loadBefore.toFixed(2)} before`,
     `medians of ${runs} rounds of ${seconds} s by turns; the kernel's congestion control: ${congestionControls.join(', ') || 'not seen'}`,
   ].join('\n');
+}
+
+/** What a packet costs with many connections, as lines of text. */
+export function growthLines(growth: readonly Growth[]): string {
+  const first = growth[0]?.oneActive ?? Number.NaN;
+  const lines = growth.map(({ connections, oneActive, allByTurns }) => {
+    const times = `${(oneActive / first).toFixed(2)} ×`;
+    return `  ${format(connections).padStart(9)} connections ${format(oneActive).padStart(8)} ${times.padStart(8)}   all by turns ${format(allByTurns).padStart(8)}`;
+  });
+  return ['growth: time of a core for a packet, of one active connection among many [ns]', ...lines].join(
+    '\n',
+  );
 }
 
 /** One case as lines of text. */
