@@ -3,7 +3,7 @@ import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
 import { AlertDescription } from './alerts.ts';
 import { type ClientCredentials, MemorySessionStore, type TlsClientOptions } from './client.ts';
-import { ClientIdentity } from './handshake/client-credentials.ts';
+import { ClientIdentities } from './handshake/client-credentials.ts';
 import { sessionKey } from './session.ts';
 import { issue, issueCa, type KeyType, nameOf } from './testing/certificates.ts';
 import {
@@ -202,7 +202,7 @@ test('credentials of no use are the fault of the caller', (t) => {
 
 test('sessions belong to the certificate with which they were made', (t) => {
   const own = credentials();
-  const { id } = new ClientIdentity(own);
+  const { id } = new ClientIdentities([own]);
   t.is(id, createHash('sha256').update(own.chain[0]!).digest('hex'));
   const sessions = { store: new MemorySessionStore(), port: 1, policy: 'test' };
   const asked: string[] = [];

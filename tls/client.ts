@@ -1,14 +1,23 @@
 import type { RandomSource } from '../stack/random.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { NO_ALERT, TlsError } from './errors.ts';
-import { type ClientCredentials, ClientIdentity } from './handshake/client-credentials.ts';
-import { makeOffer, type Wish, writeClientHello } from './handshake/client-hello.ts';
+import { type ClientCredentials, ClientIdentities } from './handshake/client-credentials.ts';
+import { type ClientHelloEdit, writeClientHello } from './handshake/client-hello.ts';
+import {
+  CERTIFICATE_DECOMPRESSORS,
+  type CertificateDecompressor,
+} from './handshake/compressed-certificate.ts';
 import { Connected } from './handshake/connected.ts';
+import { EarlyData } from './handshake/early-data.ts';
+import { type EchConfig, readEchConfigList } from './handshake/ech/config.ts';
+import { EchSender, greaseContent, outerOfferOf } from './handshake/ech/hello.ts';
 import { ExpectServerHello } from './handshake/expect-server-hello.ts';
-import type { Handshake, HandshakeState, TlsInfo } from './handshake/state.ts';
+import { makeOffer, type Offer, pskOf, type Wish } from './handshake/offer.ts';
+import { type Handshake, type HandshakeState, logSecret, newInfo, type TlsInfo } from './handshake/state.ts';
 import { Connected12 } from './handshake/tls12/connected.ts';
 import { keyingMaterial } from './keys/exporter.ts';
 import { GROUPS, isTls12Group, type NamedGroup } from './keys/groups.ts';
+import { FALLBACK_SIGNATURE_SCHEMES, SIGNATURE_SCHEMES, signatureSchemeNumber } from './keys/signatures.ts';
 import { CIPHER_SUITES, type CipherSuite } from './keys/suites.ts';
 import { HandshakeRecords } from './record/handshake-records.ts';
 import { type SessionUse, sessionKey, type TlsSession } from './session.ts';
@@ -18,14 +27,17 @@ import type { TlsVersion } from './wire/codes.ts';
 import type { CertificateVerifier } from './x509/verdict.ts';
 
 export { TlsError } from './errors.ts';
-export type { ClientCredentials, Signer } from './handshake/client-credentials.ts';
+export type { ChosenCredentials, ClientCredentials, Signer } from './handshake/client-credentials.ts';
+export type { ClientHelloDraft, ClientHelloEdit, HelloExtension } from './handshake/client-hello.ts';
+export type { CertificateDecompressor } from './handshake/compressed-certificate.ts';
+export type { EarlyDataStatus } from './handshake/early-data.ts';
 export type { TlsInfo } from './handshake/state.ts';
 export { NamedGroup } from './keys/groups.ts';
 export { MemorySessionStore, type SessionStore, type SessionUse, type TlsSession } from './session.ts';
 export { exportKeyingMaterial } from './traffic/exporter.ts';
 export { TRAFFIC_STATE_BYTES } from './traffic/state.ts';
 export type { TlsVersion } from './wire/codes.ts';
-export type { CertificateVerdict, CertificateVerifier } from './x509/verdict.ts';
+export type { CertificateVerdict, CertificateVerifier, PeerEvidence } from './x509/verdict.ts';
 
 /** What a TLS client needs from outside. */
 export interface TlsClientOptions {
@@ -56,16 +68,80 @@ export interface TlsClientOptions {
    * P-256, P-384, P-521; with `fallback` without the first, whose share makes a ClientHello larger than old devices take.
    */
   readonly groups?: readonly NamedGroup[];
+  /**
+   * Those of `groups` whose shares go into the first ClientHello; empty: none, so that the server chooses one by a
+   * HelloRetryRequest. Default: the first group, and X25519 beside X25519MLKEM768.
+   */
+  readonly keyShares?: readonly NamedGroup[];
+  /**
+   * Signature schemes in order of preference, as RFC 8446 §4.2.3 names them. Default: all that are not weak; with `fallback`
+   * those too.
+   */
+  readonly signatureSchemes?: readonly string[];
   /** Application protocols in order of preference, each 1 … 255 bytes. */
   readonly alpn?: readonly string[];
   /** Takes lines of the key log format (RFC 9850). Whoever has them can read the connection. */
   readonly keyLog?: ((line: string) => void) | null;
-  /** What the client proves itself with, when a server asks and would take it. */
-  readonly credentials?: ClientCredentials | null;
+  /** What the client proves itself with when a server asks: the first that the server would take. */
+  readonly credentials?: ClientCredentials | readonly ClientCredentials[] | null;
+  /**
+   * Fails when a server asks for a certificate and would take none of `credentials`. Default false: then it is told that there is
+   * none (RFC 8446 §4.4.2), and decides.
+   */
+  readonly mustAuthenticate?: boolean;
   /** Resumes sessions, and keeps those of this connection. Default: none. */
   readonly sessions?: SessionUse | null;
+  /** RFC 5077: asks for tickets before TLS 1.3; without them a session is known by its id. Default: with `sessions`. */
+  readonly tickets?: boolean;
+  /**
+   * RFC 7507: says that this is another try with an older `maxVersion`; a server that knows a newer one refuses it with
+   * inappropriate_fallback. Default false.
+   */
+  readonly fallbackScsv?: boolean;
   /** RFC 8449: lets the server limit the records that we send; the sealer then says how much fits. Default false. */
   readonly recordSizeLimit?: boolean;
+  /**
+   * RFC 8446 §2.3: when a session allows it, data may be sent with {@link TlsClient.sendEarlyData} before the server has answered.
+   * Such data can be replayed by whoever is between: only what may be done twice should be sent. Default false.
+   */
+  readonly earlyData?: boolean;
+  /** RFC 6066 §8: asks for a stapled OCSP response; the verifier gets it. Default true. */
+  readonly certificateStatus?: boolean;
+  /** RFC 6962 §3.3.1: asks for signed certificate timestamps; the verifier gets them. Default false. */
+  readonly signedCertificateTimestamps?: boolean;
+  /** RFC 8879: how the server may compress its certificates, in order of preference. Default: not at all. */
+  readonly certificateCompression?: readonly (CertificateCompression | CertificateDecompressor)[];
+  /**
+   * RFC 8701: offers values that no server knows, so that servers stay tolerant. Default false: old devices are what a
+   * test bench has, and hellos of one seed stay the same.
+   */
+  readonly grease?: boolean;
+  /**
+   * RFC 9849: encrypts the ClientHello, so that nobody on the way sees the name of the server. An ECHConfigList, as DNS has it in
+   * HTTPS records; `'grease'`: only looks so. A server that cannot read it fails the handshake with EchRejected, and may say in
+   * {@link TlsInfo.echRetryConfigs} how to encrypt for it. Default: neither.
+   */
+  readonly ech?: Uint8Array | 'grease' | null;
+  /** What to do when no configuration of `ech` can be used. Default 'fail': the constructor throws. */
+  readonly echUnusable?: 'fail' | 'grease' | 'ignore';
+  /** Sends the extensions of the ClientHello in an order made by chance. Default false. */
+  readonly permuteExtensions?: boolean;
+  /** What a tester wants to be different. */
+  readonly testing?: TlsTesting;
+}
+
+/** The three ways to compress certificates that RFC 8879 §3 names. */
+export type CertificateCompression = 'zlib' | 'brotli' | 'zstd';
+
+/** For testers: what the client does otherwise than it would. The server's answers are still judged by the usual offer. */
+export interface TlsTesting {
+  /**
+   * Makes another ClientHello of the one that would be sent: other values, another order, additional or broken extensions. It
+   * is called again after a HelloRetryRequest. Binders are computed over the result.
+   */
+  readonly clientHello?: ClientHelloEdit;
+  /** Most content bytes of a handshake record that is sent. Default 16384. */
+  readonly fragmentBytes?: number;
 }
 
 /**
@@ -77,22 +153,23 @@ export class TlsClient {
   readonly #wish: Wish;
   readonly #sessions: SessionUse | null;
   readonly #sessionKey: string;
+  readonly #echConfig: EchConfig | null;
+  readonly #looksEncrypted: boolean;
   #current: HandshakeState | null = null;
   #error: TlsError | null = null;
   /** What this connection has left in the store, before TLS 1.3. */
   #oldSession: TlsSession | null = null;
 
-  /** @throws TypeError when the credentials are of no use, RangeError for the name of a suite that nobody knows */
+  /** @throws TypeError when the credentials are of no use, RangeError for the name of a suite or signature scheme that nobody knows */
   constructor(options: TlsClientOptions) {
-    const credentials = options.credentials ?? null;
-    const identity = credentials === null ? null : new ClientIdentity(credentials);
+    const identities = new ClientIdentities(listOf(options.credentials ?? []), options.mustAuthenticate);
     const alpn = options.alpn ?? [];
     this.#sessions = options.sessions ?? null;
     const fallback = options.fallback ?? false;
     this.#sessionKey =
       this.#sessions === null
         ? ''
-        : sessionKey(options.serverName, this.#sessions, alpn, identity?.id ?? '', fallback);
+        : sessionKey(options.serverName, this.#sessions, alpn, identities.id, fallback);
     this.#wish = {
       serverName: options.serverName,
       minVersion: options.minVersion ?? (fallback ? 'TLSv1' : 'TLSv1.2'),
@@ -100,34 +177,36 @@ export class TlsClient {
       cipherSuites: suitesWished(options.cipherSuites, fallback),
       fallback,
       groups: options.groups ?? (fallback ? GROUPS.filter(isTls12Group) : GROUPS),
+      keyShares: options.keyShares ?? null,
+      signatureSchemes: schemesWished(options.signatureSchemes, fallback),
       alpn,
       recordSizeLimit: options.recordSizeLimit ?? false,
-      wantsTicket: this.#sessions !== null,
+      wantsTicket: (options.tickets ?? true) && this.#sessions !== null,
+      fallbackScsv: options.fallbackScsv ?? false,
+      earlyData: options.earlyData ?? false,
+      certificateStatus: options.certificateStatus ?? true,
+      signedCertificateTimestamps: options.signedCertificateTimestamps ?? false,
+      certificateCompression: (options.certificateCompression ?? []).map(decompressorOf),
+      postHandshakeAuth: false,
+      grease: options.grease ?? false,
+      permuteExtensions: options.permuteExtensions ?? false,
     };
+    const ech = echOf(options);
+    this.#echConfig = ech.config;
+    this.#looksEncrypted = ech.looksEncrypted;
     this.#handshake = {
       serverName: options.serverName,
+      echPublicName: ech.config?.publicName ?? '',
       unixTimeMs: options.unixTimeMs,
       random: options.random,
       verifier: options.verifier,
       keyLog: options.keyLog ?? null,
-      identity,
+      identities,
       keepSession: this.#sessions === null ? null : (session) => this.#keepSession(session),
-      records: new HandshakeRecords(true),
-      info: {
-        version: '',
-        extendedMasterSecret: false,
-        isResumed: false,
-        clientCertificate: 'not requested',
-        cipherSuite: '',
-        cipherBits: 0,
-        encryptThenMac: false,
-        group: '',
-        signatureScheme: '',
-        alpn: null,
-        peerCertificates: [],
-        certificate: null,
-        serverName: options.serverName,
-      },
+      records: new HandshakeRecords(true, options.testing?.fragmentBytes),
+      earlyData: new EarlyData(),
+      editHello: options.testing?.clientHello ?? null,
+      info: newInfo(options.serverName),
     };
   }
 
@@ -153,13 +232,87 @@ export class TlsClient {
    * left, or something takes `fallback`
    */
   start(): void {
-    const { random, records, unixTimeMs } = this.#handshake;
+    const { earlyData, editHello, info, random, records } = this.#handshake;
+    const config = this.#echConfig;
+    const wish: Wish = config === null ? this.#wish : { ...this.#wish, minVersion: 'TLSv1.3' };
+    const offer = this.#makeOffer(wish);
+    let hello: Uint8Array;
+    if (config !== null) {
+      const sender = new EchSender(config, random);
+      // what a server may choose that cannot read the inner hello
+      const { versions, cipherSuites } = makeOffer({ ...this.#wish, keyShares: [] }, random, 0);
+      const outer = outerOfferOf(offer, { ...offer, versions, cipherSuites }, config, random);
+      const hellos = sender.write(offer, outer, null, editHello);
+      const { inner, innerMessage } = hellos;
+      records.send(hellos.outerMessage);
+      info.ech = 'offered';
+      hello = innerMessage;
+      this.#current = new ExpectServerHello(hellos.outer, hellos.outerMessage, {
+        sender,
+        inner,
+        innerMessage,
+      });
+    } else {
+      hello = writeClientHello(offer, null, editHello);
+      records.send(hello);
+      if (offer.encryptedClientHello !== null) info.ech = 'grease';
+      this.#current = new ExpectServerHello(offer, hello);
+    }
+    const psk = pskOf(offer);
+    if (!offer.earlyData || psk === null) return;
+    const secret = earlyData.offer(psk, hello, records);
+    logSecret(this.#handshake, 'CLIENT_EARLY_TRAFFIC_SECRET', offer.random, secret);
+    const { exporter } = earlyData;
+    if (exporter !== null) {
+      logSecret(this.#handshake, 'EARLY_EXPORTER_SECRET', offer.random, exporter.secret);
+    }
+    secret.fill(0);
+    info.earlyData = 'offered';
+  }
+
+  #makeOffer(wish: Wish): Offer {
+    const { random, unixTimeMs } = this.#handshake;
     const use = this.#sessions;
     const sessions = (): TlsSession | null => use?.store.take(this.#sessionKey) ?? null;
-    const offer = makeOffer(this.#wish, random, unixTimeMs, sessions);
-    const hello = writeClientHello(offer);
-    records.send(hello);
-    this.#current = new ExpectServerHello(offer, hello);
+    const offer = makeOffer(wish, random, unixTimeMs, sessions, (session) => this.#isTrusted(session));
+    const isGrease = this.#looksEncrypted && offer.versions.includes('TLSv1.3');
+    return isGrease ? { ...offer, encryptedClientHello: greaseContent(random) } : offer;
+  }
+
+  /** Early data goes out before anything is heard of the server: its certificates are looked at before. */
+  #isTrusted(session: TlsSession): boolean {
+    const { verifier, serverName, unixTimeMs } = this.#handshake;
+    return verifier.verify(session.chain, serverName, unixTimeMs, session).accepted;
+  }
+
+  /**
+   * Sends data before the server has answered, when `earlyData` was asked for and a session allows it. Whether the server took it
+   * is in {@link TlsInfo.earlyData} after the handshake; what it rejected has to be sent again.
+   *
+   * @returns the bytes taken, 0 when none may be sent
+   */
+  sendEarlyData(from: Uint8Array, off: number, len: number): number {
+    if (this.state !== 'handshaking' || !this.#handshake.earlyData.isWriting) return 0;
+    return this.#handshake.earlyData.send(this.#handshake.records, from, off, len);
+  }
+
+  /**
+   * Keys for another protocol from the early secret (RFC 8446 §7.5), while early data can be sent.
+   *
+   * @throws Error when no early data was offered, or the handshake is over
+   */
+  exportEarlyKeyingMaterial(label: string, context: Uint8Array | null, lengthBytes: number): Uint8Array {
+    const { exporter } = this.#handshake.earlyData;
+    if (exporter === null) throw new Error('there is no early data');
+    return keyingMaterial(
+      'TLSv1.3',
+      exporter.suite,
+      exporter.secret,
+      new Uint8Array(0),
+      label,
+      context,
+      lengthBytes,
+    );
   }
 
   /**
@@ -243,6 +396,10 @@ export class TlsClient {
       ageAdd: ticket.ageAdd,
       receivedUnixTimeMs: unixTimeMs,
       lifetimeSeconds: ticket.lifetimeSeconds,
+      maxEarlyDataBytes: ticket.maxEarlyDataBytes,
+      alpn: this.info.alpn,
+      ocspResponse: this.info.ocspResponse,
+      signedCertificateTimestamps: this.info.signedCertificateTimestamps,
       chain: this.info.peerCertificates,
     });
   }
@@ -285,6 +442,44 @@ function suitesWished(names: readonly string[] | undefined, fallback: boolean): 
     const suite = CIPHER_SUITES.find((each) => each.name === name);
     if (suite === undefined) throw new RangeError(`no cipher suite ${name}`);
     return suite;
+  });
+}
+
+/** @throws RangeError when configurations are none, or none can be used and that is a failure */
+function echOf(options: TlsClientOptions): { config: EchConfig | null; looksEncrypted: boolean } {
+  const { ech = null, echUnusable = 'fail', maxVersion = 'TLSv1.3' } = options;
+  if (ech === null || ech === 'grease') return { config: null, looksEncrypted: ech === 'grease' };
+  let config: EchConfig | null;
+  try {
+    config = readEchConfigList(ech);
+  } catch (cause) {
+    throw new RangeError('ech is no ECHConfigList', { cause });
+  }
+  // RFC 9849 §6.1: the inner hello is for TLS 1.3 or later
+  if (maxVersion !== 'TLSv1.3') config = null;
+  if (config === null && echUnusable === 'fail') throw new RangeError('no configuration of ech can be used');
+  return { config, looksEncrypted: config === null && echUnusable === 'grease' };
+}
+
+function listOf(credentials: ClientCredentials | readonly ClientCredentials[]): readonly ClientCredentials[] {
+  return 'chain' in credentials ? [credentials] : credentials;
+}
+
+const COMPRESSION_IDS: Readonly<Record<CertificateCompression, number>> = { zlib: 1, brotli: 2, zstd: 3 };
+
+function decompressorOf(wished: CertificateCompression | CertificateDecompressor): CertificateDecompressor {
+  if (typeof wished !== 'string') return wished;
+  const decompressor = CERTIFICATE_DECOMPRESSORS.find(({ id }) => id === COMPRESSION_IDS[wished]);
+  if (decompressor === undefined) throw new RangeError(`no certificate compression ${wished}`);
+  return decompressor;
+}
+
+function schemesWished(names: readonly string[] | undefined, fallback: boolean): readonly number[] {
+  if (names === undefined) return fallback ? FALLBACK_SIGNATURE_SCHEMES : SIGNATURE_SCHEMES;
+  return names.map((name) => {
+    const scheme = signatureSchemeNumber(name);
+    if (scheme === undefined) throw new RangeError(`no signature scheme ${name}`);
+    return scheme;
   });
 }
 

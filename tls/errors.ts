@@ -102,6 +102,12 @@ export const TLS_ERRORS = {
     'IllegalParameter',
     'the server selected a cipher suite that was not offered',
   ],
+  EarlyDataWithOldVersion: [
+    'PeerMisbehaved',
+    'ProtocolVersion',
+    'the server chose a version without early data after some was sent',
+  ],
+  UnofferedEarlyData: ['PeerMisbehaved', 'IllegalParameter', 'the server accepts early data that it may not'],
   CipherSuiteChanged: [
     'PeerMisbehaved',
     'IllegalParameter',
@@ -168,6 +174,12 @@ export const TLS_ERRORS = {
     'HandshakeFailure',
     'a session with extended master secret was resumed without it',
   ],
+  EchRejected: ['PeerIncompatible', 'EchRequired', 'the server could not read the encrypted ClientHello'],
+  EchInconsistent: [
+    'PeerMisbehaved',
+    'IllegalParameter',
+    'the server confirmed the encrypted ClientHello once and not again',
+  ],
   CertificateTypeMismatch: [
     'PeerMisbehaved',
     'IllegalParameter',
@@ -186,9 +198,19 @@ export const TLS_ERRORS = {
   ],
   NoCertificate: ['PeerMisbehaved', 'DecodeError', 'the server sent no certificate'],
   ChainTooLong: ['PeerMisbehaved', 'IllegalParameter', 'the server sent too many certificates'],
-  CertificateUnreadable: [
+  UnofferedCertificateCompression: [
+    'PeerMisbehaved',
+    'IllegalParameter',
+    'the certificate is compressed in a way that was not offered',
+  ],
+  CertificateDecompressionFailed: [
     'InvalidMessage',
     'BadCertificate',
+    'the compressed certificate cannot be read',
+  ],
+  CertificateUnreadable: [
+    'InvalidMessage',
+    'DecodeError',
     'the public key of the certificate cannot be read',
   ],
   KeyUsageMismatch: [
@@ -208,6 +230,11 @@ export const TLS_ERRORS = {
   ],
   BadSignature: ['PeerMisbehaved', 'DecryptError', 'the signature of the handshake is wrong'],
   BadFinished: ['PeerMisbehaved', 'DecryptError', 'the finished message is wrong'],
+  NoFittingCredentials: [
+    'PeerIncompatible',
+    'HandshakeFailure',
+    'the server asks for a certificate and would take none of ours',
+  ],
   SigningFailed: ['PeerIncompatible', 'InternalError', 'our own signature could not be made'],
   Rejected: ['CertificateRejected', 'None', 'the certificate was refused'],
   Received: ['AlertReceived', 'None', 'the peer ended the connection with an alert'],
@@ -234,7 +261,7 @@ export class TlsError extends Error {
   /**
    * @param member which failure
    * @param detail what was expected and what came
-   * @param alert only for `Rejected`: the alert that the verifier chose
+   * @param alert in place of that of the table: for `Rejected`, the one that the verifier chose
    * @param alertReceived only for the AlertReceived family
    */
   constructor(

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { SeededRandom } from '../stack/random.ts';
 import { AlertDescription } from './alerts.ts';
-import { MemorySessionStore, type TlsClient } from './client.ts';
-import { issue, issueCa } from './testing/certificates.ts';
+import { MemorySessionStore, NamedGroup, type TlsClient } from './client.ts';
+import { issue, issueCa, TEST_TIME } from './testing/certificates.ts';
 import { testClient } from './testing/client-under-test.ts';
 import { TestConnection } from './testing/connection.ts';
 import { TrafficOffset } from './traffic/state.ts';
@@ -39,11 +39,12 @@ async function connect(
   args: readonly string[],
   identity = 'p256',
   client?: TlsClient,
+  early?: Uint8Array,
 ): Promise<{
   connection: TestConnection;
   server: ChildProcess;
   output: () => string;
-  again: (client: TlsClient) => Promise<TestConnection>;
+  again: (client: TlsClient, early?: Uint8Array) => Promise<TestConnection>;
 }> {
   const files = ['-cert', join(folder, `${identity}.pem`), '-key', join(folder, `${identity}.key`)];
   const version = args.some((arg) => arg.startsWith('-tls1')) ? [] : ['-tls1_3'];
@@ -61,14 +62,18 @@ async function connect(
     });
     server.on('exit', () => reject(new Error(`s_server ended: ${output}`)));
   });
-  const again = async (next: TlsClient): Promise<TestConnection> => {
+  const again = async (next: TlsClient, early?: Uint8Array): Promise<TestConnection> => {
     const socket = net.connect(port, '127.0.0.1');
     t.teardown(() => socket.destroy());
     await new Promise((resolve) => socket.once('connect', resolve));
-    return new TestConnection(next, socket);
+    return new TestConnection(next, socket, TEST_TIME, early);
   };
-  const connection = await again(client ?? testClient({ random: new SeededRandom(port) }));
+  const connection = await again(client ?? testClient({ random: new SeededRandom(port) }), early);
   return { connection, server, output: () => output, again };
+}
+
+async function waitFor(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 const MODES: readonly [string, readonly string[], string][] = [
@@ -94,6 +99,50 @@ for (const [name, args, group] of MODES) {
     t.is(connection.tickets.length, name === 'four tickets' ? 4 : 2);
   });
 }
+
+for (const [name, group] of [
+  ['ffdhe2048', NamedGroup.Ffdhe2048],
+  ['ffdhe3072', NamedGroup.Ffdhe3072],
+  ['ffdhe4096', NamedGroup.Ffdhe4096],
+  ['X448', NamedGroup.X448],
+  ['P-521', NamedGroup.Secp521r1],
+] as const) {
+  opensslTest(`the group ${name} on request`, async (t) => {
+    const client = testClient({ random: new SeededRandom(group), groups: [group] });
+    const { connection } = await connect(t, ['-www', '-groups', name], 'p256', client);
+    t.is(await connection.handshake(), null);
+    t.is(connection.client.info.group, name);
+  });
+}
+
+opensslTest('early data is taken once, and rejected by another server', async (t) => {
+  const store = new MemorySessionStore();
+  const early = Buffer.from('sent before the answer\n');
+  const sessions = { store, port: 1, policy: 'test' };
+  const make = (seed: number): TlsClient =>
+    testClient({ sessions, random: new SeededRandom(seed), earlyData: true });
+  const { connection, output, again } = await connect(t, ['-early_data'], 'p256', make(1));
+  t.is(await connection.handshake(), null);
+  t.is(connection.client.info.earlyData, 'none');
+  await connection.until(() => connection.tickets.length === 2);
+  connection.close();
+  const second = await again(make(2), early);
+  t.is(await second.handshake(), null);
+  t.is(second.client.info.earlyData, 'accepted');
+  second.send(Buffer.from('and after it\n'));
+  await waitFor(() => output().includes('and after it'));
+  t.true(output().indexOf('sent before the answer') < output().indexOf('and after it'));
+  await second.until(() => second.tickets.length >= 1);
+  second.close();
+  // a server with other keys knows neither the ticket nor the data
+  const other = await connect(t, ['-early_data'], 'p256', make(3), early);
+  t.is(await other.connection.handshake(), null);
+  t.is(other.connection.client.info.earlyData, 'rejected');
+  t.false(other.connection.client.info.isResumed);
+  other.connection.send(Buffer.from('said again\n'));
+  await waitFor(() => other.output().includes('said again'));
+  t.false(other.output().includes('sent before'));
+});
 
 opensslTest('key updates of the server, with and without an answer', async (t) => {
   const { connection, server, output } = await connect(t, []);

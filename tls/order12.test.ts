@@ -85,8 +85,9 @@ for (const part of PARTS) {
         requestsCertificate: true,
         ...replacing12(part, (m) => relength(m.subarray(0, Math.min(cut, m.length - 1)))),
       });
-      const isTooShort = member === 'MessageTooShort' || member === 'InvalidVector';
-      t.true(isTooShort && alert === Alert.DecodeError, `cut at ${cut}: ${member}`);
+      const isTooShort = ['MessageTooShort', 'InvalidVector', 'BadFinished'].includes(member);
+      const expected = member === 'BadFinished' ? Alert.DecryptError : Alert.DecodeError;
+      t.true(isTooShort && alert === expected, `cut at ${cut}: ${member}`);
     }
   });
 }

@@ -190,7 +190,7 @@ const badFlights: readonly [string, Partial<ServerScript>, TlsErrorMember, numbe
     'a certificate that OpenSSL cannot read',
     { chain: [Uint8Array.of(48, 0)] },
     'CertificateUnreadable',
-    Alert.BadCertificate,
+    Alert.DecodeError,
   ],
   [
     'a certificate that may not sign',
@@ -201,7 +201,7 @@ const badFlights: readonly [string, Partial<ServerScript>, TlsErrorMember, numbe
     Alert.IllegalParameter,
   ],
   [
-    'OCSP that was not asked for',
+    'timestamps that were not asked for',
     replacing('certificate', (m) =>
       relength(
         concatBytes(
@@ -210,7 +210,7 @@ const badFlights: readonly [string, Partial<ServerScript>, TlsErrorMember, numbe
           u16(testCertificate().der.length + 9),
           m.subarray(8, -2),
           u16(4),
-          u16(5),
+          u16(18),
           u16(0),
         ),
       ),
@@ -263,8 +263,8 @@ const badFlights: readonly [string, Partial<ServerScript>, TlsErrorMember, numbe
   [
     'a short Finished',
     replacing('finished', (m) => relength(m.subarray(0, -1))),
-    'MessageTooShort',
-    Alert.DecodeError,
+    'BadFinished',
+    Alert.DecryptError,
   ],
   [
     'handshake bytes behind Finished in its record',

@@ -38,6 +38,10 @@ function session(over: Partial<TlsSession> = {}): TlsSession {
     ageAdd: 0xffffff00,
     receivedUnixTimeMs: TEST_TIME - 1000,
     lifetimeSeconds: 7200,
+    maxEarlyDataBytes: 0,
+    alpn: null,
+    ocspResponse: null,
+    signedCertificateTimestamps: null,
     chain: [testCertificate().der],
     ...over,
   };

@@ -16,6 +16,14 @@ export interface TlsSession {
   /** When it came, in milliseconds since 1970. */
   readonly receivedUnixTimeMs: number;
   readonly lifetimeSeconds: number;
+  /** RFC 8446 §4.6.1: how much early data the server takes with it; 0: none. */
+  readonly maxEarlyDataBytes: number;
+  /** The application protocol of the connection, or null. */
+  readonly alpn: string | null;
+  /** The stapled answer of OCSP, or null; like the chain it is looked at again. */
+  readonly ocspResponse: Uint8Array | null;
+  /** RFC 6962 §3.3, or null. */
+  readonly signedCertificateTimestamps: Uint8Array | null;
   /** Of the server, DER, leaf first: the verifier looks at it again when the session is resumed. */
   readonly chain: readonly Uint8Array[];
 }

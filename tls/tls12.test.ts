@@ -158,8 +158,8 @@ const refusals: readonly [string, Partial<ServerScript12>, string, number][] = [
     Alert.UnsupportedExtension,
   ],
   [
-    'OCSP that was not asked for',
-    hello([[5, NO_CONTENT]]),
+    'timestamps that were not asked for',
+    hello([[18, NO_CONTENT]]),
     'UnsolicitedExtension',
     Alert.UnsupportedExtension,
   ],
@@ -219,7 +219,7 @@ const refusals: readonly [string, Partial<ServerScript12>, string, number][] = [
     'a certificate that OpenSSL cannot read',
     { chain: [Uint8Array.of(48, 0)] },
     'CertificateUnreadable',
-    Alert.BadCertificate,
+    Alert.DecodeError,
   ],
   [
     'a certificate that may not sign',
@@ -312,14 +312,14 @@ const refusals: readonly [string, Partial<ServerScript12>, string, number][] = [
   [
     'a short Finished',
     replacing12('finished', (m) => relength(m.subarray(0, -1))),
-    'MessageTooShort',
-    Alert.DecodeError,
+    'BadFinished',
+    Alert.DecryptError,
   ],
   [
     'a long Finished',
     replacing12('finished', (m) => relength(concatBytes(m, Uint8Array.of(0)))),
-    'TrailingData',
-    Alert.DecodeError,
+    'BadFinished',
+    Alert.DecryptError,
   ],
   [
     'bytes behind Finished',

@@ -20,6 +20,21 @@ export interface ClientCredentials {
   /** DER, its own certificate first. */
   readonly chain: readonly Uint8Array[];
   readonly key: KeyObject | Signer;
+  /** The schemes to sign with, in order of preference, as RFC 8446 §4.2.3 names them. Default: all of the key. */
+  readonly signatureSchemes?: readonly string[];
+  /** Whether they are kept back when the server names authorities and none of them is theirs. Default true. */
+  readonly mustMatchAuthorities?: boolean;
+}
+
+/** What was chosen for a server. */
+export interface ChosenCredentials {
+  /** Which of those that were given, from 0. */
+  readonly index: number;
+  /** DER, its own certificate first. */
+  readonly chain: readonly Uint8Array[];
+  readonly scheme: number;
+  /** @throws TlsError SigningFailed */
+  sign(content: Uint8Array): Uint8Array;
 }
 
 /** What a CertificateRequest of either version asks for. */
@@ -31,20 +46,61 @@ export interface CertificateWish {
   readonly certificateTypes: readonly number[] | null;
 }
 
+/** All that a client can prove itself with, looked at once. */
+export class ClientIdentities {
+  /** Differs for each set of certificates; empty for none. */
+  readonly id: string;
+  readonly #identities: readonly ClientIdentity[];
+  readonly #mustFit: boolean;
+
+  /**
+   * @param credentials in order of preference
+   * @param mustFit whether it is a failure when there are some and the server would take none
+   * @throws TypeError when one has no certificate, it cannot be read, or the key is another one's
+   */
+  constructor(credentials: readonly ClientCredentials[], mustFit = false) {
+    this.#mustFit = mustFit;
+    this.#identities = credentials.map((each) => new ClientIdentity(each));
+    this.id = this.#identities.map((each) => each.id).join();
+  }
+
+  get isEmpty(): boolean {
+    return this.#identities.length === 0;
+  }
+
+  /**
+   * The first that the server would take, or null.
+   *
+   * @throws TlsError NoFittingCredentials
+   */
+  choose(wish: CertificateWish, version: TlsVersion, fallback: boolean): ChosenCredentials | null {
+    for (const [index, identity] of this.#identities.entries()) {
+      const scheme = identity.schemeFor(wish, version, fallback);
+      if (scheme === null) continue;
+      return { index, chain: identity.chain, scheme, sign: (content) => identity.sign(scheme, content) };
+    }
+    if (this.#mustFit && !this.isEmpty) throw new TlsError('NoFittingCredentials');
+    return null;
+  }
+}
+
 /** Credentials that were looked at once. */
-export class ClientIdentity {
+class ClientIdentity {
   readonly chain: readonly Uint8Array[];
   /** Differs for each certificate. */
   readonly id: string;
   readonly #publicKey: KeyObject;
   readonly #key: KeyObject | Signer;
+  readonly #schemes: readonly string[] | null;
+  readonly #mustMatchAuthorities: boolean;
 
-  /** @throws TypeError when there is no certificate, it cannot be read, or the key is another one's */
   constructor(credentials: ClientCredentials) {
     const leaf = credentials.chain[0];
     if (leaf === undefined) throw new TypeError('credentials without a certificate');
     this.#publicKey = publicKeyOf(leaf);
     this.#key = credentials.key;
+    this.#schemes = credentials.signatureSchemes ?? null;
+    this.#mustMatchAuthorities = credentials.mustMatchAuthorities ?? true;
     if (typeof credentials.key !== 'function') {
       if (credentials.key.type !== 'private')
         throw new TypeError('the key of credentials is not a private key');
@@ -61,11 +117,16 @@ export class ClientIdentity {
     // RFC 8422 §5.5: ecdsa_sign is for EdDSA keys too
     const certificateType = this.#publicKey.asymmetricKeyType?.startsWith('rsa') === true ? 1 : 64;
     if (wish.certificateTypes !== null && !wish.certificateTypes.includes(certificateType)) return null;
-    if (wish.authorities.length > 0 && !this.#isIssuedByOneOf(wish.authorities)) return null;
-    const scheme = schemesForKey(this.#publicKey, version, fallback).find((each) =>
-      wish.signatureSchemes.includes(each),
-    );
-    return scheme ?? null;
+    const isChoosy = this.#mustMatchAuthorities && wish.authorities.length > 0;
+    if (isChoosy && !this.#isIssuedByOneOf(wish.authorities)) return null;
+    return this.#schemesFor(version, fallback).find((each) => wish.signatureSchemes.includes(each)) ?? null;
+  }
+
+  /** Before TLS 1.2 there is no choice. */
+  #schemesFor(version: TlsVersion, fallback: boolean): readonly number[] {
+    const possible = schemesForKey(this.#publicKey, version, fallback);
+    if (this.#schemes === null || version < 'TLSv1.2') return possible;
+    return this.#schemes.flatMap((name) => possible.filter((each) => signatureSchemeName(each) === name));
   }
 
   /** @throws TlsError SigningFailed */

@@ -1,7 +1,7 @@
-import { TlsError } from '../errors.ts';
 import { signatureSchemeName, verifyServerSignature } from '../keys/signatures.ts';
 import { HandshakeType } from '../wire/codes.ts';
 import { type CertificateRequest, type HandshakeMessage, readCertificateVerify } from '../wire/messages.ts';
+import { acceptChain } from './accept-chain.ts';
 import type { Agreed } from './expect-encrypted-extensions.ts';
 import { ExpectFinished } from './expect-finished.ts';
 import { expectType, type Handshake, type HandshakeState } from './state.ts';
@@ -32,9 +32,7 @@ export class ExpectCertificateVerify implements HandshakeState {
     const { offer, transcript } = this.agreed;
     const { scheme, signature } = readCertificateVerify(message);
     // 1. the chain
-    const verdict = handshake.verifier.verify(this.chain, handshake.serverName, handshake.unixTimeMs);
-    handshake.info.certificate = verdict;
-    if (!verdict.accepted) throw new TlsError('Rejected', verdict.reason, verdict.alert);
+    acceptChain(this.chain, handshake);
     // 2. the signature, also when the verifier accepts every chain
     verifyServerSignature(this.chain[0]!, offer.signatureSchemes, scheme, signature, transcript.hash());
     handshake.info.signatureScheme = signatureSchemeName(scheme);

@@ -5,7 +5,8 @@ import {
   readCertificate,
   readCertificateRequest,
 } from '../wire/messages.ts';
-import { ANSWERS_IN_CERTIFICATE } from './client-hello.ts';
+import { answersInCertificate } from './answers.ts';
+import { decompressCertificate } from './compressed-certificate.ts';
 import { ExpectCertificateVerify } from './expect-certificate-verify.ts';
 import type { Agreed } from './expect-encrypted-extensions.ts';
 import { checkLeafMaySign } from './leaf.ts';
@@ -46,14 +47,20 @@ export class ExpectCertificate implements HandshakeState {
   }
 
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
-    if (message.type !== HandshakeType.Certificate) {
+    const { offer, transcript } = this.agreed;
+    let certificate = message;
+    if (message.type === HandshakeType.CompressedCertificate && offer.certificateCompression.length > 0) {
+      certificate = decompressCertificate(message, offer.certificateCompression);
+    } else if (message.type !== HandshakeType.Certificate) {
       const expected = this.request !== null ? 'certificate' : 'certificate or certificate_request';
       throw unexpectedMessage(message, expected);
     }
-    const chain = readCertificate(message, ANSWERS_IN_CERTIFICATE);
+    const { chain, ...evidence } = readCertificate(certificate, answersInCertificate(offer));
     handshake.info.peerCertificates = chain;
+    Object.assign(handshake.info, evidence);
     checkLeafMaySign(chain[0]!);
-    this.agreed.transcript.add(message.raw);
+    // RFC 8879 §4: the transcript has the message as it came
+    transcript.add(message.raw);
     return new ExpectCertificateVerify(this.agreed, this.sendLimitBytes, this.request, chain);
   }
 }

@@ -12,9 +12,11 @@ import {
   readEncryptedExtensions,
   readSelectedProtocol,
 } from '../wire/messages.ts';
-import { answersInEncryptedExtensions, type Offer } from './client-hello.ts';
+import { answersInEncryptedExtensions } from './answers.ts';
+import { readEchConfigList } from './ech/config.ts';
 import { ExpectCertificateOrRequest } from './expect-certificate.ts';
 import { ExpectFinished } from './expect-finished.ts';
+import { type Offer, pskOf } from './offer.ts';
 import { acceptResumption } from './resumption.ts';
 import { expectType, type Handshake, type HandshakeState } from './state.ts';
 
@@ -48,6 +50,8 @@ export class ExpectEncryptedExtensions implements HandshakeState {
     handshake.info.alpn = selectedProtocol(extensions, offer);
     // RFC 8449 §4: in TLS 1.3 the limit includes the content type
     const sendLimitBytes = sendLimit(extensions, 1);
+    readRetryConfigs(extensions, handshake);
+    this.#settleEarlyData(extensions, handshake);
     transcript.add(message.raw);
     const { session } = this.agreed;
     if (session === null) return new ExpectCertificateOrRequest(this.agreed, sendLimitBytes);
@@ -55,6 +59,36 @@ export class ExpectEncryptedExtensions implements HandshakeState {
     acceptResumption(session, handshake);
     return new ExpectFinished(this.agreed, sendLimitBytes, null);
   }
+
+  #settleEarlyData(extensions: Extensions, handshake: Handshake): void {
+    const { earlyData, info, records } = handshake;
+    const { offer, schedule, secrets, session } = this.agreed;
+    const answer = extensions.get(ExtensionType.EarlyData);
+    if (answer === undefined) {
+      if (!earlyData.isWriting) return;
+      earlyData.reject();
+      info.earlyData = earlyData.status;
+      records.protectWriting(schedule.suite, secrets.client);
+      return;
+    }
+    answer.finish();
+    // RFC 8446 §4.2.10: with the PSK, the suite and the application protocol of the session, or not at all
+    if (session === null) throw new TlsError('UnofferedEarlyData', 'without its session');
+    if (schedule.suite !== pskOf(offer)?.suite)
+      throw new TlsError('UnofferedEarlyData', 'with another suite');
+    if (info.alpn !== session.alpn) throw new TlsError('UnofferedEarlyData', 'for another protocol');
+    earlyData.accept();
+    info.earlyData = earlyData.status;
+  }
+}
+
+/** RFC 9849 §6.1.6, §6.2: new configurations for who was rejected; of no meaning to who only looked so. */
+function readRetryConfigs(extensions: Extensions, { info }: Handshake): void {
+  const content = extensions.get(ExtensionType.EncryptedClientHello);
+  if (content === undefined) return;
+  const list = content.rest().slice();
+  readEchConfigList(list, 'retry configurations');
+  if (info.ech === 'rejected') info.echRetryConfigs = list;
 }
 
 /** RFC 7301 §3.1: the one protocol that the server selected of those offered, or null. */

@@ -6,6 +6,7 @@ import { HandshakeType } from '../wire/codes.ts';
 import {
   type CertificateRequest,
   type HandshakeMessage,
+  handshakeMessage,
   readFinished,
   writeCertificate,
   writeCertificateVerify,
@@ -46,11 +47,24 @@ export class ExpectFinished implements HandshakeState {
     logSecret(handshake, 'EXPORTER_SECRET', offer.random, traffic.exporter);
 
     records.sendChangeCipherSpec();
+    if (handshake.earlyData.isWriting) {
+      // RFC 8446 §4.5: the last message under the early key
+      const end = handshakeMessage(HandshakeType.EndOfEarlyData, new Uint8Array(0));
+      records.send(end);
+      transcript.add(end);
+      records.protectWriting(suite, secrets.client);
+    }
+    handshake.earlyData.finish();
     if (this.request !== null) this.#authenticate(this.request, handshake);
     const finished = writeFinished(finishedVerifyData(suite, secrets.client, transcript.hash()));
     records.send(finished);
     transcript.add(finished);
     const resumption = schedule.resumption(transcript.hash());
+    if (handshake.info.ech === 'rejected') {
+      // RFC 9849 §6.1.6: the handshake is completed, so that the answer is known to be the server's
+      records.protectWriting(suite, traffic.client);
+      throw new TlsError('EchRejected');
+    }
     secrets.client.fill(0);
     secrets.server.fill(0);
     return new Connected(suite, this.sendLimitBytes, traffic, resumption);
@@ -58,21 +72,22 @@ export class ExpectFinished implements HandshakeState {
 
   /** Sends our certificate and the proof that it is ours. */
   #authenticate(request: CertificateRequest, handshake: Handshake): void {
-    const { identity, info, records } = handshake;
+    const { identities, info, records } = handshake;
     const { transcript } = this.agreed;
     const send = (message: Uint8Array): void => {
       records.send(message);
       transcript.add(message);
     };
-    const scheme = identity?.schemeFor(request, 'TLSv1.3', false) ?? null;
-    if (identity === null || scheme === null) {
+    // RFC 9849 §6.1.6: nothing is proved to a server that is only the public name
+    const chosen = info.ech === 'rejected' ? null : identities.choose(request, 'TLSv1.3', false);
+    if (chosen === null) {
       // RFC 8446 §4.4.2: without a suitable certificate the client MUST send a Certificate message with none
       send(writeCertificate([]));
       return;
     }
-    send(writeCertificate(identity.chain));
-    const signature = identity.sign(scheme, clientVerifyContent(transcript.hash()));
-    send(writeCertificateVerify(scheme, signature));
+    send(writeCertificate(chosen.chain));
+    send(writeCertificateVerify(chosen.scheme, chosen.sign(clientVerifyContent(transcript.hash()))));
+    info.credentialsIndex = chosen.index;
     info.clientCertificate = 'sent';
   }
 }

@@ -1,5 +1,5 @@
 import { TlsError } from '../errors.ts';
-import { groupName, type KeyShare } from '../keys/groups.ts';
+import { generateKeyShare, groupName, type KeyShare } from '../keys/groups.ts';
 import { KeySchedule } from '../keys/key-schedule.ts';
 import { type CipherSuite, cipherSuiteOf } from '../keys/suites.ts';
 import { Transcript } from '../keys/transcript.ts';
@@ -14,43 +14,65 @@ import {
   readServerKeyShare,
   type ServerHello,
 } from '../wire/messages.ts';
-import {
-  ANSWERS_IN_HELLO_RETRY_REQUEST,
-  answersInServerHello,
-  type Offer,
-  pskOf,
-  retryOffer,
-  writeClientHello,
-} from './client-hello.ts';
+import { answersInHelloRetryRequest, answersInServerHello } from './answers.ts';
+import { writeClientHello } from './client-hello.ts';
+import { isConfirmed, isRetryConfirmed } from './ech/confirmation.ts';
+import type { EchSender } from './ech/hello.ts';
 import { ExpectEncryptedExtensions } from './expect-encrypted-extensions.ts';
+import { type Offer, pskOf, retryOffer } from './offer.ts';
 import { expectType, type Handshake, type HandshakeState, logSecret } from './state.ts';
 import { agreeOnTls12 } from './tls12/server-hello.ts';
 
 // RFC 8446 §4.1.3: "DOWNGRD" in the last eight bytes of the random, then 1 for TLS 1.2 and 0 for older versions
 const DOWNGRADE_SENTINEL: Uint8Array = Uint8Array.of(0x44, 0x4f, 0x57, 0x4e, 0x47, 0x52, 0x44);
 
+/** RFC 9849: the hello inside of the one that everybody sees. */
+export interface EchAttempt {
+  readonly sender: EchSender;
+  readonly inner: Offer;
+  readonly innerMessage: Uint8Array;
+}
+
 /** After the first ClientHello: a ServerHello of any version or a HelloRetryRequest. */
 export class ExpectServerHello implements HandshakeState {
   readonly offer: Offer;
   /** The ClientHello as it was sent. */
   readonly hello: Uint8Array;
+  readonly ech: EchAttempt | null;
 
-  constructor(offer: Offer, hello: Uint8Array) {
+  constructor(offer: Offer, hello: Uint8Array, ech: EchAttempt | null = null) {
     this.offer = offer;
     this.hello = hello;
+    this.ech = ech;
   }
 
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     expectType(message, HandshakeType.ServerHello);
     const answer = readServerHello(message);
     const older = olderVersion(answer, this.offer);
-    if (older !== null) return agreeOnTls12(message, answer, older, this.offer, this.hello, handshake);
+    if (older !== null) {
+      // RFC 8446 §D.3: the server has forgotten what it promised with the ticket
+      if (this.offer.earlyData) throw new TlsError('EarlyDataWithOldVersion', older);
+      if (this.ech !== null) handshake.info.ech = 'rejected';
+      return agreeOnTls12(message, answer, older, this.offer, this.hello, handshake);
+    }
     checkVersion(answer);
     const suite = checkSelection(answer, this.offer);
     if (answer.isHelloRetryRequest) return this.#retry(message, answer, suite, handshake);
+    const inner = this.#acceptedInner(message, suite, handshake);
     const transcript = new Transcript(suite.hash);
-    transcript.add(this.hello);
-    return agree(message, answer, suite, this.offer, transcript, handshake);
+    transcript.add(inner?.innerMessage ?? this.hello);
+    return agree(message, answer, suite, inner?.inner ?? this.offer, transcript, handshake);
+  }
+
+  /** The inner hello when the server says that it is this one that it answers, else null. */
+  #acceptedInner(message: HandshakeMessage, suite: CipherSuite, { info }: Handshake): EchAttempt | null {
+    const { ech } = this;
+    if (ech === null) return null;
+    const before = new Transcript(suite.hash);
+    before.add(ech.innerMessage);
+    info.ech = isConfirmed(message, suite.hash, ech.inner.random, before) ? 'accepted' : 'rejected';
+    return info.ech === 'accepted' ? ech : null;
   }
 
   #retry(
@@ -59,23 +81,56 @@ export class ExpectServerHello implements HandshakeState {
     suite: CipherSuite,
     handshake: Handshake,
   ): HandshakeState {
-    checkAnswered(request.extensions, 'hello_retry_request', ANSWERS_IN_HELLO_RETRY_REQUEST);
+    checkAnswered(request.extensions, 'hello_retry_request', answersInHelloRetryRequest(this.offer));
     const group = this.#selectedGroup(request.extensions);
     const cookieContent = request.extensions.get(ExtensionType.Cookie);
     const cookie = cookieContent === undefined ? null : readCookie(cookieContent);
     // RFC 8446 §4.1.4: illegal_parameter if the HelloRetryRequest would not result in any change in the ClientHello
     if (group === null && cookie === null) throw new TlsError('RetryWithoutChange');
-    handshake.records.endOfKey();
-
+    const { earlyData, editHello, info, random, records } = handshake;
+    records.endOfKey();
+    info.helloRetryRequest = true;
+    if (earlyData.isWriting) {
+      // RFC 8446 §4.2.10: a HelloRetryRequest rejects early data; the second hello is not protected
+      earlyData.reject();
+      info.earlyData = earlyData.status;
+      records.writeUnprotected();
+    }
+    const share = group === null ? null : generateKeyShare(group, random);
+    const offer = retryOffer(this.offer, suite, share, cookie);
     const transcript = new Transcript(suite.hash, this.hello);
     transcript.add(message.raw);
-    const offer = retryOffer(this.offer, suite, group, cookie, handshake.random);
-    const hello = writeClientHello(offer, transcript);
-    transcript.add(hello);
     // RFC 8446 §D.4: either before its second ClientHello or before its encrypted handshake flight
-    handshake.records.sendChangeCipherSpec();
-    handshake.records.send(hello);
-    return new ExpectServerHelloAfterRetry(offer, transcript, suite);
+    records.sendChangeCipherSpec();
+    const inner = this.#acceptedRetry(message, request, suite, handshake);
+    if (inner === null || this.ech === null) {
+      // RFC 9849 §6.1.5, §6.2: what was rejected, or never was one, stays as it is
+      const hello = writeClientHello(offer, transcript, editHello);
+      transcript.add(hello);
+      records.send(hello);
+      return new ExpectServerHelloAfterRetry(offer, transcript, suite);
+    }
+    const innerOffer = retryOffer(this.ech.inner, suite, share, cookie);
+    const hellos = this.ech.sender.write(innerOffer, offer, inner, editHello);
+    inner.add(hellos.innerMessage);
+    records.send(hellos.outerMessage);
+    return new ExpectServerHelloAfterRetry(hellos.inner, inner, suite);
+  }
+
+  /** The inner transcript when the server says that it is the inner hello that it wants another of, else null. */
+  #acceptedRetry(
+    message: HandshakeMessage,
+    request: ServerHello,
+    suite: CipherSuite,
+    { info }: Handshake,
+  ): Transcript | null {
+    const { ech } = this;
+    if (ech === null) return null;
+    const inner = new Transcript(suite.hash, ech.innerMessage);
+    const isAccepted = isRetryConfirmed(message, request, suite.hash, ech.inner.random, inner);
+    inner.add(message.raw);
+    info.ech = isAccepted ? 'accepted' : 'rejected';
+    return isAccepted ? inner : null;
   }
 
   #selectedGroup(extensions: Extensions): KeyShare['group'] | null {
@@ -113,6 +168,11 @@ export class ExpectServerHelloAfterRetry implements HandshakeState {
     // RFC 8446 §4.1.4: a second HelloRetryRequest in the same connection → unexpected_message
     if (answer.isHelloRetryRequest) throw new TlsError('SecondHelloRetryRequest');
     const suite = checkSelection(answer, this.offer);
+    // RFC 9849 §6.1.5: the two answers disagree → illegal_parameter
+    const isAccepted = handshake.info.ech === 'accepted';
+    if (isAccepted && !isConfirmed(message, suite.hash, this.offer.random, this.transcript)) {
+      throw new TlsError('EchInconsistent');
+    }
     // RFC 8446 §4.1.4: the same cipher suite, otherwise illegal_parameter
     if (suite !== this.suite) {
       throw new TlsError('CipherSuiteChanged', `expected ${this.suite.name}, got ${suite.name}`);
@@ -196,7 +256,13 @@ function agree(
   logSecret(handshake, 'CLIENT_HANDSHAKE_TRAFFIC_SECRET', offer.random, secrets.client);
   logSecret(handshake, 'SERVER_HANDSHAKE_TRAFFIC_SECRET', offer.random, secrets.server);
   handshake.records.protectReading(suite, secrets.server);
-  handshake.records.protectWriting(suite, secrets.client);
+  if (handshake.earlyData.isWriting && psk === null) {
+    handshake.earlyData.reject();
+    handshake.info.earlyData = handshake.earlyData.status;
+  }
+  // our early data goes on until EncryptedExtensions says what becomes of it
+  if (!handshake.earlyData.isWriting) handshake.records.protectWriting(suite, secrets.client);
+  handshake.info.secureRenegotiation = true;
   handshake.info.version = 'TLSv1.3';
   handshake.info.extendedMasterSecret = true;
   handshake.info.cipherSuite = suite.name;

@@ -11,7 +11,9 @@ import type { Handshake } from './state.ts';
 export function acceptResumption(session: TlsSession, handshake: Handshake): void {
   const { info, verifier, serverName, unixTimeMs } = handshake;
   info.peerCertificates = session.chain;
-  const verdict = verifier.verify(session.chain, serverName, unixTimeMs);
+  info.ocspResponse = session.ocspResponse;
+  info.signedCertificateTimestamps = session.signedCertificateTimestamps;
+  const verdict = verifier.verify(session.chain, serverName, unixTimeMs, session);
   info.certificate = verdict;
   if (!verdict.accepted) throw new TlsError('Rejected', verdict.reason, verdict.alert);
   info.isResumed = true;

@@ -13,10 +13,12 @@ import { TrafficOpener } from '../traffic/opener.ts';
 import { TrafficSealer } from '../traffic/sealer.ts';
 import { TRAFFIC_STATE_BYTES, TrafficOffset, writeTrafficState } from '../traffic/state.ts';
 import { ContentType } from '../wire/codes.ts';
-import type { Offer } from './client-hello.ts';
+import { ClientIdentities } from './client-credentials.ts';
 import { Connected } from './connected.ts';
+import { EarlyData } from './early-data.ts';
 import { ExpectServerHello } from './expect-server-hello.ts';
-import type { Handshake, HandshakeState } from './state.ts';
+import type { Offer } from './offer.ts';
+import { type Handshake, type HandshakeState, newInfo } from './state.ts';
 
 // RFC 8448 §3: Simple 1-RTT Handshake
 const CLIENT_PRIVATE_KEY = '49af42ba7f7994852d713ef2784bcbcaa7911de26adc5642cb634540e7ea5005';
@@ -97,8 +99,18 @@ function traceOffer(): Offer {
     alpn: [],
     recordSizeLimit: true,
     session: null,
+    earlyData: false,
     wantsTicket: false,
+    certificateStatus: false,
+    signedCertificateTimestamps: false,
+    certificateCompression: [],
+    postHandshakeAuth: false,
+    fallbackScsv: false,
     cookie: null,
+    grease: null,
+    encryptedClientHello: null,
+    greasePsk: null,
+    extensionOrder: null,
   };
 }
 
@@ -148,28 +160,17 @@ test('RFC 8448 §3: the handshake states go through the trace byte for byte', (t
   const records = new HandshakeRecords(false);
   const handshake: Handshake = {
     serverName: 'server',
+    echPublicName: '',
     unixTimeMs: 0,
     random: TRACE_RANDOM,
     verifier: ACCEPTING,
     keyLog: (line) => lines.push(line),
-    identity: null,
+    identities: new ClientIdentities([]),
     keepSession: null,
     records,
-    info: {
-      version: '',
-      extendedMasterSecret: false,
-      isResumed: false,
-      clientCertificate: 'not requested',
-      cipherSuite: '',
-      cipherBits: 0,
-      encryptThenMac: false,
-      group: '',
-      signatureScheme: '',
-      alpn: null,
-      peerCertificates: [],
-      certificate: null,
-      serverName: 'server',
-    },
+    earlyData: new EarlyData(),
+    editHello: null,
+    info: newInfo('server'),
   };
   const flight = hexToBytes(ENCRYPTED_EXTENSIONS + CERTIFICATE + CERTIFICATE_VERIFY + SERVER_FINISHED);
   const flightRecord = new Uint8Array(679);

@@ -6,7 +6,12 @@ import type { TlsSession } from '../session.ts';
 import { handshakeTypeName, type TlsVersion } from '../wire/codes.ts';
 import type { HandshakeMessage } from '../wire/messages.ts';
 import type { CertificateVerdict, CertificateVerifier } from '../x509/verdict.ts';
-import type { ClientIdentity } from './client-credentials.ts';
+import type { ClientIdentities } from './client-credentials.ts';
+import type { ClientHelloEdit } from './client-hello.ts';
+import type { EarlyData, EarlyDataStatus } from './early-data.ts';
+
+/** What became of Encrypted ClientHello; `grease` only looked like it. */
+export type EchStatus = 'none' | 'grease' | 'offered' | 'accepted' | 'rejected';
 
 /** What was negotiated; a part that is not known yet is empty or null. */
 export interface TlsInfo {
@@ -31,8 +36,24 @@ export interface TlsInfo {
   readonly signatureScheme: string;
   /** Whether the server asked for a certificate of ours, and got one. */
   readonly clientCertificate: 'not requested' | 'requested' | 'sent';
+  /** Which of our credentials was sent, from 0; -1: none. */
+  readonly credentialsIndex: number;
   /** The application protocol that the server selected, or null. */
   readonly alpn: string | null;
+  /** Whether data was sent before the server's answer, and what became of it. */
+  readonly earlyData: EarlyDataStatus;
+  /** Whether the server asked for another ClientHello (RFC 8446 §4.1.4). */
+  readonly helloRetryRequest: boolean;
+  /** RFC 5746: whether the server knows renegotiation_info; TLS 1.3 has no renegotiation: true. */
+  readonly secureRenegotiation: boolean;
+  /** RFC 9849: whether the ClientHello was encrypted, and the server could read it. */
+  readonly ech: EchStatus;
+  /** RFC 9849 §6.1.6: the ECHConfigList of a server that could not, for another connection; or null. */
+  readonly echRetryConfigs: Uint8Array | null;
+  /** The stapled answer of OCSP in DER, or null. */
+  readonly ocspResponse: Uint8Array | null;
+  /** RFC 6962 §3.3: the list as the server sent it, or null. */
+  readonly signedCertificateTimestamps: Uint8Array | null;
   /** DER, as the server sent them, its own certificate first. */
   readonly peerCertificates: readonly Uint8Array[];
   /** What the verifier said of them, also when it refused. */
@@ -44,18 +65,50 @@ export interface TlsInfo {
 /** The facts that states add to {@link TlsInfo} as they learn them. */
 export type TlsInfoInProgress = { -readonly [Key in keyof TlsInfo]: TlsInfo[Key] };
 
+/** Nothing is known yet. */
+export function newInfo(serverName: string): TlsInfoInProgress {
+  return {
+    version: '',
+    extendedMasterSecret: false,
+    isResumed: false,
+    clientCertificate: 'not requested',
+    credentialsIndex: -1,
+    cipherSuite: '',
+    cipherBits: 0,
+    encryptThenMac: false,
+    group: '',
+    signatureScheme: '',
+    alpn: null,
+    earlyData: 'none',
+    helloRetryRequest: false,
+    secureRenegotiation: false,
+    ech: 'none',
+    echRetryConfigs: null,
+    ocspResponse: null,
+    signedCertificateTimestamps: null,
+    peerCertificates: [],
+    certificate: null,
+    serverName,
+  };
+}
+
 /** What a handshake works with; the same for all its states. */
 export interface Handshake {
   readonly serverName: string;
+  /** RFC 9849 §6.1.6: who a server that rejected Encrypted ClientHello has to be; empty when it was not offered. */
+  readonly echPublicName: string;
   readonly unixTimeMs: number;
   readonly random: RandomSource;
   readonly verifier: CertificateVerifier;
   readonly keyLog: ((line: string) => void) | null;
-  /** What we prove ourselves with, or null. */
-  readonly identity: ClientIdentity | null;
+  /** What we can prove ourselves with. */
+  readonly identities: ClientIdentities;
   /** Takes sessions for later connections. */
   readonly keepSession: ((session: TlsSession) => void) | null;
   readonly records: HandshakeRecords;
+  readonly earlyData: EarlyData;
+  /** What a tester wants to be different in a ClientHello, or null. */
+  readonly editHello: ClientHelloEdit | null;
   readonly info: TlsInfoInProgress;
 }
 

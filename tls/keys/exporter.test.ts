@@ -57,7 +57,7 @@ test('labels, lengths and contexts that cannot be', (t) => {
       length,
     );
   for (const suite of [0x1301, 0xc02b]) {
-    t.throws(() => make(suite, '', 8), { instanceOf: RangeError });
+    t.is(make(suite, '', 8).length, 8);
     t.throws(() => make(suite, 'x'.repeat(250), 8), { instanceOf: RangeError });
     t.throws(() => make(suite, 'x', 0), { instanceOf: RangeError });
     t.throws(() => make(suite, 'x', 255 * 32 + 1), { instanceOf: RangeError });

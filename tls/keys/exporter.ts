@@ -33,9 +33,10 @@ export function keyingMaterial(
 ): Uint8Array {
   // RFC 7627 §5.4: without extended master secret the keys could be those of two connections
   if (secret.length === 0) throw new Error('no keys can be exported without extended master secret');
-  // RFC 8446 §7.1: the label of HkdfLabel takes 7 … 255 bytes, "tls13 " among them
+  // RFC 8446 §7.1: the label of HkdfLabel takes 7 … 255 bytes, "tls13 " among them; an empty one is allowed here as
+  // in other implementations
   const labelBytes = new TextEncoder().encode(label).length;
-  if (labelBytes < 1 || labelBytes > 249) throw new RangeError(`a label of ${labelBytes} bytes`);
+  if (labelBytes > 249) throw new RangeError(`a label of ${labelBytes} bytes`);
   // RFC 5869 §2.3: L <= 255 * HashLen
   if (!(lengthBytes > 0 && lengthBytes <= 255 * suite.hashBytes)) {
     throw new RangeError(`${lengthBytes} bytes of keying material`);

@@ -10,6 +10,7 @@ import {
 import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import { TlsError } from '../errors.ts';
+import { type FfdheGroup, FfdheKeyPair } from './ffdhe.ts';
 
 /** RFC 8446 §4.2.7, and RFC 10024 for the hybrid group. */
 export const NamedGroup = {
@@ -18,6 +19,12 @@ export const NamedGroup = {
   Secp521r1: 0x0019,
   X25519: 0x001d,
   X448: 0x001e,
+  /** RFC 7919: finite fields, offered on request. */
+  Ffdhe2048: 0x0100,
+  Ffdhe3072: 0x0101,
+  Ffdhe4096: 0x0102,
+  Ffdhe6144: 0x0103,
+  Ffdhe8192: 0x0104,
   X25519MlKem768: 0x11ec,
 } as const;
 export type NamedGroup = (typeof NamedGroup)[keyof typeof NamedGroup];
@@ -31,9 +38,15 @@ export const GROUPS: readonly NamedGroup[] = [
   NamedGroup.Secp521r1,
 ];
 
-/** Whether TLS 1.2 can use a group: it has no hybrid ones. */
+/** All groups. */
+export const GROUP_NUMBERS: readonly NamedGroup[] = Object.values(NamedGroup);
+
+/** RFC 7919 §2: what the numbers of finite-field groups begin with. */
+const FINITE_FIELDS = 0x0100;
+
+/** Whether ECDHE of TLS 1.2 can use a group: not those of finite fields, and there are no hybrid ones. */
 export function isTls12Group(group: NamedGroup): boolean {
-  return group !== NamedGroup.X25519MlKem768;
+  return group !== NamedGroup.X25519MlKem768 && (group & 0xff00) !== FINITE_FIELDS;
 }
 
 /**
@@ -53,6 +66,11 @@ const NAMES: Readonly<Record<NamedGroup, string>> = {
   [NamedGroup.Secp384r1]: 'P-384',
   [NamedGroup.Secp521r1]: 'P-521',
   [NamedGroup.X448]: 'X448',
+  [NamedGroup.Ffdhe2048]: 'ffdhe2048',
+  [NamedGroup.Ffdhe3072]: 'ffdhe3072',
+  [NamedGroup.Ffdhe4096]: 'ffdhe4096',
+  [NamedGroup.Ffdhe6144]: 'ffdhe6144',
+  [NamedGroup.Ffdhe8192]: 'ffdhe8192',
 };
 
 /** The name of a group as users know it. */
@@ -88,6 +106,12 @@ export function generateKeyShare(group: NamedGroup, random: RandomSource): KeySh
       return new EcKeyShare(group, 'secp384r1', 48, 0xff, random);
     case NamedGroup.Secp521r1:
       return new EcKeyShare(group, 'secp521r1', 66, 0x01, random);
+    case NamedGroup.Ffdhe2048:
+    case NamedGroup.Ffdhe3072:
+    case NamedGroup.Ffdhe4096:
+    case NamedGroup.Ffdhe6144:
+    case NamedGroup.Ffdhe8192:
+      return new FfdheKeyShare(group, random);
   }
 }
 
@@ -254,6 +278,15 @@ class EcKeyShare implements KeyShare {
     } catch (cause) {
       throw invalidPoint(groupName(this.group), cause);
     }
+  }
+}
+
+class FfdheKeyShare extends FfdheKeyPair implements KeyShare {
+  readonly group: NamedGroup & FfdheGroup;
+
+  constructor(group: NamedGroup & FfdheGroup, random: RandomSource) {
+    super(group, random);
+    this.group = group;
   }
 }
 

@@ -98,6 +98,18 @@ export class KeySchedule {
   }
 
   /**
+   * Secrets for data before the server's answer (RFC 8446 §7.1).
+   *
+   * @param helloHash over the ClientHello
+   */
+  early(helloHash: Uint8Array): { readonly client: Uint8Array; readonly exporter: Uint8Array } {
+    return {
+      client: this.#derive('c e traffic', helloHash),
+      exporter: this.#derive('e exp master', helloHash),
+    };
+  }
+
+  /**
    * Advances to the Handshake Secret.
    *
    * @param sharedSecret (EC)DHE result; wiped

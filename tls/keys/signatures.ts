@@ -80,6 +80,11 @@ export function signatureSchemeName(id: number): string {
   return ALL_SCHEMES.find((scheme) => scheme.id === id)?.name ?? `0x${id.toString(16).padStart(4, '0')}`;
 }
 
+/** The number of a scheme that TLS 1.2 or TLS 1.3 has, or undefined. */
+export function signatureSchemeNumber(name: string): number | undefined {
+  return [...SCHEMES, ...WEAK_SCHEMES].find((scheme) => scheme.name === name)?.id;
+}
+
 /**
  * The schemes with which a key can sign a handshake, in order of preference.
  *

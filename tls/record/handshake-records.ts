@@ -80,9 +80,15 @@ export class HandshakeRecords {
   #warnings = 0;
   readonly #isMiddleboxCompatible: boolean;
 
-  /** @param isMiddleboxCompatible whether to send the change_cipher_spec of RFC 8446 §D.4 */
-  constructor(isMiddleboxCompatible: boolean) {
+  readonly #fragmentBytes: number;
+
+  /**
+   * @param isMiddleboxCompatible whether to send the change_cipher_spec of RFC 8446 §D.4
+   * @param fragmentBytes most content bytes of a handshake record that is sent
+   */
+  constructor(isMiddleboxCompatible: boolean, fragmentBytes: number = MAX_PLAINTEXT_BYTES) {
     this.#isMiddleboxCompatible = isMiddleboxCompatible;
+    this.#fragmentBytes = fragmentBytes;
   }
 
   /** See {@link recordLength}, with the limit of the moment. */
@@ -189,9 +195,19 @@ export class HandshakeRecords {
 
   /** Queues a handshake message, in as many records as it needs. */
   send(message: Uint8Array): void {
-    for (let off = 0; off < message.length; off += MAX_PLAINTEXT_BYTES) {
-      this.#sendRecord(ContentType.Handshake, message.subarray(off, off + MAX_PLAINTEXT_BYTES));
+    for (let off = 0; off < message.length; off += this.#fragmentBytes) {
+      this.#sendRecord(ContentType.Handshake, message.subarray(off, off + this.#fragmentBytes));
     }
+  }
+
+  /** Queues one record of content that is no handshake message: early data. */
+  sendContent(type: ContentType, content: Uint8Array): void {
+    this.#sendRecord(type, content);
+  }
+
+  /** From here on our records are not protected: after early data that a HelloRetryRequest rejected. */
+  writeUnprotected(): void {
+    this.#writeKey = null;
   }
 
   /** Queues a fatal alert. */

@@ -24,8 +24,16 @@ export class TestConnection {
   readonly #into = new Uint8Array(16384);
   #wake: () => void = () => {};
 
-  /** @param unixTimeMs at which tickets come */
-  constructor(client: TlsClient, stream: Duplex, unixTimeMs: number = TEST_TIME) {
+  /**
+   * @param unixTimeMs at which tickets come
+   * @param early data to send before the server has answered
+   */
+  constructor(
+    client: TlsClient,
+    stream: Duplex,
+    unixTimeMs: number = TEST_TIME,
+    early: Uint8Array = new Uint8Array(0),
+  ) {
     this.client = client;
     this.#unixTimeMs = unixTimeMs;
     this.#stream = stream;
@@ -33,6 +41,7 @@ export class TestConnection {
     stream.on('close', () => this.#wake());
     stream.on('error', () => this.#wake());
     client.start();
+    client.sendEarlyData(early, 0, early.length);
     this.#flush();
   }
 

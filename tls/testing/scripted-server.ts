@@ -312,12 +312,13 @@ export interface ReadHello {
   readonly keyShares: ReadonlyMap<number, Uint8Array>;
 }
 
-/** Reads the ClientHello that ends the given records (a change_cipher_spec may stand before it). */
+/** Reads the ClientHello of the given records: a change_cipher_spec may stand before it, early data behind it. */
 export function clientHelloOf(records: Uint8Array): ReadHello {
   let off = 0;
   while (records[off] !== ContentType.Handshake)
     off += RECORD_HEADER_BYTES + ((records[off + 3]! << 8) | records[off + 4]!);
-  const message = records.slice(off + RECORD_HEADER_BYTES);
+  const end = off + RECORD_HEADER_BYTES + ((records[off + 3]! << 8) | records[off + 4]!);
+  const message = records.slice(off + RECORD_HEADER_BYTES, end);
   const body = new Reader(message, 'client_hello', HANDSHAKE_HEADER_BYTES);
   const version = body.u16();
   const random = body.take(32);

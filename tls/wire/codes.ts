@@ -19,6 +19,7 @@ export const HandshakeType = {
   Finished: 20,
   CertificateStatus: 22,
   KeyUpdate: 24,
+  CompressedCertificate: 25,
   MessageHash: 254,
 } as const;
 export type HandshakeType = (typeof HandshakeType)[keyof typeof HandshakeType];
@@ -26,13 +27,16 @@ export type HandshakeType = (typeof HandshakeType)[keyof typeof HandshakeType];
 /** RFC 8446 §4.2 and the IANA registry. */
 export const ExtensionType = {
   ServerName: 0,
+  StatusRequest: 5,
   SupportedGroups: 10,
   EcPointFormats: 11,
   SignatureAlgorithms: 13,
   ApplicationLayerProtocolNegotiation: 16,
+  SignedCertificateTimestamp: 18,
   Padding: 21,
   EncryptThenMac: 22,
   ExtendedMasterSecret: 23,
+  CompressCertificate: 27,
   RecordSizeLimit: 28,
   SessionTicket: 35,
   PreSharedKey: 41,
@@ -41,7 +45,10 @@ export const ExtensionType = {
   Cookie: 44,
   PskKeyExchangeModes: 45,
   CertificateAuthorities: 47,
+  PostHandshakeAuth: 49,
   KeyShare: 51,
+  EchOuterExtensions: 0xfd00,
+  EncryptedClientHello: 0xfe0d,
   RenegotiationInfo: 0xff01,
 } as const;
 export type ExtensionType = (typeof ExtensionType)[keyof typeof ExtensionType];

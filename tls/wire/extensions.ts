@@ -1,3 +1,4 @@
+import { AlertDescription } from '../alerts.ts';
 import { TlsError } from '../errors.ts';
 import { ExtensionType } from './codes.ts';
 import type { Reader } from './reader.ts';
@@ -29,8 +30,12 @@ export function readExtensions(from: Reader, message: string): Extensions {
     const type = block.u16();
     const content = block.vector16(`${extensionName(type)} in ${message}`);
     // RFC 8446 §4.2: There MUST NOT be more than one extension of the same type in a given extension block.
-    if (extensions.has(type))
-      throw new TlsError('DuplicateExtension', `${extensionName(type)} in ${message}`);
+    if (extensions.has(type)) {
+      // no alert is named for it: like BoringSSL, what nobody could have asked for is not even decoded
+      const isKnown = Object.values<number>(ExtensionType).includes(type);
+      const alert = isKnown ? AlertDescription.IllegalParameter : AlertDescription.DecodeError;
+      throw new TlsError('DuplicateExtension', `${extensionName(type)} in ${message}`, alert);
+    }
     extensions.set(type, content);
   }
   return extensions;

@@ -130,36 +130,83 @@ export function readCertificateRequest(message: HandshakeMessage): CertificateRe
   algorithms.finish();
   const authorities = extensions.get(ExtensionType.CertificateAuthorities);
   const names = authorities === undefined ? [] : readAuthorities(authorities);
+  // RFC 8446 §4.2.4: authorities<3..2^16-1>
+  if (authorities !== undefined && names.length === 0) throw new TlsError('InvalidVector', 'no authorities');
   authorities?.finish();
   return { signatureSchemes, authorities: names, certificateTypes: null };
 }
 
+/** What a server says about its certificate. */
+export interface CertificateMessage {
+  /** DER, copied, leaf first, never empty. */
+  readonly chain: readonly Uint8Array[];
+  /** RFC 6066 §8: the stapled answer of OCSP in DER, or null. */
+  readonly ocspResponse: Uint8Array | null;
+  /** RFC 6962 §3.3: the SignedCertificateTimestampList, or null. */
+  readonly signedCertificateTimestamps: Uint8Array | null;
+}
+
 /**
- * RFC 8446 §4.4.2: copies of the certificates of the server, leaf first.
+ * RFC 8446 §4.4.2
  *
  * @param allowed extensions that an entry may carry
  */
-export function readCertificate(
-  message: HandshakeMessage,
-  allowed: ReadonlySet<number>,
-): readonly Uint8Array[] {
+export function readCertificate(message: HandshakeMessage, allowed: ReadonlySet<number>): CertificateMessage {
   const body = bodyOf(message, 'certificate');
   // RFC 8446 §4.4.2: in server authentication, this field SHALL be zero length
   if (!body.vector8('certificate_request_context').done) throw new TlsError('UnsolicitedCertificateContext');
   const list = body.vector24('certificate_list');
   body.finish();
   const chain: Uint8Array[] = [];
+  let ocspResponse: Uint8Array | null = null;
+  let signedCertificateTimestamps: Uint8Array | null = null;
   while (!list.done) {
     if (chain.length === MAX_CHAIN_LENGTH)
       throw new TlsError('ChainTooLong', `more than ${MAX_CHAIN_LENGTH}`);
     const certificate = list.vector24('cert_data');
     if (certificate.done) throw new TlsError('InvalidVector', 'empty cert_data');
+    const extensions = readExtensions(list, 'certificate');
+    checkAnswered(extensions, 'certificate', allowed);
+    const status = extensions.get(ExtensionType.StatusRequest);
+    const timestamps = extensions.get(ExtensionType.SignedCertificateTimestamp);
+    const response = status === undefined ? null : readCertificateStatus(status);
+    const list13 = timestamps === undefined ? null : readTimestamps(timestamps);
+    // those of other certificates than the server's own would serve nobody
+    if (chain.length === 0) {
+      ocspResponse = response;
+      signedCertificateTimestamps = list13;
+    }
     chain.push(certificate.rest().slice());
-    checkAnswered(readExtensions(list, 'certificate'), 'certificate', allowed);
   }
   // RFC 8446 §4.4.2.4: an empty Certificate message of a server → decode_error
   if (chain.length === 0) throw new TlsError('NoCertificate');
-  return chain;
+  return { chain, ocspResponse, signedCertificateTimestamps };
+}
+
+/** RFC 6066 §8: a copy of the OCSP response of a CertificateStatus. */
+export function readCertificateStatus(content: Reader): Uint8Array {
+  const type = content.u8();
+  // RFC 6066 §8: ocsp is what was asked for
+  if (type !== 1) throw new TlsError('InvalidVector', `certificate status of type ${type}`);
+  const response = content.vector24('ocsp response');
+  if (response.done) throw new TlsError('InvalidVector', 'empty ocsp response');
+  const copy = response.rest().slice();
+  content.finish();
+  return copy;
+}
+
+/** RFC 6962 §3.3: a copy of a SignedCertificateTimestampList, with its length. */
+export function readTimestamps(content: Reader): Uint8Array {
+  const copy = content.bytes.slice(content.offset, content.offset + content.remaining);
+  const list = content.vector16('signed certificate timestamps');
+  content.finish();
+  if (list.done) throw new TlsError('InvalidVector', 'no signed certificate timestamps');
+  while (!list.done) {
+    if (list.vector16('signed certificate timestamp').remaining === 0) {
+      throw new TlsError('InvalidVector', 'empty signed certificate timestamp');
+    }
+  }
+  return copy;
 }
 
 /** RFC 8446 §4.4.3; the signature is borrowed. */
@@ -174,8 +221,9 @@ export function readCertificateVerify(message: HandshakeMessage): { scheme: numb
 /** RFC 8446 §4.4.4; the verify data is borrowed. */
 export function readFinished(message: HandshakeMessage, hashBytes: number): Uint8Array {
   const body = bodyOf(message, 'finished');
-  const verifyData = body.take(hashBytes);
-  body.finish();
+  const verifyData = body.rest();
+  // RFC 8446 §4.4.4: one of another length cannot be right
+  if (verifyData.length !== hashBytes) throw new TlsError('BadFinished', `${verifyData.length} bytes`);
   return verifyData;
 }
 

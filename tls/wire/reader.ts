@@ -24,6 +24,11 @@ export class Reader {
     this.#end = end;
   }
 
+  /** Of the next byte, in {@link bytes}. */
+  get offset(): number {
+    return this.#off;
+  }
+
   get remaining(): number {
     return this.#end - this.#off;
   }

@@ -44,12 +44,26 @@ export interface CertificateVerdict {
   readonly alert: number;
 }
 
+/** What a server sends about its certificate beside the chain. */
+export interface PeerEvidence {
+  /** The stapled answer of OCSP (RFC 6066 §8), DER, as it came; null: none. */
+  readonly ocspResponse: Uint8Array | null;
+  /** The SignedCertificateTimestampList (RFC 6962 §3.3) of the handshake, as it came; null: none. */
+  readonly signedCertificateTimestamps: Uint8Array | null;
+}
+
 /** Decides about the certificates of a TLS server. Never throws, whatever the bytes are. */
 export interface CertificateVerifier {
   /**
    * @param chain DER certificates as the peer sent them, its own first, the others in any order
    * @param serverName the name or IP address literal that the caller asked for
    * @param unixTimeMs milliseconds since 1970-01-01T00:00Z
+   * @param evidence what came with the chain
    */
-  verify(chain: readonly Uint8Array[], serverName: string, unixTimeMs: number): CertificateVerdict;
+  verify(
+    chain: readonly Uint8Array[],
+    serverName: string,
+    unixTimeMs: number,
+    evidence?: PeerEvidence,
+  ): CertificateVerdict;
 }

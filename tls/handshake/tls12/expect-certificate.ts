@@ -1,11 +1,16 @@
 import { encryptPremaster } from '../../keys/rsa-exchange.ts';
 import { encryptionKeyOf } from '../../keys/signatures.ts';
 import { HandshakeType } from '../../wire/codes.ts';
-import { type HandshakeMessage, readCertificate12 } from '../../wire/messages.ts';
-import { legacyVersionOf } from '../client-hello.ts';
+import {
+  bodyOf,
+  type HandshakeMessage,
+  readCertificate12,
+  readCertificateStatus,
+} from '../../wire/messages.ts';
+import { acceptChain } from '../accept-chain.ts';
 import { checkLeafMayDecrypt, checkLeafMaySign } from '../leaf.ts';
+import { legacyVersionOf } from '../offer.ts';
 import { expectType, type Handshake, type HandshakeState } from '../state.ts';
-import { acceptChain } from './accept-chain.ts';
 import { ExpectServerHelloDoneOrRequest } from './expect-server-hello-done.ts';
 import { ExpectServerKeyExchange } from './expect-server-key-exchange.ts';
 import type { Agreed12 } from './server-hello.ts';
@@ -22,20 +27,44 @@ export class ExpectCertificate12 implements HandshakeState {
     expectType(message, HandshakeType.Certificate);
     const chain = readCertificate12(message);
     handshake.info.peerCertificates = chain;
-    if (this.agreed.suite.keyExchange === 'rsa') return this.#encrypt(message, chain, handshake);
-    checkLeafMaySign(chain[0]!);
+    if (this.agreed.suite.keyExchange === 'rsa') checkLeafMayDecrypt(chain[0]!);
+    else checkLeafMaySign(chain[0]!);
     this.agreed.transcript.add(message.raw);
-    return new ExpectServerKeyExchange(this.agreed, chain);
+    return this.agreed.isStatusPromised
+      ? new ExpectCertificateStatus12(this.agreed, chain)
+      : afterCertificate(this.agreed, chain, handshake);
+  }
+}
+
+/** RFC 6066 §8: a server that promised the status of its certificate may still leave it out. */
+export class ExpectCertificateStatus12 implements HandshakeState {
+  readonly agreed: Agreed12;
+  readonly chain: readonly Uint8Array[];
+
+  constructor(agreed: Agreed12, chain: readonly Uint8Array[]) {
+    this.agreed = agreed;
+    this.chain = chain;
   }
 
-  /** RFC 5246 §7.4.3: with RSA key exchange no ServerKeyExchange may follow (its keys would be those of export suites). */
-  #encrypt(message: HandshakeMessage, chain: readonly Uint8Array[], handshake: Handshake): HandshakeState {
-    const { offer, transcript } = this.agreed;
-    checkLeafMayDecrypt(chain[0]!);
-    acceptChain(chain, handshake);
-    const key = encryptionKeyOf(chain[0]!);
-    const { premaster, encrypted } = encryptPremaster(key, legacyVersionOf(offer), handshake.random);
-    transcript.add(message.raw);
-    return new ExpectServerHelloDoneOrRequest(this.agreed, encrypted, premaster);
+  handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
+    if (message.type !== HandshakeType.CertificateStatus) {
+      return afterCertificate(this.agreed, this.chain, handshake).handle(message, handshake);
+    }
+    handshake.info.ocspResponse = readCertificateStatus(bodyOf(message, 'certificate_status'));
+    this.agreed.transcript.add(message.raw);
+    return afterCertificate(this.agreed, this.chain, handshake);
   }
+}
+
+/** RFC 5246 §7.4.3: with RSA key exchange no ServerKeyExchange may follow (its keys would be those of export suites). */
+function afterCertificate(
+  agreed: Agreed12,
+  chain: readonly Uint8Array[],
+  handshake: Handshake,
+): HandshakeState {
+  if (agreed.suite.keyExchange !== 'rsa') return new ExpectServerKeyExchange(agreed, chain);
+  acceptChain(chain, handshake);
+  const key = encryptionKeyOf(chain[0]!);
+  const { premaster, encrypted } = encryptPremaster(key, legacyVersionOf(agreed.offer), handshake.random);
+  return new ExpectServerHelloDoneOrRequest(agreed, encrypted, premaster);
 }

@@ -40,6 +40,8 @@ export class ExpectFinished12 implements HandshakeState {
     handshake.records.endOfKey();
     transcript.add(message.raw);
     if (this.resumed !== null) sendFinished(agreed, keys, handshake);
+    // RFC 9849 §6.1.6
+    if (handshake.info.ech === 'rejected') throw new TlsError('EchRejected');
     const session = this.#session(handshake);
     if (session !== null && handshake.keepSession !== null) handshake.keepSession(session);
     return new Connected12(agreed, keys, handshake.records);
@@ -66,6 +68,10 @@ export class ExpectFinished12 implements HandshakeState {
       receivedUnixTimeMs: handshake.unixTimeMs,
       lifetimeSeconds:
         ticket.length === 0 ? MAX_SESSION_ID_LIFETIME_SECONDS : ticketLifetime(this.ticket!.lifetimeSeconds),
+      maxEarlyDataBytes: 0,
+      alpn: handshake.info.alpn,
+      ocspResponse: handshake.info.ocspResponse,
+      signedCertificateTimestamps: handshake.info.signedCertificateTimestamps,
       chain: handshake.info.peerCertificates,
     };
   }

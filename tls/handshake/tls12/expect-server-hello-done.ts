@@ -72,7 +72,7 @@ export class ExpectServerHelloDone implements HandshakeState {
     }
     bodyOf(message, 'server_hello_done').finish();
     const { offer, version, suite, prf, serverRandom, transcript } = this.agreed;
-    const { identity, info, records } = handshake;
+    const { identities, info, records } = handshake;
     // the server says nothing more before our flight
     records.endOfKey();
     transcript.add(message.raw);
@@ -80,16 +80,20 @@ export class ExpectServerHelloDone implements HandshakeState {
       records.send(ours);
       transcript.add(ours);
     };
-    const scheme =
-      this.request === null ? null : (identity?.schemeFor(this.request, version, offer.fallback) ?? null);
+    const chosen =
+      this.request === null || info.ech === 'rejected'
+        ? null
+        : identities.choose(this.request, version, offer.fallback);
     // RFC 5246 §7.4.6: without a suitable certificate the client MUST send a message with none
-    if (this.request !== null) send(writeCertificate12(scheme === null ? [] : (identity?.chain ?? [])));
+    if (this.request !== null) send(writeCertificate12(chosen?.chain ?? []));
     send(writeClientKeyExchange(exchangeOf(suite), this.publicKey));
     const master = this.agreed.isMasterSecretExtended
       ? extendedMasterSecret(prf, this.premaster, transcript.hash())
       : masterSecret(prf, this.premaster, offer.random, serverRandom);
-    if (identity !== null && scheme !== null) {
-      const signature = identity.sign(scheme, transcript.messages());
+    if (chosen !== null) {
+      const { scheme } = chosen;
+      const signature = chosen.sign(transcript.messages());
+      info.credentialsIndex = chosen.index;
       send(writeCertificateVerify(version < 'TLSv1.2' ? null : scheme, signature));
       info.clientCertificate = 'sent';
     }

@@ -12,8 +12,8 @@ import {
   type ServerDhExchange,
   type ServerKeyExchange,
 } from '../../wire/messages.ts';
+import { acceptChain } from '../accept-chain.ts';
 import { expectType, type Handshake, type HandshakeState } from '../state.ts';
-import { acceptChain } from './accept-chain.ts';
 import { ExpectServerHelloDoneOrRequest } from './expect-server-hello-done.ts';
 import type { Agreed12 } from './server-hello.ts';
 

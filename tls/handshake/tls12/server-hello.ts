@@ -5,9 +5,10 @@ import { Transcript } from '../../keys/transcript.ts';
 import type { RecordParameters } from '../../record/record-protection.ts';
 import { ExtensionType, type TlsVersion } from '../../wire/codes.ts';
 import { checkAnswered, type Extensions } from '../../wire/extensions.ts';
-import { equalBytes, type HandshakeMessage, type ServerHello } from '../../wire/messages.ts';
-import { answersInServerHello12, type Offer } from '../client-hello.ts';
+import { equalBytes, type HandshakeMessage, readTimestamps, type ServerHello } from '../../wire/messages.ts';
+import { answersInServerHello12 } from '../answers.ts';
 import { selectedProtocol, sendLimit } from '../expect-encrypted-extensions.ts';
+import type { Offer } from '../offer.ts';
 import { acceptResumption } from '../resumption.ts';
 import type { Handshake, HandshakeState } from '../state.ts';
 import { ExpectCertificate12 } from './expect-certificate.ts';
@@ -27,6 +28,8 @@ export interface Agreed12 extends RecordParameters {
   readonly sessionId: Uint8Array;
   /** RFC 5077 §3.2: a NewSessionTicket will come. */
   readonly isTicketPromised: boolean;
+  /** RFC 6066 §8: a CertificateStatus may come. */
+  readonly isStatusPromised: boolean;
 }
 
 /**
@@ -57,6 +60,7 @@ export function agreeOnTls12(
   extensions.get(ExtensionType.ServerName)?.finish();
   extensions.get(ExtensionType.ExtendedMasterSecret)?.finish();
   extensions.get(ExtensionType.SessionTicket)?.finish();
+  extensions.get(ExtensionType.StatusRequest)?.finish();
   extensions.get(ExtensionType.EncryptThenMac)?.finish();
   checkRenegotiationInfo(extensions, offer);
   checkPointFormats(extensions);
@@ -65,7 +69,7 @@ export function agreeOnTls12(
   // RFC 7366 §3: only for CBC, but some servers answer it always
   if (isBlock && !encryptThenMac && !offer.fallback) throw new TlsError('EncryptThenMacMissing', suite.name);
   const prf = prfOf(version, suite);
-  const transcript = new Transcript(prf.hash, null, handshake.identity !== null);
+  const transcript = new Transcript(prf.hash, null, !handshake.identities.isEmpty);
   transcript.add(hello);
   transcript.add(message.raw);
   const agreed: Agreed12 = {
@@ -81,6 +85,7 @@ export function agreeOnTls12(
     sendLimitBytes: sendLimit(extensions, 0),
     sessionId: answer.sessionId.slice(),
     isTicketPromised: extensions.has(ExtensionType.SessionTicket),
+    isStatusPromised: extensions.has(ExtensionType.StatusRequest),
   };
   handshake.info.version = version;
   handshake.info.encryptThenMac = agreed.encryptThenMac;
@@ -88,6 +93,9 @@ export function agreeOnTls12(
   handshake.info.cipherBits = suite.bits;
   handshake.info.extendedMasterSecret = agreed.isMasterSecretExtended;
   handshake.info.alpn = selectedProtocol(extensions, offer);
+  handshake.info.secureRenegotiation = extensions.has(ExtensionType.RenegotiationInfo);
+  const timestamps = extensions.get(ExtensionType.SignedCertificateTimestamp);
+  if (timestamps !== undefined) handshake.info.signedCertificateTimestamps = readTimestamps(timestamps);
   // RFC 5246 §7.4.1.3, RFC 5077 §3.4: the echo of our session id means that the session is resumed
   const isEcho = answer.sessionId.length > 0 && equalBytes(answer.sessionId, offer.sessionId);
   return isEcho ? resume(agreed, handshake) : new ExpectCertificate12(agreed);
