@@ -111,6 +111,7 @@ export class StackPair {
   /** Gets every endpoint with events that has no observer; the events are taken. */
   onEvents: (endpoint: Endpoint, events: number) => void = () => {};
   nowMs: number;
+  /** A binary heap, the first to arrive on top. */
   readonly #arrivals: Arrival[] = [];
   #order = 0;
   #stepsAtInstant = 0;
@@ -165,7 +166,7 @@ export class StackPair {
   /** When something happens next; Infinity: never, unless an application acts. */
   nextEventMs(): number {
     let at = Math.min(this.a.nextDeadline(), this.b.nextDeadline());
-    for (const arrival of this.#arrivals) if (arrival.atMs < at) at = arrival.atMs;
+    at = Math.min(at, this.#arrivals[0]?.atMs ?? Infinity);
     return Math.min(at, this.forward.readyAtMs(), this.backward.readyAtMs());
   }
 
@@ -233,22 +234,36 @@ export class StackPair {
   /** For {@link VirtualLink}: a packet will arrive. */
   schedule(traced: TracedPacket, bytes: Uint8Array, atMs: number, flags: number): void {
     const to = traced.from === 'a' ? this.bInterface : this.aInterface;
-    this.#arrivals.push({ atMs, order: this.#order++, to, bytes, flags, traced });
+    const arrival = { atMs, order: this.#order++, to, bytes, flags, traced };
+    const heap = this.#arrivals;
+    let place = heap.length;
+    while (place > 0) {
+      const above = (place - 1) >> 1;
+      if (!isBefore(arrival, heap[above]!)) break;
+      heap[place] = heap[above]!;
+      place = above;
+    }
+    heap[place] = arrival;
   }
 
   #takeArrival(): Arrival | null {
-    let best: Arrival | null = null;
-    for (const arrival of this.#arrivals) {
-      if (arrival.atMs > this.nowMs) continue;
-      if (
-        best === null ||
-        arrival.atMs < best.atMs ||
-        (arrival.atMs === best.atMs && arrival.order < best.order)
-      )
-        best = arrival;
+    const heap = this.#arrivals;
+    const first = heap[0];
+    if (first === undefined || first.atMs > this.nowMs) return null;
+    const last = heap.pop()!;
+    if (last !== first) {
+      let place = 0;
+      for (;;) {
+        let below = 2 * place + 1;
+        if (below >= heap.length) break;
+        if (below + 1 < heap.length && isBefore(heap[below + 1]!, heap[below]!)) below++;
+        if (!isBefore(heap[below]!, last)) break;
+        heap[place] = heap[below]!;
+        place = below;
+      }
+      heap[place] = last;
     }
-    if (best !== null) this.#arrivals.splice(this.#arrivals.indexOf(best), 1);
-    return best;
+    return first;
   }
 
   #drain(stack: Stack): boolean {
@@ -259,6 +274,10 @@ export class StackPair {
     }
     return busy;
   }
+}
+
+function isBefore(one: Arrival, other: Arrival): boolean {
+  return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
 }
 
 /** One direction of the link. */
