@@ -1,6 +1,5 @@
 import { type TcpConnection, TcpTimer } from '../../stack/tcp/connection.ts';
-import { isReduced } from '../../stack/tcp/ecn.ts';
-import { RecoveryState } from '../../stack/tcp/recovery.ts';
+import type { CongestionState } from '../../stack/tcp/info.ts';
 import { TcpState } from '../../stack/tcp/tcp-state.ts';
 import type { ScriptSocket } from './sockets.ts';
 
@@ -57,6 +56,15 @@ const CONSTANTS: Readonly<Record<string, number>> = {
   TCP_INFINITE_SSTHRESH: 0x7fffffff,
 };
 
+/** Linux's numbers (include/uapi/linux/tcp.h). */
+const CA_STATES: Readonly<Record<CongestionState, number>> = {
+  open: 0,
+  disorder: 1,
+  cwr: 2,
+  recovery: 3,
+  loss: 4,
+};
+
 /** The value of a name in the code of a script; undefined: the stack does not tell it. */
 export function tcpInfo(name: string, socket: ScriptSocket | null): number | undefined {
   const constant = CONSTANTS[name];
@@ -75,7 +83,7 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
   const segments = (bytes: number): number => Math.ceil(bytes / Math.max(c.mss, 1));
   switch (name) {
     case 'tcpi_ca_state':
-      return caState(c);
+      return CA_STATES[info.congestionState];
     case 'tcpi_snd_cwnd':
       return Math.floor(info.cwndBytes / Math.max(c.mss, 1));
     case 'tcpi_snd_ssthresh':
@@ -90,6 +98,46 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
       return segments(c.sent.retransmittedBytes);
     case 'tcpi_total_retrans':
       return info.retransmits.fast + info.retransmits.timeout;
+    case 'tcpi_reord_seen':
+      return info.reorderings;
+    case 'tcpi_dsack_dups':
+      return info.dsacks;
+    case 'tcpi_pacing_rate':
+      return info.pacingBytesPerSecond;
+    case 'tcpi_max_pacing_rate':
+      return info.maxPacingBytesPerSecond;
+    case 'tcpi_delivery_rate':
+      return info.deliveryBytesPerSecond;
+    case 'tcpi_delivery_rate_app_limited':
+      return info.deliveryIsAppLimited ? 1 : 0;
+    case 'tcpi_delivered':
+      return segments(info.totalDeliveredBytes);
+    case 'tcpi_delivered_ce':
+      return segments(info.totalDeliveredCeBytes);
+    case 'tcpi_bytes_acked':
+      return info.bytesOut;
+    case 'tcpi_bytes_sent':
+      return info.bytesSent;
+    case 'tcpi_bytes_retrans':
+      return info.bytesRetransmitted;
+    case 'tcpi_notsent_bytes':
+      return info.unsentBytes;
+    case 'tcpi_data_segs_in':
+      return info.dataSegmentsIn;
+    case 'tcpi_data_segs_out':
+      return info.dataSegmentsOut;
+    case 'tcpi_busy_time':
+      return Math.round(info.busyMs * 1000);
+    case 'tcpi_rwnd_limited':
+      return Math.round(info.peerLimitedMs * 1000);
+    case 'tcpi_sndbuf_limited':
+      return Math.round(info.bufferLimitedMs * 1000);
+    case 'tcpi_snd_wnd':
+      return info.sendWindowBytes;
+    case 'tcpi_rcv_wnd':
+      return info.receiveWindowBytes;
+    case 'tcpi_last_data_sent':
+      return Math.round(info.sinceSentMs);
     case 'tcpi_options':
       return (
         (c.tsOk ? 1 : 0) |
@@ -135,11 +183,4 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
     default:
       return undefined;
   }
-}
-
-function caState(c: TcpConnection): number {
-  if (c.recovery === RecoveryState.Loss) return 4;
-  if (c.recovery !== RecoveryState.Open) return 3;
-  if (isReduced(c)) return 2;
-  return c.sent.sackedBytes > 0 || c.dupAcks > 0 ? 1 : 0;
 }

@@ -16,6 +16,7 @@ import { earlySettled, type FastOpen, releaseSyn } from './fast-open.ts';
 import { type ConnectionInfo, describeConnection } from './info.ts';
 import { type KeepAlive, keepAliveExpired, startKeepAlive } from './keepalive.ts';
 import type { TcpListener } from './listener.ts';
+import { Pacer, pacingExpired } from './pacing.ts';
 import type { PathMtuSearch } from './packetization-layer-pmtud.ts';
 import { persistExpired } from './persist.ts';
 import { ProportionalRate } from './proportional-rate.ts';
@@ -24,6 +25,7 @@ import { appHasRead } from './receiver.ts';
 import { RecoveryState, retransmissionTimeout } from './recovery.ts';
 import { RttEstimator } from './rto.ts';
 import { attachSendRing, giveSendRing } from './send-buffer.ts';
+import { SendLimit } from './send-limit.ts';
 import { transmitSegments } from './sender.ts';
 import { SentQueue } from './sent-queue.ts';
 import { Undo } from './spurious.ts';
@@ -45,9 +47,11 @@ export const TcpTimer = {
   Reordering: 6,
   /** RFC 8985 §7.2. */
   TailProbe: 7,
+  /** What is next may leave. */
+  Pacing: 8,
 } as const;
 export type TcpTimer = (typeof TcpTimer)[keyof typeof TcpTimer];
-const TIMERS = 8;
+const TIMERS = 9;
 
 /** Below this a peer's MSS is not believed: every byte would cost a header (Linux's TCP_MIN_SND_MSS, CVE-2019-11479). */
 const MIN_SEND_MSS_BYTES = 48;
@@ -228,12 +232,13 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   cc: CongestionControl;
   /** SND.NXT when the current round trip began: HyStart++ counts by it. */
   roundEnd = 0;
-  /** End of the data that was sent while cwnd was the limit. */
+  /** Within a round trip, which ends with `limitedTo`: cwnd was used up, and the most that was out. */
   limitedTo = 0;
   isLimited = false;
-  /** The most that was in flight in the round trip that ends at `mostInFlightTo`. */
-  mostInFlightBytes = 0;
-  mostInFlightTo = 0;
+  mostOutBytes = 0;
+  readonly pacer: Pacer = new Pacer();
+  /** The application's limit to the rate, bytes per millisecond (SO_MAX_PACING_RATE); Infinity: none. */
+  maxPacingBytesPerMs: number = Infinity;
   readonly rtt: RttEstimator = new RttEstimator();
   /** Doublings of the RTO; also counts zero-window probes. */
   backoff = 0;
@@ -268,6 +273,24 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   bytesOut = 0;
   segmentsIn = 0;
   segmentsOut = 0;
+  dataSegmentsIn = 0;
+  dataSegmentsOut = 0;
+  /** Payload sent, all transmissions of it, and what of that was sent again. */
+  bytesSent = 0;
+  bytesRetransmitted = 0;
+  /** Duplicates that the peer reported (RFC 2883). */
+  dsacksIn = 0;
+  reorderings = 0;
+  /** Recoveries that were a mistake. */
+  undone = 0;
+  /** Delivered while the peer echoed congestion (ECE). */
+  deliveredCeBytes = 0;
+  /** What limits sending, since when, and the times of the past. */
+  sendLimit: SendLimit = SendLimit.Idle;
+  sendLimitAt = 0;
+  busyMs = 0;
+  peerLimitedMs = 0;
+  bufferLimitedMs = 0;
   fastRetransmits = 0;
   timeoutRetransmits = 0;
   synRetransmits = 0;
@@ -306,6 +329,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.localPort = localPort;
     this.remotePort = remotePort;
     this.cc = cc;
+    this.sent.lossObserver = cc.lossObserver;
     this.parent = parent;
     this.passive = parent !== null;
     this.peerMss = route.destination.family === 4 ? DEFAULT_MSS_V4_BYTES : DEFAULT_MSS_V6_BYTES;
@@ -455,6 +479,9 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
         break;
       case TcpTimer.TailProbe:
         tailProbeExpired(this);
+        break;
+      case TcpTimer.Pacing:
+        pacingExpired(this);
         break;
     }
   }

@@ -1,6 +1,6 @@
 import { TcpFlag } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
-import { RecoveryState } from './recovery.ts';
+import { RecoveryState, usedWindow } from './recovery.ts';
 import type { Segment } from './segment.ts';
 
 /** The ECN field: the lower two bits of the traffic class (RFC 3168 §5). */
@@ -48,7 +48,7 @@ export function congestionMark(c: TcpConnection, seg: Segment): void {
 export function congestionEcho(c: TcpConnection): void {
   c.layer.counters.ecnEchoesIn++;
   if (c.recovery !== RecoveryState.Open || isReduced(c)) return;
-  c.cc.congestion((c.sndNxt - c.sndUna) | 0, c.now);
+  c.cc.congestion(usedWindow(c), c.now);
   c.layer.counters.ecnReductions++;
   noteReduction(c);
 }

@@ -77,7 +77,7 @@ function startEarly(c: TcpConnection, seg: Segment): void {
   c.sndUna = c.sndNxt;
   c.roundEnd = c.sndNxt;
   c.updateMss();
-  c.cc.start(c.mss);
+  c.cc.start(c.mss, c.sent.rate, c.rtt.srttMs, c.sackOk, c.now);
   c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
   // The text follows the SYN; a FIN with it is left to be sent again
   seg.seq = c.rcvNxt;
@@ -268,7 +268,7 @@ export function established(c: TcpConnection, seg: Segment): void {
   c.backoff = 0;
   if (!early) {
     c.updateMss();
-    c.cc.start(c.mss);
+    c.cc.start(c.mss, c.sent.rate, c.rtt.srttMs, c.sackOk, c.now);
   }
   c.setTimer(TcpTimer.Retransmit, c.sndUna === c.sndNxt ? Infinity : c.now + c.rtt.rtoMs);
   c.setTimer(TcpTimer.User, Infinity);

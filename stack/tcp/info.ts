@@ -1,16 +1,29 @@
 import type { TcpConnection } from './connection.ts';
+import { isReduced } from './ecn.ts';
+import { pacingRate } from './pacing.ts';
+import { RecoveryState } from './recovery.ts';
+import { countLimit } from './send-limit.ts';
 import { TCP_STATE_NAMES } from './tcp-state.ts';
+
+/** Linux's enum tcp_ca_state. */
+export type CongestionState = 'open' | 'disorder' | 'cwr' | 'recovery' | 'loss';
 
 /** A connection's insides, as Linux's TCP_INFO tells them. Plain data. */
 export interface ConnectionInfo {
   readonly state: (typeof TCP_STATE_NAMES)[number];
   readonly congestion: string;
+  /** Linux's tcpi_ca_state. */
+  readonly congestionState: CongestionState;
   /** -1: not measured yet. */
   readonly srttMs: number;
   readonly rttvarMs: number;
   /** -1: not measured yet. */
   readonly minRttMs: number;
+  /** With its back-off. */
   readonly rtoMs: number;
+  /** Doublings of the RTO, and timeouts (or probes) without an answer. */
+  readonly backoff: number;
+  readonly unanswered: number;
   readonly cwndBytes: number;
   /** -1: no congestion yet. */
   readonly ssthreshBytes: number;
@@ -18,6 +31,19 @@ export interface ConnectionInfo {
   readonly unackedBytes: number;
   readonly sackedBytes: number;
   readonly lostBytes: number;
+  /** Of `lostBytes`: in flight again. */
+  readonly retransmittedBytes: number;
+  /** -1: not paced. */
+  readonly pacingBytesPerSecond: number;
+  /** -1: no limit of the application's. */
+  readonly maxPacingBytesPerSecond: number;
+  /** The latest that the application did not limit; 0: not measured yet. */
+  readonly deliveryBytesPerSecond: number;
+  readonly deliveryIsAppLimited: boolean;
+  /** Everything that was delivered, presumed lost, and delivered while congestion was echoed, since the beginning. */
+  readonly totalDeliveredBytes: number;
+  readonly totalLostBytes: number;
+  readonly totalDeliveredCeBytes: number;
   readonly retransmits: {
     readonly fast: number;
     readonly timeout: number;
@@ -27,7 +53,14 @@ export interface ConnectionInfo {
     readonly windowProbe: number;
     readonly keepalive: number;
   };
+  readonly reorderings: number;
+  /** Duplicates that the peer has reported. */
+  readonly dsacks: number;
+  /** Recoveries that were a mistake and were taken back. */
+  readonly undone: number;
   readonly mssBytes: number;
+  /** Of the peer's segments, as seen. */
+  readonly receivedMssBytes: number;
   readonly advertisedMssBytes: number;
   readonly peerMssBytes: number;
   readonly pathMtuBytes: number;
@@ -40,27 +73,56 @@ export interface ConnectionInfo {
   readonly timestamps: boolean;
   /** RFC 3168 is in use. */
   readonly ecn: boolean;
+  /** Received in order, and acknowledged by the peer. */
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** Payload, all transmissions of it, and what of that was sent again. */
+  readonly bytesSent: number;
+  readonly bytesRetransmitted: number;
+  /** Queued and not sent yet. */
+  readonly unsentBytes: number;
   readonly segmentsIn: number;
   readonly segmentsOut: number;
+  readonly dataSegmentsIn: number;
+  readonly dataSegmentsOut: number;
+  /** Time with something to send; of it limited by the peer's window, and by the send buffer. */
+  readonly busyMs: number;
+  readonly peerLimitedMs: number;
+  readonly bufferLimitedMs: number;
+  /** Since something was last sent and received; -1: never. */
+  readonly sinceSentMs: number;
+  readonly sinceReceivedMs: number;
   readonly outOfOrderRanges: number;
 }
 
 export function describeConnection(c: TcpConnection): ConnectionInfo {
+  countLimit(c);
+  const rate = pacingRate(c);
+  const { rate: delivery } = c.sent;
   return {
     state: TCP_STATE_NAMES[c.state],
     congestion: c.cc.name,
+    congestionState: congestionState(c),
     srttMs: c.rtt.srttMs,
     rttvarMs: c.rtt.rttvarMs,
     minRttMs: c.rtt.minRttMs === Infinity ? -1 : c.rtt.minRttMs,
     rtoMs: c.rtt.backedOffMs(c.backoff),
+    backoff: c.backoff,
+    unanswered: c.retries,
     cwndBytes: Math.floor(c.cc.cwndBytes),
     ssthreshBytes: c.cc.ssthreshBytes === Infinity ? -1 : Math.floor(c.cc.ssthreshBytes),
     inFlightBytes: c.inFlightBytes(),
     unackedBytes: (c.sndNxt - c.sndUna) | 0,
     sackedBytes: c.sent.sackedBytes,
     lostBytes: c.sent.lostBytes,
+    retransmittedBytes: c.sent.retransmittedBytes,
+    pacingBytesPerSecond: perSecond(rate),
+    maxPacingBytesPerSecond: perSecond(c.maxPacingBytesPerMs),
+    deliveryBytesPerSecond: perSecond(delivery.latestBytesPerMs),
+    deliveryIsAppLimited: delivery.latestIsAppLimited,
+    totalDeliveredBytes: delivery.deliveredBytes,
+    totalLostBytes: delivery.lostBytes,
+    totalDeliveredCeBytes: c.deliveredCeBytes,
     retransmits: {
       fast: c.fastRetransmits,
       timeout: c.timeoutRetransmits,
@@ -69,7 +131,11 @@ export function describeConnection(c: TcpConnection): ConnectionInfo {
       windowProbe: c.windowProbes,
       keepalive: c.keepaliveProbesSent,
     },
+    reorderings: c.reorderings,
+    dsacks: c.dsacksIn,
+    undone: c.undone,
     mssBytes: c.mss,
+    receivedMssBytes: c.rcvMss,
     advertisedMssBytes: c.advMss,
     peerMssBytes: c.peerMss,
     pathMtuBytes: c.route.pathMtuBytes,
@@ -82,8 +148,29 @@ export function describeConnection(c: TcpConnection): ConnectionInfo {
     ecn: c.ecnOk,
     bytesIn: c.bytesIn,
     bytesOut: c.bytesOut,
+    bytesSent: c.bytesSent,
+    bytesRetransmitted: c.bytesRetransmitted,
+    unsentBytes: Math.max((c.queuedTo() - c.sndNxt) | 0, 0),
     segmentsIn: c.segmentsIn,
     segmentsOut: c.segmentsOut,
+    dataSegmentsIn: c.dataSegmentsIn,
+    dataSegmentsOut: c.dataSegmentsOut,
+    busyMs: c.busyMs,
+    peerLimitedMs: c.peerLimitedMs,
+    bufferLimitedMs: c.bufferLimitedMs,
+    sinceSentMs: c.lastSentAt > 0 ? c.now - c.lastSentAt : -1,
+    sinceReceivedMs: c.lastReceivedAt > 0 ? c.now - c.lastReceivedAt : -1,
     outOfOrderRanges: c.assembler.count,
   };
+}
+
+function congestionState(c: TcpConnection): CongestionState {
+  if (c.recovery === RecoveryState.Loss) return 'loss';
+  if (c.recovery === RecoveryState.Fast) return 'recovery';
+  if (isReduced(c)) return 'cwr';
+  return c.sent.sackedBytes > 0 || c.dupAcks > 0 ? 'disorder' : 'open';
+}
+
+function perSecond(bytesPerMs: number): number {
+  return bytesPerMs === Infinity ? -1 : Math.round(bytesPerMs * 1000);
 }

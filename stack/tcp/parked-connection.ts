@@ -40,6 +40,9 @@ const KEPT_INTS = [
   'tailProbes',
   'windowProbes',
   'keepaliveProbesSent',
+  'dsacksIn',
+  'reorderings',
+  'undone',
 ] as const satisfies readonly (keyof TcpConnection)[];
 
 /** Times, and sums that may be larger. */
@@ -53,6 +56,15 @@ const KEPT_DOUBLES = [
   'bytesOut',
   'segmentsIn',
   'segmentsOut',
+  'dataSegmentsIn',
+  'dataSegmentsOut',
+  'bytesSent',
+  'bytesRetransmitted',
+  'deliveredCeBytes',
+  'busyMs',
+  'peerLimitedMs',
+  'bufferLimitedMs',
+  'maxPacingBytesPerMs',
 ] as const satisfies readonly (keyof TcpConnection)[];
 
 const KEPT_FLAGS = [
@@ -67,6 +79,8 @@ const KEPT_FLAGS = [
 
 /** Of {@link RttEstimator}. */
 const KEPT_RTT = ['srttMs', 'rttvarMs', 'minRttMs', 'latestMs', 'rtoMs'] as const;
+/** Of what was delivered. */
+const KEPT_RATE = ['deliveredBytes', 'lostBytes', 'latestBytesPerMs'] as const;
 
 /**
  * What follows from the rest, means nothing while nothing is in flight and nothing is owed, or is kept in a way of its own. Every
@@ -114,9 +128,10 @@ const NOT_KEPT: ReadonlySet<string> = new Set<keyof TcpConnection>([
   'roundEnd',
   'limitedTo',
   'isLimited',
-  'mostInFlightBytes',
-  'mostInFlightTo',
+  'mostOutBytes',
   'lastDataAt',
+  'sendLimit',
+  'sendLimitAt',
   'shortSentTo',
   'shortSent',
   'dupAcks',
@@ -127,12 +142,13 @@ const NOT_KEPT: ReadonlySet<string> = new Set<keyof TcpConnection>([
   'rack',
   'prr',
   'undo',
+  'pacer',
   'cc',
   'rtt',
 ]);
 
 const INTS = KEPT_INTS.length + 1;
-const DOUBLES = KEPT_DOUBLES.length + KEPT_RTT.length;
+const DOUBLES = KEPT_DOUBLES.length + KEPT_RTT.length + KEPT_RATE.length;
 /** Connections whose numbers lie in one piece of memory. */
 const CHUNK_SLOTS = 512;
 
@@ -187,6 +203,7 @@ export class ParkingLot {
     at = (slot % CHUNK_SLOTS) * DOUBLES;
     for (const key of KEPT_DOUBLES) doubles[at++] = c[key];
     for (const key of KEPT_RTT) doubles[at++] = c.rtt[key];
+    for (const key of KEPT_RATE) doubles[at++] = c.sent.rate[key];
     return slot;
   }
 
@@ -201,6 +218,7 @@ export class ParkingLot {
     at = (slot % CHUNK_SLOTS) * DOUBLES;
     for (const key of KEPT_DOUBLES) c[key] = doubles[at++]!;
     for (const key of KEPT_RTT) c.rtt[key] = doubles[at++]!;
+    for (const key of KEPT_RATE) c.sent.rate[key] = doubles[at++]!;
     this.#free.push(slot);
   }
 
@@ -268,7 +286,7 @@ export class ParkedConnection implements TimerTarget {
     c.owner = this.owner;
     c.keepAlive = this.#keepAlive;
     c.resume();
-    if (this.#congestion === null) cc.start(c.mss);
+    if (this.#congestion === null) cc.start(c.mss, c.sent.rate, c.rtt.srttMs, c.sackOk, c.now);
     layer.table.replace(this, c);
     if (this.#timer !== null) {
       c.setTimer(TcpTimer.KeepAlive, this.#timer.deadline);

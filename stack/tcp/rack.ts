@@ -38,6 +38,7 @@ export function rackUpdate(c: TcpConnection, seg: Segment): void {
   }
   if (sent.reordered) {
     if (!rack.reorderingSeen) c.layer.counters.reorderings++;
+    c.reorderings++;
     rack.reorderingSeen = true;
   }
   if (!rack.dsackSeen) return;
@@ -89,8 +90,8 @@ export function rackDetectLoss(c: TcpConnection): void {
 /** A piece that was waited for has not come. */
 export function reorderingExpired(c: TcpConnection): void {
   if (!c.isSynchronized || c.sndUna === c.sndNxt) return;
-  c.sent.beginAck();
+  c.sent.beginAck(c.now);
   rackDetectLoss(c);
-  if (c.recovery === RecoveryState.Fast) reduceProportionally(c, false);
+  if (c.recovery === RecoveryState.Fast && !c.cc.ownsRecovery) reduceProportionally(c, false);
   c.context.wantsToTransmit(c);
 }

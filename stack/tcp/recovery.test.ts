@@ -281,7 +281,7 @@ test('PRR: one segment may always be in flight, or no ACK would ever come', (t) 
   const { connection } = TcpBench.established({ peer: { mss: MSS, sackPermitted: true } });
   connection.cc.ssthreshBytes = 4 * MSS;
   connection.prr.sentBytes = 5 * MSS;
-  connection.sent.beginAck();
+  connection.sent.beginAck(0);
   reduceProportionally(connection, false);
   t.is(connection.inFlightBytes(), 0);
   t.is(connection.cc.cwndBytes, MSS);
@@ -424,4 +424,21 @@ test('TLP: a probe that a full device kept back is forgotten when the answer com
   bench.settle();
   t.deepEqual(bench.take(), []);
   t.false(bench.connection.tailProbeDue);
+});
+
+test('an ACK whose timestamp shows that the retransmission was needed ends F-RTO: the rest is sent again, not new data', (t) => {
+  const bench = inFlight({ rttMs: 20, sendRingBytes: 1 << 17, peer: { ts: [1, 0] } });
+  bench.write(20 * MSS);
+  bench.wait(300);
+  const [again] = bench.take();
+  t.is(again?.comment, 'retransmission 1 after RTO');
+  const echo = again?.options.tsVal ?? 0;
+  bench.wait(20);
+  bench.seg({ flags: 'A', seq: 1, ack: 989, ts: [2, echo] });
+  const seen = bench.take();
+  t.deepEqual(
+    seen.map((each) => each.seq),
+    [989, 1977],
+    'the next two of what was lost',
+  );
 });

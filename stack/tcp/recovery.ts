@@ -63,7 +63,7 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   const beyondEdge = ((ack + c.sndWnd - c.sndNxt) | 0) < 0;
   if (acked > 0 || !outstanding || beyondEdge) c.retries = 0;
   const { sent, rack } = c;
-  sent.beginAck();
+  sent.beginAck(c.now);
   rack.dsackSeen = false;
   const sackBlocks = c.sackOk ? seg.options.sackBlocks : 0;
   const sacked = sackBlocks > 0 && outstanding ? takeSackBlocks(c, seg) : 0;
@@ -79,7 +79,15 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   if (c.sackOk && (sent.deliveredBytes > 0 || rack.dsackSeen)) judgeLosses(c, seg, acked);
   if (c.tailProbeActive && tailProbeAcked(c, seg, sackBlocks)) congestionDetected(c);
   if (acked > 0 || sacked > 0) scheduleTailProbe(c);
-  if (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) congestionEcho(c);
+  if (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) {
+    c.deliveredCeBytes += sent.deliveredBytes;
+    congestionEcho(c);
+  }
+  sent.rate.generate(c.rtt.minRttMs);
+  if (sent.deliveredBytes > 0) {
+    const rttMs = sent.deliveredAt >= 0 ? c.now - sent.deliveredAt : -1;
+    c.cc.sampled(sent.rate, c.inFlightBytes(), rttMs, c.isLimited, c.now);
+  }
   return true;
 }
 
@@ -155,8 +163,9 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   const rttMs = sampleRtt(c, seg);
   const roundBegins = ((ack - c.roundEnd) | 0) > 0;
   if (roundBegins) c.roundEnd = c.sndNxt;
-  c.cc.roundTrip(rttMs, roundBegins);
+  c.cc.roundTrip(rttMs, roundBegins, c.layer.settings.pacing, c.now);
 
+  const wasFast = c.recovery === RecoveryState.Fast;
   if (c.undo.possible) judgeSpurious(c, seg, acked);
   if (c.recovery === RecoveryState.Open) {
     if (c.hasRecoveryPoint && ((ack - c.recoveryPoint) | 0) > 0) c.hasRecoveryPoint = false;
@@ -166,19 +175,34 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   } else if (!c.sackOk) {
     partialAck(c, acked);
   }
-  if (c.recovery !== RecoveryState.Fast) {
-    const { cwndBytes, ssthreshBytes } = c.cc;
-    // RFC 7661 §4.1: in slow start half of cwnd in use is enough for it to be valid, and to grow
-    const halfUsed = cwndBytes < ssthreshBytes && cwndBytes < 2 * c.mostInFlightBytes;
-    const limited = halfUsed || (c.isLimited && ((c.limitedTo - ack) | 0) > -acked);
-    c.cc.acked(acked, c.rtt.srttMs, limited || c.recovery === RecoveryState.Loss, c.now);
-  }
+  // RFC 3168 §6.1.2: nor does cwnd grow with what was sent before it was reduced for ECE, or tells of more
+  const echoes = c.ecnOk && ((seg.flags & TcpFlag.Ece) !== 0 || isReduced(c));
+  // What was sacked before has been counted then: only what arrives now makes room
+  if (!wasFast && c.recovery !== RecoveryState.Fast && !echoes)
+    c.cc.acked(sent.deliveredBytes, c.rtt.srttMs, isCwndLimited(c), c.now);
   if (data > 0) tuneSendBuffer(c, data);
   // RFC 6298 §5.2, §5.3
   c.setTimer(TcpTimer.Retransmit, ack === c.sndNxt ? Infinity : c.now + c.rtt.rtoMs);
   if (c.userTimeoutMs > 0) {
     c.setTimer(TcpTimer.User, ack === c.sndNxt ? Infinity : c.now + c.userTimeoutMs);
   }
+}
+
+/** cwnd may grow: it was used up, or in slow start half of it (RFC 7661 §4.1; Linux's tcp_is_cwnd_limited). */
+function isCwndLimited(c: TcpConnection): boolean {
+  const { cc } = c;
+  if (c.isLimited || c.recovery === RecoveryState.Loss) return true;
+  return cc.cwndBytes < cc.ssthreshBytes && cc.cwndBytes < 2 * c.mostOutBytes;
+}
+
+/**
+ * What a reduction begins from: cwnd, where it was used up, else what is in flight. RFC 9438 §4.6 allows cwnd to those that let it
+ * grow in use only. Loss often shows in a batch of ACKs, before what the first of them allow could be sent; what is
+ * in flight then tells less than cwnd (RFC 5681 §3.1 has FlightSize).
+ */
+export function usedWindow(c: TcpConnection): number {
+  const cwnd = Math.floor(c.cc.cwndBytes);
+  return c.isLimited ? cwnd : Math.min((c.sndNxt - c.sndUna) | 0, cwnd);
 }
 
 /** @returns the round trip that an ACK of new data measures; -1: none */
@@ -214,7 +238,8 @@ function judgeLosses(c: TcpConnection, seg: Segment, acked: number): void {
   const lostBefore = c.sent.lostBytes;
   if (c.sent.sackedBytes > 0 || c.recovery !== RecoveryState.Open || c.sent.lostBytes > 0) rackDetectLoss(c);
   else if (c.deadlineOf(TcpTimer.Reordering) !== Infinity) c.setTimer(TcpTimer.Reordering, Infinity);
-  if (c.recovery === RecoveryState.Fast) reduceProportionally(c, acked > 0 && c.sent.lostBytes <= lostBefore);
+  if (c.recovery === RecoveryState.Fast && !c.cc.ownsRecovery)
+    reduceProportionally(c, acked > 0 && c.sent.lostBytes <= lostBefore);
 }
 
 /** Pieces are lost: unless that is known already, cwnd is reduced and fast recovery begins. */
@@ -227,7 +252,7 @@ function enterFastRecovery(c: TcpConnection): void {
   rememberForUndo(c);
   beginReduction(c);
   // RFC 3168 §6.1.2: ECE and a loss of one round trip are one event
-  if (!isReduced(c)) c.cc.congestion((c.sndNxt - c.sndUna) | 0, c.now);
+  if (!isReduced(c)) c.cc.congestion(usedWindow(c), c.now);
   noteReduction(c);
   c.recovery = RecoveryState.Fast;
   c.recoveryPoint = c.sndNxt;
@@ -248,7 +273,7 @@ function partialAck(c: TcpConnection, acked: number): void {
 }
 
 function leaveRecovery(c: TcpConnection): void {
-  if (c.recovery === RecoveryState.Fast) c.cc.recovered(c.now);
+  if (c.recovery === RecoveryState.Fast || c.cc.ownsRecovery) c.cc.recovered(c.now);
   rackRecovered(c);
   recoveryEnded(c);
   c.recovery = RecoveryState.Open;
@@ -279,7 +304,7 @@ export function retransmissionTimeout(c: TcpConnection): void {
     c.sent.forgetSacks();
   }
   if (c.backoff === 0) rememberForUndo(c);
-  c.cc.timeout((c.sndNxt - c.sndUna) | 0, c.backoff > 0, c.now);
+  c.cc.timeout(usedWindow(c), c.backoff > 0, c.now);
   noteReduction(c);
   c.backoff++;
   presumeAllLost(c);

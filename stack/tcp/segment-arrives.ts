@@ -26,6 +26,7 @@ const PREDICTED_FLAGS = TcpFlag.Fin | TcpFlag.Syn | TcpFlag.Rst | TcpFlag.Ack | 
 /** SEGMENT ARRIVES for a connection: RFC 9293 §3.10.7.3 and §3.10.7.4, in their order. Nothing is sent here. */
 export function segmentArrives(c: TcpConnection, seg: Segment): void {
   c.segmentsIn++;
+  if (seg.payloadLen > 0) c.dataSegmentsIn++;
   if (!seg.optionsLegal) c.layer.counters.optionErrors++;
   if (c.state === TcpState.SynSent) synSent(c, seg);
   else if (c.state !== TcpState.Established || !predicted(c, seg)) synchronized(c, seg);

@@ -12,10 +12,12 @@ import { type TcpConnection, TcpTimer } from './connection.ts';
 import { acknowledged, DELAYED_ACK_MS } from './delayed-ack.ts';
 import { EcnField } from './ecn.ts';
 import { sendSyn } from './handshake.ts';
+import { paced, pacedRoom } from './pacing.ts';
 import { probeBytesDue, probeLeaves } from './packetization-layer-pmtud.ts';
 import { startPersist, stopPersist } from './persist.ts';
 import { windowField } from './receiver.ts';
 import { RecoveryState } from './recovery.ts';
+import { noteLimit } from './send-limit.ts';
 import { resent } from './spurious.ts';
 import { scheduleTailProbe, tailProbeSent } from './tail-loss-probe.ts';
 import { writeUrgent } from './urgent.ts';
@@ -33,6 +35,7 @@ export function transmitSegments(c: TcpConnection): boolean {
     if (c.tailProbeDue && !sendTailProbe(c)) return false;
     if (c.sent.lostBytes > 0 && !c.undo.holdsBack && !sendLost(c)) return false;
     if (!sendNew(c)) return false;
+    noteLimit(c);
   }
   if (c.ackNow && !sendAck(c, c.ackComment)) return false;
   while (c.dupAcksOwed > 0) {
@@ -56,7 +59,11 @@ function sendLost(c: TcpConnection): boolean {
       room = c.mss;
     }
     const mss = c.mss - sackBytes(c);
+    // What recovery begins with, and what a timeout sends, goes at once
+    const quota = c.forceRetransmit ? Infinity : pacedRoom(c);
+    if (quota === 0) return true;
     let take = Math.min(length, chunkLimit(c, mss), room - (room % c.mss));
+    if (take > quota) take = quota - (quota % c.mss);
     // A FIN rides along
     if (length - take === 1 && coversFin(c, (start + length) | 0)) take = length;
     if (take < length) {
@@ -65,8 +72,10 @@ function sendLost(c: TcpConnection): boolean {
     }
     if (!sendData(c, start, take, mss, EcnField.NotCapable, retransmissionComment(c))) return false;
     c.forceRetransmit = false;
-    sent.retransmitted(at, c.now);
+    sent.retransmitted(at, c.now, c.inFlightBytes());
+    if (quota !== Infinity) paced(c, take);
     resent(c, take);
+    c.bytesRetransmitted += take;
     if (c.recovery === RecoveryState.Fast) c.prr.sentBytes += take;
     countRetransmission(c);
     armRetransmit(c);
@@ -94,11 +103,13 @@ function sendNew(c: TcpConnection): boolean {
   const queuedTo = c.queuedTo();
   let unsent = (queuedTo - c.sndNxt) | 0;
   // The FIN is one more sequence number behind the data; -1: it was sent before
-  if (unsent < 0 || (unsent === 0 && !c.finQueued)) return true;
+  if (unsent < 0 || (unsent === 0 && !c.finQueued)) {
+    noteAppLimited(c);
+    return true;
+  }
   const { cc } = c;
-  c.isLimited = false;
   // RFC 5681 §4.1: after an idle time nothing paces what cwnd would allow
-  if (c.sndUna === c.sndNxt && c.lastSentAt > 0 && c.now - c.lastSentAt > c.rtt.rtoMs) cc.restartAfterIdle();
+  if (c.sndUna === c.sndNxt && c.lastSentAt > 0) beginAfterIdle(c);
   if (c.pmtuSearch !== null) {
     if (!sendMtuProbe(c, unsent)) return false;
     unsent = (queuedTo - c.sndNxt) | 0;
@@ -106,6 +117,8 @@ function sendNew(c: TcpConnection): boolean {
   const sack = sackBytes(c);
   const mss = c.mss - sack;
   const ecn = c.ecnOk ? EcnField.Capable : EcnField.NotCapable;
+  const from = c.sndNxt;
+  let byCwnd = false;
   for (;;) {
     const window = (c.sndUna + c.sndWnd - c.sndNxt) | 0;
     const inFlight = c.inFlightBytes();
@@ -125,12 +138,17 @@ function sendNew(c: TcpConnection): boolean {
       const allowed = whole > 0 ? whole : inFlight <= 0 ? mss : 0;
       if (take > allowed) {
         take = allowed;
-        c.isLimited = true;
-        c.limitedTo = c.sndNxt;
+        byCwnd = true;
         if (take === 0) break;
         byWindow = false;
       }
     }
+    const quota = pacedRoom(c);
+    if (quota === 0) {
+      noteUse(c, from, byCwnd);
+      return true;
+    }
+    if (take > quota) take = quota - (quota % mss);
     const withFin = c.finQueued && take === unsent && take < window;
     const partial = take % mss;
     if (partial !== 0 && !withFin) {
@@ -142,9 +160,9 @@ function sendNew(c: TcpConnection): boolean {
     if (take === 0 && !withFin) break;
     const length = take + (withFin ? 1 : 0);
     if (!sendData(c, c.sndNxt, length, mss, ecn, '')) return false;
-    c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now);
+    if (quota !== Infinity) paced(c, length);
+    c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now, inFlight);
     c.sndNxt = (c.sndNxt + length) | 0;
-    noteInFlight(c);
     if (length % mss !== 0) {
       c.shortSent = true;
       c.shortSentTo = c.sndNxt;
@@ -156,11 +174,41 @@ function sendNew(c: TcpConnection): boolean {
     armRetransmit(c);
     scheduleTailProbe(c);
     unsent -= length;
-    if (unsent < 0 || (unsent === 0 && !c.finQueued)) return true;
+    if (unsent < 0 || (unsent === 0 && !c.finQueued)) break;
   }
+  noteUse(c, from, byCwnd);
+  if (unsent < mss) noteAppLimited(c);
   // Blocked with nothing in flight: nobody else would ever start this again
   if (c.sndUna === c.sndNxt) startPersist(c);
   return true;
+}
+
+function beginAfterIdle(c: TcpConnection): void {
+  const { cc } = c;
+  if (c.now - c.lastSentAt > c.rtt.rtoMs) cc.restartAfterIdle();
+  cc.beginTransmit(c.sent.rate, c.now);
+}
+
+/**
+ * RFC 7661 §4.2, as Linux's tcp_cwnd_validate: the strongest sign in a round trip of how much of cwnd is used. @param from SND.NXT before
+ * what was sent now @param byCwnd cwnd has held something back
+ */
+function noteUse(c: TcpConnection, from: number, byCwnd: boolean): void {
+  if (c.sndNxt === from && !byCwnd) return;
+  const out = (c.sndNxt - c.sndUna) | 0;
+  const limited = byCwnd || c.inFlightBytes() >= c.cc.cwndBytes;
+  if (!limited && ((c.sndUna - c.limitedTo) | 0) < 0 && (c.isLimited || out <= c.mostOutBytes)) return;
+  c.isLimited = limited;
+  c.mostOutBytes = out;
+  c.limitedTo = c.sndNxt;
+}
+
+/** draft-ietf-ccwg-bbr §4.1.2.4: nothing is left to send, and cwnd would allow more. */
+function noteAppLimited(c: TcpConnection): void {
+  const { sent } = c;
+  const inFlight = c.inFlightBytes();
+  if (inFlight < c.cc.cwndBytes && sent.lostBytes <= sent.retransmittedBytes)
+    sent.rate.markAppLimited(inFlight);
 }
 
 /** A segment larger than all others, to see whether it gets through. @returns false when the device was full */
@@ -169,7 +217,7 @@ function sendMtuProbe(c: TcpConnection, unsent: number): boolean {
   if (payload === 0) return true;
   if (!sendData(c, c.sndNxt, payload, payload, EcnField.NotCapable, 'path MTU probe')) return false;
   probeLeaves(c, payload);
-  c.sent.push(c.sndNxt, (c.sndNxt + payload) | 0, c.now);
+  c.sent.push(c.sndNxt, (c.sndNxt + payload) | 0, c.now, c.inFlightBytes());
   c.sndNxt = (c.sndNxt + payload) | 0;
   armRetransmit(c);
   return true;
@@ -188,7 +236,7 @@ function sendTailProbe(c: TcpConnection): boolean {
   const fresh = Math.min(unsent, (c.sndUna + c.sndWnd - c.sndNxt) | 0, mss);
   if (fresh > 0) {
     if (!sendData(c, c.sndNxt, fresh, mss, EcnField.NotCapable, 'tail loss probe')) return false;
-    sent.push(c.sndNxt, (c.sndNxt + fresh) | 0, c.now);
+    sent.push(c.sndNxt, (c.sndNxt + fresh) | 0, c.now, c.inFlightBytes());
     c.sndNxt = (c.sndNxt + fresh) | 0;
     tailProbeSent(c, false);
     return true;
@@ -204,18 +252,11 @@ function sendTailProbe(c: TcpConnection): boolean {
     at = sent.last - 1;
   }
   if (!sendData(c, (end - length) | 0, length, mss, EcnField.NotCapable, 'tail loss probe')) return false;
-  sent.retransmitted(at, c.now);
+  sent.retransmitted(at, c.now, c.inFlightBytes());
+  c.bytesRetransmitted += length;
   c.layer.counters.retransmits++;
   tailProbeSent(c, true);
   return true;
-}
-
-/** How much of cwnd a round trip makes use of: RFC 7661 §4.3's pipeACK, as Linux has it (max_packets_out). */
-function noteInFlight(c: TcpConnection): void {
-  const inFlight = (c.sndNxt - c.sndUna) | 0;
-  if (((c.sndUna - c.mostInFlightTo) | 0) < 0 && inFlight <= c.mostInFlightBytes) return;
-  c.mostInFlightBytes = inFlight;
-  c.mostInFlightTo = c.sndNxt;
 }
 
 /** Nagle's algorithm [SHLD-7]: the last, short segment waits while anything is unacknowledged. */
@@ -333,9 +374,17 @@ function sendSegment(
     c.layer.counters.deviceFull++;
     return false;
   }
-  c.segmentsOut++;
   c.layer.counters.segmentsOut++;
   c.layer.counters.bytesOut += payload;
+  if (payload === 0) {
+    c.segmentsOut++;
+  } else {
+    // A super-segment is several on the wire
+    const segments = payload <= mss ? 1 : Math.ceil(payload / mss);
+    c.segmentsOut += segments;
+    c.dataSegmentsOut += segments;
+    c.bytesSent += payload;
+  }
   acknowledged(c);
   return true;
 }
@@ -370,7 +419,7 @@ export function sendPersistProbe(c: TcpConnection): boolean {
     const mss = c.mss - sackBytes(c);
     const length = Math.min(unsent, window, mss);
     if (!sendData(c, c.sndNxt, length, mss, EcnField.NotCapable, 'zero-window probe')) return false;
-    c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now);
+    c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now, c.inFlightBytes());
     c.sndNxt = (c.sndNxt + length) | 0;
     armRetransmit(c);
     return true;

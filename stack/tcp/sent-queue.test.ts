@@ -41,7 +41,7 @@ test('random use keeps the sums right and forgets no byte', (t) => {
             case 0:
             case 1: {
               const length = (x % 30) + 1;
-              queue.push(nxt, (nxt + length) | 0, 1);
+              queue.push(nxt, (nxt + length) | 0, 1, 0);
               nxt = (nxt + length) | 0;
               break;
             }
@@ -74,7 +74,7 @@ test('random use keeps the sums right and forgets no byte', (t) => {
               break;
             default: {
               const at = queue.nextLost();
-              if (at >= 0) queue.retransmitted(at, 2);
+              if (at >= 0) queue.retransmitted(at, 2, 0);
             }
           }
           if (!consistent(queue)) return false;
@@ -93,8 +93,8 @@ test('random use keeps the sums right and forgets no byte', (t) => {
 
 test('lost is what was sent before the last piece that arrived, retransmissions too (RFC 8985 §6.2)', (t) => {
   const queue = new SentQueue();
-  for (let i = 0; i < 6; i++) queue.push(i * 100, i * 100 + 100, i);
-  queue.beginAck();
+  for (let i = 0; i < 6; i++) queue.push(i * 100, i * 100 + 100, i, 0);
+  queue.beginAck(0);
   queue.markSacked(300, 400);
   t.is(queue.deliveredAt, 3);
   t.is(queue.deliveredEnd, 400);
@@ -103,7 +103,7 @@ test('lost is what was sent before the last piece that arrived, retransmissions 
   t.is(queue.markLostBefore(3, 400, 0), 100);
   t.is(queue.markLostBefore(3, 400, 3), 200);
   t.is(queue.nextLost(), queue.first);
-  queue.retransmitted(queue.first, 9);
+  queue.retransmitted(queue.first, 9, 0);
   t.is(queue.markLostBefore(3, 400, 3), 0, 'what is lost already is not lost again');
   t.is(
     queue.markLostBefore(10, 600, 9),
@@ -115,19 +115,19 @@ test('lost is what was sent before the last piece that arrived, retransmissions 
 
 test('reordered is what arrives later than something sent after it (RFC 8985 §6.2 step 3)', (t) => {
   const queue = new SentQueue();
-  for (let i = 0; i < 6; i++) queue.push(i * 100, i * 100 + 100, i);
-  queue.beginAck();
+  for (let i = 0; i < 6; i++) queue.push(i * 100, i * 100 + 100, i, 0);
+  queue.beginAck(0);
   queue.markSacked(200, 300);
   queue.ackTo(100);
   t.false(queue.reordered, 'one ACK tells no order');
-  queue.beginAck();
+  queue.beginAck(0);
   queue.ackTo(300);
   t.true(queue.reordered);
 });
 
 test('sacked neighbours become one record', (t) => {
   const queue = new SentQueue();
-  for (let i = 0; i < 100; i++) queue.push(i * 10, i * 10 + 10, i);
+  for (let i = 0; i < 100; i++) queue.push(i * 10, i * 10 + 10, i, 0);
   for (let i = 99; i > 0; i -= 2) queue.markSacked(i * 10, i * 10 + 10);
   for (let i = 98; i > 0; i -= 2) queue.markSacked(i * 10, i * 10 + 10);
   t.is(queue.count, 2);
@@ -135,7 +135,7 @@ test('sacked neighbours become one record', (t) => {
 
 test('a peer that reports every other byte makes no more than so many records', (t) => {
   const queue = new SentQueue();
-  queue.push(0, 1_000_000, 0);
+  queue.push(0, 1_000_000, 0, 0);
   let refused = 0;
   for (let at = 1; at < 50_000; at += 2) if (queue.markSacked(at, at + 1) < 0) refused++;
   t.true(queue.count <= MAX_SENT_RECORDS + 1);
@@ -144,13 +144,13 @@ test('a peer that reports every other byte makes no more than so many records', 
 
 test('no round trip is measured over anything sent twice (Karn)', (t) => {
   const queue = new SentQueue();
-  queue.push(0, 10, 100);
-  queue.push(10, 20, 200);
-  queue.push(20, 30, 300);
+  queue.push(0, 10, 100, 0);
+  queue.push(10, 20, 200, 0);
+  queue.push(20, 30, 300, 0);
   queue.ackTo(5);
   t.is(queue.ackedSentAt, 100);
   queue.markHeadLost(100);
-  queue.retransmitted(queue.first, 400);
+  queue.retransmitted(queue.first, 400, 0);
   queue.ackTo(20);
   t.is(queue.ackedSentAt, -1);
   queue.ackTo(30);

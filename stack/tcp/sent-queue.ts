@@ -1,3 +1,5 @@
+import { DeliveryRate } from './delivery-rate.ts';
+
 /** State of a sent piece; bits. The three sums below follow from them, as in Linux (net/ipv4/tcp_input.c). */
 export const SentFlag = {
   /** The peer has reported it (RFC 2018). */
@@ -19,6 +21,34 @@ const CLOCK_ERROR_MS = 0.001;
 /** RFC 5681 §3.2, RFC 6675 §2. */
 export const DUP_THRESH = 3;
 
+/** What a piece remembers of the moment it was sent (draft-ietf-ccwg-bbr §4.1.2.1): columns of `snapshots`. */
+const Snapshot = {
+  Delivered: 0,
+  DeliveredAt: 1,
+  FirstSentAt: 2,
+  /** In flight, the piece included. */
+  InFlight: 3,
+  Lost: 4,
+  AppLimited: 5,
+  Columns: 6,
+} as const;
+
+/** Learns of every piece that is presumed lost. */
+export interface LossObserver {
+  /**
+   * @param start its first sequence number
+   * @param txInFlightBytes in flight when it was sent, itself included
+   * @param lostSinceBytes lost since then, itself included
+   */
+  pieceLost(
+    start: number,
+    bytes: number,
+    txInFlightBytes: number,
+    lostSinceBytes: number,
+    isAppLimited: boolean,
+  ): void;
+}
+
 /** Records there is room for at first. */
 const FIRST_RECORDS = 16;
 const NO_NUMBERS: Int32Array = new Int32Array(0);
@@ -35,6 +65,10 @@ export class SentQueue {
   end: Int32Array = NO_NUMBERS;
   sentAt: Float64Array = NO_TIMES;
   flags: Uint8Array = NO_FLAGS;
+  snapshots: Float64Array = NO_TIMES;
+  readonly rate: DeliveryRate = new DeliveryRate();
+  /** Null: nobody wants to know. */
+  lossObserver: LossObserver | null = null;
   /** Records are at indexes first … last - 1. */
   first = 0;
   last = 0;
@@ -63,13 +97,14 @@ export class SentQueue {
   #arrivedBefore = 0;
   /** No record before this sequence number waits to be retransmitted. */
   #lostFrom = 0;
+  #now = 0;
 
   get count(): number {
     return this.last - this.first;
   }
 
-  /** Notes a packet just sent: sequence numbers `start` … `end` - 1. */
-  push(start: number, end: number, now: number): void {
+  /** Notes a packet just sent: sequence numbers `start` … `end` - 1. @param inFlightBytes before it */
+  push(start: number, end: number, now: number, inFlightBytes: number): void {
     if (this.first === this.last) {
       this.first = 0;
       this.last = 0;
@@ -80,12 +115,28 @@ export class SentQueue {
     const at = this.last++;
     this.start[at] = start;
     this.end[at] = end;
-    this.sentAt[at] = now;
     this.flags[at] = 0;
+    this.#stamp(at, now, inFlightBytes);
   }
 
-  /** An ACK is about to be worked off. */
-  beginAck(): void {
+  /** OnPacketSent of draft-ietf-ccwg-bbr §4.1.2.2. */
+  #stamp(at: number, now: number, inFlightBytes: number): void {
+    const { rate, snapshots } = this;
+    if (inFlightBytes <= 0) rate.restart(now);
+    this.sentAt[at] = now;
+    const columns = at * Snapshot.Columns;
+    snapshots[columns + Snapshot.Delivered] = rate.deliveredBytes;
+    snapshots[columns + Snapshot.DeliveredAt] = rate.deliveredAt;
+    snapshots[columns + Snapshot.FirstSentAt] = rate.firstSentAt;
+    snapshots[columns + Snapshot.InFlight] = inFlightBytes + ((this.end[at]! - this.start[at]!) | 0);
+    snapshots[columns + Snapshot.Lost] = rate.lostBytes;
+    snapshots[columns + Snapshot.AppLimited] = rate.appLimitedTo > 0 ? 1 : 0;
+  }
+
+  /** An ACK (or a timer that judges losses) is about to be worked off. */
+  beginAck(now: number): void {
+    this.#now = now;
+    this.rate.begin();
     this.deliveredBytes = 0;
     this.deliveredAt = -1;
     this.resentDeliveredAt = -1;
@@ -97,6 +148,20 @@ export class SentQueue {
   #delivered(at: number, end: number, bytes: number): void {
     const sentAt = this.sentAt[at]!;
     this.deliveredBytes += bytes;
+    const { snapshots } = this;
+    const columns = at * Snapshot.Columns;
+    this.rate.arrived(
+      this.#now,
+      bytes,
+      end,
+      sentAt,
+      snapshots[columns + Snapshot.Delivered]!,
+      snapshots[columns + Snapshot.DeliveredAt]!,
+      snapshots[columns + Snapshot.FirstSentAt]!,
+      snapshots[columns + Snapshot.InFlight]!,
+      snapshots[columns + Snapshot.Lost]!,
+      snapshots[columns + Snapshot.AppLimited]! !== 0,
+    );
     if (this.flags[at]! & SentFlag.EverRetransmitted) {
       if (sentAt >= this.resentDeliveredAt) {
         this.resentDeliveredAt = sentAt;
@@ -267,7 +332,22 @@ export class SentQueue {
       this.lostBytes += bytes;
     }
     if (((this.start[at]! - this.#lostFrom) | 0) < 0) this.#lostFrom = this.start[at]!;
+    this.#noteLoss(at, bytes);
     return bytes;
+  }
+
+  #noteLoss(at: number, bytes: number): void {
+    const { rate, snapshots, lossObserver } = this;
+    rate.lostBytes += bytes;
+    if (lossObserver === null) return;
+    const columns = at * Snapshot.Columns;
+    lossObserver.pieceLost(
+      this.start[at]!,
+      bytes,
+      snapshots[columns + Snapshot.InFlight]!,
+      rate.lostBytes - snapshots[columns + Snapshot.Lost]!,
+      snapshots[columns + Snapshot.AppLimited]! !== 0,
+    );
   }
 
   /** Without SACK: presumes the first `mssBytes` bytes lost (RFC 6582). @returns bytes newly marked */
@@ -285,8 +365,10 @@ export class SentQueue {
     for (let at = this.first; at < this.last; at++) {
       const flags = this.flags[at]!;
       if (flags & SentFlag.Sacked) continue;
+      const bytes = (this.end[at]! - this.start[at]!) | 0;
       this.flags[at] = (flags | SentFlag.Lost) & ~SentFlag.Retransmitted;
-      if (!(flags & SentFlag.Lost)) this.lostBytes += (this.end[at]! - this.start[at]!) | 0;
+      if (!(flags & SentFlag.Lost)) this.lostBytes += bytes;
+      if ((flags & (SentFlag.Lost | SentFlag.Retransmitted)) !== SentFlag.Lost) this.#noteLoss(at, bytes);
     }
     this.retransmittedBytes = 0;
     if (this.first < this.last) {
@@ -326,13 +408,13 @@ export class SentQueue {
     return -1;
   }
 
-  /** Record `at` was sent again. */
-  retransmitted(at: number, now: number): void {
+  /** Record `at` was sent again. @param inFlightBytes before it */
+  retransmitted(at: number, now: number, inFlightBytes: number): void {
     const flags = this.flags[at]!;
     if (!(flags & SentFlag.Retransmitted)) this.retransmittedBytes += (this.end[at]! - this.start[at]!) | 0;
     this.flags[at] = flags | SentFlag.Lost | SentFlag.Retransmitted | SentFlag.EverRetransmitted;
     if (!(flags & SentFlag.Lost)) this.lostBytes += (this.end[at]! - this.start[at]!) | 0;
-    this.sentAt[at] = now;
+    this.#stamp(at, now, inFlightBytes);
   }
 
   #move(to: number, from: number, end: number): void {
@@ -340,6 +422,8 @@ export class SentQueue {
     this.end.copyWithin(to, from, end);
     this.sentAt.copyWithin(to, from, end);
     this.flags.copyWithin(to, from, end);
+    const columns = Snapshot.Columns;
+    this.snapshots.copyWithin(to * columns, from * columns, end * columns);
   }
 
   /** Frees a place behind `last`: moves the records down, or doubles the arrays. */
@@ -353,6 +437,9 @@ export class SentQueue {
       this.end = grown(this.end, new Int32Array(length), this.first, this.last);
       this.sentAt = grown(this.sentAt, new Float64Array(length), this.first, this.last);
       this.flags = grown(this.flags, new Uint8Array(length), this.first, this.last);
+      const columns = Snapshot.Columns;
+      const snapshots = new Float64Array(length * columns);
+      this.snapshots = grown(this.snapshots, snapshots, this.first * columns, this.last * columns);
     }
     this.first = 0;
     this.last = count;

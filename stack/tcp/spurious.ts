@@ -56,6 +56,7 @@ export function duplicateReported(c: TcpConnection, left: number, right: number)
   const bytes = (right - left) | 0;
   if (bytes <= 0 || ((left - c.sndUna) | 0) < -c.maxSndWnd) return;
   c.rack.dsackSeen = true;
+  c.dsacksIn++;
   // A probe is not one of them
   if (c.tailProbeActive && c.tailProbeAgain && right === c.tailProbeEnd) return;
   if (c.undo.possible && ((left - c.undo.from) | 0) >= 0) c.undo.resentBytes -= bytes;
@@ -78,8 +79,12 @@ export function judgeSpurious(c: TcpConnection, seg: Segment, acked: number): bo
   if (acked > 0 && c.tsOk && options.hasTimestamps && options.tsEcr !== 0 && undo.resentAt >= 0) {
     // RFC 3522 §3.2: the ACK was caused by the original
     const original = ((options.tsEcr - c.timestampAt(undo.resentAt)) | 0) < 0;
-    if (!original) undo.possible = false;
-    else if (c.recovery === RecoveryState.Loss || sent.lostBytes === 0) return takeBack(c);
+    if (!original) {
+      // Nor is there anything for F-RTO to wait for
+      undo.possible = false;
+      undo.forward = false;
+      undo.holdsBack = false;
+    } else if (c.recovery === RecoveryState.Loss || sent.lostBytes === 0) return takeBack(c);
   }
   return undo.forward && judgeForward(c, acked);
 }
@@ -111,5 +116,6 @@ function takeBack(c: TcpConnection): boolean {
   c.forceRetransmit = false;
   c.cwrPending = false;
   c.layer.counters.spuriousRetransmits++;
+  c.undone++;
   return true;
 }

@@ -7,13 +7,16 @@ import {
   type TransportHandler,
 } from '../context.ts';
 import { NetError, Phase } from '../errors.ts';
+import type { RandomSource } from '../random.ts';
 import { foldChecksum, sumPseudoHeaderV4, sumPseudoHeaderV6, sumSlab } from '../wire/checksum.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import { IpProtocol } from '../wire/ipv4.ts';
 import { TCP_HEADER_BYTES, Tcp, TcpFlag, writeTcpHeader } from '../wire/tcp.ts';
+import { Bbr } from './congestion/bbr.ts';
 import type { CongestionControl } from './congestion/congestion-control.ts';
 import { Cubic } from './congestion/cubic.ts';
 import { NewReno } from './congestion/newreno.ts';
+import { NoCongestionControl } from './congestion/no-congestion-control.ts';
 import { TcpConnection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { EcnField } from './ecn.ts';
@@ -51,7 +54,7 @@ export interface ConnectOptions {
   readonly noDelay: boolean;
   /** Null: off. */
   readonly keepAlive: KeepAlive | null;
-  /** 'cubic' (default) or 'newreno'. */
+  /** 'cubic', 'newreno', 'bbr' or 'none'; default: as the settings have it. */
   readonly congestion?: string;
   /**
    * RFC 7413: with a cookie of this server the SYN waits for the first write and carries it; without, it asks for one. The data
@@ -130,7 +133,14 @@ export class TcpLayer implements TransportHandler {
       throw new NetError('NETWORK_UNREACHABLE', { ...where, detail: `${remote} is a broadcast address` });
     }
     const port = this.#localPort(route, options.localPort, remotePort);
-    const connection = new TcpConnection(this, route, port, remotePort, congestion(options.congestion), null);
+    const connection = new TcpConnection(
+      this,
+      route,
+      port,
+      remotePort,
+      this.congestionControl(options.congestion),
+      null,
+    );
     if (options.owner !== undefined) connection.owner = options.owner;
     connection.noDelay = options.noDelay;
     connection.keepAlive = options.keepAlive;
@@ -179,8 +189,8 @@ export class TcpLayer implements TransportHandler {
   }
 
   /** @throws NetError ARGUMENT_INVALID for a name it does not know */
-  congestionControl(name: string): CongestionControl {
-    return congestion(name);
+  congestionControl(name: string | undefined): CongestionControl {
+    return makeCongestionControl(name ?? this.settings.congestionControl, this.context.random);
   }
 
   /** Called by the listener when it is closed. */
@@ -199,7 +209,14 @@ export class TcpLayer implements TransportHandler {
   /** A connection that a listener makes of a SYN. @throws NetError when there is no route back */
   passiveConnection(parent: TcpListener, local: IpAddress, remote: IpAddress, seg: Segment): TcpConnection {
     const route = this.context.ip.route(remote, local);
-    return new TcpConnection(this, route, seg.destinationPort, seg.sourcePort, congestion(undefined), parent);
+    return new TcpConnection(
+      this,
+      route,
+      seg.destinationPort,
+      seg.sourcePort,
+      this.congestionControl(undefined),
+      parent,
+    );
   }
 
   // ---------------------------------------------------------------- arriving packets
@@ -400,17 +417,20 @@ export class TcpLayer implements TransportHandler {
   }
 }
 
-function congestion(name: string | undefined): CongestionControl {
+function makeCongestionControl(name: string, random: RandomSource): CongestionControl {
   switch (name) {
-    case undefined:
     case 'cubic':
       return new Cubic();
     case 'newreno':
       return new NewReno();
+    case 'bbr':
+      return new Bbr(random);
+    case 'none':
+      return new NoCongestionControl();
     default:
       throw new NetError('ARGUMENT_INVALID', {
         phase: Phase.Argument,
-        detail: `congestion control '${name}', expected cubic or newreno`,
+        detail: `congestion control '${name}', expected cubic, newreno, bbr or none`,
       });
   }
 }

@@ -27,6 +27,13 @@ export class TcpSettings {
   tolerateMissingTimestamps = false;
   /** RFC 2018: offer selective acknowledgments. */
   selectiveAcks = true;
+  /** 'cubic' (RFC 9438), 'newreno' (RFC 5681), 'bbr' (draft-ietf-ccwg-bbr) or 'none': the peer's window only. */
+  congestionControl = 'cubic';
+  /**
+   * Spreads what cwnd allows over the round trip, at twice its rate in slow start and 1.2 times in avoidance (Linux's rates). BBR
+   * always paces, by its model.
+   */
+  pacing = false;
   /** RFC 8985 §7: one segment more when the last ones stay without an answer. */
   tailLossProbe = true;
   /** RFC 3168. 'passive': only when the peer asks, as on Linux; 'active': our SYNs ask, too. */

@@ -90,7 +90,7 @@ test('hystart++: longer round trips slow slow start down and then end it (RFC 94
   cc.start(MSS);
   const round = (rttMs: number): void => {
     for (let i = 0; i < 10; i++) {
-      cc.roundTrip(rttMs, i === 0);
+      cc.roundTrip(rttMs, i === 0, false, 0);
       cc.acked(MSS, rttMs, true, 0);
     }
   };
@@ -112,7 +112,7 @@ test('hystart++: goes back to slow start when the round trips were longer by acc
   cc.start(MSS);
   const round = (rttMs: number): void => {
     for (let i = 0; i < 10; i++) {
-      cc.roundTrip(rttMs, i === 0);
+      cc.roundTrip(rttMs, i === 0, false, 0);
       cc.acked(MSS, rttMs, true, 0);
     }
   };

@@ -1,3 +1,6 @@
+import type { DeliveryRate } from '../delivery-rate.ts';
+import type { LossObserver } from '../sent-queue.ts';
+
 /**
  * Decides how much may be in flight. Loss recovery tells it what happened; the sender reads `cwndBytes`. One object per
  * connection; plain numbers, no allocation per ACK.
@@ -7,8 +10,19 @@ export interface CongestionControl {
   cwndBytes: number;
   /** Infinity before the first congestion event. */
   ssthreshBytes: number;
-  /** The connection is established. @param mssBytes effective send MSS */
-  start(mssBytes: number): void;
+  /** The rate at which to send, bytes per millisecond; 0: cwnd alone decides. */
+  readonly pacingBytesPerMs: number;
+  /** cwnd during fast recovery is its own business; false: Proportional Rate Reduction sets it. */
+  readonly ownsRecovery: boolean;
+  /** Learns of each loss; null: does not want to. */
+  readonly lossObserver: LossObserver | null;
+  /**
+   * The connection is established.
+   * @param mssBytes effective send MSS
+   * @param rate of the connection's deliveries
+   * @param srttMs -1: none was measured
+   */
+  start(mssBytes: number, rate: DeliveryRate, srttMs: number, sackOk: boolean, now: number): void;
   /** The effective send MSS has changed (path MTU). */
   setMss(mssBytes: number): void;
   /**
@@ -16,7 +30,7 @@ export interface CongestionControl {
    * @param rttMs what it measured; -1: nothing
    * @param begins it acknowledges the first data of a new round trip
    */
-  roundTrip(rttMs: number, begins: boolean): void;
+  roundTrip(rttMs: number, begins: boolean, isPaced: boolean, now: number): void;
   /**
    * New data was acknowledged outside fast recovery.
    * @param limited the window was used up, so that it may grow (RFC 7661 §4.1)
@@ -32,6 +46,20 @@ export interface CongestionControl {
   timeout(inFlightBytes: number, again: boolean, now: number): void;
   /** Nothing was sent for longer than one RTO (RFC 5681 §4.1). */
   restartAfterIdle(): void;
+  /** Data is about to be sent while nothing is in flight. */
+  beginTransmit(rate: DeliveryRate, now: number): void;
+  /**
+   * Every ACK that reports something as arrived, after everything else.
+   * @param rttMs of the latest piece that was sent only once; -1: none
+   * @param isCwndLimited cwnd was used up at some time in the last round trip
+   */
+  sampled(
+    rate: DeliveryRate,
+    inFlightBytes: number,
+    rttMs: number,
+    isCwndLimited: boolean,
+    now: number,
+  ): void;
 }
 
 /** RFC 6928 §2: IW = min(10 * MSS, max(2 * MSS, 14600)). */

@@ -13,11 +13,16 @@ export class Cubic implements CongestionControl {
   readonly name = 'cubic';
   cwndBytes = 0;
   ssthreshBytes: number = Infinity;
+  readonly pacingBytesPerMs = 0;
+  readonly ownsRecovery = false;
+  readonly lossObserver = null;
   #mssBytes = 536;
   /** W_max in segments; 0: no congestion yet. */
   #wMax = 0;
   /** Start of the current congestion avoidance stage, ms; -1: at the next ACK. */
   #epochAt = -1;
+  /** Time of the last ACK. */
+  #ackedAt = 0;
   #k = 0;
   #wEst = 0;
   /** cwnd just before the last reduction, in segments: from there on W_est grows like Reno. */
@@ -41,18 +46,17 @@ export class Cubic implements CongestionControl {
     if (this.cwndBytes < mssBytes) this.cwndBytes = mssBytes;
   }
 
-  roundTrip(rttMs: number, begins: boolean): void {
+  roundTrip(rttMs: number, begins: boolean, isPaced: boolean, now: number): void {
     // RFC 9406 §4.1: the first slow start only
-    if (this.ssthreshBytes === Infinity && this.#hyStart.sample(rttMs, begins))
+    if (this.ssthreshBytes === Infinity && this.#hyStart.sample(rttMs, begins, isPaced, now))
       this.ssthreshBytes = this.cwndBytes;
   }
 
   acked(ackedBytes: number, srttMs: number, limited: boolean, now: number): void {
-    if (!limited) {
-      // RFC 9438 §5.8: time in which the application did not fill the window does not count
-      this.#epochAt = -1;
-      return;
-    }
+    // RFC 9438 §5.8: time in which the application did not fill the window does not count
+    if (!limited && this.#epochAt >= 0) this.#epochAt += now - this.#ackedAt;
+    this.#ackedAt = now;
+    if (!limited) return;
     if (this.cwndBytes < this.ssthreshBytes) {
       // RFC 9438 §4.10
       this.cwndBytes += this.ssthreshBytes === Infinity ? this.#hyStart.growth(ackedBytes) : ackedBytes;
@@ -130,6 +134,10 @@ export class Cubic implements CongestionControl {
     this.#epochAt = -1;
     this.cwndBytes = this.#mssBytes;
   }
+
+  beginTransmit(): void {}
+
+  sampled(): void {}
 
   restartAfterIdle(): void {
     this.#epochAt = -1;

@@ -5,6 +5,9 @@ export class NewReno implements CongestionControl {
   readonly name = 'newreno';
   cwndBytes = 0;
   ssthreshBytes: number = Infinity;
+  readonly pacingBytesPerMs = 0;
+  readonly ownsRecovery = false;
+  readonly lossObserver = null;
   #mssBytes = 536;
   #ackedBytes = 0;
   /** cwnd and ssthresh before the last reduction. */
@@ -21,7 +24,7 @@ export class NewReno implements CongestionControl {
     if (this.cwndBytes < mssBytes) this.cwndBytes = mssBytes;
   }
 
-  roundTrip(_rttMs: number, _begins: boolean): void {}
+  roundTrip(): void {}
 
   acked(ackedBytes: number, _srttMs: number, limited: boolean, _now: number): void {
     if (!limited) return;
@@ -69,6 +72,10 @@ export class NewReno implements CongestionControl {
     this.cwndBytes = this.#mssBytes;
     this.#ackedBytes = 0;
   }
+
+  beginTransmit(): void {}
+
+  sampled(): void {}
 
   restartAfterIdle(): void {
     this.cwndBytes = Math.min(this.cwndBytes, initialWindowBytes(this.#mssBytes));
