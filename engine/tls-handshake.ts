@@ -1,6 +1,12 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import type { RandomSource } from '../stack/random.ts';
-import { type ClientCredentials, type SessionUse, TlsClient, type TlsInfo } from '../tls/client.ts';
+import {
+  type ClientCredentials,
+  type SessionUse,
+  TlsClient,
+  type TlsInfo,
+  type TlsTuning,
+} from '../tls/client.ts';
 import type { SessionTicket } from '../tls/traffic/opener.ts';
 import type { TlsVersion } from '../tls/wire/codes.ts';
 import type { CertificateVerifier } from '../tls/x509/verdict.ts';
@@ -31,6 +37,8 @@ export interface TlsOptions {
   readonly credentials?: ClientCredentials;
   /** Resumes sessions and keeps new ones. Default: none. */
   readonly sessions?: SessionUse;
+  /** What few connections need to be different. */
+  readonly tuning?: TlsTuning;
   /** Time of day, for the validity of certificates. */
   readonly unixTimeMs: number;
   readonly random: RandomSource;
@@ -66,6 +74,7 @@ export class TlsHandshake {
       if (captured && arena.writeKeyLog(line)) wakeEngine(arena);
     };
     this.#tls = new TlsClient({
+      ...options.tuning,
       serverName: options.serverName,
       random: options.random,
       unixTimeMs: options.unixTimeMs,

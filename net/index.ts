@@ -8,7 +8,16 @@ export type { CaptureOptions, EngineOptions, ResolverOptions } from '../engine/o
 export type { KeepAlive } from '../engine/shared-socket.ts';
 export { type ErrorCode, NetError } from '../stack/errors.ts';
 export type { DnsRecord, RecordData } from '../stack/resolver/record.ts';
-export { MemorySessionStore, type SessionStore, type TlsSession, type TlsVersion } from '../tls/client.ts';
+export {
+  type ClientHelloDraft,
+  MemorySessionStore,
+  NamedGroup,
+  type SessionStore,
+  type TlsSession,
+  type TlsTuning,
+  type TlsVersion,
+  type TracedMessage,
+} from '../tls/client.ts';
 export { TrustStore } from '../tls/x509/trust-store.ts';
 export {
   httpAgent,

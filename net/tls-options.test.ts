@@ -2,7 +2,15 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import tls from 'node:tls';
 import test from 'ava';
-import { MemorySessionStore, NetError, type Socket, type TlsConnectOptions, TrustStore } from './index.ts';
+import {
+  MemorySessionStore,
+  NamedGroup,
+  NetError,
+  type Socket,
+  type TlsConnectOptions,
+  type TracedMessage,
+  TrustStore,
+} from './index.ts';
 import { readAll } from './testing/consume.ts';
 import { SERVER_V4, type StackPair, stackPair } from './testing/pair.ts';
 import { makeClientIdentity, makeIdentity, SERVER_NAME } from './testing/tls-identity.ts';
@@ -68,6 +76,22 @@ test('TLS 1.2: the session of a connection that failed is not resumed', async (t
   await visitOnce();
   await visitOnce();
   t.deepEqual(reused, [false, true, false, true]);
+});
+
+test('tuning: a group on request, and a trace of the handshake', async (t) => {
+  const server = await serveTls(pair.server, { ...identity, ecdhCurve: 'P-384:X25519' }, (peer) =>
+    peer.end(),
+  );
+  const messages: TracedMessage[] = [];
+  const trace = (message: TracedMessage): unknown => messages.push(message);
+  const socket = await connectTls(server.port, {
+    tuning: { groups: [NamedGroup.Secp384r1], grease: true, testing: { trace } },
+  });
+  const groups = messages[0]?.hello?.extensions.find(({ name }) => name === 'supported_groups');
+  // one that no server knows, and the one that was asked for
+  t.regex(groups?.content ?? '', /^0004(?:.a){2}0018$/);
+  t.is(messages.at(-1)?.type, 'finished');
+  await readAll(socket);
 });
 
 test('minVersion and maxVersion bound what is spoken', async (t) => {

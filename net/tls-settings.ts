@@ -4,7 +4,7 @@ import { domainToASCII } from 'node:url';
 import { loadSystemRoots } from '../drivers/system-roots.ts';
 import type { TlsOptions } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { ClientCredentials, SessionStore, TlsVersion } from '../tls/client.ts';
+import type { ClientCredentials, SessionStore, TlsTuning, TlsVersion } from '../tls/client.ts';
 import { CredentialsError } from '../tls/credentials/errors.ts';
 import { readPrivateKey } from '../tls/credentials/private-key.ts';
 import { readCredentials } from '../tls/credentials/store.ts';
@@ -52,6 +52,11 @@ export interface TlsConnectOptions {
    * protocols and certificate. Default: in memory, one store for each stack and thread; false: nowhere, each handshake is a full one.
    */
   readonly sessions?: SessionStore | false | undefined;
+  /**
+   * What few need to be different: groups and their key shares, signature schemes, Encrypted ClientHello, certificate compression,
+   * GREASE; for testers, another ClientHello and a trace of the handshake's messages.
+   */
+  readonly tuning?: TlsTuning | undefined;
   /** Gets the connection's secrets, one line of an NSS key log (RFC 9850) at a time. */
   readonly keylog?: ((line: string) => void) | undefined;
 }
@@ -93,6 +98,7 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
     ...(cipherSuites === undefined ? {} : { cipherSuites }),
     ...(credentials === null ? {} : { credentials }),
     ...(sessions === false ? {} : { sessions: { store: sessions, port: target.port, policy } }),
+    ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
     ...(keylog === undefined ? {} : { keyLog: keylog }),
   };
 }

@@ -9,6 +9,7 @@ import {
   type TlsClient,
   type TlsClientOptions,
   TlsError,
+  type TracedMessage,
 } from './client.ts';
 import { MAX_CERTIFICATE_MESSAGE_BYTES } from './limits.ts';
 import { issue, issueCa } from './testing/certificates.ts';
@@ -21,6 +22,7 @@ import {
 } from './testing/client-under-test.ts';
 import { failureOf, relength, replacing } from './testing/hostile-server.ts';
 import { certificate, clientHelloOf, type ReadHello, u16 } from './testing/scripted-server.ts';
+import { traceMessage } from './trace.ts';
 import { ExtensionType, HandshakeType } from './wire/codes.ts';
 import { handshakeMessage } from './wire/messages.ts';
 
@@ -263,4 +265,35 @@ test('the first credentials that the server would take are sent; a tester can ma
   const strict = connect({ credentials: [of(rsa)], mustAuthenticate: true });
   t.deepEqual([strict.error?.member, strict.error?.alert], ['NoFittingCredentials', Alert.HandshakeFailure]);
   t.is(connect({ mustAuthenticate: true }).state, 'connected');
+});
+
+test('a tester sees each message of the handshake as data for JSON', (t) => {
+  const seen: TracedMessage[] = [];
+  const client = testClient({ testing: { trace: (message) => seen.push(message) } });
+  shakeHands(client, testServer());
+  t.deepEqual(
+    seen.map(({ sender, type }) => `${sender} ${type}`),
+    [
+      'client client_hello',
+      'server server_hello',
+      'server encrypted_extensions',
+      'server certificate',
+      'server certificate_verify',
+      'server finished',
+      'client finished',
+    ],
+  );
+  t.deepEqual(JSON.parse(JSON.stringify(seen)), seen);
+  const [hello, answer] = seen;
+  t.is(hello!.hex.length, 2 * hello!.lengthBytes);
+  t.true(hello!.hello!.cipherSuites.includes('1301'));
+  t.true(hello!.hello!.extensions.some(({ name }) => name === 'key_share'));
+  t.deepEqual(answer!.hello!.cipherSuites, ['1301']);
+  t.is(seen[3]!.hello, null);
+});
+
+test('a hello that cannot be read is traced without its parts', (t) => {
+  const whole = concatBytes(Uint8Array.of(2, 0, 0, 40), new Uint8Array(40));
+  for (let cut = 4; cut < 42; cut++) t.is(traceMessage('server', whole.subarray(0, cut)).hello, null);
+  t.not(traceMessage('server', whole.subarray(0, 42)).hello, null);
 });

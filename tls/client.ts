@@ -21,6 +21,7 @@ import { FALLBACK_SIGNATURE_SCHEMES, SIGNATURE_SCHEMES, signatureSchemeNumber } 
 import { CIPHER_SUITES, type CipherSuite } from './keys/suites.ts';
 import { HandshakeRecords } from './record/handshake-records.ts';
 import { type SessionUse, sessionKey, type TlsSession } from './session.ts';
+import { type TracedMessage, traceMessage } from './trace.ts';
 import type { SessionTicket, TrafficOpener } from './traffic/opener.ts';
 import { writeTrafficState } from './traffic/state.ts';
 import type { TlsVersion } from './wire/codes.ts';
@@ -34,6 +35,7 @@ export type { EarlyDataStatus } from './handshake/early-data.ts';
 export type { TlsInfo } from './handshake/state.ts';
 export { NamedGroup } from './keys/groups.ts';
 export { MemorySessionStore, type SessionStore, type SessionUse, type TlsSession } from './session.ts';
+export type { TracedHello, TracedMessage } from './trace.ts';
 export { exportKeyingMaterial } from './traffic/exporter.ts';
 export { TRAFFIC_STATE_BYTES } from './traffic/state.ts';
 export type { TlsVersion } from './wire/codes.ts';
@@ -142,7 +144,25 @@ export interface TlsTesting {
   readonly clientHello?: ClientHelloEdit;
   /** Most content bytes of a handshake record that is sent. Default 16384. */
   readonly fragmentBytes?: number;
+  /** Sees each handshake message that is sent or received until the handshake ends. */
+  readonly trace?: (message: TracedMessage) => void;
 }
+
+/** What few connections need to be different; see {@link TlsClientOptions} for each. */
+export type TlsTuning = Pick<
+  TlsClientOptions,
+  | 'certificateCompression'
+  | 'ech'
+  | 'echUnusable'
+  | 'grease'
+  | 'groups'
+  | 'keyShares'
+  | 'mustAuthenticate'
+  | 'permuteExtensions'
+  | 'signatureSchemes'
+  | 'signedCertificateTimestamps'
+  | 'testing'
+>;
 
 /**
  * The handshake of a TLS client (RFC 8446, RFC 5246), without any I/O: bytes in, bytes out. After it the connection lives on
@@ -208,6 +228,10 @@ export class TlsClient {
       editHello: options.testing?.clientHello ?? null,
       info: newInfo(options.serverName),
     };
+    const trace = options.testing?.trace;
+    if (trace !== undefined) {
+      this.#handshake.records.onMessage = (sender, raw) => trace(traceMessage(sender, raw));
+    }
   }
 
   get state(): 'handshaking' | 'connected' | 'failed' {

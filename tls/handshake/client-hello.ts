@@ -57,8 +57,9 @@ export function writeClientHello(
 
 /** RFC 7685 §1, §4: some old servers never answer a ClientHello of 256 … 511 bytes, and the extension has a content. */
 function padded(draft: ClientHelloDraft, offer: Offer): ClientHelloDraft {
+  if (!offer.fallback) return draft;
   const messageBytes = HANDSHAKE_HEADER_BYTES + encodeClientHello(draft).length;
-  if (!offer.fallback || messageBytes < 256 || messageBytes >= MIN_PADDED_BYTES) return draft;
+  if (messageBytes < 256 || messageBytes >= MIN_PADDED_BYTES) return draft;
   const extensionHeaderBytes = 4;
   const content = new Uint8Array(Math.max(1, MIN_PADDED_BYTES - messageBytes - extensionHeaderBytes));
   return { ...draft, extensions: [{ type: ExtensionType.Padding, content }, ...draft.extensions] };

@@ -63,6 +63,8 @@ const NOTHING = new Uint8Array(0);
 
 /** The record layer while the handshake lasts. */
 export class HandshakeRecords {
+  /** Sees each handshake message, header and body, borrowed; null: nobody. */
+  onMessage: ((sender: 'client' | 'server', raw: Uint8Array) => void) | null = null;
   readonly #joiner = new MessageJoiner();
   readonly #outgoing: Uint8Array[] = [];
   #readKey: RecordProtection | null = null;
@@ -136,7 +138,9 @@ export class HandshakeRecords {
 
   /** The next whole handshake message, or null. */
   nextMessage(): HandshakeMessage | null {
-    return this.#joiner.next();
+    const message = this.#joiner.next();
+    if (message !== null) this.onMessage?.('server', message.raw);
+    return message;
   }
 
   /**
@@ -195,6 +199,7 @@ export class HandshakeRecords {
 
   /** Queues a handshake message, in as many records as it needs. */
   send(message: Uint8Array): void {
+    this.onMessage?.('client', message);
     for (let off = 0; off < message.length; off += this.#fragmentBytes) {
       this.#sendRecord(ContentType.Handshake, message.subarray(off, off + this.#fragmentBytes));
     }
