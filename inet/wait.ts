@@ -69,10 +69,12 @@ function waitRecv(
 export function waitWritable(opened: OpenHandle, sequence: number, deadline: number): void {
   throwIfEnded(opened);
   opened.changeStatus(INET_STATUS_IDLE, INET_STATUS_WRITE);
+  const acknowledged = opened.socket.acknowledgedTo;
   const inTime = sleepSend(opened.socket, sequence, deadline);
   opened.changeStatus(INET_STATUS_WRITE, INET_STATUS_IDLE);
   throwIfEnded(opened);
-  if (inTime) return;
+  // the engine wakes writers for a good part of the buffer; a slow peer may have made room for less
+  if (inTime || opened.socket.acknowledgedTo !== acknowledged) return;
   opened.block.set(SocketWord.FaceWriteBlocked, 1);
   throw timedOut(opened, 'the peer took no more data');
 }
