@@ -16,7 +16,7 @@ interface ProfileNode {
 
 const SHOWN = 25;
 
-/** Where threads wait: in poll(2) and Atomics.wait. V8 has its own name for an idle event loop. */
+/** Where threads wait: in poll(2), which V8 may inline into its caller, and Atomics.wait. V8 has its own name for an idle event loop. */
 const ASLEEP = /^(\(idle\)$|system call wait |#sleep .*shared-socket)/;
 
 /** Where the time went in every profile of a folder, by the functions' own time. */
