@@ -17,7 +17,7 @@ interface ProfileNode {
 const SHOWN = 25;
 
 /** Where threads wait: in poll(2), which V8 may inline into its caller, and Atomics.wait. V8 has its own name for an idle event loop. */
-const ASLEEP = /^(\(idle\)$|system call wait |#sleep .*shared-socket)/;
+const ASLEEP = /^(\(idle\)$|system call wait |#sleep .*(shared-socket|engine\/run))/;
 
 /** Where the time went in every profile of a folder, by the functions' own time. */
 export function profileSummaries(folder: string): string {
