@@ -1,7 +1,8 @@
-/** Writes docs/rfc9293.md anew: `node conformance/requirements/generate.ts`. */
+/** Writes the tables in docs/requirements/ anew: `node conformance/requirements/generate.ts`. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { collectMarks, readGaps, renderTable, TABLE_FILE } from './table.ts';
+import { join } from 'node:path';
+import { collectMarks, readGaps, renderTables, TABLES_FOLDER } from './table.ts';
 
-mkdirSync(dirname(TABLE_FILE), { recursive: true });
-writeFileSync(TABLE_FILE, renderTable(collectMarks(), readGaps()));
+mkdirSync(TABLES_FOLDER, { recursive: true });
+for (const [name, text] of renderTables(collectMarks(), readGaps()))
+  writeFileSync(join(TABLES_FOLDER, name), text);

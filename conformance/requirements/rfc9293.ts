@@ -1,10 +1,4 @@
-/** A requirement of RFC 9293, appendix B, in words of our own. */
-export interface Requirement {
-  readonly id: string;
-  readonly text: string;
-  /** What it is about is no part of a host on a TUN device; not counted. */
-  readonly outside?: string;
-}
+import type { Level, Requirement, Specification } from './specification.ts';
 
 const SOURCE_ROUTES = 'source routes are not offered: the option is filtered everywhere (RFC 7126 §4.3)';
 const IP_OPTIONS = 'options of IP that record the way are not offered (RFC 7126 §4)';
@@ -148,18 +142,23 @@ const OUTSIDE: Readonly<Record<string, string>> = {
   'SHLD-23': 'about applications',
 };
 
-function numbered(prefix: string, texts: readonly string[]): Requirement[] {
+function numbered(prefix: string, level: Level, texts: readonly string[]): Requirement[] {
   return texts.map((text, i) => {
     const id = `${prefix}-${i + 1}`;
     const outside = OUTSIDE[id];
-    return outside === undefined ? { id, text } : { id, text, outside };
+    return outside === undefined ? { id, level, text } : { id, level, text, outside };
   });
 }
 
-/** All 119, in the order of their numbers. */
-export const RFC9293: readonly Requirement[] = [
-  ...numbered('MUST', MUST),
-  ...numbered('SHLD', SHLD),
-  ...numbered('MAY', MAY),
-  ...numbered('REC', ['windows are kept in 32 bits']),
-];
+/** Appendix B: all 119, in the order of their numbers. */
+export const RFC9293: Specification = {
+  name: 'RFC 9293',
+  key: 'rfc9293',
+  title: 'TCP',
+  requirements: [
+    ...numbered('MUST', 'MUST', MUST),
+    ...numbered('SHLD', 'SHOULD', SHLD),
+    ...numbered('MAY', 'MAY', MAY),
+    ...numbered('REC', 'SHOULD', ['windows are kept in 32 bits']),
+  ],
+};

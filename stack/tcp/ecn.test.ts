@@ -24,6 +24,7 @@ function pairWithEcn(txSegmentBytes = 0): { pair: StackPair; sender: TcpConnecti
   return { pair, sender };
 }
 
+// [RFC 3168 §6.1.1-4]
 test('a CE mark travels to the receiver, back as ECE, and is ended by CWR (RFC 3168 §6.1)', (t) => {
   const { pair, sender } = pairWithEcn();
   t.true(sender.info().ecn);
@@ -59,6 +60,7 @@ test('CWR leaves on one segment, not on a super-segment', (t) => {
   t.deepEqual(withCwr, [1500]);
 });
 
+// [RFC 3168 §5.3-1]
 test('a mark on one fragment marks the whole datagram (RFC 3168 §5.3)', (t) => {
   const bench = TcpBench.accepted({ peer: { flags: 'SEW' } });
   t.true(bench.connection.ecnOk);

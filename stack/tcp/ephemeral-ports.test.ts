@@ -7,6 +7,7 @@ const LOCAL = addressOf('192.0.2.1');
 const REMOTE = addressOf('198.51.100.1');
 const always = (): boolean => true;
 
+// [RFC 6056 §3.2-2]
 test('RFC 6056 §3.3.4: the ports of one destination follow each other and all come before any comes again', (t) => {
   const ports = new EphemeralPorts(new SeededRandom(1));
   const seen = new Set<number>();
@@ -20,6 +21,7 @@ test('RFC 6056 §3.3.4: the ports of one destination follow each other and all c
   t.is(seen.size, EPHEMERAL_COUNT);
 });
 
+// [RFC 6056 §3.3-1]
 test('another destination, another address or another secret begins elsewhere', (t) => {
   const first = (seed: number, remote: string, port: number): number =>
     new EphemeralPorts(new SeededRandom(seed)).choose(LOCAL, addressOf(remote), port, always);

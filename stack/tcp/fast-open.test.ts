@@ -38,6 +38,7 @@ function open(bench: TcpBench, data: string): SeenSegment {
   return syn!;
 }
 
+// [RFC 7413 §4.2.1-1]
 test('without a cookie the SYN asks for one and goes at once (RFC 7413 §4.2.1)', (t) => {
   const bench = TcpBench.synSent({ connect: { fastOpen: true } });
   const [syn] = bench.take();
@@ -45,11 +46,13 @@ test('without a cookie the SYN asks for one and goes at once (RFC 7413 §4.2.1)'
   t.deepEqual(cookieOf(syn), []);
 });
 
+// [RFC 7413 §2-1]
 test('off by default: no option', (t) => {
   const [syn] = TcpBench.synSent().take();
   t.is(cookieOf(syn), null);
 });
 
+// [RFC 7413 §4.2.2-1] [RFC 7413 §4.1.3-1]
 test('with a cookie the SYN waits for the first data and carries it', (t) => {
   const bench = withCookie();
   bench.connect({ fastOpen: true });
@@ -87,6 +90,7 @@ test('a SYN with data that is lost is followed by a plain one, and a late answer
   t.deepEqual(brief(bench.take()), ['A 6 ack 1 len 0']);
 });
 
+// [RFC 7413 §4.1.3.1-1]
 test('a server that leaves SYN data unacknowledged is not asked again (RFC 7413 §4.1.3.1)', (t) => {
   const bench = withCookie();
   open(bench, 'hello');
@@ -101,6 +105,7 @@ test('a server that leaves SYN data unacknowledged is not asked again (RFC 7413 
   t.is(bench.stack.tcp.counters.fastOpenRefused, 1);
 });
 
+// [RFC 7413 §4.1.3.1-2]
 test('a path that swallows such SYNs twice is a black hole, avoided for a while', (t) => {
   const bench = withCookie();
   for (let i = 0; i < 2; i++) {
@@ -119,6 +124,7 @@ test('a path that swallows such SYNs twice is a black hole, avoided for a while'
   t.deepEqual(cookieOf(open(bench, 'x')), COOKIE);
 });
 
+// [RFC 7413 §4.1.1-1] [RFC 7413 §4.1.1-2]
 test('illegal cookies are ignored (RFC 7413 §4.1.1)', (t) => {
   for (const length of [1, 3, 5, 18]) {
     const bench = withCookie();
@@ -219,6 +225,7 @@ test('a cookie of the key before is taken once more, and replaced', (t) => {
   t.is(cookieOf(answer)?.length, 8);
 });
 
+// [RFC 7413 §4.2-2]
 test('no more unconfirmed connections than asked for; those that were reset count for a minute (RFC 7413 §5.1)', (t) => {
   const bench = listening(2);
   const cookie = getCookie(bench);
@@ -241,6 +248,7 @@ test('no more unconfirmed connections than asked for; those that were reset coun
   t.is(syn(1006), 'SA 0 ack 6 len 0');
 });
 
+// [RFC 7413 §4.2-1]
 test('a listener that was not told to knows nothing of cookies', (t) => {
   const bench = listening(0);
   bench.seg({ flags: 'S', seq: 0, data: 'hello', rawOptions: option() });

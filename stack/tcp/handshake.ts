@@ -269,6 +269,8 @@ export function established(c: TcpConnection, seg: Segment): void {
   if (!early) {
     c.updateMss();
     c.cc.start(c.mss, c.sent.rate, c.rtt.srttMs, c.sackOk, c.now);
+    // RFC 5681 §3.1 [RFC 5681 §3.1-4], RFC 6928 §2 [RFC 6928 §2-2]: one segment; [RFC 6928 §2-3] not for the loss of one SYN
+    if (c.synRetransmits > 1 && c.cc.name !== 'none') c.cc.cwndBytes = Math.min(c.cc.cwndBytes, c.mss);
   }
   c.setTimer(TcpTimer.Retransmit, c.sndUna === c.sndNxt ? Infinity : c.now + c.rtt.rtoMs);
   c.setTimer(TcpTimer.User, Infinity);

@@ -16,6 +16,7 @@ test('the clock adds 250 per millisecond [MUST-8]', (t) => {
   t.is((isnOf(source, 5000, 2000) - isnOf(source, 5000, 1000)) | 0, 250_000);
 });
 
+// [RFC 6528 §3-1] [RFC 6528 §3-2]
 test('ports and secret change it [MUST-9] [SHLD-1]', (t) => {
   const source = new InitialSequence(new SeededRandom(1));
   const seen = new Set<number>();

@@ -56,6 +56,7 @@ class Stream {
   }
 }
 
+// [RFC 4821 §7.1-2] [RFC 4821 §7.7-1]
 test('a path that swallows large packets is noticed, and probes find what it carries', (t) => {
   const stream = new Stream(1300);
   stream.run(25_000);
@@ -66,6 +67,7 @@ test('a path that swallows large packets is noticed, and probes find what it car
   t.is(stream.sender.recovery, 0);
 });
 
+// [RFC 4821 §4-2] [RFC 4821 §4-3] [RFC 4821 §7.6.2-1]
 test('the loss of a probe is no sign of congestion (RFC 4821 §7.7)', (t) => {
   const stream = new Stream(1300);
   stream.run(5000);
@@ -91,6 +93,7 @@ test('it was an outage: the full size is back within a few round trips', (t) => 
   t.is(stream.pair.a.tcp.counters.mtuProbesLost, 0);
 });
 
+// [RFC 4821 §7.7-2]
 test('smaller still, down to a limit: IPv6 through a hole of 700 bytes', (t) => {
   const stream = new Stream(700, 6);
   stream.run(60_000);
@@ -98,6 +101,7 @@ test('smaller still, down to a limit: IPv6 through a hole of 700 bytes', (t) => 
   t.true(stream.largest <= 700);
 });
 
+// [RFC 4821 §7.3-1] [RFC 4821 §7.3-2]
 test('a path that grows is found to have grown, after ten minutes', (t) => {
   const stream = new Stream(1300);
   stream.run(25_000);

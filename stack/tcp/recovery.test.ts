@@ -19,6 +19,7 @@ function inFlight(options: BenchOptions = {}): TcpBench {
 
 const PLAIN = { peer: { sackPermitted: false } };
 
+// [RFC 8985 §6.3-1]
 test('RTO: the first byte again, at doubling intervals; not more than one segment [MUST-18] [MUST-19]', (t) => {
   const bench = inFlight();
   const times: number[] = [bench.now];
@@ -69,6 +70,7 @@ test('R2 as a time is the user timeout [MUST-21]', (t) => {
   t.is(bench.connection.error, 'TIMEOUT');
 });
 
+// [RFC 6675 §5-1] [RFC 6675 §4-1]
 test('SACK: the hole is sent again as soon as three segments above are reported (RFC 6675)', (t) => {
   const bench = inFlight({ rttMs: 20 });
   bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 2001]] });
@@ -84,6 +86,7 @@ test('SACK: the hole is sent again as soon as three segments above are reported 
   t.is(bench.connection.cc.cwndBytes, 7 * MSS);
 });
 
+// [RFC 6675 §4-4] [RFC 6675 §4-3] [RFC 6675 §5-7]
 test('SACK: several holes are sent again in one round trip, and nothing twice', (t) => {
   const bench = inFlight({ rttMs: 20 });
   bench.wait(20);
@@ -157,6 +160,8 @@ test('blocks that cannot be true are ignored', (t) => {
   t.is(bench.stack.tcp.counters.sackInvalid, 3);
 });
 
+// [RFC 2018 §8-3] [RFC 2018 §5-3] [RFC 2018 §5-1]
+// [RFC 6675 §4-2]
 test('a peer that forgets what it reported gets it again (RFC 2018 §8)', (t) => {
   const bench = inFlight();
   bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 10_001]] });
@@ -183,6 +188,7 @@ test('a FIN that got lost comes again', (t) => {
   t.deepEqual(brief(bench.take()), ['FA 4 ack 1 len 0']);
 });
 
+// [RFC 6298 §3-1] [RFC 6298 §3-2]
 test('the round trip is measured, not over retransmissions, but with timestamps always', (t) => {
   const plain = TcpBench.established();
   plain.write('x');
@@ -258,6 +264,9 @@ test('RACK: where packets were seen to overtake each other three segments above 
   t.is(bench.connection.cc.ssthreshBytes, Infinity);
 });
 
+// [RFC 6937 §3-1] [RFC 6937 §3-4]
+// [RFC 8985 §9.3-2] [RFC 8985 §9.3-1]
+// [RFC 5681 §4.3-2]
 test('PRR: what is sent shrinks in proportion, and not in one step (RFC 6937 §3)', (t) => {
   const bench = inFlight({ rttMs: 40 });
   bench.write(20 * MSS);
@@ -277,6 +286,7 @@ test('PRR: what is sent shrinks in proportion, and not in one step (RFC 6937 §3
   t.is(bench.connection.recovery, RecoveryState.Open);
 });
 
+// [RFC 6937 §3-3]
 test('PRR: one segment may always be in flight, or no ACK would ever come', (t) => {
   const { connection } = TcpBench.established({ peer: { mss: MSS, sackPermitted: true } });
   connection.cc.ssthreshBytes = 4 * MSS;
@@ -321,6 +331,7 @@ test('TLP: SACK blocks take their room in the probe', (t) => {
   t.is(probe?.length, MSS - 12);
 });
 
+// [RFC 8985 §7.3-4] [RFC 8985 §7.3-5]
 test('TLP: the last segment again after two round trips; its SACK shows the rest (RFC 8985 §7)', (t) => {
   const bench = inFlight({ rttMs: 40, tailLossProbe: true });
   bench.wait(40);
@@ -340,6 +351,7 @@ test('TLP: the last segment again after two round trips; its SACK shows the rest
   t.is(bench.stack.tcp.counters.timeouts, 0);
 });
 
+// [RFC 8985 §7.4.2-1]
 test('TLP: a loss that the probe has repaired counts as congestion; a duplicate does not', (t) => {
   for (const duplicate of [false, true]) {
     const bench = inFlight({ rttMs: 40, tailLossProbe: true });
@@ -365,6 +377,7 @@ test('TLP: new data rather than old', (t) => {
   t.deepEqual(brief(bench.take()), ['A 10001 ack 1 len 1000']);
 });
 
+// [RFC 4015 §2-1] [RFC 4015 §3.1-2] [RFC 4015 §3.4-2]
 test('Eifel: a timeout whose ACK names a time before the retransmission is taken back (RFC 3522, RFC 4015)', (t) => {
   const bench = inFlight({ rttMs: 40, peer: { ts: [1, 10_000], sackPermitted: false } });
   const sentAt = bench.connection.timestamp();
@@ -379,6 +392,9 @@ test('Eifel: a timeout whose ACK names a time before the retransmission is taken
   t.deepEqual(bench.take(), [], 'nothing else is sent again');
 });
 
+// [RFC 5682 §2.1-1] [RFC 5682 §3.1-2]
+// [RFC 4015 §3.3-1] [RFC 4015 §3.4-2]
+// [RFC 9438 §4.9-1] [RFC 9438 §4.9-2]
 test('F-RTO: new data first; an ACK of what was never sent again takes the timeout back (RFC 5682 §3)', (t) => {
   for (const spurious of [true, false]) {
     const bench = inFlight({ rttMs: 40 });
@@ -401,6 +417,7 @@ test('F-RTO: new data first; an ACK of what was never sent again takes the timeo
   }
 });
 
+// [RFC 9438 §4.9-3] [RFC 9438 §4.9-4]
 test('D-SACK: a fast retransmission that was a duplicate is taken back (RFC 3708)', (t) => {
   const bench = inFlight({ rttMs: 40 });
   bench.wait(40);

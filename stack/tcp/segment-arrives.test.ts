@@ -124,6 +124,7 @@ test('simultaneous open: SYN gets SYN-ACK, the ACK establishes [MUST-10]', (t) =
   t.is(bench.takeEvents(), EndpointEvent.Ready);
 });
 
+// [RFC 7323 §2.2-5]
 test('simultaneous open: the window of the SYN-ACK is not scaled (RFC 7323 §2.2)', (t) => {
   const bench = TcpBench.synSent();
   bench.seg({ flags: 'S', seq: 0, mss: 1460, win: 2000, windowShift: 9 });
@@ -224,6 +225,7 @@ test('SYN in a synchronized state gets a challenge ACK, wherever it is (RFC 5961
   t.is(bench.connection.state, TcpState.Established);
 });
 
+// [RFC 5961 §7-1]
 test('challenge ACKs are limited: ten in five seconds (RFC 5961 §7)', (t) => {
   const bench = TcpBench.established();
   for (let i = 0; i < 30; i++) bench.seg({ flags: 'S', seq: 5 });
@@ -241,6 +243,7 @@ test('a segment without ACK is dropped', (t) => {
   t.is(bench.stack.tcp.counters.dropNoAck, 1);
 });
 
+// [RFC 5961 §5.2-2]
 test('an ACK of what was never sent, or of long ago, is challenged and its text dropped (RFC 5961 §5.2)', (t) => {
   const bench = TcpBench.established();
   for (const ack of [2, 1000, -70_000]) {

@@ -78,6 +78,7 @@ test('a payload that wraps around the ring goes out in one packet', (t) => {
   }
 });
 
+// [RFC 7323 §2.4-4]
 test('the window is not overrun, and opens with updates', (t) => {
   const bench = TcpBench.established({ peer: { win: 3000 } });
   bench.write(10_000);
@@ -194,6 +195,7 @@ test('a device that is full gets everything later', (t) => {
   t.deepEqual(brief(bench.take()), ['A 1461 ack 1 len 1460', 'A 2921 ack 1 len 1460']);
 });
 
+// [RFC 5681 §4.1-1]
 test('after an idle time sending begins with the initial window again (RFC 5681 §4.1)', (t) => {
   const bench = TcpBench.established({ sendRingBytes: 131_072, peer: { windowShift: 7 } });
   let ack = 1;
@@ -208,6 +210,8 @@ test('after an idle time sending begins with the initial window again (RFC 5681 
   t.is(bench.take().length, 10);
 });
 
+// [RFC 7661 §4.4-3]
+// [RFC 2861 §3-3]
 test('slow start goes on while half of cwnd is in use (RFC 7661 §4.1), and not with less', (t) => {
   for (const [segments, grows] of [
     [10, true],

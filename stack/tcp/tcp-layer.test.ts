@@ -333,6 +333,8 @@ test('ICMP: soft errors become the reason only when time runs out [MUST-56] [SHL
   t.is(bench.connection.error, 'HOST_UNREACHABLE');
 });
 
+// [RFC 8201 §5.4-1] [RFC 8201 §5.2-2] [RFC 8201 §4-3]
+// [RFC 7323 §5.7-1]
 test('ICMP: a smaller path MTU makes smaller segments, and what was in flight goes again', (t) => {
   const bench = TcpBench.established();
   bench.write(4380);

@@ -36,6 +36,7 @@ function statesOver(pair: StackPair, bbr: Bbr, forMs: number): BbrState[] {
   return states;
 }
 
+// [BBR §5.1-1]
 test('startup finds the bandwidth, drain empties the queue, then probing goes round (§5.3)', (t) => {
   const pair = pairOver();
   const bbr = bbrOf(new BulkTransfer(pair, Infinity, 'bbr'));
@@ -63,6 +64,7 @@ test('while cruising there is no queue, and the link is full', (t) => {
   t.true(share > 0.96, `${share}`);
 });
 
+// [BBR §5.3.4-1] [BBR §5.5.7-1]
 test('after five seconds without a shorter round trip there is a ProbeRTT of 200 ms at half the window (§5.3.4)', (t) => {
   const pair = pairOver();
   const transfer = new BulkTransfer(pair, Infinity, 'bbr');

@@ -5,6 +5,7 @@ import { NewReno } from './newreno.ts';
 
 const MSS = 1000;
 
+// [RFC 6928 §2-1]
 test('the initial window (RFC 6928 §2)', (t) => {
   t.deepEqual([1460, 1448, 9000, 536].map(initialWindowBytes), [14_600, 14_480, 18_000, 5360]);
 });
@@ -43,6 +44,7 @@ for (const make of [() => new NewReno(), () => new Cubic()]) {
   });
 }
 
+// [RFC 5681 §3.1-8] [RFC 5681 §3.1-9]
 test('newreno: halves, then one segment per round trip (RFC 5681 §3.1)', (t) => {
   const cc = new NewReno();
   cc.start(MSS);
@@ -53,6 +55,7 @@ test('newreno: halves, then one segment per round trip (RFC 5681 §3.1)', (t) =>
   t.is(cc.cwndBytes, 11 * MSS);
 });
 
+// [RFC 9438 §4.4-1] [RFC 9438 §4.5-1] [RFC 9438 §4.6-1] [RFC 9438 §4.6-2] [RFC 9438 §5.1-1]
 test('cubic: to 0.7, back to W_max after K seconds, slow around it, faster beyond (RFC 9438 §4.2)', (t) => {
   const cc = new Cubic();
   const rttMs = 100;
@@ -73,6 +76,7 @@ test('cubic: to 0.7, back to W_max after K seconds, slow around it, faster beyon
   t.true((at.get(15_000) ?? 0) > 1070, `${at.get(15_000)}`);
 });
 
+// [RFC 9438 §4.3-1]
 test('cubic: on short paths it is at least as fast as Reno (RFC 9438 §4.3)', (t) => {
   const cc = new Cubic();
   cc.start(MSS);
@@ -85,6 +89,8 @@ test('cubic: on short paths it is at least as fast as Reno (RFC 9438 §4.3)', (t
   t.true(cc.cwndBytes > 60 * MSS, `${cc.cwndBytes}`);
 });
 
+// [RFC 9406 §4.2-2] [RFC 9406 §4.2-3] [RFC 9406 §4.2-5] [RFC 9406 §4.3-1]
+// [RFC 9438 §4.10-1] [RFC 9438 §4.10-2]
 test('hystart++: longer round trips slow slow start down and then end it (RFC 9406 §4.2)', (t) => {
   const cc = new Cubic();
   cc.start(MSS);
@@ -107,6 +113,7 @@ test('hystart++: longer round trips slow slow start down and then end it (RFC 94
   t.true(cc.ssthreshBytes < 50 * MSS);
 });
 
+// [RFC 9406 §4.2-4]
 test('hystart++: goes back to slow start when the round trips were longer by accident', (t) => {
   const cc = new Cubic();
   cc.start(MSS);
