@@ -247,6 +247,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** The octet at SND.NXT was sent as a zero-window probe. */
   probeSent = false;
   lastSentAt = 0;
+  /** When a waiting writer got its ring. */
+  sendRingGivenAt: number = -Infinity;
   lastReceivedAt = 0;
   /** Data came last. */
   lastDataAt: number = -Infinity;

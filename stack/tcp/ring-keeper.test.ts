@@ -349,3 +349,30 @@ function randomSession(t: ExecutionContext, seed: number): void {
   pair.runFor(20_000);
   t.is(a.rings.usedBytes + b.rings.usedBytes, 0, `seed ${seed}: memory left`);
 }
+
+test('of two writers with memory for one ring, each has its turn', (t) => {
+  const session = open();
+  established(t, session);
+  const { pair, a, b } = session;
+  const first = a.connection!;
+  pair.onEvents = (endpoint: Endpoint): void => {
+    if (endpoint instanceof TcpListener) endpoint.accept();
+  };
+  const second = connect(pair);
+  pair.runFor(10);
+  for (const end of [a, b]) end.rings.limitBytes = 98_304;
+  const begun = pair.a.now;
+  const written = [0, 0];
+  const byte = new Uint8Array(1);
+  // each asks, and writes when it is told that it can
+  pair.onEvents = (endpoint: Endpoint): void => {
+    const which = [first, second].indexOf(endpoint as TcpConnection);
+    if (which >= 0 && written[which] === 0) {
+      written[which] = a.rings.write(endpoint as TcpConnection, byte, 0, 1, false);
+    }
+  };
+  for (const c of [first, second]) t.is(a.rings.write(c, byte, 0, 1, false), 0);
+  pair.runFor(10_000);
+  t.deepEqual(written, [1, 1]);
+  t.true(pair.a.now - begun >= 10_000);
+});

@@ -14,6 +14,8 @@ const SLICES = 8;
 const STALLED_MS = 5000;
 /** A ring up to this size may stay while it is used at all; a larger one that is hardly used shrinks to it. */
 const MODEST_RING_BYTES = 65_536;
+/** A writer that was given a ring keeps it so long, to write: two writers would take it from each other for ever. */
+const WRITERS_TURN_MS = 100;
 /** So many are looked at when memory is needed at once. */
 const RECLAIM_LOOKS = 256;
 
@@ -82,7 +84,8 @@ export class RingKeeper implements TimerTarget {
         elastic.dropReceive(c);
         taken = true;
       }
-      if (c.canDropSend && elastic.dropSend(c)) taken = true;
+      const isWritersTurn = this.#layer.context.now - c.sendRingGivenAt < WRITERS_TURN_MS;
+      if (c.canDropSend && !isWritersTurn && elastic.dropSend(c)) taken = true;
       if (c !== asker) this.#removeIfBare(c);
     }
     if (taken) this.#layer.counters.ringsReclaimed++;

@@ -32,6 +32,7 @@ export function giveSendRing(c: TcpConnection): void {
     return;
   }
   tie(c, queuedTo);
+  c.sendRingGivenAt = c.context.now;
   c.signal(EndpointEvent.Writable);
 }
 
