@@ -72,7 +72,7 @@ export async function runOnKernel(file: string, folder: string, options: KernelO
   const at = /:(\d+): (.*)$/.exec(first);
   const reason = at?.[2] ?? first;
   const line = Number(at?.[1] ?? 0);
-  if (claim === null)
+  if (claim === null || / (?:parse|syntax|semantic) error/.test(output))
     return output === '' ? verdict('pass', '', seconds) : { kind: 'fail', reason, line, details, seconds };
   if (output !== '') return verdict('differ', claim.because, seconds);
   return verdict('fail', 'the script says that the kernel differs, and the kernel passes it', seconds);

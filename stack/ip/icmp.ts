@@ -58,6 +58,8 @@ export class IcmpCounters {
   dropEchoMulticast = 0;
   /** Replies to no echo request of ours, or late, or with other data. */
   dropEchoReplyUnexpected = 0;
+  /** "Packet too big" with less than every IPv6 link carries. */
+  dropMtuBelowMinimum = 0;
   dropQuoteTruncated = 0;
   dropQuoteNotOurs = 0;
   dropQuoteUnknownProtocol = 0;
@@ -225,7 +227,9 @@ export class IcmpLayer {
         this.#quotedV6(rx, unreachableKindV6(code), 0);
         return;
       case IcmpV6Type.TooBig:
-        this.#quotedV6(rx, IcmpErrorKind.TooBig, view.getUint32(rx.off + Icmp.MtuV6));
+        // RFC 8201 §4 [RFC 8201 §4-2]: no IPv6 link is that small, and such a message is dropped
+        if (view.getUint32(rx.off + Icmp.MtuV6) < IPV6_MIN_MTU_BYTES) counters.dropMtuBelowMinimum++;
+        else this.#quotedV6(rx, IcmpErrorKind.TooBig, view.getUint32(rx.off + Icmp.MtuV6));
         return;
       case IcmpV6Type.TimeExceeded:
         this.#quotedV6(rx, IcmpErrorKind.TimeExceeded, 0);
