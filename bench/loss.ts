@@ -37,7 +37,8 @@ const LOSSY = 0.005;
 type Sender = 'kernel' | 'tunwire';
 const SENDERS: readonly Sender[] = ['kernel', 'tunwire'];
 
-interface Row {
+/** One transfer. */
+export interface LossRow {
   readonly loss: number;
   readonly bytes: number;
   readonly sender: Sender;
@@ -105,8 +106,8 @@ async function prepare(lab: Lab, address: string): Promise<void> {
   await lab.ok('ip', ['link', 'set', tun, 'txqueuelen', '10000']);
 }
 
-async function measure(): Promise<Row[]> {
-  const rows: Row[] = [];
+async function measure(): Promise<LossRow[]> {
+  const rows: LossRow[] = [];
   for (const loss of values.losses.split(',').map(Number)) {
     const bytes = bytesFor(loss);
     const waiting: { sender: Sender; seed: number }[] = [];
@@ -129,13 +130,13 @@ async function measure(): Promise<Row[]> {
   return rows;
 }
 
-function medianMs(rows: readonly Row[], loss: number, sender: Sender): number {
+function medianMs(rows: readonly LossRow[], loss: number, sender: Sender): number {
   const own = rows.filter((row) => row.loss === loss && row.sender === sender);
   return median(own.map(({ result }) => (result.tookMs < 0 ? LIMIT_MS : result.tookMs)));
 }
 
 /** The table, as Markdown. */
-function table(rows: readonly Row[]): string {
+function table(rows: readonly LossRow[]): string {
   const lines = [
     `${RATE_BPS / 1e6} Mbit/s, ${2 * ONE_WAY_MS} ms, a queue of ${QUEUE_PACKETS} packets, packets of 1500 bytes; ${values.congestion} and the kernel's cubic; medians of ${values.seeds} seeds, real time`,
     '',
@@ -166,4 +167,4 @@ async function main(): Promise<void> {
   console.log(table(rows));
 }
 
-await main();
+if (import.meta.main) await main();

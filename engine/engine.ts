@@ -4,6 +4,10 @@ import { type Endpoint, EndpointEvent } from '../stack/endpoint.ts';
 import { type ErrorCode, NetError, PHASE_NAMES, Phase } from '../stack/errors.ts';
 import type { Interface } from '../stack/ip/interface.ts';
 import { Lookup, RecordLookup } from '../stack/resolver/resolver.ts';
+import {
+  CONGESTION_CONTROLS,
+  type CongestionControlName,
+} from '../stack/tcp/congestion/congestion-controls.ts';
 import { TcpConnection } from '../stack/tcp/connection.ts';
 import { TcpListener } from '../stack/tcp/listener.ts';
 import { ParkedConnection } from '../stack/tcp/parked-connection.ts';
@@ -264,6 +268,7 @@ export class Engine implements PacketInput {
       localPort: (options & OpenOption.ReservedPort) !== 0 && localPort === 0 ? -1 : localPort,
       noDelay: (options & OpenOption.NoDelay) !== 0,
       keepAlive: keepAliveOf(block),
+      ...congestionOf(block),
       broadcast: (options & OpenOption.Broadcast) !== 0,
       dontRoute: (options & OpenOption.DontRoute) !== 0,
       owner: block.index,
@@ -506,6 +511,11 @@ function familyOf(block: SocketBlock): 0 | 4 | 6 {
 /** Room for a good part of the buffer (Linux, sk_stream_is_writeable: a third): writers do not wake for every acknowledgement. */
 function isRoomy({ sendRing }: TcpConnection): boolean {
   return sendRing === null || 4 * sendRing.freeBytes >= sendRing.capacityBytes;
+}
+
+function congestionOf(block: SocketBlock): { congestion?: CongestionControlName } {
+  const congestion = CONGESTION_CONTROLS[block.get(SocketWord.CongestionControl) - 1];
+  return congestion === undefined ? {} : { congestion };
 }
 
 function keepAliveOf(block: SocketBlock): { idleMs: number; intervalMs: number; count: number } | null {

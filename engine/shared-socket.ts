@@ -1,6 +1,10 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import type { DnsRecord } from '../stack/resolver/record.ts';
 import type { Ring } from '../stack/ring.ts';
+import {
+  CONGESTION_CONTROLS,
+  type CongestionControlName,
+} from '../stack/tcp/congestion/congestion-controls.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { ArenaWord, lockWord, unlockWord } from './arena.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
@@ -44,6 +48,8 @@ export interface ConnectRequest {
   readonly localPort?: number;
   readonly noDelay?: boolean;
   readonly keepAlive?: KeepAlive | null;
+  /** Default: the stack's. */
+  readonly congestion?: CongestionControlName | undefined;
   readonly preferIpv6?: boolean;
   /** Addresses are tried beside each other, IPv6 first (RFC 8305). */
   readonly racing?: boolean;
@@ -85,6 +91,8 @@ export class SharedSocket implements Channel {
     block.set(SocketWord.TimeoutMs, clampMs(request.timeoutMs));
     const socket = new SharedSocket(client, block);
     socket.#storeKeepAlive(request.keepAlive ?? null);
+    if (request.congestion !== undefined)
+      block.set(SocketWord.CongestionControl, 1 + CONGESTION_CONTROLS.indexOf(request.congestion));
     socket.#storeOption(OpenOption.NoDelay, request.noDelay === true);
     socket.#storeOption(OpenOption.PreferIpv6, request.preferIpv6 === true);
     socket.#storeOption(OpenOption.Racing, request.racing === true);

@@ -109,6 +109,8 @@ export const SocketWord = {
   FaceWriteBlocked: 60,
   /** (both) 1: a write found too little room, and its event loop wants to hear of room; the engine takes it back when it tells */
   SendWanted: 61,
+  /** (app) place among CONGESTION_CONTROLS, from 1; 0: the stack's */
+  CongestionControl: 62,
 } as const;
 
 /** Where the text begins in a block. */

@@ -51,6 +51,21 @@ test('arguments that cannot be are refused before anything is sent', async (t) =
   });
 });
 
+test('a congestion control is chosen by name for a connection, and only one that there is', async (t) => {
+  const server = await pair.server.listen({ port: 0 });
+  server.on('connection', (socket) => socket.pipe(socket));
+  const port = server.address()?.port ?? 0;
+  for (const congestionControl of ['cubic', 'newreno', 'bbr', 'none'] as const) {
+    const socket = await pair.client.connect({ host: SERVER_V4, port, congestionControl });
+    const sent = Buffer.alloc(300_000, congestionControl);
+    socket.end(sent);
+    t.deepEqual(Buffer.concat(await socket.toArray()), sent);
+  }
+  const wrong = { host: SERVER_V4, port, congestionControl: 'vegas' as 'bbr' };
+  await t.throwsAsync(pair.client.connect(wrong), { code: 'EINVAL', message: /cubic, newreno, bbr, none/ });
+  server.close();
+});
+
 const TIMEOUT_MS = 200;
 /** Not how exact the timers are, but that the right one runs: a machine may be busy. */
 const TOLERANCE_MS = 2000;

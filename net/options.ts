@@ -1,5 +1,10 @@
 import type { KeepAlive } from '../engine/shared-socket.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import {
+  CONGESTION_CONTROLS,
+  type CongestionControlName,
+  isCongestionControl,
+} from '../stack/tcp/congestion/congestion-controls.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import type { TlsConnectOptions } from './tls-settings.ts';
 
@@ -21,6 +26,11 @@ export interface ConnectOptions {
   readonly noDelay?: boolean | undefined;
   /** `true`: with Node's intervals (see {@link Socket.setKeepAlive}). Default false. */
   readonly keepAlive?: boolean | KeepAlive | undefined;
+  /**
+   * How much may be in flight: `cubic` (RFC 9438, the default), `newreno`, `bbr` (BBRv3, which measures the path and hardly minds losses)
+   * or `none`: only the peer's window limits, for links of one's own.
+   */
+  readonly congestionControl?: CongestionControlName | undefined;
   /** With `keepAlive: true`: quiet time before the first probe, in milliseconds. */
   readonly keepAliveInitialDelay?: number | undefined;
   /**
@@ -85,6 +95,16 @@ export function checkMs(name: string, ms: unknown): number {
   throw new NetError('ARGUMENT_INVALID', {
     phase: Phase.Argument,
     detail: `${name} is a number of milliseconds from 0, got ${String(ms)}`,
+  });
+}
+
+/** @throws NetError ARGUMENT_INVALID */
+export function checkCongestionControl(name: unknown): CongestionControlName | undefined {
+  if (name === undefined) return undefined;
+  if (typeof name === 'string' && isCongestionControl(name)) return name;
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: `congestionControl is one of ${CONGESTION_CONTROLS.join(', ')}, got ${String(name)}`,
   });
 }
 

@@ -15,6 +15,7 @@ import { noteOpen } from './open-sockets.ts';
 import {
   type ConnectOptions,
   checkAddress,
+  checkCongestionControl,
   checkMs,
   checkPort,
   type KeepAliveSettings,
@@ -179,6 +180,7 @@ export class Socket extends Duplex {
       localPort: checkPort(options.localPort ?? 0, 0),
       noDelay: this.#noDelay,
       keepAlive: this.#keepAlive,
+      congestion: checkCongestionControl(options.congestionControl),
       preferIpv6: options.preferIpv6 === true,
       racing: options.autoSelectFamily !== false,
       family: options.family ?? 0,

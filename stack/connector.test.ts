@@ -132,6 +132,17 @@ test('IPv4 first unless asked otherwise; names of one family always connect', (t
   t.is(to({ localAddress: IpAddress.parse(A.v6) }), B.v6, 'only the family of the local address');
 });
 
+test('the congestion control is the one that was asked for', (t) => {
+  const it = setup();
+  listen(it);
+  const attempts = [it.connect({}), it.connect({ congestion: 'bbr' }), it.connect({ congestion: 'none' })];
+  it.bench.runFor(100);
+  t.deepEqual(
+    attempts.map((attempt) => attempt.connection?.cc.name),
+    ['cubic', 'bbr', 'none'],
+  );
+});
+
 test('a refusal moves on at once; the rings of the failed connection are closed by then', (t) => {
   const it = setup();
   listen(it, B.v6);

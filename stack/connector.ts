@@ -4,6 +4,7 @@ import type { Lookup } from './resolver/lookup.ts';
 import { hostPort } from './resolver/name-server.ts';
 import type { Resolver } from './resolver/resolver.ts';
 import type { Stack } from './stack.ts';
+import type { CongestionControlName } from './tcp/congestion/congestion-controls.ts';
 import type { TcpConnection } from './tcp/connection.ts';
 import type { KeepAlive } from './tcp/keepalive.ts';
 import { TimerEntry, type TimerTarget } from './timers.ts';
@@ -43,6 +44,8 @@ export interface ConnectRequest {
   readonly localPort: number;
   readonly noDelay: boolean;
   readonly keepAlive: KeepAlive | null;
+  /** Of a TCP connection; default: the stack's. */
+  readonly congestion?: CongestionControlName;
   readonly broadcast: boolean;
   /** Only what is directly connected is reached, no gateway. */
   readonly dontRoute: boolean;
@@ -312,6 +315,7 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
       localPort: request.localPort,
       noDelay: request.noDelay,
       keepAlive: request.keepAlive,
+      ...(request.congestion === undefined ? {} : { congestion: request.congestion }),
       owner: request.owner,
     });
     connection.observer = this;

@@ -86,6 +86,12 @@ export class Arguments {
       throw new ScriptUnsupported('buffers with addresses of their own');
   }
 
+  /** A string in quotes; '': something else. */
+  text(index: number): string {
+    const found = this.#at(index);
+    return found.kind === 'string' ? found.text : '';
+  }
+
   numberInList(index: number): number {
     const found = this.#at(index);
     const item = found.kind === 'list' ? found.items[0] : found;

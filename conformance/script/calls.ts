@@ -1,7 +1,7 @@
 import type { IpAddress } from '../../stack/wire/ip-address.ts';
 import { Arguments, canonical, numberOf } from './arguments.ts';
 import type { ScriptHost } from './host.ts';
-import { getNumber, isBuffer, setNumber } from './socket-options.ts';
+import { congestionControlOf, getNumber, isBuffer, setNumber } from './socket-options.ts';
 import { BIND_PORT, type CallResult, done, failed, ScriptSocket } from './sockets.ts';
 import { type CallSpec, ScriptFailure, ScriptUnsupported } from './syntax.ts';
 
@@ -262,6 +262,14 @@ export class Calls {
     if (name === 'SO_LINGER') {
       const on = args.field(3, 'onoff') !== 0;
       socket.options.lingerSeconds = on ? args.field(3, 'linger') : -1;
+      return done(0);
+    }
+    if (name === 'TCP_CONGESTION') {
+      const congestion = congestionControlOf(args.text(3));
+      if (congestion === null) return failed('ENOENT');
+      socket.options.congestion = congestion;
+      if (socket.connection !== null) socket.apply(socket.connection);
+      this.#host.settle();
       return done(0);
     }
     const value = args.numberInList(3);

@@ -1,8 +1,18 @@
+import {
+  type CongestionControlName,
+  isCongestionControl,
+} from '../../stack/tcp/congestion/congestion-controls.ts';
 import type { ScriptSocket, SocketOptions } from './sockets.ts';
 
 /** Of which Linux doubles the value. */
 export function isBuffer(name: string): boolean {
   return name === 'SO_RCVBUF' || name === 'SO_SNDBUF';
+}
+
+/** What a system calls a congestion control; null: the stack has none of that name. */
+export function congestionControlOf(name: string): CongestionControlName | null {
+  if (name === 'reno') return 'newreno';
+  return isCongestionControl(name) ? name : null;
 }
 
 /** Sets an option. @returns false: it is not known */

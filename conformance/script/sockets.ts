@@ -1,4 +1,5 @@
 import { ERRORS, type ErrorCode, NetError } from '../../stack/errors.ts';
+import type { CongestionControlName } from '../../stack/tcp/congestion/congestion-controls.ts';
 import type { TcpConnection } from '../../stack/tcp/connection.ts';
 import { synDataLimit } from '../../stack/tcp/fast-open.ts';
 import type { TcpListener } from '../../stack/tcp/listener.ts';
@@ -50,6 +51,8 @@ export interface SocketOptions {
   urgentInline: boolean;
   /** TCP_FASTOPEN: of a listener its queue; BSD: an active open is to use it; -1: not set. */
   fastOpen: number;
+  /** TCP_CONGESTION; '': not set. */
+  congestion: CongestionControlName | '';
   /** TCP_FASTOPEN_CONNECT: connect() waits for the first data. */
   fastOpenConnect: boolean;
 }
@@ -98,6 +101,7 @@ export class ScriptSocket {
       urgentInline: false,
       fastOpen: -1,
       fastOpenConnect: false,
+      congestion: '',
     };
   }
 
@@ -209,6 +213,7 @@ export class ScriptSocket {
     connection.setNoDelay(o.noDelay);
     connection.setUserTimeout(o.userTimeoutMs);
     connection.synRetries = o.synRetries;
+    if (o.congestion !== '') connection.setCongestionControl(o.congestion);
     const { keepIdleMs: idleMs, keepIntervalMs: intervalMs, keepCount: count } = o;
     connection.setKeepAlive(o.keepAlive ? { idleMs, intervalMs, count } : null);
     if (o.receiveBufferBytes !== this.host.defaults.receiveBufferBytes)

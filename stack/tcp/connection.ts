@@ -58,6 +58,8 @@ const MIN_SEND_MSS_BYTES = 48;
 /** RFC 9293 §3.7.1 [MUST-15]: what a peer takes that sends no MSS option. */
 const DEFAULT_MSS_V4_BYTES = 536;
 const DEFAULT_MSS_V6_BYTES = 1220;
+/** RFC 7323 §2.3 */
+const MAX_WINDOW_BYTES: number = 2 ** 30;
 /** Hop limit of what we send (RFC 1700, IANA). */
 const DEFAULT_TTL = 64;
 
@@ -414,6 +416,23 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.detached = true;
     if (this.state === TcpState.Closed || this.state === TcpState.TimeWait) return;
     this.terminateWithReset('ABORTED', '');
+  }
+
+  /** Another congestion control from now on (TCP_CONGESTION); it begins with the window there is. @throws NetError ARGUMENT_INVALID */
+  setCongestionControl(name: string): void {
+    if (name === this.cc.name) return;
+    const cc = this.layer.congestionControl(name);
+    const { cwndBytes, ssthreshBytes } = this.cc;
+    this.cc = cc;
+    this.sent.lossObserver = cc.lossObserver;
+    if (!this.isSynchronized) return;
+    cc.start(this.mss, this.sent.rate, this.rtt.srttMs, this.sackOk, this.now);
+    // What was learnt of the path is not forgotten; no window at all is not what another one has learnt
+    if (cwndBytes < MAX_WINDOW_BYTES && cc.cwndBytes < MAX_WINDOW_BYTES) {
+      cc.cwndBytes = cwndBytes;
+      cc.ssthreshBytes = ssthreshBytes;
+    }
+    this.context.wantsToTransmit(this);
   }
 
   /** @param on true: no Nagle algorithm [MUST-17] */

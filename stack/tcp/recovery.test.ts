@@ -459,3 +459,50 @@ test('an ACK whose timestamp shows that the retransmission was needed ends F-RTO
     'the next two of what was lost',
   );
 });
+
+test("without congestion control the peer's window is the limit; a loss is sent again, and nothing slows down", (t) => {
+  const bench = TcpBench.established({
+    rttMs: 20,
+    connect: { congestion: 'none' },
+    peer: { mss: MSS, sackPermitted: true },
+  });
+  bench.write(65_000);
+  t.is(bench.take().length, 65);
+  bench.wait(20);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 60_001]] });
+  t.deepEqual(brief(bench.take()), ['A 1 ack 1 len 1000']);
+  bench.seg({ flags: 'A', seq: 1, ack: 65_001 });
+  bench.write(65_000);
+  t.is(bench.take().length, 65);
+  bench.wait(1000);
+  t.true(bench.take().length >= 65, 'after a timeout, too');
+});
+
+test('a congestion control may be changed on the way; the window stays', (t) => {
+  const bench = inFlight({ rttMs: 20 });
+  const { connection } = bench;
+  const { cwndBytes } = connection.cc;
+  for (const name of ['newreno', 'bbr', 'cubic']) {
+    connection.setCongestionControl(name);
+    t.is(connection.cc.name, name);
+    t.is(connection.cc.cwndBytes, cwndBytes);
+  }
+  connection.setCongestionControl('none');
+  bench.write(30 * MSS);
+  t.is(bench.take().length, 30);
+  connection.setCongestionControl('cubic');
+  t.true(connection.cc.cwndBytes <= 14_600);
+  t.throws(() => connection.setCongestionControl('vegas'), { message: /cubic, newreno, bbr, none/ });
+});
+
+test('RFC 3465: a receiver that acknowledges byte by byte gains nothing, in slow start or after', (t) => {
+  const grown = (pieces: number, ssthreshBytes: number): number => {
+    const bench = inFlight({ rttMs: 20 });
+    const { cc } = bench.connection;
+    cc.ssthreshBytes = ssthreshBytes;
+    for (let i = 1; i <= pieces; i++) bench.seg({ flags: 'A', seq: 1, ack: 1 + (10_000 * i) / pieces });
+    return cc.cwndBytes;
+  };
+  for (const ssthreshBytes of [Infinity, 5 * MSS])
+    t.true(grown(5000, ssthreshBytes) <= grown(10, ssthreshBytes) + 1);
+});

@@ -7,16 +7,12 @@ import {
   type TransportHandler,
 } from '../context.ts';
 import { NetError, Phase } from '../errors.ts';
-import type { RandomSource } from '../random.ts';
 import { foldChecksum, sumPseudoHeaderV4, sumPseudoHeaderV6, sumSlab } from '../wire/checksum.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import { IpProtocol } from '../wire/ipv4.ts';
 import { TCP_HEADER_BYTES, Tcp, TcpFlag, writeTcpHeader } from '../wire/tcp.ts';
-import { Bbr } from './congestion/bbr.ts';
 import type { CongestionControl } from './congestion/congestion-control.ts';
-import { Cubic } from './congestion/cubic.ts';
-import { NewReno } from './congestion/newreno.ts';
-import { NoCongestionControl } from './congestion/no-congestion-control.ts';
+import { makeCongestionControl } from './congestion/congestion-controls.ts';
 import { TcpConnection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { EcnField } from './ecn.ts';
@@ -414,24 +410,6 @@ export class TcpLayer implements TransportHandler {
       phase: Phase.Route,
       detail: 'all ephemeral ports are in use',
     });
-  }
-}
-
-function makeCongestionControl(name: string, random: RandomSource): CongestionControl {
-  switch (name) {
-    case 'cubic':
-      return new Cubic();
-    case 'newreno':
-      return new NewReno();
-    case 'bbr':
-      return new Bbr(random);
-    case 'none':
-      return new NoCongestionControl();
-    default:
-      throw new NetError('ARGUMENT_INVALID', {
-        phase: Phase.Argument,
-        detail: `congestion control '${name}', expected cubic, newreno, bbr or none`,
-      });
   }
 }
 

@@ -44,6 +44,44 @@ for (const make of [() => new NewReno(), () => new Cubic()]) {
   });
 }
 
+test('hystart: a train of ACKs that fills half a round trip ends slow start; paced, a whole one', (t) => {
+  for (const [isPaced, trainMs] of [
+    [false, 20],
+    [true, 40],
+  ] as const) {
+    const cc = new Cubic();
+    cc.start(MSS);
+    cc.roundTrip(40, true, isPaced, 1000);
+    let now = 1000;
+    while (cc.ssthreshBytes === Infinity && now < 2000) cc.roundTrip(40, false, isPaced, ++now);
+    t.is(now, 1000 + trainMs + 1);
+  }
+  const cc = new Cubic();
+  cc.start(MSS);
+  cc.roundTrip(40, true, false, 1000);
+  for (let now = 1003; now < 1100; now += 3) cc.roundTrip(40, false, false, now);
+  t.is(cc.ssthreshBytes, Infinity, 'ACKs with gaps are no train');
+  const near = new Cubic();
+  near.start(MSS);
+  near.roundTrip(1, true, false, 1000);
+  for (let now = 1001; now < 1050; now++) near.roundTrip(1, false, false, now);
+  t.is(near.ssthreshBytes, Infinity, 'short round trips are left alone');
+});
+
+test('cubic: time in which the application was the limit does not count (RFC 9438 §5.8)', (t) => {
+  const grown = (idleMs: number): number => {
+    const cc = new Cubic();
+    cc.start(MSS);
+    cc.cwndBytes = 100 * MSS;
+    cc.congestion(100 * MSS, 0);
+    for (let now = 0; now < 1000; now += 10) cc.acked(20 * MSS, 50, true, now);
+    for (let now = 0; now < idleMs; now += 10) cc.acked(MSS, 50, false, 1000 + now);
+    for (let now = 0; now < 1000; now += 10) cc.acked(20 * MSS, 50, true, 1000 + idleMs + now);
+    return cc.cwndBytes;
+  };
+  t.true(Math.abs(grown(10_000) / grown(0) - 1) < 0.02, `${grown(10_000)} ${grown(0)}`);
+});
+
 // [RFC 5681 §3.1-8] [RFC 5681 §3.1-9]
 test('newreno: halves, then one segment per round trip (RFC 5681 §3.1)', (t) => {
   const cc = new NewReno();

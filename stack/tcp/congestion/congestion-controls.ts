@@ -1,0 +1,34 @@
+import { NetError, Phase } from '../../errors.ts';
+import type { RandomSource } from '../../random.ts';
+import { Bbr } from './bbr.ts';
+import type { CongestionControl } from './congestion-control.ts';
+import { Cubic } from './cubic.ts';
+import { NewReno } from './newreno.ts';
+import { NoCongestionControl } from './no-congestion-control.ts';
+
+/** The names that applications choose by: RFC 9438, RFC 5681, draft-ietf-ccwg-bbr, and the peer's window only. */
+export const CONGESTION_CONTROLS = ['cubic', 'newreno', 'bbr', 'none'] as const;
+export type CongestionControlName = (typeof CONGESTION_CONTROLS)[number];
+
+export function isCongestionControl(name: string): name is CongestionControlName {
+  return (CONGESTION_CONTROLS as readonly string[]).includes(name);
+}
+
+/** @throws NetError ARGUMENT_INVALID for a name it does not know */
+export function makeCongestionControl(name: string, random: RandomSource): CongestionControl {
+  switch (name) {
+    case 'cubic':
+      return new Cubic();
+    case 'newreno':
+      return new NewReno();
+    case 'bbr':
+      return new Bbr(random);
+    case 'none':
+      return new NoCongestionControl();
+    default:
+      throw new NetError('ARGUMENT_INVALID', {
+        phase: Phase.Argument,
+        detail: `congestion control '${name}', expected one of ${CONGESTION_CONTROLS.join(', ')}`,
+      });
+  }
+}
