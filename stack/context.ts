@@ -94,6 +94,8 @@ export interface Route {
   readonly nextHop: IpAddress;
   /** Largest IP packet the path takes, at most the interface's MTU. */
   pathMtuBytes: number;
+  /** The interface has been configured anew since: whoever is free to choose asks for the way again. */
+  readonly isStale: boolean;
 }
 
 /** The IP layer as TCP, UDP and ICMP see it when they send. */

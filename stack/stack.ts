@@ -6,7 +6,7 @@ import { IpCounters } from './ip/counters.ts';
 import { EthernetCounters, EthernetLink } from './ip/ethernet-link.ts';
 import { IcmpLayer } from './ip/icmp.ts';
 import { IpInput } from './ip/input.ts';
-import { Interface, type PacketReceiver } from './ip/interface.ts';
+import { Interface, type InterfaceSettings, type PacketReceiver } from './ip/interface.ts';
 import { NeighbourCounters } from './ip/neighbour.ts';
 import { IpSender } from './ip/output.ts';
 import { RouteTable } from './ip/route-table.ts';
@@ -119,6 +119,15 @@ export class Stack implements StackContext, PacketReceiver {
     if (capabilities.ethernet !== undefined) iface.link = this.#ethernet(iface, capabilities.ethernet);
     this.routes.addInterface(iface);
     return iface;
+  }
+
+  /**
+   * Gives an interface the addresses, routes and MTU that one source (`'dhcp'`) says, instead of what it said before; null takes them
+   * away. Connections from an address that is gone are not told: they hear nothing more, and end by their timers.
+   */
+  configure(iface: Interface, source: string, settings: InterfaceSettings | null): void {
+    iface.configure(source, settings);
+    this.routes.update();
   }
 
   #ethernet(iface: Interface, ethernet: EthernetCapabilities): EthernetLink {

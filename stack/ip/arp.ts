@@ -15,8 +15,17 @@ import type { EthernetLink } from './ethernet-link.ts';
 import type { Neighbour } from './neighbour.ts';
 import { chooseSource } from './source-address.ts';
 
+/** Learns that an address that is being probed for belongs to somebody else. */
+export interface ProbeWatcher {
+  /** The IPv4 address that must not be in use, as a word. */
+  readonly probed: number;
+  probeAnswered(): void;
+}
+
 /** IPv4 addresses to Ethernet addresses (RFC 826), with conflict detection (RFC 5227). */
 export class ArpLayer {
+  /** Who probes for an address on this link now; null: nobody. */
+  watcher: ProbeWatcher | null = null;
   readonly #link: EthernetLink;
 
   constructor(link: EthernetLink) {
@@ -46,9 +55,13 @@ export class ArpLayer {
     const sender = view.getInt32(off + Arp.SenderProtocol);
     const target = view.getInt32(off + Arp.TargetProtocol);
     const forUs = this.#owns(target);
+    const { watcher } = this;
+    // RFC 5227 §2.1.1: somebody has the address, or probes for it at the same time
+    if (watcher !== null && (sender === watcher.probed || (sender === 0 && target === watcher.probed)))
+      watcher.probeAnswered();
     if (this.#owns(sender)) {
       // RFC 5227 §2.4: the address is kept and defended, at most every ten seconds
-      if (link.conflict(IpAddress.v4(sender), high, low)) this.#announce(sender);
+      if (link.conflict(IpAddress.v4(sender), high, low)) this.announce(sender);
       return;
     }
     // RFC 5227 §1.1: the sender of a probe has no address yet; who asks for ours is told that it is taken
@@ -108,8 +121,13 @@ export class ArpLayer {
     return first !== 0 && first !== 127 && first < 224 && !this.#link.iface.isBroadcast(word);
   }
 
+  /** RFC 5227 §2.1.1: a request from nobody, so that no cache is disturbed if the address is in use. */
+  probe(address: number): void {
+    this.#send(ArpOperation.Request, BROADCAST_HIGH, BROADCAST_LOW, 0, 0, 0, address);
+  }
+
   /** RFC 5227 §2.3: sender and target are the address announced. */
-  #announce(own: number): void {
+  announce(own: number): void {
     this.#send(ArpOperation.Request, BROADCAST_HIGH, BROADCAST_LOW, own, 0, 0, own);
   }
 

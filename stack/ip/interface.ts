@@ -1,5 +1,6 @@
 import type { LinkCapabilities, PacketSink, TxPacket } from '../link.ts';
 import type { IpAddress, IpPrefix } from '../wire/ip-address.ts';
+import { IPV6_MIN_MTU_BYTES } from '../wire/ipv6.ts';
 import type { Slab } from '../wire/slab.ts';
 import type { EthernetLink } from './ethernet-link.ts';
 
@@ -8,18 +9,38 @@ export interface PacketReceiver {
   receive(iface: Interface, slab: Slab, off: number, len: number, flags: number, now: number): void;
 }
 
+/** A way to a network through an interface. */
+export interface InterfaceRoute {
+  readonly prefix: IpPrefix;
+  /** null: on the link. */
+  readonly gateway: IpAddress | null;
+}
+
+/** What one source of configuration (DHCP, router advertisements) gives an interface. */
+export interface InterfaceSettings {
+  readonly addresses: readonly IpPrefix[];
+  readonly routes: readonly InterfaceRoute[];
+  /** Largest IP packet that the link is said to take, in bytes; Infinity: nothing is said. */
+  readonly mtuBytes: number;
+}
+
 /** A network interface: a device, its addresses and its gateways. */
 export class Interface {
   readonly name: string;
   readonly capabilities: LinkCapabilities;
   /** Where packets go; may be replaced by another one of the same device. */
   sink: PacketSink;
-  readonly addresses: readonly IpPrefix[];
-  /** Routers on this link that take packets for everywhere else. */
-  readonly gateways: readonly IpAddress[];
+  /** Given at first and learned; replaced as a whole when they change. */
+  addresses: readonly IpPrefix[];
+  /** Ways through this interface beside those to the prefixes of its addresses. */
+  routes: readonly InterfaceRoute[];
+  /** Counts changes of addresses, routes and MTU: what was found before may not hold any more. */
+  generation = 0;
   /** Set by the stack when the device is an Ethernet device. */
   link: EthernetLink | null = null;
   readonly #receiver: PacketReceiver;
+  readonly #settings = new Map<string, InterfaceSettings>();
+  #mtuBytes: number;
 
   constructor(
     receiver: PacketReceiver,
@@ -33,8 +54,28 @@ export class Interface {
     this.name = name;
     this.sink = sink;
     this.capabilities = capabilities;
+    const routes = gateways.map((gateway) => ({ prefix: { address: gateway, prefixLength: 0 }, gateway }));
     this.addresses = addresses;
-    this.gateways = gateways;
+    this.routes = routes;
+    this.#mtuBytes = capabilities.mtuBytes;
+    this.#settings.set('static', { addresses, routes, mtuBytes: Infinity });
+  }
+
+  /** Takes the settings of one source instead of its last ones; null: it has none. `Stack.configure` is what others call. */
+  configure(source: string, settings: InterfaceSettings | null): void {
+    if (settings === null) this.#settings.delete(source);
+    else this.#settings.set(source, settings);
+    const all = [...this.#settings.values()];
+    this.addresses = all.flatMap(({ addresses }) => addresses);
+    this.routes = all.flatMap(({ routes }) => routes);
+    this.#mtuBytes = Math.min(this.capabilities.mtuBytes, ...all.map(({ mtuBytes }) => mtuBytes));
+    this.generation++;
+  }
+
+  /** Largest packet of a family that this link takes, in bytes. */
+  mtuBytes(family: 4 | 6): number {
+    // RFC 8200 §5: a DHCPv4 server may ask for less than IPv6 needs
+    return family === 4 ? this.#mtuBytes : Math.max(this.#mtuBytes, IPV6_MIN_MTU_BYTES);
   }
 
   /**

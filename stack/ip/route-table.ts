@@ -33,13 +33,19 @@ class CachedRoute implements Route {
   readonly destination: IpAddress;
   readonly nextHop: IpAddress;
   pathMtuBytes = 0;
+  readonly #generation: number;
 
   constructor(iface: Interface, source: IpAddress, destination: IpAddress, nextHop: IpAddress) {
     this.iface = iface;
     this.source = source;
     this.destination = destination;
     this.nextHop = nextHop;
-    this.pathMtuBytes = iface.capabilities.mtuBytes;
+    this.pathMtuBytes = iface.mtuBytes(destination.family);
+    this.#generation = iface.generation;
+  }
+
+  get isStale(): boolean {
+    return this.#generation !== this.iface.generation;
   }
 }
 
@@ -63,9 +69,16 @@ export class RouteTable {
   /** Adds an interface, the prefixes on its link and its gateways as default routes. */
   addInterface(iface: Interface): void {
     this.interfaces.push(iface);
-    for (const prefix of iface.addresses) this.#rows.push({ prefix, iface, gateway: null });
-    for (const gateway of iface.gateways)
-      this.#rows.push({ prefix: { address: gateway, prefixLength: 0 }, iface, gateway });
+    this.update();
+  }
+
+  /** Takes over what has changed in the interfaces. Routes that somebody keeps say that they are stale. */
+  update(): void {
+    this.#rows.length = 0;
+    for (const iface of this.interfaces) {
+      for (const prefix of iface.addresses) this.#rows.push({ prefix, iface, gateway: null });
+      for (const { prefix, gateway } of iface.routes) this.#rows.push({ prefix, iface, gateway });
+    }
     this.#cache.clear();
   }
 
@@ -133,7 +146,7 @@ export class RouteTable {
 
   #restore(route: Route): void {
     this.#reduced.delete(route);
-    route.pathMtuBytes = route.iface.capabilities.mtuBytes;
+    route.pathMtuBytes = route.iface.mtuBytes(route.destination.family);
     this.#counters.pathMtuRestored++;
   }
 

@@ -338,7 +338,10 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.passive = parent !== null;
     this.peerMss = route.destination.family === 4 ? DEFAULT_MSS_V4_BYTES : DEFAULT_MSS_V6_BYTES;
     // RFC 9293 §3.7.1 [MUST-67]: what the interface takes in one piece, whatever the path out is
-    this.advMss = Math.min(route.iface.capabilities.mtuBytes - this.ipHeaderBytes - TCP_HEADER_BYTES, 0xffff);
+    this.advMss = Math.min(
+      route.iface.mtuBytes(route.destination.family) - this.ipHeaderBytes - TCP_HEADER_BYTES,
+      0xffff,
+    );
     this.rtt.maxMs = layer.settings.maxRtoMs;
     this.#timer = new TimerEntry(this);
   }

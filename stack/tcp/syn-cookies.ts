@@ -99,7 +99,7 @@ export class SynCookies {
       window,
     );
     const ipBytes = local.family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
-    const mss = Math.min(route.iface.capabilities.mtuBytes - ipBytes - TCP_HEADER_BYTES, 0xffff);
+    const mss = Math.min(route.iface.mtuBytes(route.destination.family) - ipBytes - TCP_HEADER_BYTES, 0xffff);
     writeSynOptions(
       view,
       off + Tcp.Options,

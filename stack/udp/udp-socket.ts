@@ -261,9 +261,10 @@ export class UdpSocket extends Endpoint implements Transmitter {
     if (!Number.isInteger(port) || port < 1 || port > 65_535)
       throw new NetError('PORT_INVALID', { phase: Phase.Argument, detail: `got ${port}` });
     const known = this.#route;
-    const route = known?.destination.equals(address)
-      ? known
-      : this.#layer.context.ip.route(address, this.local);
+    const route =
+      known !== null && !known.isStale && known.destination.equals(address)
+        ? known
+        : this.#layer.context.ip.route(address, this.local);
     if (!this.broadcast && address.family === 4 && route.iface.isBroadcast(address.w3)) {
       throw new NetError('ACCESS_DENIED', {
         phase: Phase.Argument,
