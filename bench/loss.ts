@@ -62,7 +62,8 @@ const { values } = parseArgs({
 function bytesFor(loss: number): number {
   if (values.bytes !== undefined) return Number(values.bytes);
   if (loss >= 0.02) return 3_000_000;
-  return loss >= LOSSY ? 6_000_000 : 40_000_000;
+  if (loss >= LOSSY) return 6_000_000;
+  return loss > 0 ? 20_000_000 : 100_000_000;
 }
 
 /** One transfer in namespaces of its own: nothing is remembered of the one before. */

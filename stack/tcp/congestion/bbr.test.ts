@@ -1,7 +1,8 @@
 import test from 'ava';
 import { BulkTransfer } from '../../testing/bulk-transfer.ts';
 import { type LinkOptions, StackPair } from '../../testing/stack-pair.ts';
-import { Bbr, BbrState } from './bbr.ts';
+import { Bbr } from './bbr.ts';
+import { BbrState } from './bbr-parameters.ts';
 
 /** 100 Mbit/s and 40 ms: 345 packets are one bandwidth-delay product. */
 const LINK = { latencyMs: 20, kilobitsPerSecond: 100_000, queuePackets: 340 };

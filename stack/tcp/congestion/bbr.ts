@@ -1,57 +1,35 @@
 import type { RandomSource } from '../../random.ts';
 import type { DeliveryRate } from '../delivery-rate.ts';
 import type { LossObserver } from '../sent-queue.ts';
+import {
+  AckPhase,
+  BbrState,
+  BETA,
+  CWND_GAINS,
+  DRAIN_ROUNDS,
+  EXTRA_ACKED_ROUNDS,
+  FULL_BW_GROWTH,
+  FULL_BW_ROUNDS,
+  HEADROOM,
+  LOSS_THRESH,
+  MAX_BW_CYCLES,
+  MAX_PROBE_UP_ROUNDS,
+  MAX_QUANTUM_BYTES,
+  MAX_RENO_ROUNDS,
+  MIN_PIPE_SEGMENTS,
+  MIN_PROBE_WAIT_MS,
+  MIN_QUANTUM_SEGMENTS,
+  MIN_RTT_WINDOW_MS,
+  OFFLOAD_QUANTA,
+  PACING_GAINS,
+  PACING_MARGIN,
+  PROBE_RTT_INTERVAL_MS,
+  PROBE_RTT_MS,
+  RANDOM_PROBE_WAIT_MS,
+  STARTUP_FULL_LOSS_COUNT,
+} from './bbr-parameters.ts';
 import { type CongestionControl, initialWindowBytes } from './congestion-control.ts';
 import { WindowedMax } from './windowed-max.ts';
-
-/** What BBR is doing (draft-ietf-ccwg-bbr §5.1). */
-export const BbrState = {
-  Startup: 0,
-  Drain: 1,
-  ProbeBwDown: 2,
-  ProbeBwCruise: 3,
-  ProbeBwRefill: 4,
-  ProbeBwUp: 5,
-  ProbeRtt: 6,
-} as const;
-export type BbrState = (typeof BbrState)[keyof typeof BbrState];
-
-/** What the ACKs tell about the probing for bandwidth (§2.11, BBR.ack_phase). */
-const AckPhase = { Init: 0, Refilling: 1, ProbeStarting: 2, ProbeFeedback: 3, ProbeStopping: 4 } as const;
-
-/** §5.6.1: pacing_gain by state. */
-const PACING_GAINS: readonly number[] = [2.77, 0.5, 0.9, 1, 1, 1.25, 1];
-/** … and cwnd_gain. */
-const CWND_GAINS: readonly number[] = [2, 2, 2, 2, 2, 2.25, 0.5];
-/** §2.4: BBR.PacingMarginPercent. */
-const PACING_MARGIN = 0.99;
-/** §2.7: BBR.LossThresh, BBR.Beta, BBR.Headroom, BBR.MinPipeCwnd. */
-const LOSS_THRESH = 0.02;
-const BETA = 0.7;
-const HEADROOM = 0.15;
-const MIN_PIPE_SEGMENTS = 4;
-/** §2.10: BBR.MaxBwFilterLen in cycles: this one and the one before. §2.9: BBR.ExtraAckedFilterLen in round trips. */
-const MAX_BW_CYCLES = 1;
-const EXTRA_ACKED_ROUNDS = 10;
-/** §5.3.1.2, §5.3.1.3 */
-const FULL_BW_GROWTH = 1.25;
-const FULL_BW_ROUNDS = 3;
-const STARTUP_FULL_LOSS_COUNT = 6;
-const DRAIN_ROUNDS = 3;
-/** §5.3.3.5.3 */
-const MIN_PROBE_WAIT_MS = 2000;
-const RANDOM_PROBE_WAIT_MS = 1000;
-const MAX_RENO_ROUNDS = 63;
-const MAX_PROBE_UP_ROUNDS = 30;
-/** §2.13: BBR.MinRTTFilterLen, BBR.ProbeRTTInterval, BBR.ProbeRTTDuration. */
-const MIN_RTT_WINDOW_MS = 10_000;
-const PROBE_RTT_INTERVAL_MS = 5000;
-const PROBE_RTT_MS = 200;
-/** §5.6.3 */
-const MAX_QUANTUM_BYTES = 65_536;
-const MIN_QUANTUM_SEGMENTS = 2;
-/** §5.5.9.1 */
-const OFFLOAD_QUANTA = 3;
 
 /**
  * BBRv3 (draft-ietf-ccwg-bbr), in its words: it measures the bandwidth and the round trip of the path, sends at that rate, and probes for
