@@ -4,7 +4,7 @@ import type { TcpSettings } from '../../stack/tcp/tcp-settings.ts';
 import type { LinkOptions } from '../../stack/testing/stack-pair.ts';
 
 /** The congestion controls that connections choose from. */
-const CONGESTION_CONTROLS = ['cubic', 'newreno'] as const;
+const CONGESTION_CONTROLS = ['cubic', 'newreno', 'bbr', 'none'] as const;
 
 /** From … to, both included. */
 export type Range = readonly [number, number];
@@ -143,7 +143,7 @@ export function scenarioOf(seed: number): Scenario {
     txSegmentBytes: offload ? chance.one([0, 20_000, 65_535]) : 0,
     sendRingBytes: 2 ** chance.within([11, 16]),
     recvRingBytes: 2 ** chance.within([11, 17]),
-    elasticBytes: elastic ? 2 ** 24 : 0,
+    elasticBytes: elastic ? 2 ** 17 : 0,
     parks: elastic && chance.happens(0.7),
     startMs: chance.happens(0.2) ? 2 ** 32 - chance.within([0, 3000]) : chance.within([0, 1_000_000]),
     wraps: chance.happens(0.3),
