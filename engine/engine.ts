@@ -112,6 +112,16 @@ export class Engine implements PacketInput {
     this.#iface.input(slab, off, len, flags, this.#now);
   }
 
+  /** What the interface still waits for before it can be used, in words; '': nothing. */
+  get awaited(): string {
+    return this.#services.awaited;
+  }
+
+  /** Gives back what the network has lent: the last that is sent. */
+  release(): void {
+    this.#services.release();
+  }
+
   /** Lets go of every socket, in order: what was written is still sent. */
   closeAll(): void {
     for (let index = 0; index < this.#endpoints.length; index++) {

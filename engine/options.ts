@@ -6,7 +6,10 @@ import type { BufferSizes } from './socket-table.ts';
 export interface EngineOptions {
   /** `'tun:NAME'`, `'raw:INTERFACE'` (Ethernet beside the kernel), or one end of a memory link. */
   readonly device: string | MemoryLinkEnd;
-  /** Own addresses with their prefix lengths: `['192.0.2.2/24', '2001:db8::2/64']`. */
+  /**
+   * Own addresses with their prefix lengths: `['192.0.2.2/24', '2001:db8::2/64']`. `'dhcp'` among them, on an Ethernet device: one from
+   * a DHCPv4 server, with the routes, name servers and domain it tells; the engine runs when it has it, and fails after 25 s.
+   */
   readonly addresses: readonly string[];
   /** Default gateways, at most one of each family. */
   readonly gateways?: readonly string[];
@@ -39,12 +42,12 @@ export interface ResolverOptions {
   /**
    * Name servers in the order of their use: `['192.0.2.53', '2001:db8::53']`, with `#port` when it is not 53;
    * `'tls://dns.example@192.0.2.53'` for DNS over TLS only (RFC 7858), with a certificate for that name, or for the address when
-   * there is none, and with `#port` when it is not 853. Default: those of `resolvConf`.
+   * there is none, and with `#port` when it is not 853. Default: those of `resolvConf`, else those that a DHCP server tells.
    */
   readonly servers?: readonly string[];
   /** A resolv.conf(5) to take name servers, search domains and options from, where they are not given here. Default: none. */
   readonly resolvConf?: string | null;
-  /** Domains for names with fewer than `ndots` dots, and for others that are not found. Default: none. */
+  /** Domains for names with fewer than `ndots` dots, and for others that are not found. Default: none, or what a DHCP server tells. */
   readonly search?: readonly string[];
   /** Default 1. */
   readonly ndots?: number;
@@ -79,6 +82,9 @@ export interface CaptureOptions {
   /** Also writes the TLS secrets of all connections, so that the capture can be read decrypted. Default false. */
   readonly secrets?: boolean;
 }
+
+/** How long an engine waits for the addresses that it is not given. Less than what whoever starts it waits for it to run. */
+export const CONFIGURATION_TIMEOUT_MS = 25_000;
 
 /** How long a stopping engine goes on for connections that still have data to deliver. */
 export const DRAIN_MS = 1000;

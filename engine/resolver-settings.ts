@@ -46,6 +46,16 @@ export function resolverSettings(
   };
 }
 
+/** Name servers that the network has told of: plain, or with TLS where the options ask for it. */
+export function nameServersAt(
+  addresses: readonly IpAddress[],
+  options: ResolverOptions,
+  random: RandomSource,
+): NameServerAddress[] {
+  const tls = new ServerTls(options, random);
+  return addresses.map((address) => tls.opportunistic(address, DNS_PORT));
+}
+
 function readResolvConf(path: string): ResolvConf {
   try {
     return parseResolvConf(readFileSync(path, 'utf8'));

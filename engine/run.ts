@@ -8,9 +8,10 @@ import { openRaw } from '../drivers/raw.ts';
 import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
 import { openTun } from '../drivers/tun.ts';
 import { ERRORS, NetError, Phase } from '../stack/errors.ts';
+import { givenAddresses } from './address-configuration.ts';
 import { type Arena, ArenaWord, EngineState } from './arena.ts';
 import { Engine } from './engine.ts';
-import { DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
+import { CONFIGURATION_TIMEOUT_MS, DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
 import { Pool } from './pool.ts';
 import { Services } from './services.ts';
 import { SocketTable } from './socket-table.ts';
@@ -50,7 +51,6 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
     const parts = buildEngine(arena, options, device, clock);
     engine = parts.engine;
     trace = parts.trace;
-    setState(arena, EngineState.Running);
     const loop = new Loop(
       arena,
       device,
@@ -60,6 +60,8 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
       wakeFd,
       clock,
     );
+    loop.untilConfigured();
+    setState(arena, EngineState.Running);
     loop.untilStopped();
     loop.drain();
   } catch (error) {
@@ -95,9 +97,10 @@ function buildEngine(
     name: device.name,
     sink: device,
     capabilities: device.capabilities,
-    addresses: options.addresses,
+    addresses: givenAddresses(options.addresses),
     gateways: options.gateways ?? [],
   });
+  services.configure(iface);
   const trace = new Trace(device, iface, clock);
   return { engine: new Engine(arena, trace, services, table, iface, clock), trace };
 }
@@ -141,6 +144,21 @@ class Loop {
     this.#poll.set(WAKE_SLOT, wakeFd, POLLIN);
   }
 
+  /** Runs until the interface has the addresses that it asks the network for. @throws NetError TIMEOUT */
+  untilConfigured(): void {
+    const deadline = this.#clock() + CONFIGURATION_TIMEOUT_MS;
+    while (!this.#isStopped && this.#engine.awaited !== '') {
+      const leftMs = deadline - this.#clock();
+      if (leftMs <= 0) {
+        throw new NetError('TIMEOUT', {
+          phase: Phase.None,
+          detail: `${this.#device.name} has not got ${this.#engine.awaited} within ${CONFIGURATION_TIMEOUT_MS / 1000} s`,
+        });
+      }
+      if (!this.#turn()) this.#sleep(Math.min(leftMs, LONGEST_SLEEP_MS));
+    }
+  }
+
   /** Runs until somebody requests the stop. */
   untilStopped(): void {
     while (!this.#isStopped) {
@@ -155,9 +173,11 @@ class Loop {
     this.#engine.closeAll();
     while (this.#engine.hasUndelivered) {
       const leftMs = deadline - this.#clock();
-      if (leftMs <= 0) return;
+      if (leftMs <= 0) break;
       if (!this.#turn() && this.#engine.hasUndelivered) this.#sleep(leftMs);
     }
+    this.#turn();
+    this.#engine.release();
     this.#turn();
     this.#engine.account.publish(this.#clock());
   }
@@ -232,7 +252,7 @@ function openDevice(options: EngineOptions, wakeFd: number): Device {
   }
   if (device.startsWith('raw:')) {
     return openRaw(device.slice(4), {
-      addresses: options.addresses,
+      addresses: givenAddresses(options.addresses),
       ...(options.mtuBytes === undefined ? {} : { mtuBytes: options.mtuBytes }),
       offload: options.offload !== false && options.impairments === undefined,
     });

@@ -1,20 +1,27 @@
 import { Connector } from '../stack/connector.ts';
 import type { RingSource } from '../stack/context.ts';
+import type { Interface } from '../stack/ip/interface.ts';
 import { type RandomSource, SeededRandom } from '../stack/random.ts';
 import { HostsFile } from '../stack/resolver/hosts-file.ts';
-import { Resolver } from '../stack/resolver/resolver.ts';
+import { Resolver, type ResolverOptions as ResolverSettings } from '../stack/resolver/resolver.ts';
 import { Stack } from '../stack/stack.ts';
+import type { IpAddress } from '../stack/wire/ip-address.ts';
+import { AddressConfiguration, type NameServerUser } from './address-configuration.ts';
 import { HostsSource } from './hosts-source.ts';
 import type { EngineOptions } from './options.ts';
-import { resolverSettings } from './resolver-settings.ts';
+import { nameServersAt, resolverSettings } from './resolver-settings.ts';
 import { SystemRandom } from './system-random.ts';
 
 /** A stack with what an application expects of a host around it: names and connections by name. */
-export class Services {
+export class Services implements NameServerUser {
   readonly stack: Stack;
   readonly resolver: Resolver;
   readonly connector: Connector;
   readonly #hosts: HostsSource | null;
+  readonly #options: EngineOptions;
+  readonly #random: RandomSource;
+  readonly #settings: ResolverSettings;
+  #configuration: AddressConfiguration | null = null;
 
   constructor(options: EngineOptions, rings: RingSource, now: number) {
     const random: RandomSource =
@@ -24,8 +31,37 @@ export class Services {
     const hostsFile = resolver.hostsFile === undefined ? '/etc/hosts' : resolver.hostsFile;
     this.#hosts = hostsFile === null ? null : new HostsSource(hostsFile);
     const hosts = this.#hosts?.reload(now) ?? HostsFile.parse('');
-    this.resolver = new Resolver(this.stack, resolverSettings(resolver, hosts, random));
+    this.#options = options;
+    this.#random = random;
+    this.#settings = resolverSettings(resolver, hosts, random);
+    this.resolver = new Resolver(this.stack, this.#settings);
     this.connector = new Connector(this.stack, this.resolver);
+  }
+
+  /** Starts asking the network for what the options leave to it. @throws NetError ARGUMENT_INVALID */
+  configure(iface: Interface): void {
+    this.#configuration = new AddressConfiguration(this.stack, iface, this.#options.addresses, this);
+  }
+
+  /** What the interface still waits for; '': nothing. */
+  get awaited(): string {
+    return this.#configuration?.awaited ?? '';
+  }
+
+  /** Gives back what the network has lent. */
+  release(): void {
+    this.#configuration?.close();
+  }
+
+  /** NameServerUser: what is given by options goes before what the network says. */
+  nameServers(servers: readonly IpAddress[], search: readonly string[]): void {
+    const given = this.#settings;
+    this.resolver.setServers(
+      given.servers.length > 0
+        ? given.servers
+        : nameServersAt(servers, this.#options.resolver ?? {}, this.#random),
+      given.search !== undefined && given.search.length > 0 ? given.search : search,
+    );
   }
 
   /** Takes a changed hosts file over; looks at most once a second. */

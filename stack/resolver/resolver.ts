@@ -68,7 +68,8 @@ export class Resolver implements QueryOwner, LookupOwner {
   readonly cache: DnsCache;
   readonly #stack: Stack;
   readonly #options: ResolverOptions;
-  readonly #settings: QuerySettings;
+  #settings: QuerySettings;
+  #search: readonly string[];
   readonly #multicast: QuerySettings;
   readonly #questions = new Map<string, Question>();
   #hosts: HostsFile | null;
@@ -94,6 +95,13 @@ export class Resolver implements QueryOwner, LookupOwner {
       servers: [new NameServer(group), new NameServer({ ...group, address: MULTICAST_V6 })],
     };
     this.#hosts = options.hosts;
+    this.#search = options.search ?? [];
+  }
+
+  /** Asks other servers from now on, and looks in other domains. Questions under way stay with those they went to. */
+  setServers(servers: readonly NameServerAddress[], search: readonly string[]): void {
+    this.#settings = { ...this.#settings, servers: servers.map((where) => new NameServer(where)) };
+    this.#search = search;
   }
 
   /** Takes another hosts file from now on; null: none. */
@@ -224,8 +232,8 @@ export class Resolver implements QueryOwner, LookupOwner {
       lookup.succeed(LOOPBACK_ADDRESSES);
       return;
     }
-    const { search = [], ndots = 1 } = this.#options;
-    lookup.candidates = [...searchNames(name, absolute, search, ndots)];
+    const { ndots = 1 } = this.#options;
+    lookup.candidates = [...searchNames(name, absolute, this.#search, ndots)];
     this.next(lookup);
   }
 
