@@ -21,7 +21,7 @@ export interface KernelClaim {
 /** A run longer than this is ended, ms. */
 const TIMEOUT_MS = 120_000;
 /** packetdrill lives in real time: on a busy machine it is late, and then the script says nothing about the kernel. */
-const TRIES = 4;
+const TRIES = 10;
 
 /**
  * In a shell, for everything must happen inside the namespace. What our stack has by default where a kernel could have something else;
@@ -30,10 +30,13 @@ const TRIES = 4;
 const SETUP = `set -e
 ip link set lo up
 sysctl -qw net.ipv4.tcp_congestion_control=reno net.ipv4.tcp_rmem="4096 131072 6291456" net.ipv4.tcp_wmem="4096 262144 4194304" \\
-  net.ipv4.tcp_no_metrics_save=1 net.ipv4.tcp_syn_linear_timeouts=0 net.ipv4.tcp_invalid_ratelimit=0 net.ipv4.tcp_ecn=2 net.ipv4.tcp_fastopen=0
+  net.ipv4.tcp_no_metrics_save=1 net.ipv4.tcp_syn_linear_timeouts=0 net.ipv4.tcp_invalid_ratelimit=0 net.ipv4.tcp_ecn=2 net.ipv4.tcp_fastopen=0 \\
+  net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
 exec "$@"`;
-/** Segments leave one by one, as from a stack without offload. */
-const DEVICE_SETUP = 'ip link set dev tun0 gso_max_segs 1 gso_max_size 1500';
+/** Segments leave one by one, as from a stack without offload; and an IPv6 address takes a moment to be one. */
+const DEVICE_SETUP =
+  'ip link set dev tun0 gso_max_segs 1 gso_max_size 1500; ' +
+  'for turn in 1 2 3 4 5 6 7 8 9; do ip -6 addr show dev tun0 tentative | grep -q . || break; sleep 0.1; done';
 
 /** Finds packetdrill: `named`, or the environment's PACKETDRILL, or on the PATH. @returns null when there is none that can be run */
 export function findPacketdrill(named: string | undefined): string | null {
