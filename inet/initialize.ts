@@ -23,6 +23,8 @@ export interface InitializeOptions extends EngineOptions {
    * Default: what the environment variable TUNWIRE_CAFILE names, else the system's.
    */
   readonly caFile?: string;
+  /** PEM or DER file of certificate revocation lists; what they name is refused with CERT_REVOKED. Default: none. */
+  readonly crlFile?: string;
 }
 
 let count = 0;
@@ -103,11 +105,12 @@ function join(): Session {
 }
 
 function start(options: InitializeOptions): Session {
-  const { caFile, ...engineOptions } = options;
+  const { caFile, crlFile, ...engineOptions } = options;
   const engine = startChecked(engineOptions);
   publishEngine(engine.arena);
   const settings = {
     caFile: caFile ?? environment('TUNWIRE_CAFILE'),
+    crlFile: crlFile ?? null,
     families: ([4, 6] as const).filter((family) =>
       engineOptions.addresses.some((address) => address.includes(':') === (family === 6)),
     ),
@@ -118,7 +121,7 @@ function start(options: InitializeOptions): Session {
 
 /** Of an engine that was not started here: nothing is known against either family. */
 function defaultSettings(): SharedSettings {
-  return { caFile: environment('TUNWIRE_CAFILE'), families: [4, 6] };
+  return { caFile: environment('TUNWIRE_CAFILE'), crlFile: null, families: [4, 6] };
 }
 
 function startChecked(options: EngineOptions): ReturnType<typeof startEngineSync> {

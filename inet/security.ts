@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { loadRoots, loadSystemRoots } from '../drivers/system-roots.ts';
 import type { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketWord } from '../engine/socket-block.ts';
@@ -9,6 +10,7 @@ import { CIPHER_SUITES, cipherSuiteOf, type KeyExchange, type RecordCipher } fro
 import type { TlsVersion } from '../tls/wire/codes.ts';
 import { Certificate } from '../tls/x509/certificate.ts';
 import { ChainVerifier, TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
+import { CrlStore } from '../tls/x509/crl.ts';
 import type { TrustStore } from '../tls/x509/trust-store.ts';
 import type { CertificateVerifier } from '../tls/x509/verdict.ts';
 import {
@@ -39,6 +41,7 @@ import {
 import type { SECURITYCREDENTIALS } from './credentials.ts';
 import { failed } from './error-codes.ts';
 import { openHandle } from './handles.ts';
+import { currentSession, hasSession } from './session.ts';
 
 /** The newest first. */
 const PROTOCOLS: readonly (readonly [number, TlsVersion])[] = [
@@ -118,7 +121,11 @@ export function InetGetSecurityInformation(handle: number, info: SECURITYINFO): 
  * @throws NetError ARGUMENT_INVALID when the file cannot be used
  */
 export function verifierFor(caFile: string | null, options: number): CertificateVerifier {
-  const chain = new ChainVerifier(roots(caFile), { legacy: (options & INET_OPTION_SECURE_FALLBACK) !== 0 });
+  const crlFile = hasSession() ? currentSession().settings.crlFile : null;
+  const chain = new ChainVerifier(roots(caFile), {
+    legacy: (options & INET_OPTION_SECURE_FALLBACK) !== 0,
+    crls: crlFile === null ? null : revocationLists(crlFile),
+  });
   return (options & INET_OPTION_TRUSTEDSITE) === 0 ? chain : new TrustedSiteVerifier(chain);
 }
 
@@ -236,6 +243,20 @@ function parseCertificate(der: Uint8Array): Certificate | null {
     return new Certificate(der);
   } catch {
     return null;
+  }
+}
+
+function revocationLists(crlFile: string): CrlStore {
+  try {
+    const store = new CrlStore();
+    store.add(readFileSync(crlFile));
+    return store;
+  } catch (error) {
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: `the revocation lists in ${crlFile}: ${error instanceof Error ? error.message : String(error)}`,
+      cause: error,
+    });
   }
 }
 

@@ -10,6 +10,8 @@ const ENVIRONMENT_KEY = 'tunwire:inet';
 export interface SharedSettings {
   /** File or directory of trusted certificates; null: the system's. */
   readonly caFile: string | null;
+  /** File of revocation lists; null: none. */
+  readonly crlFile: string | null;
   /** The families of the stack's own addresses. */
   readonly families: readonly (4 | 6)[];
 }

@@ -9,6 +9,7 @@ import {
   extendedKeyUsage,
   issue,
   issueCa,
+  issueCrl,
   issueServer,
   subjectAltName,
 } from '../../tls/testing/certificates.ts';
@@ -38,10 +39,11 @@ export const PeerPort = {
   TlsOther: 444,
   /** A device of long ago: TLS 1.0, RSA key exchange, AES with CBC; its certificate has 1024 bits and is signed with SHA-1. */
   TlsOld: 446,
-  /** Their certificates are past their time, of nobody we know, and not for servers. */
+  /** Their certificates are past their time, of nobody we know, not for servers, and revoked. */
   TlsExpired: 448,
   TlsUntrusted: 449,
   TlsInvalid: 450,
+  TlsRevoked: 451,
   /** Demands a client certificate, and greets it by its common name. */
   TlsClient: 447,
   /** Ends without close_notify at the first byte. */
@@ -81,6 +83,8 @@ export interface Peer {
   readonly end: MemoryLinkEnd;
   /** What its certificates lead to. */
   readonly caFile: string;
+  /** A list of that authority, which names the certificate of {@link PeerPort}.TlsRevoked. */
+  readonly crlFile: string;
   /** A store with the certificate `Bench 7`, its key encrypted with `secret`, and another one. */
   readonly clientStore: string;
   stop(): Promise<void>;
@@ -102,6 +106,7 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
     notBefore: Date.now() - 2 * DAY_MS,
     notAfter: valid.notBefore,
   });
+  const revoked = issueServer(['peer.test'], ca, valid);
   const own = issue({ subject: 'peer.test', extensions: names, ...valid });
   const noServer = issue({
     subject: 'peer.test',
@@ -124,12 +129,15 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
       [PeerPort.TlsExpired, past.pem, pem(past)],
       [PeerPort.TlsUntrusted, own.pem, pem(own)],
       [PeerPort.TlsInvalid, noServer.pem, pem(noServer)],
+      [PeerPort.TlsRevoked, revoked.pem, pem(revoked)],
     ],
     ca: ca.pem,
   };
   const folder = mkdtempSync(join(tmpdir(), 'tunwire-inet-'));
   const caFile = join(folder, 'ca.pem');
   writeFileSync(caFile, ca.pem);
+  const crlFile = join(folder, 'ca.crl');
+  writeFileSync(crlFile, issueCrl({ issuer: ca, revoked: [revoked], thisUpdate: valid.notBefore }));
   const client = issue({ subject: 'Bench 7', issuer: ca, ...valid });
   const locked = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'secret' } as const;
   const clientStore = join(folder, 'client.pem');
@@ -142,6 +150,7 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
   return {
     end,
     caFile,
+    crlFile,
     clientStore,
     stop: async (): Promise<void> => {
       await worker.terminate();

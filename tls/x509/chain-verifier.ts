@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Certificate } from './certificate.ts';
+import type { CrlStore } from './crl.ts';
 import { DerError } from './der.ts';
 import { printable } from './distinguished-name.ts';
 import { type PathFailure, PathSearch } from './path.ts';
@@ -24,6 +25,8 @@ export interface ChainVerifierOptions {
   readonly maxIntermediates?: number;
   /** Accepted chains that are remembered. Default 64; 0 remembers none. */
   readonly cacheEntries?: number;
+  /** Revocation lists that every certificate of the path is looked for in. Default: none. */
+  readonly crls?: CrlStore | null;
 }
 
 /** Validates the chain of a TLS server against trust anchors: RFC 5280 §6 for the path, RFC 9525 for the name. */
@@ -35,7 +38,7 @@ export class ChainVerifier implements CertificateVerifier {
 
   constructor(roots: TrustStore, options: ChainVerifierOptions = {}) {
     this.#roots = roots;
-    this.#options = { legacy: false, maxIntermediates: 10, cacheEntries: 64, ...options };
+    this.#options = { legacy: false, maxIntermediates: 10, cacheEntries: 64, crls: null, ...options };
   }
 
   verify(chain: readonly Uint8Array[], serverName: string, unixTimeMs: number): CertificateVerdict {
@@ -107,6 +110,11 @@ export class ChainVerifier implements CertificateVerifier {
       }
       return refusal(failure.status, failure.alert, also(failure, nameProblem));
     }
+    const revoked = this.#revokedOf(path, unixTimeMs);
+    if (revoked !== null) {
+      const reason = `${revoked} was revoked by "${revoked.issuer}"`;
+      return refusal(CertificateStatus.Revoked, CertificateAlert.CertificateRevoked, reason);
+    }
     if (nameProblem !== '')
       return refusal(CertificateStatus.NoMatch, CertificateAlert.BadCertificate, nameProblem);
     let notBefore = Number.NEGATIVE_INFINITY;
@@ -125,6 +133,16 @@ export class ChainVerifier implements CertificateVerifier {
       notBefore,
       notAfter,
     };
+  }
+
+  /** RFC 5280 §6.3: every certificate but the anchor, which is trusted as it is. */
+  #revokedOf(path: readonly Certificate[], unixTimeMs: number): Certificate | null {
+    const { crls } = this.#options;
+    if (crls === null) return null;
+    for (const [i, certificate] of path.slice(0, -1).entries()) {
+      if (crls.isRevoked(certificate, path[i + 1] ?? certificate, unixTimeMs)) return certificate;
+    }
+    return null;
   }
 }
 
