@@ -14,8 +14,11 @@ const SLICES = 8;
 const STALLED_MS = 5000;
 /** A ring up to this size may stay while it is used at all; a larger one that is hardly used shrinks to it. */
 const MODEST_RING_BYTES = 65_536;
-/** A writer that was given a ring keeps it so long, to write: two writers would take it from each other for ever. */
-const WRITERS_TURN_MS = 100;
+/**
+ * A writer that was given a ring keeps it so long, to write: two writers would take it from each other for ever. No longer, since
+ * memory that is kept for one is not there for the others.
+ */
+const WRITERS_TURN_MS = 1;
 /** So many are looked at when memory is needed at once. */
 const RECLAIM_LOOKS = 256;
 
