@@ -217,6 +217,8 @@ export class EthernetLink implements NeighbourLink {
     if (address.family === 6 && address.isLinkLocal) return true;
     for (const prefix of this.iface.addresses)
       if (prefix.address.sharesPrefix(address, prefix.prefixLength)) return true;
+    for (const { prefix, gateway } of this.iface.routes)
+      if (gateway === null && prefix.address.sharesPrefix(address, prefix.prefixLength)) return true;
     return false;
   }
 

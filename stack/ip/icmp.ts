@@ -244,8 +244,13 @@ export class IcmpLayer {
           0,
         );
         return;
+      case IcmpV6Type.RouterAdvertisement: {
+        const routers = rx.iface.link?.ndp.routers ?? null;
+        if (routers === null) counters.ignoredNeighborDiscovery++;
+        else routers.input(rx);
+        return;
+      }
       case IcmpV6Type.RouterSolicitation:
-      case IcmpV6Type.RouterAdvertisement:
         counters.ignoredNeighborDiscovery++;
         return;
       case IcmpV6Type.NeighborSolicitation:

@@ -2,6 +2,7 @@ import type { LinkCapabilities, PacketSink, TxPacket } from '../link.ts';
 import type { IpAddress, IpPrefix } from '../wire/ip-address.ts';
 import { IPV6_MIN_MTU_BYTES } from '../wire/ipv6.ts';
 import type { Slab } from '../wire/slab.ts';
+import type { TentativeAddress } from './duplicate-address-detection.ts';
 import type { EthernetLink } from './ethernet-link.ts';
 
 /** Takes the packets that an interface receives. The stack is one. */
@@ -36,6 +37,8 @@ export class Interface {
   routes: readonly InterfaceRoute[];
   /** Counts changes of addresses, routes and MTU: what was found before may not hold any more. */
   generation = 0;
+  /** Addresses that may become ours: their groups are listened to (RFC 4862 §5.4.2). */
+  readonly tentative: TentativeAddress[] = [];
   /** Set by the stack when the device is an Ethernet device. */
   link: EthernetLink | null = null;
   readonly #receiver: PacketReceiver;
@@ -130,6 +133,7 @@ export class Interface {
       const own = this.addresses[i]!.address;
       if (own.family === 6 && ((own.w3 ^ w3) & 0xffffff) === 0) return true;
     }
+    for (const { address } of this.tentative) if (((address.w3 ^ w3) & 0xffffff) === 0) return true;
     return false;
   }
 }

@@ -16,21 +16,32 @@ import {
   NdpFlag,
   NdpOption,
 } from '../wire/ndp.ts';
+import type { TentativeAddress } from './duplicate-address-detection.ts';
 import type { EthernetLink } from './ethernet-link.ts';
 import type { Neighbour } from './neighbour.ts';
 import { chooseSource } from './source-address.ts';
 
 /** RFC 4291 §2.7.1 */
 const ALL_NODES: IpAddress = new IpAddress(6, 0xff020000, 0, 0, 1);
-const MESSAGE_BYTES: number = NDP_NEIGHBOR_BYTES + NDP_LINK_ADDRESS_BYTES;
+const ALL_ROUTERS: IpAddress = new IpAddress(6, 0xff020000, 0, 0, 2);
+const UNSPECIFIED: IpAddress = new IpAddress(6, 0, 0, 0, 0);
+/** In the place of an option's type: the message has none. */
+const NO_OPTION = 0;
 
 /** The group that the owner of an address listens to (RFC 4291 §2.7.1): ff02::1:ffXX:XXXX. */
 export function solicitedNode(address: IpAddress): IpAddress {
   return new IpAddress(6, 0xff020000, 0, 1, 0xff000000 | (address.w3 & 0xffffff));
 }
 
+/** Takes Router Advertisements whose checksum is right. */
+export interface RouterListener {
+  input(rx: RxPacket): void;
+}
+
 /** IPv6 addresses to Ethernet addresses: Neighbor Solicitation and Advertisement (RFC 4861 §7). */
 export class NdpLayer {
+  /** Who hears what routers advertise; null: nobody. */
+  routers: RouterListener | null = null;
   readonly #link: EthernetLink;
 
   constructor(link: EthernetLink) {
@@ -77,6 +88,12 @@ export class NdpLayer {
       counters.dropNdpInvalid++;
       return;
     }
+    const tentative = this.#tentative(target);
+    if (tentative !== null) {
+      // RFC 4862 §5.4.3: who asks from an address gets no answer, who has none wants the same one
+      if (source.isUnspecified) tentative.duplicate();
+      return;
+    }
     if (!this.#owns(target)) {
       counters.dropNotForUs++;
       return;
@@ -114,6 +131,11 @@ export class NdpLayer {
       counters.dropNdpInvalid++;
       return;
     }
+    const tentative = this.#tentative(target);
+    if (tentative !== null) {
+      tentative.duplicate();
+      return;
+    }
     if (this.#owns(target)) {
       const { senderHigh, senderLow } = link;
       if (link.conflict(target, senderHigh, senderLow))
@@ -145,6 +167,23 @@ export class NdpLayer {
     this.#send(type, 0, address, NdpOption.SourceLinkAddress, source, to, high, low);
   }
 
+  /** RFC 4862 §5.4.2: asks for an address that is to be ours, from nobody, without a link address. */
+  probe(address: IpAddress): void {
+    const to = solicitedNode(address);
+    this.#send(IcmpV6Type.NeighborSolicitation, 0, address, NO_OPTION, UNSPECIFIED, to, 0x3333, to.w3);
+  }
+
+  /** RFC 4861 §4.1: asks all routers to advertise themselves. */
+  solicitRouters(source: IpAddress): void {
+    const option = NdpOption.SourceLinkAddress;
+    this.#send(IcmpV6Type.RouterSolicitation, 0, null, option, source, ALL_ROUTERS, 0x3333, ALL_ROUTERS.w3);
+  }
+
+  #tentative(address: IpAddress): TentativeAddress | null {
+    for (const each of this.#link.iface.tentative) if (each.address.equals(address)) return each;
+    return null;
+  }
+
   #advertise(target: IpAddress, to: IpAddress, high: number, low: number, solicited: boolean): void {
     this.#link.neighbourCounters.advertisementsSent++;
     const flags = (solicited ? NdpFlag.Solicited : 0) | NdpFlag.Override;
@@ -155,7 +194,7 @@ export class NdpLayer {
   #send(
     type: number,
     rest: number,
-    target: IpAddress,
+    target: IpAddress | null,
     option: number,
     source: IpAddress,
     to: IpAddress,
@@ -163,19 +202,23 @@ export class NdpLayer {
     low: number,
   ): void {
     const link = this.#link;
-    const packet = link.control(IPV6_HEADER_BYTES + MESSAGE_BYTES);
+    const optionAt = target === null ? Ndp.Target : Ndp.Options;
+    const length = option === NO_OPTION ? optionAt : optionAt + NDP_LINK_ADDRESS_BYTES;
+    const packet = link.control(IPV6_HEADER_BYTES + length);
     const { head } = packet;
     const { view } = head;
     const protocol = IpProtocol.Icmpv6;
-    writeIpv6Header(view, HEADROOM_BYTES, MESSAGE_BYTES, protocol, 0, 0, NDP_HOP_LIMIT, source, to);
+    writeIpv6Header(view, HEADROOM_BYTES, length, protocol, 0, 0, NDP_HOP_LIMIT, source, to);
     const at = HEADROOM_BYTES + IPV6_HEADER_BYTES;
     writeIcmpHeader(view, at, type, 0, rest);
-    target.write(view, at + Ndp.Target);
-    view.setUint8(at + Ndp.Options, option);
-    view.setUint8(at + Ndp.Options + 1, NDP_LINK_ADDRESS_BYTES / 8);
-    writeEthernetAddress(view, at + Ndp.Options + 2, link.high, link.low);
-    const pseudo = sumPseudoHeader(source, to, protocol, MESSAGE_BYTES);
-    view.setUint16(at + Icmp.Checksum, foldChecksum(sumSlab(head, at, MESSAGE_BYTES, pseudo)));
+    target?.write(view, at + Ndp.Target);
+    if (option !== NO_OPTION) {
+      view.setUint8(at + optionAt, option);
+      view.setUint8(at + optionAt + 1, NDP_LINK_ADDRESS_BYTES / 8);
+      writeEthernetAddress(view, at + optionAt + 2, link.high, link.low);
+    }
+    const pseudo = sumPseudoHeader(source, to, protocol, length);
+    view.setUint16(at + Icmp.Checksum, foldChecksum(sumSlab(head, at, length, pseudo)));
     link.transmit(packet, high, low, EtherType.Ipv6);
   }
 

@@ -4,7 +4,7 @@ import type { IpAddress, IpPrefix } from '../wire/ip-address.ts';
 const Scope = { Link: 2, Global: 14 } as const;
 
 /**
- * Chooses the address to send from among those of the outgoing interface (RFC 6724 §5, rules 1, 2 and 8).
+ * Chooses the address to send from among those of the outgoing interface (RFC 6724 §5, rules 1, 2, 3 and 8).
  * @returns null when there is none of the destination's family
  */
 export function chooseSource(addresses: readonly IpPrefix[], destination: IpAddress): IpAddress | null {
@@ -33,6 +33,9 @@ function isBetter(a: IpPrefix, b: IpPrefix, destination: IpAddress, wanted: numb
   // Rule 2: prefer the appropriate scope: the smallest that is not smaller than the destination's
   if (scopeA < scopeB) return scopeA >= wanted;
   if (scopeA > scopeB) return scopeB < wanted;
+  // Rule 3: avoid deprecated addresses
+  const isDeprecatedB = b.isDeprecated === true;
+  if ((a.isDeprecated === true) !== isDeprecatedB) return isDeprecatedB;
   // Rule 8: the longest matching prefix, of the candidate's own prefix at most
   const matchA = Math.min(commonPrefixLength(a.address, destination), a.prefixLength);
   const matchB = Math.min(commonPrefixLength(b.address, destination), b.prefixLength);

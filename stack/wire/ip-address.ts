@@ -111,6 +111,8 @@ export class IpAddress {
 export interface IpPrefix {
   readonly address: IpAddress;
   readonly prefixLength: number;
+  /** RFC 4862 §5.5.4: an own address that new connections do not begin from while there is another. */
+  readonly isDeprecated?: boolean;
 }
 
 /** Parses CIDR notation. @returns null when it is not; without `/n` the prefix is the whole address */

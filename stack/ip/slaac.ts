@@ -1,0 +1,313 @@
+import type { RxPacket, StackContext } from '../context.ts';
+import { TimerEntry, type TimerTarget } from '../timers.ts';
+import { IpAddress } from '../wire/ip-address.ts';
+import { IPV6_MIN_MTU_BYTES } from '../wire/ipv6.ts';
+import { NDP_HOP_LIMIT } from '../wire/ndp.ts';
+import { type PrefixInformation, parseRouterAdvertisement } from '../wire/router-advertisement.ts';
+import { TentativeAddress } from './duplicate-address-detection.ts';
+import type { EthernetLink } from './ethernet-link.ts';
+import type { InterfaceSettings } from './interface.ts';
+import { stableAddress } from './interface-identifier.ts';
+
+/** RFC 4861 §10 */
+export const MAX_ROUTER_SOLICITATIONS = 3;
+export const ROUTER_SOLICITATION_INTERVAL_MS = 4000;
+/** RFC 7217 §6 IDGEN_RETRIES: so many other addresses are tried when somebody has the first. */
+export const IDENTIFIER_RETRIES = 3;
+/** RFC 4862 §5.5.3 (e): no message makes what is left of an address's time shorter than this. */
+export const LEAST_SHORTENED_MS: number = 2 * 3600 * 1000;
+/** What is remembered of each kind; more is counted and left out. */
+export const MAX_LEARNED = 8;
+
+const LINK_LOCAL = new IpAddress(6, 0xfe800000, 0, 0, 0);
+const IDENTIFIER_BITS = 64;
+
+/** What routers have said, on all links of a stack. */
+export class SlaacCounters {
+  solicitationsSent = 0;
+  advertisementsReceived = 0;
+  addressesMade = 0;
+  addressesExpired = 0;
+  /** Addresses that somebody on the link had. */
+  duplicates = 0;
+  /** Prefixes for which every address that was tried belonged to somebody. */
+  failed = 0;
+  /** Not from a router on this link, or malformed (RFC 4861 §6.1.2). */
+  dropInvalid = 0;
+  /** Prefixes that no address can be made with, or that say nonsense. */
+  ignoredPrefix = 0;
+  /** More of a kind than is remembered. */
+  ignoredTooMany = 0;
+}
+
+/** Learns what an interface is to be; called while packets are received or timers run. */
+export interface SlaacOwner {
+  configured(settings: InterfaceSettings): void;
+  nameServersLearned(servers: readonly IpAddress[], domains: readonly string[]): void;
+}
+
+/** An address made from a prefix. */
+interface MadeAddress {
+  readonly prefix: IpAddress;
+  address: IpAddress;
+  attempt: number;
+  /** null: it is ours, or (with `isFailed`) never will be. */
+  tentative: TentativeAddress | null;
+  isFailed: boolean;
+  preferredUntil: number;
+  validUntil: number;
+}
+
+interface Learned<T> {
+  readonly value: T;
+  until: number;
+}
+
+/**
+ * Router discovery (RFC 4861 §6.3) and stateless addresses (RFC 4862) for one Ethernet interface, with stable identifiers
+ * (RFC 7217). Routers are used in the order in which they were heard first.
+ */
+export class Slaac implements TimerTarget {
+  readonly counters: SlaacCounters;
+  readonly #context: StackContext;
+  readonly #link: EthernetLink;
+  readonly #owner: SlaacOwner;
+  readonly #secret: Int32Array;
+  readonly #timer: TimerEntry = new TimerEntry(this);
+  readonly #addresses = new Map<string, MadeAddress>();
+  readonly #routers = new Map<string, Learned<IpAddress>>();
+  readonly #onLink = new Map<string, Learned<PrefixInformation>>();
+  readonly #servers = new Map<string, Learned<IpAddress>>();
+  readonly #domains = new Map<string, Learned<string>>();
+  #mtuBytes = Infinity;
+  #solicitations = 0;
+  #solicitAt = Infinity;
+  /** What the owner was told last. */
+  #told = '';
+  #toldNames = '';
+
+  /** @param secret four words that identifiers are made with: the same ones, the same addresses */
+  constructor(
+    context: StackContext,
+    counters: SlaacCounters,
+    link: EthernetLink,
+    secret: Int32Array,
+    owner: SlaacOwner,
+  ) {
+    this.#context = context;
+    this.counters = counters;
+    this.#link = link;
+    this.#secret = secret;
+    this.#owner = owner;
+    link.ndp.routers = this;
+    this.#make(LINK_LOCAL, Infinity, Infinity);
+  }
+
+  /** True when there is an address for more than this link. */
+  get hasGlobalAddress(): boolean {
+    for (const made of this.#addresses.values()) if (isUsable(made) && !made.address.isLinkLocal) return true;
+    return false;
+  }
+
+  /** Ends it. What was configured stays with the owner. */
+  close(): void {
+    for (const { tentative } of this.#addresses.values()) tentative?.cancel();
+    this.#addresses.clear();
+    this.#context.timers.remove(this.#timer);
+    this.#link.ndp.routers = null;
+  }
+
+  /** Takes a Router Advertisement whose checksum is right. Never throws for what is in it. */
+  input(rx: RxPacket): void {
+    const { counters } = this;
+    const { view } = rx.slab;
+    const router = new IpAddress(6, rx.src0, rx.src1, rx.src2, rx.src3);
+    // RFC 4861 §6.1.2; RFC 6980 §5: nothing that came in fragments
+    const isValid =
+      rx.ttl === NDP_HOP_LIMIT &&
+      router.isLinkLocal &&
+      view.getUint8(rx.off + 1) === 0 &&
+      rx.slab === this.#link.frame;
+    const said = isValid ? parseRouterAdvertisement(view, rx.off, rx.off + rx.len) : null;
+    if (said === null) {
+      counters.dropInvalid++;
+      return;
+    }
+    counters.advertisementsReceived++;
+    const { now } = this.#context;
+    this.#learn(this.#routers, router.toString(), router, said.lifetimeMs);
+    // RFC 4861 §6.3.4
+    if (said.mtuBytes >= IPV6_MIN_MTU_BYTES) this.#mtuBytes = said.mtuBytes;
+    for (const information of said.prefixes) this.#prefix(information);
+    for (const { address, lifetimeMs } of said.nameServers)
+      this.#learn(this.#servers, address.toString(), address, lifetimeMs);
+    for (const { name, lifetimeMs } of said.domains) this.#learn(this.#domains, name, name, lifetimeMs);
+    // RFC 4861 §6.3.7: an advertisement of a default router ends the questions
+    if (said.lifetimeMs > 0) this.#solicitAt = Infinity;
+    this.#changed(now);
+  }
+
+  /** TimerTarget: something is over, or a question is due. */
+  onDeadline(now: number): void {
+    if (now >= this.#solicitAt) this.#solicit(now);
+    for (const map of [this.#routers, this.#onLink, this.#servers, this.#domains])
+      for (const [key, { until }] of map) if (until <= now) map.delete(key);
+    for (const [key, made] of this.#addresses) {
+      if (made.validUntil > now) continue;
+      made.tentative?.cancel();
+      this.#addresses.delete(key);
+      this.counters.addressesExpired++;
+    }
+    this.#changed(now);
+  }
+
+  /** RFC 4862 §5.5.3, RFC 4861 §6.3.4 */
+  #prefix(information: PrefixInformation): void {
+    const { prefix, prefixLength, onLink, autonomous, validMs, preferredMs } = information;
+    const isUnusable = prefix.isMulticast || prefix.isLinkLocal || prefix.isUnspecified || prefixLength > 128;
+    if (isUnusable) {
+      this.counters.ignoredPrefix++;
+      return;
+    }
+    if (onLink) this.#learn(this.#onLink, `${prefix}/${prefixLength}`, information, validMs);
+    if (!autonomous) return;
+    const { now } = this.#context;
+    const made = this.#addresses.get(keyOf(prefix));
+    // RFC 4862 §5.5.3 (c), (d)
+    if (preferredMs > validMs || prefixLength !== 128 - IDENTIFIER_BITS) {
+      this.counters.ignoredPrefix++;
+    } else if (made !== undefined) {
+      made.preferredUntil = now + preferredMs;
+      const leftMs = made.validUntil - now;
+      // (e): whoever forges a message cannot take addresses away
+      if (validMs > LEAST_SHORTENED_MS || validMs > leftMs) made.validUntil = now + validMs;
+      else if (leftMs > LEAST_SHORTENED_MS) made.validUntil = now + LEAST_SHORTENED_MS;
+    } else if (validMs > 0) {
+      if (this.#addresses.size > MAX_LEARNED) this.counters.ignoredTooMany++;
+      else this.#make(prefix, now + preferredMs, now + validMs);
+    }
+  }
+
+  #make(prefix: IpAddress, preferredUntil: number, validUntil: number): void {
+    const made: MadeAddress = {
+      prefix,
+      address: this.#addressFor(prefix, 0),
+      attempt: 0,
+      tentative: null,
+      isFailed: false,
+      preferredUntil,
+      validUntil,
+    };
+    this.#addresses.set(keyOf(prefix), made);
+    this.#detect(made);
+  }
+
+  #detect(made: MadeAddress): void {
+    made.tentative = new TentativeAddress(this.#context, this.#link, made.address, (isFree) => {
+      made.tentative = null;
+      if (isFree) this.#isOurs(made);
+      else this.#isDuplicate(made);
+    });
+  }
+
+  #isOurs(made: MadeAddress): void {
+    const { now } = this.#context;
+    this.counters.addressesMade++;
+    if (made.prefix === LINK_LOCAL) this.#solicitAt = now;
+    this.#changed(now);
+  }
+
+  /** RFC 7217 §6 */
+  #isDuplicate(made: MadeAddress): void {
+    this.counters.duplicates++;
+    if (made.attempt >= IDENTIFIER_RETRIES) {
+      made.isFailed = true;
+      this.counters.failed++;
+      return;
+    }
+    made.attempt++;
+    made.address = this.#addressFor(made.prefix, made.attempt);
+    this.#detect(made);
+  }
+
+  #addressFor(prefix: IpAddress, attempt: number): IpAddress {
+    return stableAddress(prefix, this.#link.high, this.#link.low, attempt, this.#secret);
+  }
+
+  #solicit(now: number): void {
+    const own = this.#addresses.get(keyOf(LINK_LOCAL));
+    this.#solicitations++;
+    const isLast = this.#solicitations >= MAX_ROUTER_SOLICITATIONS;
+    this.#solicitAt = isLast ? Infinity : now + ROUTER_SOLICITATION_INTERVAL_MS;
+    if (own === undefined) return;
+    this.counters.solicitationsSent++;
+    this.#link.ndp.solicitRouters(own.address);
+  }
+
+  #learn<T>(map: Map<string, Learned<T>>, key: string, value: T, lifetimeMs: number): void {
+    const until = this.#context.now + lifetimeMs;
+    const known = map.get(key);
+    if (lifetimeMs === 0) map.delete(key);
+    else if (known !== undefined) known.until = until;
+    else if (map.size >= MAX_LEARNED) this.counters.ignoredTooMany++;
+    else map.set(key, { value, until });
+  }
+
+  /** Tells the owner, if it is news, and sets the timer for what ends next. */
+  #changed(now: number): void {
+    let next = this.#solicitAt;
+    for (const map of [this.#routers, this.#onLink, this.#servers, this.#domains])
+      for (const { until } of map.values()) next = Math.min(next, until);
+    for (const { preferredUntil, validUntil } of this.#addresses.values())
+      next = Math.min(next, validUntil, preferredUntil > now ? preferredUntil : Infinity);
+    this.#context.timers.set(this.#timer, next);
+
+    const settings = this.#settings(now);
+    const text = JSON.stringify([
+      settings.mtuBytes,
+      settings.addresses.map(({ address, isDeprecated }) => `${address} ${isDeprecated}`),
+      settings.routes.map(({ prefix, gateway }) => `${prefix.address}/${prefix.prefixLength} ${gateway}`),
+    ]);
+    if (text !== this.#told) {
+      this.#told = text;
+      this.#owner.configured(settings);
+    }
+    const names = [...this.#servers.keys(), '', ...this.#domains.keys()].join(' ');
+    if (names !== this.#toldNames) {
+      this.#toldNames = names;
+      const servers = [...this.#servers.values()].map(({ value }) => value);
+      this.#owner.nameServersLearned(servers, [...this.#domains.keys()]);
+    }
+  }
+
+  #settings(now: number): InterfaceSettings {
+    const usable = [...this.#addresses.values()].filter(isUsable);
+    const onLink = [...this.#onLink.values()].map(({ value }) => ({
+      prefix: { address: value.prefix, prefixLength: value.prefixLength },
+      gateway: null,
+    }));
+    const [router] = this.#routers.values();
+    const routes =
+      router === undefined
+        ? onLink
+        : [...onLink, { prefix: { address: router.value, prefixLength: 0 }, gateway: router.value }];
+    return {
+      // RFC 5942 §4: that an address has a prefix does not say that the prefix is on the link
+      addresses: usable.map(({ address, preferredUntil }) => ({
+        address,
+        prefixLength: 128,
+        isDeprecated: preferredUntil <= now,
+      })),
+      routes,
+      mtuBytes: this.#mtuBytes,
+    };
+  }
+}
+
+function isUsable({ tentative, isFailed }: MadeAddress): boolean {
+  return tentative === null && !isFailed;
+}
+
+function keyOf({ w0, w1 }: IpAddress): string {
+  return `${w0} ${w1}`;
+}
