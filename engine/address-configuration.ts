@@ -1,53 +1,85 @@
 import { DhcpClient, type DhcpClientOwner, DhcpCounters } from '../stack/dhcp/dhcp-client.ts';
 import { type DhcpLease, settingsOf } from '../stack/dhcp/dhcp-lease.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { Interface } from '../stack/ip/interface.ts';
+import type { EthernetLink } from '../stack/ip/ethernet-link.ts';
+import type { Interface, InterfaceSettings } from '../stack/ip/interface.ts';
+import { IDENTIFIER_SECRET_BYTES } from '../stack/ip/interface-identifier.ts';
+import { Slaac, SlaacCounters, type SlaacOwner } from '../stack/ip/slaac.ts';
 import type { Stack } from '../stack/stack.ts';
 import type { IpAddress } from '../stack/wire/ip-address.ts';
+import { IPV6_MIN_MTU_BYTES } from '../stack/wire/ipv6.ts';
 
 /** In the list of an interface's addresses: one from a DHCP server. */
 const DHCP = 'dhcp';
+/** The same: one made of what routers advertise. */
+const SLAAC = 'slaac';
 
 /** Learns what a network says of its name servers. */
 export interface NameServerUser {
-  /** @param search the domain for short names; empty: none is told */
+  /** @param search the domains for short names; empty: none is told */
   nameServers(servers: readonly IpAddress[], search: readonly string[]): void;
 }
 
+interface Names {
+  readonly servers: readonly IpAddress[];
+  readonly search: readonly string[];
+}
+
+const NO_NAMES: Names = { servers: [], search: [] };
+
 /** The addresses that are given as such. */
 export function givenAddresses(addresses: readonly string[]): string[] {
-  return addresses.filter((address) => address !== DHCP);
+  return addresses.filter((address) => address !== DHCP && address !== SLAAC);
 }
 
 /** How an interface gets the addresses that it is not given: asks for them, and keeps them up to date. */
-export class AddressConfiguration implements DhcpClientOwner {
+export class AddressConfiguration implements DhcpClientOwner, SlaacOwner {
   readonly #stack: Stack;
   readonly #iface: Interface;
   readonly #user: NameServerUser;
   readonly #dhcp: DhcpClient | null;
+  readonly #slaac: Slaac | null;
+  #leased: Names = NO_NAMES;
+  #advertised: Names = NO_NAMES;
 
-  /** @throws NetError ARGUMENT_INVALID when there is DHCP to be done on a device that is not Ethernet */
-  constructor(stack: Stack, iface: Interface, addresses: readonly string[], user: NameServerUser) {
+  /**
+   * @param secret 16 bytes that identifiers of IPv6 addresses are made with; null: chosen by chance
+   * @throws NetError ARGUMENT_INVALID when there is something to ask for on a device that is not Ethernet
+   */
+  constructor(
+    stack: Stack,
+    iface: Interface,
+    addresses: readonly string[],
+    secret: Uint8Array | null,
+    user: NameServerUser,
+  ) {
     this.#stack = stack;
     this.#iface = iface;
     this.#user = user;
-    this.#dhcp = addresses.includes(DHCP) ? this.#startDhcp() : null;
+    this.#dhcp = addresses.includes(DHCP) ? this.#startDhcp(this.#ethernet('an address by DHCP')) : null;
+    this.#slaac = addresses.includes(SLAAC)
+      ? this.#startSlaac(this.#ethernet('an address by SLAAC'), secret)
+      : null;
   }
 
   /** What is still waited for; '': the interface has its addresses. */
   get awaited(): string {
-    return this.#dhcp !== null && this.#dhcp.lease === null ? 'an address from a DHCP server' : '';
+    if (this.#dhcp !== null && this.#dhcp.lease === null) return 'an address from a DHCP server';
+    if (this.#slaac !== null && !this.#slaac.hasGlobalAddress) return 'a prefix from a router';
+    return '';
   }
 
   /** Gives back what was given for a time. */
   close(): void {
     this.#dhcp?.close();
+    this.#slaac?.close();
   }
 
   /** DhcpClientOwner */
   leased(lease: DhcpLease): void {
     this.#stack.configure(this.#iface, DHCP, settingsOf(lease));
-    this.#user.nameServers(lease.nameServers, lease.domain === null ? [] : [lease.domain]);
+    this.#leased = { servers: lease.nameServers, search: lease.domain === null ? [] : [lease.domain] };
+    this.#tellNames();
   }
 
   /** DhcpClientOwner: the name servers stay, as there may be a way to them by another address. */
@@ -55,15 +87,50 @@ export class AddressConfiguration implements DhcpClientOwner {
     this.#stack.configure(this.#iface, DHCP, null);
   }
 
-  #startDhcp(): DhcpClient {
-    const { name, link } = this.#iface;
-    if (link === null) {
-      throw new NetError('ARGUMENT_INVALID', {
-        phase: Phase.Argument,
-        detail: `an address by DHCP takes an Ethernet device (raw:INTERFACE); ${name} is none`,
-      });
-    }
+  /** SlaacOwner */
+  configured(settings: InterfaceSettings): void {
+    this.#stack.configure(this.#iface, SLAAC, settings);
+  }
+
+  /** SlaacOwner */
+  nameServersLearned(servers: readonly IpAddress[], search: readonly string[]): void {
+    this.#advertised = { servers, search };
+    this.#tellNames();
+  }
+
+  /** RFC 8106 §5.3.1: what DHCP says goes before what routers say. */
+  #tellNames(): void {
+    const both = [this.#leased, this.#advertised];
+    this.#user.nameServers(
+      both.flatMap(({ servers }) => servers),
+      [...new Set(both.flatMap(({ search }) => search))],
+    );
+  }
+
+  #startDhcp(link: EthernetLink): DhcpClient {
     const counters = this.#stack.counters.group('dhcp', new DhcpCounters());
     return new DhcpClient(this.#stack, this.#stack.udp, counters, this.#iface, link, this);
   }
+
+  #startSlaac(link: EthernetLink, given: Uint8Array | null): Slaac {
+    const { name, capabilities } = this.#iface;
+    const secret = new Uint8Array(IDENTIFIER_SECRET_BYTES);
+    if (capabilities.mtuBytes < IPV6_MIN_MTU_BYTES)
+      throw invalid(`IPv6 needs an MTU of ${IPV6_MIN_MTU_BYTES} bytes; ${name} has ${capabilities.mtuBytes}`);
+    if (given === null) this.#stack.random.fill(secret);
+    else if (given.length === secret.length) secret.set(given);
+    else throw invalid(`slaacSecret has ${secret.length} bytes, got ${given.length}`);
+    const counters = this.#stack.counters.group('slaac', new SlaacCounters());
+    return new Slaac(this.#stack, counters, link, new Int32Array(secret.buffer), this);
+  }
+
+  #ethernet(what: string): EthernetLink {
+    const { name, link } = this.#iface;
+    if (link !== null) return link;
+    throw invalid(`${what} takes an Ethernet device (raw:INTERFACE); ${name} is none`);
+  }
+}
+
+function invalid(detail: string): NetError {
+  return new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail });
 }

@@ -8,9 +8,12 @@ export interface EngineOptions {
   readonly device: string | MemoryLinkEnd;
   /**
    * Own addresses with their prefix lengths: `['192.0.2.2/24', '2001:db8::2/64']`. `'dhcp'` among them, on an Ethernet device: one from
-   * a DHCPv4 server, with the routes, name servers and domain it tells; the engine runs when it has it, and fails after 25 s.
+   * a DHCPv4 server, with the routes, name servers and domain it tells. `'slaac'`: IPv6 addresses made of the prefixes that routers
+   * advertise. The engine runs when it has them, and fails after 25 s.
    */
   readonly addresses: readonly string[];
+  /** 16 bytes: with the same ones, `'slaac'` makes the same addresses on the same network (RFC 7217). Default: random ones. */
+  readonly slaacSecret?: Uint8Array;
   /** Default gateways, at most one of each family. */
   readonly gateways?: readonly string[];
   /** Largest IP packet in bytes; default: what the device says. */
@@ -42,12 +45,12 @@ export interface ResolverOptions {
   /**
    * Name servers in the order of their use: `['192.0.2.53', '2001:db8::53']`, with `#port` when it is not 53;
    * `'tls://dns.example@192.0.2.53'` for DNS over TLS only (RFC 7858), with a certificate for that name, or for the address when
-   * there is none, and with `#port` when it is not 853. Default: those of `resolvConf`, else those that a DHCP server tells.
+   * there is none, and with `#port` when it is not 853. Default: those of `resolvConf`, else those that DHCP and routers tell.
    */
   readonly servers?: readonly string[];
   /** A resolv.conf(5) to take name servers, search domains and options from, where they are not given here. Default: none. */
   readonly resolvConf?: string | null;
-  /** Domains for names with fewer than `ndots` dots, and for others that are not found. Default: none, or what a DHCP server tells. */
+  /** Domains for names with fewer than `ndots` dots, and for others that are not found. Default: none, or what DHCP and routers tell. */
   readonly search?: readonly string[];
   /** Default 1. */
   readonly ndots?: number;

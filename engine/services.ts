@@ -40,7 +40,8 @@ export class Services implements NameServerUser {
 
   /** Starts asking the network for what the options leave to it. @throws NetError ARGUMENT_INVALID */
   configure(iface: Interface): void {
-    this.#configuration = new AddressConfiguration(this.stack, iface, this.#options.addresses, this);
+    const { addresses, slaacSecret = null } = this.#options;
+    this.#configuration = new AddressConfiguration(this.stack, iface, addresses, slaacSecret, this);
   }
 
   /** What the interface still waits for; '': nothing. */

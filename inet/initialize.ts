@@ -112,7 +112,9 @@ function start(options: InitializeOptions): Session {
     caFile: caFile ?? environment('TUNWIRE_CAFILE'),
     crlFile: crlFile ?? null,
     families: ([4, 6] as const).filter((family) =>
-      engineOptions.addresses.some((address) => address.includes(':') === (family === 6)),
+      engineOptions.addresses.some(
+        (address) => (address === 'slaac' || address.includes(':')) === (family === 6),
+      ),
     ),
   };
   shareSettings(settings);

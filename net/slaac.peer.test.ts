@@ -1,0 +1,82 @@
+// needs: tun radvd dnsmasq
+import { writeFileSync } from 'node:fs';
+import test from 'ava';
+import { createLab, ETHERNET_NAME, joinByEthernet, type Lab, PEER_V6 } from '../test/netns.ts';
+import { startDnsmasq, startNodeServer } from '../test/peers/servers.ts';
+import { createStack, type NetStack } from './stack.ts';
+
+const PORT = 47_200;
+const SECRET = Uint8Array.from({ length: 16 }, (_, i) => i);
+/** Behind the router, so to speak: on no prefix that is advertised. */
+const FAR = 'fd99::1';
+
+interface Bed {
+  readonly own: Lab;
+  readonly peer: Lab;
+}
+
+async function createBed(t: { teardown(clean: () => Promise<void> | void): void }): Promise<Bed> {
+  const own = await createLab(t);
+  const peer = await createLab(t);
+  await joinByEthernet(own, peer);
+  await peer.ok('ip', ['addr', 'add', 'fe80::1/64', 'dev', ETHERNET_NAME, 'nodad']);
+  await peer.ok('ip', ['addr', 'add', `${FAR}/128`, 'dev', 'lo', 'nodad']);
+  await peer.ok('sh', ['-c', 'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding']);
+  return { own, peer };
+}
+
+function startRadvd({ peer }: Bed): void {
+  const file = peer.file('radvd.conf');
+  writeFileSync(
+    file,
+    `interface ${ETHERNET_NAME} {
+  AdvSendAdvert on;
+  AdvLinkMTU 1400;
+  prefix fd78::/64 { AdvOnLink on; AdvAutonomous on; };
+  RDNSS ${PEER_V6} { };
+};
+`,
+  );
+  peer.start('radvd', ['-n', '-C', file, '-p', peer.file('radvd.pid'), '-m', 'stderr', '-u', 'root']);
+}
+
+function start({ own }: Bed): Promise<NetStack> {
+  return own.within(() =>
+    createStack({
+      device: `raw:${ETHERNET_NAME}`,
+      addresses: ['slaac'],
+      slaacSecret: SECRET,
+      resolver: { hostsFile: null },
+    }),
+  );
+}
+
+async function echo(stack: NetStack, host: string): Promise<string> {
+  const socket = await stack.connect({ host, port: PORT });
+  const answer = new Promise<string>((done, fail) => {
+    socket.once('data', (chunk: Buffer) => done(chunk.toString()));
+    socket.once('error', fail);
+  });
+  socket.write('hello');
+  const text = await answer;
+  const { localAddress } = socket;
+  socket.destroy();
+  return `${text} ${localAddress}`;
+}
+
+test('radvd tells a prefix, a router, an MTU and a name server; the address is the same at the next start', async (t) => {
+  t.timeout(60_000);
+  const bed = await createBed(t);
+  startRadvd(bed);
+  await startNodeServer(bed.peer, PORT, 'echo');
+  await startDnsmasq(bed.peer, { 'www.lab.test': [PEER_V6] });
+  const found: string[] = [];
+  for (let turn = 0; turn < 2; turn++) {
+    const stack = await start(bed);
+    t.teardown(() => stack.close());
+    found.push(await echo(stack, 'www.lab.test'), await echo(stack, FAR));
+    await stack.close();
+  }
+  t.regex(found[0]!, /^hello fd78:/);
+  t.is(new Set(found).size, 1);
+});
