@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
+import { RevocationLists } from '../tls/x509/revocation-lists.ts';
 import { TrustStore } from '../tls/x509/trust-store.ts';
 
 /** Where distributions keep all their roots in one file; the first that exists counts. */
@@ -49,6 +50,21 @@ export function loadSystemRoots(env: Readonly<Record<string, string | undefined>
  */
 export function loadRoots(path: string): TrustStore {
   return loadAll([path]);
+}
+
+let lists: { readonly path: string; readonly stamp: string; readonly lists: RevocationLists } | null = null;
+
+/**
+ * The certificate revocation lists of a file, in PEM or DER. The last file's are cached until it changes.
+ * @throws Error when it cannot be read, holds no list or one that cannot be used
+ */
+export function loadRevocationLists(path: string): RevocationLists {
+  const { mtimeMs, size, ino } = statSync(path);
+  const stamp = `${mtimeMs} ${size} ${ino}`;
+  if (lists?.path !== path || lists.stamp !== stamp) {
+    lists = { path, stamp, lists: RevocationLists.fromFiles([new Uint8Array(readFileSync(path))]) };
+  }
+  return lists.lists;
 }
 
 function loadAll(paths: readonly string[]): TrustStore {

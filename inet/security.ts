@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { loadRoots, loadSystemRoots } from '../drivers/system-roots.ts';
+import { loadRevocationLists, loadRoots, loadSystemRoots } from '../drivers/system-roots.ts';
 import type { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketWord } from '../engine/socket-block.ts';
 import { TLS_REGION_BYTES, TlsRegion } from '../engine/tls-region.ts';
@@ -9,8 +8,9 @@ import type { TlsInfo } from '../tls/client.ts';
 import { CIPHER_SUITES, cipherSuiteOf, type KeyExchange, type RecordCipher } from '../tls/keys/suites.ts';
 import type { TlsVersion } from '../tls/wire/codes.ts';
 import { Certificate } from '../tls/x509/certificate.ts';
-import { ChainVerifier, TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
-import { CrlStore } from '../tls/x509/crl.ts';
+import { TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
+import type { RevocationLists } from '../tls/x509/revocation-lists.ts';
+import { sharedVerifier } from '../tls/x509/shared-verifiers.ts';
 import type { TrustStore } from '../tls/x509/trust-store.ts';
 import type { CertificateVerifier } from '../tls/x509/verdict.ts';
 import {
@@ -122,10 +122,9 @@ export function InetGetSecurityInformation(handle: number, info: SECURITYINFO): 
  */
 export function verifierFor(caFile: string | null, options: number): CertificateVerifier {
   const crlFile = hasSession() ? currentSession().settings.crlFile : null;
-  const chain = new ChainVerifier(roots(caFile), {
-    legacy: (options & INET_OPTION_SECURE_FALLBACK) !== 0,
-    crls: crlFile === null ? null : revocationLists(crlFile),
-  });
+  const legacy = (options & INET_OPTION_SECURE_FALLBACK) !== 0;
+  const lists = crlFile === null ? null : readLists(crlFile);
+  const chain = sharedVerifier(roots(caFile), lists, { legacy, requireRevocationLists: false });
   return (options & INET_OPTION_TRUSTEDSITE) === 0 ? chain : new TrustedSiteVerifier(chain);
 }
 
@@ -246,11 +245,9 @@ function parseCertificate(der: Uint8Array): Certificate | null {
   }
 }
 
-function revocationLists(crlFile: string): CrlStore {
+function readLists(crlFile: string): RevocationLists {
   try {
-    const store = new CrlStore();
-    store.add(readFileSync(crlFile));
-    return store;
+    return loadRevocationLists(crlFile);
   } catch (error) {
     throw new NetError('ARGUMENT_INVALID', {
       phase: Phase.Argument,

@@ -2,6 +2,9 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import tls from 'node:tls';
 import test from 'ava';
+import { issueCa, issueServer, toPem } from '../tls/testing/certificates.ts';
+import { integer } from '../tls/testing/der-writer.ts';
+import { issueCrl, revokedEntry } from '../tls/testing/revocation.ts';
 import {
   MemorySessionStore,
   NamedGroup,
@@ -284,4 +287,31 @@ test("the secrets go to the option keylog and to listeners of Node's event, in i
     lines.map((line) => `${line}\n`),
   );
   for (const event of events) t.regex(`${event}`, /^[A-Z0-9_]+ [0-9a-f]{64} [0-9a-f]{64,96}\n$/);
+});
+
+test('crl: as in Node, every issuer needs a list, and what is on one is refused', async (t) => {
+  const times = { notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000 };
+  const lists = { thisUpdate: times.notBefore, nextUpdate: times.notAfter };
+  const ca = issueCa('lists', times);
+  const serial = integer(4711);
+  const leaf = issueServer([SERVER_NAME], ca, { serial, ...times });
+  const key = leaf.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const { port } = await serveTls(pair.server, { key, cert: leaf.pem }, (peer) => peer.end('hello'));
+  const other = issueCrl(issueCa('other'), lists);
+  const good = toPem(issueCrl(ca, lists), 'X509 CRL');
+  const bad = issueCrl(ca, { revoked: [revokedEntry(serial)], ...lists });
+  const reason = async (crl: TlsConnectOptions['crl']): Promise<unknown> => {
+    try {
+      await readAll(await connectTls(port, { ca: ca.pem, crl }));
+      return 'accepted';
+    } catch (error) {
+      return error instanceof NetError ? error.tunwireCode : error;
+    }
+  };
+  t.is(await reason(undefined), 'accepted');
+  t.is(await reason(good), 'accepted');
+  t.is(await reason([good, other]), 'accepted');
+  t.is(await reason([good, bad]), 'CERT_REVOKED', 'the session of before is of no use');
+  t.is(await reason(other), 'CERT_INVALID');
+  t.is(await reason('no list'), 'ARGUMENT_INVALID');
 });

@@ -10,8 +10,10 @@ import { readPrivateKey } from '../tls/credentials/private-key.ts';
 import { readCredentials } from '../tls/credentials/store.ts';
 import { CIPHER_SUITES } from '../tls/keys/suites.ts';
 import { TLS_VERSIONS } from '../tls/wire/codes.ts';
-import { ChainVerifier, TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
+import { TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
 import { readPem } from '../tls/x509/pem.ts';
+import { RevocationLists } from '../tls/x509/revocation-lists.ts';
+import { sharedVerifier } from '../tls/x509/shared-verifiers.ts';
 import { TrustStore } from '../tls/x509/trust-store.ts';
 
 /** How TLS is to be spoken; the names are those of `tls.connect`. */
@@ -20,6 +22,11 @@ export interface TlsConnectOptions {
   readonly servername?: string | undefined;
   /** Trusted roots in place of the system's: PEM text, PEM or DER bytes, several of them, or a store made once. */
   readonly ca?: string | Uint8Array | TrustStore | readonly (string | Uint8Array)[] | undefined;
+  /**
+   * Certificate revocation lists: PEM text, PEM or DER bytes, several of them. As in Node there must be a current one of every issuer of
+   * the path then; what is revoked is refused with CERT_REVOKED, what nobody has a list for with CERT_INVALID. Default: none.
+   */
+  readonly crl?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
   /** false: go on whatever the certificate is worth; `authorized` and `authorizationError` say. Default true. */
   readonly rejectUnauthorized?: boolean | undefined;
   /** Application protocols in the order of preference (ALPN). */
@@ -81,7 +88,11 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
   const { minVersion = fallback ? 'TLSv1' : 'TLSv1.2' } = options;
   const name = options.servername ?? target.host;
   const roots = rootsOf(options.ca);
-  const verifier = verifierOf(roots.store, fallback);
+  const lists = listsOf(options.crl);
+  const verifier = sharedVerifier(roots.store, lists, {
+    legacy: fallback,
+    requireRevocationLists: lists !== null,
+  });
   checkVersions(minVersion, maxVersion, fallback);
   checkSuites(cipherSuites ?? [], fallback);
   const credentials = credentialsOf(options);
@@ -109,20 +120,7 @@ interface Roots {
   readonly name: string;
 }
 
-/** Verifiers remember the chains that they accepted: one per set of roots and strength. */
-const verifiers = new WeakMap<TrustStore, ChainVerifier>();
-const fallbackVerifiers = new WeakMap<TrustStore, ChainVerifier>();
 const storeNames = new WeakMap<TrustStore, string>();
-
-function verifierOf(roots: TrustStore, fallback: boolean): ChainVerifier {
-  const known = fallback ? fallbackVerifiers : verifiers;
-  let verifier = known.get(roots);
-  if (verifier === undefined) {
-    verifier = new ChainVerifier(roots, { legacy: fallback });
-    known.set(roots, verifier);
-  }
-  return verifier;
-}
 
 function rootsOf(ca: TlsConnectOptions['ca']): Roots {
   if (ca === undefined) return { store: systemRoots(), name: 'system' };
@@ -135,6 +133,26 @@ function rootsOf(ca: TlsConnectOptions['ca']): Roots {
   }
   if (store.size > 0) return { store, name: `sha256 ${hash.digest('hex')}` };
   throw invalid(`tls.ca holds no certificate${store.problems[0] ? `: ${store.problems[0].reason}` : ''}`);
+}
+
+/** By the digest of what they were made of, so that connections share the chains that were accepted. */
+const knownLists = new Map<string, RevocationLists>();
+/** Different sets of lists kept; a process uses one or two. */
+const MAX_KNOWN_LISTS = 16;
+
+function listsOf(crl: TlsConnectOptions['crl']): RevocationLists | null {
+  if (crl === undefined) return null;
+  const files = typeof crl === 'string' || crl instanceof Uint8Array ? [crl] : crl;
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(`${file.length} `).update(file);
+  const key = hash.digest('hex');
+  let lists = knownLists.get(key);
+  if (lists === undefined) {
+    lists = readOr('tls.crl', () => RevocationLists.fromFiles(files));
+    if (knownLists.size === MAX_KNOWN_LISTS) knownLists.clear();
+    knownLists.set(key, lists);
+  }
+  return lists;
 }
 
 function nameOf(store: TrustStore): string {

@@ -27,10 +27,10 @@ const RULES: readonly Rule[] = [
     project: ['stack/link.ts', 'stack/errors.ts', 'stack/random.ts', 'stack/wire/'],
     packages: ['*'],
   },
-  // it reads the system's certificates into the store that tls/ validates against
+  // it reads certificates and revocation lists into the stores that tls/ validates with
   {
     folder: 'drivers/system-roots.ts',
-    project: ['tls/x509/trust-store.ts', 'stack/errors.ts'],
+    project: ['tls/x509/revocation-lists.ts', 'tls/x509/trust-store.ts', 'stack/errors.ts'],
     packages: ['*'],
   },
   { folder: 'engine/', project: ['stack/', 'tls/', 'drivers/'], packages: ['*'] },

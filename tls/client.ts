@@ -303,7 +303,10 @@ export class TlsClient {
     return isGrease ? { ...offer, encryptedClientHello: greaseContent(random) } : offer;
   }
 
-  /** Early data goes out before anything is heard of the server: its certificates are looked at before. */
+  /**
+   * The certificates of a session are looked at again before it is offered: early data goes out before anything is heard of the server,
+   * and where a stapled answer has run out meanwhile, a full handshake brings a new one.
+   */
   #isTrusted(session: TlsSession): boolean {
     const { verifier, serverName, unixTimeMs } = this.#handshake;
     return verifier.verify(session.chain, serverName, unixTimeMs, session).accepted;

@@ -1,7 +1,13 @@
 import { bytesToHex, concatBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
 import { AlertDescription } from './alerts.ts';
-import { MemorySessionStore, type SessionUse, type TlsClient, type TlsSession } from './client.ts';
+import {
+  type CertificateVerifier,
+  MemorySessionStore,
+  type SessionUse,
+  type TlsClient,
+  type TlsSession,
+} from './client.ts';
 import { NamedGroup } from './keys/groups.ts';
 import { KeySchedule } from './keys/key-schedule.ts';
 import { cipherSuiteOf } from './keys/suites.ts';
@@ -205,22 +211,43 @@ test('TLS 1.3: a server that resumes sends no certificate', (t) => {
   }
 });
 
-test('TLS 1.3: the verifier is asked again', (t) => {
+/** Accepts so many times, then nothing more. */
+function acceptingFirst(times: number): {
+  readonly asked: unknown[];
+  readonly verifier: CertificateVerifier;
+} {
   const asked: unknown[] = [];
-  const verifier = {
-    verify: (chain: readonly Uint8Array[], name: string, time: number) => {
+  const verifier: CertificateVerifier = {
+    verify: (chain, name, time) => {
       asked.push([chain, name, time]);
-      return {
-        accepted: false,
-        status: 3,
-        reason: 'it is too old now',
-        alert: Alert.CertificateExpired,
-      } as const;
+      const accepted = asked.length <= times;
+      return { accepted, status: 3, reason: 'it is too old now', alert: Alert.CertificateExpired };
     },
   };
+  return { asked, verifier };
+}
+
+const QUESTION = [[testCertificate().der], 'server.test', TEST_TIME];
+
+for (const [version, stored] of [
+  ['TLS 1.3', session()],
+  ['TLS 1.2', session12()],
+] as const) {
+  test(`${version}: a session whose certificates are not accepted any more is not offered`, (t) => {
+    const { asked, verifier } = acceptingFirst(0);
+    const { sessionId, extensions } = helloOf(withSession(stored, { verifier, maxVersion: stored.version }));
+    t.deepEqual(asked, [QUESTION]);
+    t.false(extensions.has(ExtensionType.PreSharedKey));
+    t.is(extensions.get(ExtensionType.SessionTicket)?.length ?? 0, 0);
+    t.is(sessionId.length, version === 'TLS 1.3' ? 32 : 0);
+  });
+}
+
+test('TLS 1.3: the verifier is asked again when the session is resumed', (t) => {
+  const { asked, verifier } = acceptingFirst(1);
   const client = withSession(session(), { verifier });
   t.deepEqual(failureOf({ resumes: session().secret }, client), ['Rejected', Alert.CertificateExpired]);
-  t.deepEqual(asked, [[[testCertificate().der], 'server.test', TEST_TIME]]);
+  t.deepEqual(asked, [QUESTION, QUESTION]);
   t.false(client.info.isResumed);
 });
 

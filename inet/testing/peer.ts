@@ -9,10 +9,11 @@ import {
   extendedKeyUsage,
   issue,
   issueCa,
-  issueCrl,
   issueServer,
   subjectAltName,
 } from '../../tls/testing/certificates.ts';
+import { integer } from '../../tls/testing/der-writer.ts';
+import { issueCrl, revokedEntry } from '../../tls/testing/revocation.ts';
 
 /** What listens where on the peer (192.0.2.1, 2001:db8::1; its name server knows peer.test, four.test, six.test). */
 export const PeerPort = {
@@ -106,7 +107,8 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
     notBefore: Date.now() - 2 * DAY_MS,
     notAfter: valid.notBefore,
   });
-  const revoked = issueServer(['peer.test'], ca, valid);
+  const revokedSerial = integer(0x7777);
+  const revoked = issueServer(['peer.test'], ca, { serial: revokedSerial, ...valid });
   const own = issue({ subject: 'peer.test', extensions: names, ...valid });
   const noServer = issue({
     subject: 'peer.test',
@@ -137,7 +139,14 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
   const caFile = join(folder, 'ca.pem');
   writeFileSync(caFile, ca.pem);
   const crlFile = join(folder, 'ca.crl');
-  writeFileSync(crlFile, issueCrl({ issuer: ca, revoked: [revoked], thisUpdate: valid.notBefore }));
+  writeFileSync(
+    crlFile,
+    issueCrl(ca, {
+      revoked: [revokedEntry(revokedSerial)],
+      thisUpdate: valid.notBefore,
+      nextUpdate: valid.notAfter,
+    }),
+  );
   const client = issue({ subject: 'Bench 7', issuer: ca, ...valid });
   const locked = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'secret' } as const;
   const clientStore = join(folder, 'client.pem');

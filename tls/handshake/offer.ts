@@ -104,7 +104,7 @@ const EXTENSION_ORDER_LENGTH = 40;
  * The first offer of a connection.
  *
  * @param sessions gives one session after the other until one can be offered
- * @param mayBeEarly whether early data may go to a server that was authenticated by this session
+ * @param isTrusted whether a server that was authenticated by this session still would be
  * @throws RangeError when a name in `alpn` is not 1 … 255 bytes, no version, suite or group is left, or something was
  * wished for that takes `fallback`
  */
@@ -113,7 +113,7 @@ export function makeOffer(
   random: RandomSource,
   unixTimeMs: number,
   sessions: () => TlsSession | null = () => null,
-  mayBeEarly: (session: TlsSession) => boolean = () => false,
+  isTrusted: (session: TlsSession) => boolean = () => true,
 ): Offer {
   checkWish(wish);
   const range = TLS_VERSIONS.filter((each) => each >= wish.minVersion && each <= wish.maxVersion);
@@ -130,7 +130,7 @@ export function makeOffer(
   }
   const helloRandom = new Uint8Array(32);
   random.fill(helloRandom);
-  const session = usableSession(sessions, wish, versions, suites, unixTimeMs);
+  const session = usableSession(sessions, wish, versions, suites, unixTimeMs, isTrusted);
   // RFC 5077 §3.4: with a ticket the id is made up too: its echo says that the ticket was taken
   let sessionId = new Uint8Array(with13 || session !== null ? 32 : 0);
   random.fill(sessionId);
@@ -148,8 +148,7 @@ export function makeOffer(
     alpn: wish.alpn,
     recordSizeLimit: wish.recordSizeLimit,
     session,
-    earlyData:
-      wish.earlyData && session !== null && isEarly(session.session, wish) && mayBeEarly(session.session),
+    earlyData: wish.earlyData && session !== null && isEarly(session.session, wish),
     wantsTicket: wish.wantsTicket && versions.some(isOld),
     certificateStatus: wish.certificateStatus,
     signedCertificateTimestamps: wish.signedCertificateTimestamps,
@@ -194,6 +193,7 @@ function usableSession(
   versions: readonly TlsVersion[],
   suites: readonly CipherSuite[],
   unixTimeMs: number,
+  isTrusted: (session: TlsSession) => boolean,
 ): OfferedSession | null {
   for (let session = sessions(); session !== null; session = sessions()) {
     const suite = cipherSuiteOf(session.cipherSuite);
@@ -204,7 +204,7 @@ function usableSession(
       session.version === 'TLSv1.3'
         ? suites.some((each) => each.version === 'TLSv1.3' && each.hash === suite.hash)
         : suites.includes(suite);
-    if (fits) return { session, suite, ageMs: unixTimeMs - session.receivedUnixTimeMs };
+    if (fits && isTrusted(session)) return { session, suite, ageMs: unixTimeMs - session.receivedUnixTimeMs };
   }
   return null;
 }

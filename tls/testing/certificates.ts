@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, type KeyObject, sign, X509Certificate } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import * as der from './der-writer.ts';
 
 /** Certificates for tests: issued here and now, with any field one likes to be wrong. */
@@ -220,7 +220,8 @@ const SIGNATURE_OIDS: Readonly<Record<string, readonly [string, string]>> = {
   sha512: ['1.2.840.113549.1.1.13', '1.2.840.10045.4.3.4'],
 };
 
-function signatureScheme(
+/** How a key signs: the AlgorithmIdentifier, and what makes the signature. */
+export function signatureScheme(
   key: KeyObject,
   type: SignatureType,
 ): { algorithm: Uint8Array; make: (tbs: Uint8Array) => Uint8Array } {
@@ -247,37 +248,4 @@ function signatureScheme(
   const [rsa, ecdsa] = SIGNATURE_OIDS[hash]!;
   const algorithm = kind === 'rsa' ? der.sequence(der.oid(rsa), der.nothing()) : der.sequence(der.oid(ecdsa));
   return { algorithm, make: (tbs) => sign(hash, tbs, key) };
-}
-
-export interface CrlOptions {
-  readonly issuer: TestCertificate;
-  readonly revoked: readonly TestCertificate[];
-  readonly thisUpdate?: number;
-  /** Of the list; whole extensions. */
-  readonly extensions?: readonly Uint8Array[];
-  /** Who signs in place of the issuer. */
-  readonly signer?: TestCertificate;
-}
-
-/** A certificate revocation list, in DER. */
-export function issueCrl(options: CrlOptions): Uint8Array {
-  const { issuer, revoked, thisUpdate = TEST_TIME - DAY, extensions = [] } = options;
-  const { algorithm, make } = signatureScheme((options.signer ?? issuer).privateKey, 'default');
-  const entries = revoked.map((each) => der.sequence(serialOf(each.der), der.time(thisUpdate)));
-  const tbs = der.sequence(
-    der.integer(1),
-    algorithm,
-    issuer.subject,
-    der.time(thisUpdate),
-    der.time(thisUpdate + 2 * DAY),
-    ...(entries.length === 0 ? [] : [der.sequence(...entries)]),
-    ...(extensions.length === 0 ? [] : [der.explicit(0, der.sequence(...extensions))]),
-  );
-  return der.sequence(tbs, algorithm, der.bitString(make(tbs)));
-}
-
-function serialOf(certificate: Uint8Array): Uint8Array {
-  const bytes = Buffer.from(new X509Certificate(certificate).serialNumber, 'hex');
-  const positive = (bytes[0] ?? 0) < 0x80 ? bytes : Buffer.concat([Buffer.alloc(1), bytes]);
-  return der.element(0x02, positive);
 }

@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto';
 import { Certificate } from './certificate.ts';
-import type { CrlStore } from './crl.ts';
 import { DerError } from './der.ts';
 import { printable } from './distinguished-name.ts';
 import { type PathFailure, PathSearch } from './path.ts';
-import { LEGACY_STRENGTH, MODERN_STRENGTH } from './public-key.ts';
+import { LEGACY_STRENGTH, MODERN_STRENGTH, type StrengthPolicy } from './public-key.ts';
+import type { RevocationLists } from './revocation-lists.ts';
 import { matchesServer, parseReferenceName } from './server-name.ts';
+import { stapledStatus } from './stapled-status.ts';
 import type { TrustStore } from './trust-store.ts';
 import {
   CertificateAlert,
   CertificateStatus,
   type CertificateVerdict,
   type CertificateVerifier,
+  type PeerEvidence,
 } from './verdict.ts';
 
 /** Certificates of a peer that are looked at besides its own; more than that are passed over. */
@@ -25,25 +27,50 @@ export interface ChainVerifierOptions {
   readonly maxIntermediates?: number;
   /** Accepted chains that are remembered. Default 64; 0 remembers none. */
   readonly cacheEntries?: number;
-  /** Revocation lists that every certificate of the path is looked for in. Default: none. */
-  readonly crls?: CrlStore | null;
+  /** Certificate revocation lists to hold every path against; more may be added later. Default: none. */
+  readonly revocationLists?: RevocationLists;
+  /**
+   * Refuse a path of which a certificate is on no current list of its issuer, neither as revoked nor by its absence.
+   * Default false: what nobody knows to be revoked is accepted.
+   */
+  readonly requireRevocationLists?: boolean;
 }
 
-/** Validates the chain of a TLS server against trust anchors: RFC 5280 §6 for the path, RFC 9525 for the name. */
+/**
+ * Validates the chain of a TLS server against trust anchors: RFC 5280 §6 for the path, RFC 9525 for the name, RFC 6960 for
+ * a stapled answer of OCSP. A server's certificate that is trusted as such, without an issuer, is held against neither
+ * lists nor answers: those of an issuer are not there.
+ */
 export class ChainVerifier implements CertificateVerifier {
   readonly #roots: TrustStore;
-  readonly #options: Required<ChainVerifierOptions>;
+  readonly #options: Required<Omit<ChainVerifierOptions, 'revocationLists'>>;
+  readonly #strength: StrengthPolicy;
+  readonly #lists: RevocationLists | null;
+  /** How many lists there were when the remembered chains were accepted. */
+  #listsSeen = 0;
   /** By digest of chain and name; in the order of last use. Only what was accepted: it stays so within its times. */
   readonly #cache = new Map<string, CachedVerdict>();
 
   constructor(roots: TrustStore, options: ChainVerifierOptions = {}) {
     this.#roots = roots;
-    this.#options = { legacy: false, maxIntermediates: 10, cacheEntries: 64, crls: null, ...options };
+    const defaults = { legacy: false, maxIntermediates: 10, cacheEntries: 64, requireRevocationLists: false };
+    this.#options = { ...defaults, ...options };
+    this.#strength = this.#options.legacy ? LEGACY_STRENGTH : MODERN_STRENGTH;
+    this.#lists = options.revocationLists ?? null;
   }
 
-  verify(chain: readonly Uint8Array[], serverName: string, unixTimeMs: number): CertificateVerdict {
-    if (this.#options.cacheEntries <= 0) return this.#verifyNow(chain, serverName, unixTimeMs).verdict;
-    const key = digest(chain, serverName);
+  verify(
+    chain: readonly Uint8Array[],
+    serverName: string,
+    unixTimeMs: number,
+    evidence?: PeerEvidence,
+  ): CertificateVerdict {
+    if (this.#options.cacheEntries <= 0)
+      return this.#verifyNow(chain, serverName, unixTimeMs, evidence).verdict;
+    const listCount = this.#lists?.size ?? 0;
+    if (listCount !== this.#listsSeen) this.#cache.clear();
+    this.#listsSeen = listCount;
+    const key = digest(chain, serverName, evidence);
     const known = this.#cache.get(key);
     if (known !== undefined) {
       this.#cache.delete(key);
@@ -52,7 +79,7 @@ export class ChainVerifier implements CertificateVerifier {
         return known.verdict;
       }
     }
-    const fresh = this.#verifyNow(chain, serverName, unixTimeMs);
+    const fresh = this.#verifyNow(chain, serverName, unixTimeMs, evidence);
     if (fresh.verdict.accepted) {
       this.#cache.set(key, fresh);
       if (this.#cache.size > this.#options.cacheEntries) {
@@ -67,10 +94,15 @@ export class ChainVerifier implements CertificateVerifier {
 
   /** Like {@link verify} without a name: whether the chain leads to a trust anchor, whoever the server claims to be. */
   verifyPath(chain: readonly Uint8Array[], unixTimeMs: number): CertificateVerdict {
-    return this.#verifyNow(chain, null, unixTimeMs).verdict;
+    return this.#verifyNow(chain, null, unixTimeMs, undefined).verdict;
   }
 
-  #verifyNow(chain: readonly Uint8Array[], serverName: string | null, unixTimeMs: number): CachedVerdict {
+  #verifyNow(
+    chain: readonly Uint8Array[],
+    serverName: string | null,
+    unixTimeMs: number,
+    evidence: PeerEvidence | undefined,
+  ): CachedVerdict {
     const [first, ...others] = chain;
     if (first === undefined) {
       return refusal(CertificateStatus.None, CertificateAlert.DecodeError, 'the server sent no certificate');
@@ -93,9 +125,13 @@ export class ChainVerifier implements CertificateVerifier {
     }
     const rules = {
       anchors: this.#roots,
-      strength: this.#options.legacy ? LEGACY_STRENGTH : MODERN_STRENGTH,
+      strength: this.#strength,
       maxIntermediates: this.#options.maxIntermediates,
       unixTimeMs,
+      revocation:
+        this.#lists === null
+          ? null
+          : (path: readonly Certificate[]) => this.#listed(path, unixTimeMs).failure,
     };
     const { path, failure } = new PathSearch(rules, intermediates).find(leaf);
     const nameProblem = serverName === null ? '' : checkServerName(leaf, serverName);
@@ -110,15 +146,14 @@ export class ChainVerifier implements CertificateVerifier {
       }
       return refusal(failure.status, failure.alert, also(failure, nameProblem));
     }
-    const revoked = this.#revokedOf(path, unixTimeMs);
-    if (revoked !== null) {
-      const reason = `${revoked} was revoked by "${revoked.issuer}"`;
-      return refusal(CertificateStatus.Revoked, CertificateAlert.CertificateRevoked, reason);
-    }
     if (nameProblem !== '')
       return refusal(CertificateStatus.NoMatch, CertificateAlert.BadCertificate, nameProblem);
+    const answer = this.#stapled(path, unixTimeMs, evidence);
+    if (answer.failure !== null) {
+      return refusal(answer.failure.status, answer.failure.alert, answer.failure.reason);
+    }
     let notBefore = Number.NEGATIVE_INFINITY;
-    let notAfter = Number.POSITIVE_INFINITY;
+    let notAfter = Math.min(answer.untilMs, this.#listed(path, unixTimeMs).untilMs);
     for (const certificate of path) {
       notBefore = Math.max(notBefore, certificate.notBefore);
       notAfter = Math.min(notAfter, certificate.notAfter);
@@ -135,15 +170,85 @@ export class ChainVerifier implements CertificateVerifier {
     };
   }
 
-  /** RFC 5280 §6.3: every certificate but the anchor, which is trusted as it is. */
-  #revokedOf(path: readonly Certificate[], unixTimeMs: number): Certificate | null {
-    const { crls } = this.#options;
-    if (crls === null) return null;
-    for (const [i, certificate] of path.slice(0, -1).entries()) {
-      if (crls.isRevoked(certificate, path[i + 1] ?? certificate, unixTimeMs)) return certificate;
+  /** Holds every certificate of a path but its anchor against the lists (RFC 5280 §6.3.3). */
+  #listed(path: readonly Certificate[], unixTimeMs: number): RevocationVerdict {
+    if (this.#lists === null) return NOT_REVOKED;
+    let untilMs = Number.POSITIVE_INFINITY;
+    for (let i = 0; i + 1 < path.length; i++) {
+      const listed = this.#lists.statusOf(path[i]!, path[i + 1]!, this.#strength, unixTimeMs);
+      if (listed.kind === 'revoked') {
+        return revocationFailure(
+          CertificateStatus.Revoked,
+          CertificateAlert.CertificateRevoked,
+          listed.reason,
+        );
+      }
+      if (listed.kind === 'unknown' && this.#options.requireRevocationLists) {
+        return revocationFailure(
+          CertificateStatus.Invalid,
+          CertificateAlert.CertificateUnknown,
+          `it is not known whether ${path[i]!} was revoked: ${listed.reason}`,
+        );
+      }
+      untilMs = Math.min(untilMs, listed.untilMs);
     }
-    return null;
+    return { failure: null, untilMs };
   }
+
+  #stapled(
+    path: readonly Certificate[],
+    unixTimeMs: number,
+    evidence: PeerEvidence | undefined,
+  ): RevocationVerdict {
+    const [leaf, issuer] = path;
+    if (evidence === undefined || leaf === undefined || issuer === undefined) return NOT_REVOKED;
+    const mustStaple = leaf.extensions.tlsFeatures?.includes(STATUS_REQUEST) === true;
+    // RFC 6066 §8, RFC 8446 §6.2: what is not satisfactory ends the handshake with this alert.
+    const unsatisfactory = (reason: string): RevocationVerdict =>
+      revocationFailure(CertificateStatus.Invalid, CertificateAlert.BadCertificateStatusResponse, reason);
+    if (evidence.ocspResponse === null) {
+      // RFC 7633 §4.2: a promise of the certificate's owner, so nobody but an impostor breaks it.
+      return mustStaple
+        ? unsatisfactory(`${leaf} must come with a stapled OCSP response, and there is none`)
+        : NOT_REVOKED;
+    }
+    const stapled = stapledStatus(evidence.ocspResponse, leaf, issuer, this.#strength, unixTimeMs);
+    switch (stapled.kind) {
+      case 'good':
+        return { failure: null, untilMs: stapled.untilMs };
+      case 'revoked':
+        return revocationFailure(
+          CertificateStatus.Revoked,
+          CertificateAlert.CertificateRevoked,
+          stapled.reason,
+        );
+      case 'unsatisfactory':
+        return unsatisfactory(stapled.reason);
+      default:
+        return mustStaple
+          ? unsatisfactory(`${leaf} must come with its status: ${stapled.reason}`)
+          : NOT_REVOKED;
+    }
+  }
+}
+
+/** The number of the TLS extension that asks for a stapled answer. RFC 7633 §6, RFC 6066 §8 */
+const STATUS_REQUEST = 5;
+
+/** Whether a path may be used as far as revocation goes, and until when that is known (Unix time in milliseconds). */
+interface RevocationVerdict {
+  readonly failure: PathFailure | null;
+  readonly untilMs: number;
+}
+
+const NOT_REVOKED: RevocationVerdict = { failure: null, untilMs: Number.POSITIVE_INFINITY };
+
+function revocationFailure(
+  status: CertificateStatus,
+  alert: CertificateAlert,
+  reason: string,
+): RevocationVerdict {
+  return { failure: { status, alert, reason }, untilMs: 0 };
 }
 
 /** Accepts every server and reports what another verifier thinks of it: INET_OPTION_TRUSTEDSITE. */
@@ -154,8 +259,13 @@ export class TrustedSiteVerifier implements CertificateVerifier {
     this.#inner = inner;
   }
 
-  verify(chain: readonly Uint8Array[], serverName: string, unixTimeMs: number): CertificateVerdict {
-    const { status, reason } = this.#inner.verify(chain, serverName, unixTimeMs);
+  verify(
+    chain: readonly Uint8Array[],
+    serverName: string,
+    unixTimeMs: number,
+    evidence?: PeerEvidence,
+  ): CertificateVerdict {
+    const { status, reason } = this.#inner.verify(chain, serverName, unixTimeMs, evidence);
     return { accepted: true, status, reason, alert: CertificateAlert.None };
   }
 }
@@ -198,11 +308,17 @@ function checkServerName(leaf: Certificate, serverName: string): string {
   return `${leaf} is not for "${printable(serverName)}" but for ${shown.join(', ') || 'no server'}`;
 }
 
-function digest(chain: readonly Uint8Array[], serverName: string): string {
+function digest(
+  chain: readonly Uint8Array[],
+  serverName: string,
+  evidence: PeerEvidence | undefined,
+): string {
   const hash = createHash('sha256');
   // Names and certificates are told apart by their lengths: no two chains hash the same bytes.
   hash.update(`${serverName.length}:${serverName}:${chain.map((der) => der.length).join(',')};`);
   for (const der of chain) hash.update(der);
+  // Without an answer is not the same as not asked: a certificate may call for one.
+  if (evidence !== undefined) hash.update(evidence.ocspResponse ?? 'none');
   return hash.digest('base64');
 }
 

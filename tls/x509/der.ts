@@ -18,6 +18,7 @@ export const Tag = {
   OctetString: 0x04,
   Null: 0x05,
   Oid: 0x06,
+  Enumerated: 0x0a,
   Utf8String: 0x0c,
   Sequence: 0x30,
   Set: 0x31,
@@ -119,8 +120,8 @@ export class DerReader {
   }
 
   /** X.690 §11.1: FALSE is 0x00 and TRUE is 0xff. */
-  boolean(): boolean {
-    const value = this.contents(Tag.Boolean);
+  boolean(tag: number = Tag.Boolean): boolean {
+    const value = this.contents(tag);
     if (value.length !== 1 || (value[0] !== 0 && value[0] !== 0xff)) throw new DerError('malformed BOOLEAN');
     return value[0] === 0xff;
   }
@@ -156,8 +157,8 @@ export class DerReader {
   }
 
   /** A list of named bits as a number: bit n of the ASN.1 type is 1 << n. At most 16 bits are read. */
-  namedBits(): number {
-    const value = this.contents(Tag.BitString);
+  namedBits(tag: number = Tag.BitString): number {
+    const value = this.contents(tag);
     if (value.length === 0) throw new DerError('empty BIT STRING encoding');
     const unused = value[0]!;
     if (unused > 7 || (value.length === 1 && unused !== 0)) throw new DerError('malformed BIT STRING');
@@ -206,6 +207,12 @@ export class DerReader {
     // Date.UTC takes years 0..99 for 19xx; no certificate has one.
     if (year < 100) throw new DerError('time out of range');
     return Date.UTC(year, month - 1, day, hour, minute, second);
+  }
+
+  /** A GeneralizedTime, like {@link time}. @returns Unix time in milliseconds */
+  generalizedTime(): number {
+    this.expect(Tag.GeneralizedTime);
+    return this.time();
   }
 
   /** @throws DerError when contents remain. */

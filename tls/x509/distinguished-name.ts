@@ -11,7 +11,8 @@ export class DistinguishedName {
   readonly key: string;
   /** Values of the e-mail attribute, which stand under e-mail name constraints (RFC 5280 §4.2.1.10). */
   readonly emails: readonly string[];
-  private readonly der: Uint8Array;
+  /** The encoding it was read from. */
+  readonly der: Uint8Array;
 
   /** @throws DerError when it is not a name */
   constructor(der: Uint8Array) {

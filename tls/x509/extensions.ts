@@ -39,6 +39,10 @@ export interface Extensions {
   inhibitPolicyMapping: number;
   /** Likewise before anyPolicy is no longer allowed. */
   inhibitAnyPolicy: number;
+  /** TLS extensions that a server with this certificate always answers (RFC 7633), by number. */
+  tlsFeatures: readonly number[] | null;
+  /** CRLDistributionPoints as it came, for who has lists to hold against it (RFC 5280 §4.2.1.13). */
+  crlDistributionPoints: Uint8Array | null;
   /** Critical extensions that are not processed: their presence refuses the certificate (RFC 5280 §4.2). */
   unknownCritical: readonly string[];
 }
@@ -62,6 +66,8 @@ const Oid = {
   ExtendedKeyUsage: '2.5.29.37',
   InhibitAnyPolicy: '2.5.29.54',
   AuthorityInfoAccess: '1.3.6.1.5.5.7.1.1',
+  TlsFeature: '1.3.6.1.5.5.7.1.24',
+  CrlDistributionPoints: '2.5.29.31',
 } as const;
 
 /** Reads Extensions, the contents of the field's explicit tag. @throws DerError */
@@ -104,6 +110,8 @@ function emptyExtensions(): Extensions {
     requireExplicitPolicy: -1,
     inhibitPolicyMapping: -1,
     inhibitAnyPolicy: -1,
+    tlsFeatures: null,
+    crlDistributionPoints: null,
     unknownCritical: [],
   };
 }
@@ -159,6 +167,13 @@ function readKnown(extensions: Extensions, oid: string, critical: boolean, value
       mustBeCritical(critical, 'inhibitAnyPolicy'); // RFC 5280 §4.2.1.14
       extensions.inhibitAnyPolicy = value.smallInteger();
       return true;
+    case Oid.TlsFeature:
+      extensions.tlsFeatures = listOf(value, 'tlsFeature', (list) => list.smallInteger());
+      return true;
+    case Oid.CrlDistributionPoints:
+      // Told apart by those who have lists; a point that is not understood then names no list.
+      extensions.crlDistributionPoints = value.bytes;
+      return false;
     case Oid.AuthorityInfoAccess:
       mustNotBeCritical(critical, 'authorityInfoAccess'); // RFC 5280 §4.2.2.1
       return false;

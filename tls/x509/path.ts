@@ -29,6 +29,8 @@ export interface PathRules {
   /** Certificates allowed between the server's and the trust anchor. */
   readonly maxIntermediates: number;
   readonly unixTimeMs: number;
+  /** Asked last about every path that holds otherwise, anchor included: a path with a revoked issuer may have a detour. */
+  readonly revocation: ((path: readonly Certificate[]) => PathFailure | null) | null;
 }
 
 /** A path from the server's certificate (first) to a trust anchor (last), or the reason why there is none. */
@@ -127,11 +129,14 @@ export class PathSearch {
       if (failure !== null) this.note(failure, RANK_ANCHORED);
       else {
         const policyProblem = checkPolicies(path);
-        if (policyProblem === '') {
+        if (policyProblem !== '') this.note(invalid(policyProblem), RANK_ANCHORED);
+        else {
           path.push(anchor);
-          return true;
+          const revoked = this.rules.revocation?.(path) ?? null;
+          if (revoked === null) return true;
+          path.pop();
+          this.note(revoked, RANK_REVOKED);
         }
-        this.note(invalid(policyProblem), RANK_ANCHORED);
       }
     }
     const candidates = this.intermediates.get(child.issuer.key) ?? [];
@@ -331,6 +336,7 @@ const ANY_PURPOSE = '2.5.29.37.0';
 const RANK_DEAD_END = 1;
 const RANK_BROKEN = 2;
 const RANK_ANCHORED = 3;
+const RANK_REVOKED = 4;
 
 function judgeAlgorithm(
   certificate: Certificate,

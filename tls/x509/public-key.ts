@@ -106,3 +106,10 @@ function rsaProblem(key: Uint8Array, policy: StrengthPolicy): string {
   if (exponent.length > MAX_RSA_EXPONENT_OCTETS) return 'its RSA exponent is longer than 31 bits';
   return '';
 }
+
+/** The contents of subjectPublicKey without the octet of unused bits: what OCSP hashes (RFC 6960 §4.1.1). @throws DerError */
+export function keyBitsOf(spki: Uint8Array): Uint8Array {
+  const fields = new DerReader(spki).enter(Tag.Sequence);
+  fields.enter(Tag.Sequence);
+  return fields.octetsOfBitString();
+}

@@ -29,6 +29,8 @@ export const CertificateAlert = {
   UnknownCa: 48,
   /** RFC 8446 §4.4.2.4: an empty Certificate message of a server. */
   DecodeError: 50,
+  /** RFC 6066 §8: a stapled answer of OCSP that is not satisfactory. */
+  BadCertificateStatusResponse: 113,
 } as const;
 export type CertificateAlert = (typeof CertificateAlert)[keyof typeof CertificateAlert];
 
