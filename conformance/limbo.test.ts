@@ -6,9 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import * as t from '../tls/testing/certificates.ts';
+import { integer } from '../tls/testing/der-writer.ts';
+import { issueCrl, revokedEntry } from '../tls/testing/revocation.ts';
 
 const root = t.issueCa('Root');
-const server = t.issueServer(['www.example.com'], root);
+const SERIAL = integer(4711);
+const server = t.issueServer(['www.example.com'], root, { serial: SERIAL });
+const crl = (revoked: readonly Uint8Array[]): string => t.toPem(issueCrl(root, { revoked }), 'X509 CRL');
 
 function limboCase(id: string, changes: Record<string, unknown>): Record<string, unknown> {
   return {
@@ -48,13 +52,15 @@ test('agreement, cases left out, and listed disagreements', (a) => {
       limboCase('bettertls::pathbuilding::tc1', { expected_result: 'FAILURE', trusted_certs: [] }),
       limboCase('rfc5280::without-a-name', { expected_peer_name: null }),
       limboCase('rfc5280::client', { validation_kind: 'CLIENT' }),
-      limboCase('crl::revoked', { features: ['has-crl'], expected_result: 'FAILURE' }),
+      limboCase('crl::none', { features: ['has-crl'], crls: [crl([])] }),
+      limboCase('crl::revoked', { crls: [crl([revokedEntry(SERIAL)])], expected_result: 'FAILURE' }),
+      limboCase('crl::broken', { crls: ['no list'], expected_result: 'FAILURE' }),
       limboCase('webpki::cn::any-mismatch', { expected_result: 'FAILURE' }),
     ],
   };
   const { status, output } = run(a, 'suite.json.gz', gzipSync(JSON.stringify(suite)));
   a.is(status, 0, output);
-  a.regex(output, /^own: 2 passed, 2 skipped, 1 wrongly accepted, 0 wrongly rejected$/m);
+  a.regex(output, /^own: 5 passed, 1 skipped, 1 wrongly accepted, 0 wrongly rejected$/m);
   a.regex(output, /^bettertls::pathbuilding: 1 passed, 0 skipped/m);
   a.regex(output, /^accepted: webpki::cn::any-mismatch$/m);
   a.regex(output, /^ {4}listed: RFC 9525/m);

@@ -155,6 +155,7 @@ function readListExtensions(
   forEachExtension(wrapped, (oid, critical, value) => {
     switch (oid) {
       case Oid.CrlNumber:
+        if (critical) throw new DerError('cRLNumber is critical'); // RFC 5280 §5.2.3
         found.number = value.smallInteger();
         break;
       case Oid.DeltaCrlIndicator:

@@ -388,6 +388,16 @@ const refused: Record<string, readonly [CertificateStatus, CertificateAlert, Reg
     /the path is longer than 0 intermediates/,
     () => ({ chain: [server, intermediate], options: { maxIntermediates: 0 } }),
   ],
+  'authorityInfoAccess that is none': [
+    Invalid,
+    BadCertificate,
+    /malformed/,
+    () => {
+      const access = t.extension('1.3.6.1.5.5.7.1.1', Buffer.from('malformed'));
+      const extensions = [t.subjectAltName(t.dnsName(HOST)), access];
+      return { chain: [t.issue({ subject: 'x', issuer: root, extensions })] };
+    },
+  ],
   'server not for TLS by keyUsage': [
     Invalid,
     UnsupportedCertificate,

@@ -176,7 +176,14 @@ function readKnown(extensions: Extensions, oid: string, critical: boolean, value
       return false;
     case Oid.AuthorityInfoAccess:
       mustNotBeCritical(critical, 'authorityInfoAccess'); // RFC 5280 §4.2.2.1
-      return false;
+      // nothing is fetched from there, so names that are not quite ASCII do no harm
+      listOf(value, 'authorityInfoAccess', (list) => {
+        const description = list.enter(Tag.Sequence);
+        description.oid();
+        description.element();
+        description.finish();
+      });
+      return true;
     default:
       return false;
   }

@@ -135,6 +135,17 @@ test('a long chain ends at the limit', (a) => {
   a.regex(verdict.reason, /longer than 10 intermediates/);
 });
 
+test('self-issued certificates do not count for the limit; there may be as many as come into question', (a) => {
+  let ca = t.issueCa('CA', { issuer: root });
+  const chain: Uint8Array[] = [ca.der];
+  for (let i = 0; i < 20; i++) {
+    ca = t.issueCa('CA', { issuer: ca });
+    chain.unshift(ca.der);
+  }
+  const leaf = t.issueServer([HOST], ca);
+  a.true(timed(a, [leaf.der, ...chain]).accepted);
+});
+
 test('thousands of names under thousands of constraints', (a) => {
   const bases = Array.from({ length: 2000 }, (_, i) => t.dnsName(`b${i}.example`));
   const names = Array.from({ length: 2000 }, (_, i) => `a${i}.example`);

@@ -26,7 +26,7 @@ export interface PathFailure {
 export interface PathRules {
   readonly anchors: TrustStore;
   readonly strength: StrengthPolicy;
-  /** Certificates allowed between the server's and the trust anchor. */
+  /** Certificates allowed between the server's and the trust anchor, those that an authority gave to itself not counted. */
   readonly maxIntermediates: number;
   readonly unixTimeMs: number;
   /** Asked last about every path that holds otherwise, anchor included: a path with a revoked issuer may have a detour. */
@@ -145,7 +145,8 @@ export class PathSearch {
       this.steps++;
       // RFC 4158 §2.4.2: the same name with the same key twice is a loop, whatever else differs.
       if (path.some((other) => isSameEntity(other, candidate))) continue;
-      if (path.length > this.rules.maxIntermediates) {
+      // as RFC 5280 §4.2.1.9 counts: self-issued certificates do not
+      if (!candidate.isSelfIssued && countIntermediates(path) >= this.rules.maxIntermediates) {
         this.note(
           untrusted(`the path is longer than ${this.rules.maxIntermediates} intermediates`),
           RANK_BROKEN,
@@ -246,8 +247,7 @@ export class PathSearch {
     const limit = extensions.basicConstraints?.pathLength ?? -1;
     if (limit >= 0) {
       // RFC 5280 §6.1.4 (l), (m): self-issued certificates do not count, nor does the last of the path.
-      let count = 0;
-      for (let i = 1; i < below.length; i++) if (!below[i]!.isSelfIssued) count++;
+      const count = countIntermediates(below);
       if (count > limit)
         return invalid(`${issuer} allows ${limit} intermediates below it, the path has ${count}`);
     }
@@ -364,6 +364,12 @@ function preferred(candidates: readonly Certificate[], child: Certificate): read
     return has === null ? 1 : equalBytes(has, wanted) ? 0 : 2;
   };
   return [...candidates].sort((a, b) => score(a) - score(b));
+}
+
+function countIntermediates(path: readonly Certificate[]): number {
+  let count = 0;
+  for (let i = 1; i < path.length; i++) if (!path[i]!.isSelfIssued) count++;
+  return count;
 }
 
 function isSameEntity(a: Certificate, b: Certificate): boolean {

@@ -243,6 +243,10 @@ const refused: Record<string, readonly [() => Uint8Array, RegExp]> = {
       }),
     /critical extension 2\.5\.29\.29/,
   ],
+  'a critical number': [
+    () => r.issueCrl(ca, { extensions: [t.extension('2.5.29.20', der.integer(1), true)] }),
+    /cRLNumber is critical/,
+  ],
   'extensions in version 1': [
     () => r.issueCrl(ca, { version: 1, extensions: [r.crlNumber(1)] }),
     /version 1/,
