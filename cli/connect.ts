@@ -1,6 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
 import { EngineClient } from '../engine/client.ts';
-import type { EngineOptions } from '../engine/options.ts';
 import type { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketWord } from '../engine/socket-block.ts';
 import { type EngineHandle, startEngineSync } from '../engine/start.ts';
@@ -16,16 +14,16 @@ import {
   INET_PROTOCOL_UDP,
 } from '../inet/constants.ts';
 import { type Dialed, dial } from '../inet/dial.ts';
-import { NetError } from '../stack/errors.ts';
+import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
 import { DatagramPump } from './datagram-pump.ts';
-import { ExitCode, exitCodeOf, nextStep } from './exit-code.ts';
-import { addImpairFlags, type ImpairFlags, impairmentsOf } from './impair-flags.ts';
+import { ExitCode } from './exit-code.ts';
 import { Pump } from './pump.ts';
-import { OutputError } from './standard-io.ts';
+import { complain, formatMs, note } from './report.ts';
+import { capturesToOutput, deviceOf, engineOptionsOf, keyLogOf } from './stack-options.ts';
+import type { ConnectFlags } from './verbs/connect.ts';
 
-const DEFAULT_TIMEOUT_S = 30;
 /** When the peer has ended its direction and nothing is being sent for so long, the user is told. */
 const HALF_OPEN_NOTE_MS = 500;
 const STDOUT = 1;
@@ -36,96 +34,12 @@ const SIGNALS: readonly [NodeJS.Signals, number][] = [
   ['SIGTERM', 15],
 ];
 
-/** What commander makes of the flags. */
-interface ConnectFlags extends ImpairFlags {
-  readonly tun?: string;
-  readonly raw?: string;
-  /** `--no-offload` makes it false. */
-  readonly offload: boolean;
-  readonly addr: readonly string[];
-  readonly gw: readonly string[];
-  readonly dns: readonly string[];
-  readonly hosts?: string;
-  readonly secure?: true;
-  readonly trustedSite?: true;
-  readonly secureFallback?: true;
-  readonly cafile?: string;
-  readonly timeout: number;
-  readonly udp?: true;
-  readonly nodelay?: true;
-  readonly keepalive?: true;
-  readonly preferIpv6?: true;
-  /** `--no-shutdown` makes it false. */
-  readonly shutdown: boolean;
-  readonly capture?: string;
-  readonly captureSecrets?: true;
-  readonly verbose?: true;
-}
-
-/** Adds the verb `connect`. */
-export function addConnectCommand(program: Command): void {
-  const command = program
-    .command('connect')
-    .summary('connect standard input and output to a server')
-    .description(
-      'Sends standard input to HOST and writes what it answers to standard output, like nc. The end of standard ' +
-        'input ends our direction; the command ends when the peer has ended its own. Everything else goes to standard error.',
-    )
-    .argument('<host>', 'host name or IP address')
-    .argument('<port>', '1 … 65535', parseNumber)
-    .option(
-      '--tun <name>',
-      'TUN device to use; make one with: sudo ip tuntap add dev NAME mode tun user $USER',
-    )
-    .addOption(
-      new Option(
-        '--raw <interface>',
-        'in place of --tun: an Ethernet interface, beside the kernel',
-      ).conflicts('tun'),
-    )
-    .option('--no-offload', 'make checksums and segments here, not in the device')
-    .requiredOption('--addr <cidr>', 'own address with prefix length, 10.9.0.2/24; repeatable', collect)
-    .option('--gw <ip>', 'default gateway; once for each IP version', collect, [])
-    .option('--dns <ip>', 'name server; repeatable', collect, [])
-    .option('--hosts <file>', 'hosts file in place of /etc/hosts')
-    .option('--secure', 'TLS right after the connection (implicit TLS)')
-    .option('--cafile <file>', 'trusted certificates in place of the system’s')
-    .option('--trusted-site', 'accept any certificate')
-    .option('--secure-fallback', 'also speak TLS 1.0 and 1.1, RSA, CBC, 3DES, RC4, SHA-1, MD5')
-    .option(
-      '--timeout <seconds>',
-      'for lookup, connection and TLS handshake together; 0: no limit',
-      parseNumber,
-      DEFAULT_TIMEOUT_S,
-    )
-    .option('--udp', 'datagrams: one for each piece read; ends a second after the last one')
-    .option(
-      '--no-shutdown',
-      'keep our direction open at the end of standard input; for servers that take its end for ours',
-    )
-    .option('--nodelay', 'send small pieces at once (no Nagle algorithm)')
-    .option('--keepalive', 'probe an idle connection')
-    .option('--prefer-ipv6', 'try IPv6 addresses first')
-    .option('--capture <file>', 'write all packets to a pcapng file')
-    .option('--capture-secrets', 'with the TLS secrets, so that it can be read decrypted')
-    .option('-v, --verbose', 'tell what happens, with times');
-  addImpairFlags(command)
-    .addHelpText(
-      'after',
-      '\nExit codes: 0 done, 2 command line, 6 name, 7 connection, 28 timeout, 35 TLS, 45 device, 55 sending, 56 receiving, 60 certificate',
-    )
-    .action(async (host: string, port: number, flags: ConnectFlags) => {
-      if (flags.tun === undefined && flags.raw === undefined)
-        command.error("error: required option '--tun <name>' or '--raw <interface>' not specified");
-      process.exit(await connect(host, port, flags));
-    });
-}
-
 /** @returns the exit code, once everything is over */
-async function connect(host: string, port: number, flags: ConnectFlags): Promise<ExitCode> {
+export async function connect(host: string, port: number, flags: ConnectFlags): Promise<ExitCode> {
   let startedAt = performance.now();
   let engine: EngineHandle | null = null;
   try {
+    if (capturesToOutput(flags)) throw outputTaken();
     const plan = planConnection(
       host,
       port,
@@ -135,13 +49,16 @@ async function connect(host: string, port: number, flags: ConnectFlags): Promise
       null,
       flags.cafile ?? null,
     );
-    engine = start(flags);
+    const options = engineOptionsOf(flags);
+    engine = startEngineSync(options);
     const client = EngineClient.of(engine.arena);
     startedAt = performance.now();
     if (flags.verbose)
       note(`connecting to ${host} port ${port} through ${deviceOf(flags)} as ${flags.addr.join(', ')}`);
     let connectedAt = startedAt;
-    const dialed = dial(client, plan.request, plan.security, (socket) => {
+    const keyLog = flags.secure ? keyLogOf(flags) : null;
+    const security = plan.security === null || keyLog === null ? plan.security : { ...plan.security, keyLog };
+    const dialed = dial(client, plan.request, security, (socket) => {
       connectedAt = performance.now();
       if (flags.verbose) noteConnected(socket, host);
     });
@@ -226,26 +143,6 @@ function nextSignal(): Promise<Ending> {
   });
 }
 
-function start(flags: ConnectFlags): EngineHandle {
-  const impairments = impairmentsOf(flags);
-  const options: EngineOptions = {
-    device: deviceOf(flags),
-    offload: flags.offload,
-    addresses: flags.addr,
-    gateways: flags.gw,
-    resolver: { servers: flags.dns, ...(flags.hosts === undefined ? {} : { hostsFile: flags.hosts }) },
-    ...(impairments === null ? {} : { impairments }),
-    ...(flags.capture === undefined
-      ? {}
-      : { capture: { file: flags.capture, secrets: flags.captureSecrets === true } }),
-  };
-  return startEngineSync(options);
-}
-
-function deviceOf(flags: ConnectFlags): string {
-  return flags.raw === undefined ? `tun:${flags.tun}` : `raw:${flags.raw}`;
-}
-
 function optionsOf(flags: ConnectFlags): number {
   return (
     (flags.secure ? INET_OPTION_SECURE : 0) |
@@ -255,30 +152,6 @@ function optionsOf(flags: ConnectFlags): number {
     (flags.keepalive ? INET_OPTION_KEEPALIVE : 0) |
     (flags.preferIpv6 ? INET_OPTION_PREFER_IPV6 : 0)
   );
-}
-
-/** Says what went wrong and what to do about it. @returns the exit code */
-function complain(error: unknown, startedAt: number, transferCode?: ExitCode): ExitCode {
-  if (error instanceof NetError) {
-    const step = nextStep(error);
-    const elapsed = error.phase === 'argument' ? '' : ` (after ${formatMs(performance.now() - startedAt)})`;
-    console.error(`tunwire: ${error.message}${elapsed}${step === '' ? '' : `; ${step}`}`);
-    return exitCodeOf(error, transferCode);
-  }
-  if (error instanceof OutputError) {
-    console.error(`tunwire: standard output: ${error.message}`);
-    return ExitCode.Output;
-  }
-  if (isSystemError(error)) {
-    console.error(`tunwire: standard input: ${error.message}`);
-    return ExitCode.Failed;
-  }
-  console.error('tunwire: this is a defect in tunwire, please report it:', error);
-  return ExitCode.Failed;
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error;
 }
 
 function noteConnected(socket: SharedSocket, host: string): void {
@@ -300,20 +173,9 @@ function noteSecurity(info: TlsInfo, handshakeMs: number): void {
   note(`certificate ${(status ?? 'unknown').toLowerCase()}: ${verdict.reason}`);
 }
 
-function note(text: string): void {
-  console.error(`* ${text}`);
-}
-
-function formatMs(ms: number): string {
-  return ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`;
-}
-
-function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
-  return [...(previous ?? []), value];
-}
-
-function parseNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('Not a number.');
-  return value;
+function outputTaken(): NetError {
+  return new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: 'standard output is for what the server sends: give the capture a file, which can be a FIFO',
+  });
 }

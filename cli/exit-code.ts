@@ -1,14 +1,22 @@
 import type { ErrorCode, NetError } from '../stack/errors.ts';
 
-/** The exit codes of `tunwire connect`: curl's, where it has one. */
+/** The exit codes of all verbs: curl's, where it has one. */
 export const ExitCode = {
   Ok: 0,
   /** A defect, or what no other code says. */
   Failed: 1,
   /** The command line is wrong. */
   Usage: 2,
+  /** No URL, or none that we can fetch. */
+  Url: 3,
   Resolve: 6,
   Connect: 7,
+  /** The answer is not in the protocol. */
+  WeirdReply: 8,
+  /** The body has ended too early. */
+  Partial: 18,
+  /** The status says failure. */
+  Status: 22,
   /** Standard output takes no more. */
   Output: 23,
   /** Not done within --timeout, in whatever phase. */
@@ -17,6 +25,10 @@ export const ExitCode = {
   Handshake: 35,
   /** The device cannot be used. */
   Device: 45,
+  /** Too many redirections. */
+  Redirects: 47,
+  /** The server has closed the connection without an answer. */
+  NoAnswer: 52,
   Send: 55,
   Receive: 56,
   Certificate: 60,

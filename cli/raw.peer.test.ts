@@ -238,5 +238,5 @@ test.serial('what cannot be opened says what to do', async (t) => {
   t.is(both.code, 2);
   const none = await own.run(process.execPath, [TUNWIRE, 'connect', PEER_V4, '80', '--addr', '10.0.0.1/8']);
   t.is(none.code, 2);
-  t.regex(none.stderr, /--tun <name>' or '--raw <interface>/);
+  t.regex(none.stderr, /--tun NAME, --raw INTERFACE or --device SPEC/);
 });

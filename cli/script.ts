@@ -1,75 +1,14 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Command, Option } from 'commander';
 import { findPacketdrill, runOnKernel } from '../conformance/script/kernel.ts';
-import { PROFILES } from '../conformance/script/profile.ts';
 import { junit, type ScriptResult, tapEnd, tapLine, totalsOf } from '../conformance/script/report.ts';
 import { runScript, type Verdict } from '../conformance/script/runner.ts';
 import { ExitCode } from './exit-code.ts';
+import type { ScriptFlags } from './verbs/script.ts';
 
-/** What commander makes of the flags. */
-interface ScriptFlags {
-  readonly profile: string;
-  readonly lenient?: true;
-  readonly junit?: string;
-  readonly against: string;
-  readonly packetdrill?: string;
-  readonly jobs: string;
-  readonly define: readonly string[];
-}
-
-/** Adds the verb `script`. */
-export function addScriptCommand(program: Command): void {
-  program
-    .command('script')
-    .summary('run packet scripts against the stack')
-    .description(
-      "Runs scripts in packetdrill's language against the stack, in virtual time, and reports in TAP. A folder stands for " +
-        'all .pkt files in it. A script that needs what the stack does not offer is skipped and says why. ' +
-        'The command ends with 1 when a script failed.',
-    )
-    .argument('<file...>', 'scripts, or folders with scripts')
-    .addOption(
-      new Option('--profile <name>', 'what the scripts assume of the system')
-        .choices([...PROFILES.keys()])
-        .default('default'),
-    )
-    .option('--lenient', 'compare TCP options as a set, and neither PSH nor windows')
-    .option(
-      '--define <symbol>',
-      'define a symbol for #ifdef, or NAME=VALUE for words; repeatable',
-      collect,
-      [],
-    )
-    .option('--junit <file>', 'write a JUnit report, too')
-    .addOption(
-      new Option(
-        '--against <what>',
-        "run against our stack, or against this system's kernel with the packetdrill installed, in a network namespace (root)",
-      )
-        .choices(['stack', 'kernel'])
-        .default('stack'),
-    )
-    .option(
-      '--packetdrill <path>',
-      'where packetdrill is; else the environment variable PACKETDRILL, else the PATH',
-    )
-    .option(
-      '--jobs <number>',
-      'so many scripts at a time on the kernel, where most of the time is waiting',
-      '4',
-    )
-    .action(async (files: string[], flags: ScriptFlags) => {
-      process.exitCode = await run(files, flags);
-    });
-}
-
-function collect(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
-}
-
-async function run(paths: readonly string[], flags: ScriptFlags): Promise<ExitCode> {
+/** Runs the scripts and reports. @returns the exit code */
+export async function script(paths: readonly string[], flags: ScriptFlags): Promise<ExitCode> {
   const files: string[] = [];
   for (const path of paths) {
     const found = scriptsAt(path);

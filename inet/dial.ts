@@ -20,6 +20,8 @@ export interface DialSecurity extends Partial<VersionRange> {
   readonly verifier: CertificateVerifier;
   /** INET_OPTION_SECURE_FALLBACK */
   readonly fallback?: boolean;
+  /** Gets the connection's secrets, one line of an NSS key log at a time. */
+  readonly keyLog?: (line: string) => void;
 }
 
 /** An open connection. */

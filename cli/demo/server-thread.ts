@@ -3,9 +3,9 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
-import dnsPacket from 'dns-packet';
 import { createStack, type NetStack } from '../../net/index.ts';
 import { makeCertificates } from './certificates.ts';
+import { answerNames } from './name-server.ts';
 import {
   CLIENT_HEADER,
   DNS_PORT,
@@ -20,8 +20,6 @@ import {
   TLS_HEADER,
 } from './scene.ts';
 
-const NAME_ERROR = 3;
-const TTL_SECONDS = 60;
 const port = parentPort;
 if (port === null) throw new Error('server-thread.ts is the worker of demo.ts');
 
@@ -61,24 +59,10 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
 
 /** A name server for {@link NAMES}. */
 async function serveNames(on: NetStack): Promise<void> {
+  const addresses = SERVER_ADDRESSES.map((cidr) => cidr.slice(0, cidr.indexOf('/')));
   const socket = await on.udp({ port: DNS_PORT });
   socket.on('message', (data, from) => {
-    const query = dnsPacket.decode(data);
-    const [question] = query.questions ?? [];
-    const name = question?.name.toLowerCase() ?? '';
-    asked.add(name);
-    const known = NAMES.some((one) => one === name);
-    const answers = SERVER_ADDRESSES.map((cidr) => cidr.slice(0, cidr.indexOf('/')))
-      .map((address) => ({ type: address.includes(':') ? ('AAAA' as const) : ('A' as const), address }))
-      .filter(({ type }) => known && type === question?.type)
-      .map(({ type, address }) => ({ type, name, ttl: TTL_SECONDS, data: address }));
-    const reply = dnsPacket.encode({
-      type: 'response',
-      id: query.id ?? 0,
-      flags: dnsPacket.AUTHORITATIVE_ANSWER | (known ? 0 : NAME_ERROR),
-      questions: query.questions ?? [],
-      answers,
-    });
-    void socket.send(reply, from.port, from.address);
+    const reply = answerNames(data, NAMES, addresses, (name) => asked.add(name));
+    if (reply !== null) void socket.send(reply, from.port, from.address);
   });
 }

@@ -1,0 +1,177 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+/**
+ * The flags that several verbs have, and nothing but them: this is loaded with every start of the command, what works with the flags
+ * only when it is needed.
+ */
+
+/** Headings in the help. */
+const NETWORK = 'Network:';
+const IMPAIRMENTS = 'Impairments, in both directions:';
+const RECORDS = 'Records:';
+const TLS = 'TLS:';
+
+/** The flags that disturb the link: words of `drivers/impair-options.ts`, with what they take. */
+const IMPAIR_FLAGS = [
+  ['--loss <percent>', 'lose packets: 2%, or in bursts: "gemodel 1% 30%"'],
+  ['--delay <time>', 'delay packets: 40ms'],
+  ['--jitter <time>', 'vary the delay: 10ms'],
+  ['--reorder <percent>', 'let packets overtake delayed ones: 1%'],
+  ['--duplicate <percent>', 'send packets twice: 0.5%'],
+  ['--corrupt <percent>', 'flip a bit: 0.1%'],
+  ['--rate <bitrate>', 'limit the rate: 2mbit'],
+  ['--seed <number>', 'what chance is drawn from: the same gives the same (default 1)'],
+] as const;
+
+/** What commander makes of the flags that disturb the link. */
+export interface ImpairFlags {
+  readonly loss?: string;
+  readonly delay?: string;
+  readonly jitter?: string;
+  readonly reorder?: string;
+  readonly duplicate?: string;
+  readonly corrupt?: string;
+  readonly rate?: string;
+  readonly seed?: string;
+}
+
+/** What commander makes of the flags of a verb that has a stack of its own. */
+export interface StackFlags extends ImpairFlags {
+  readonly device?: string;
+  readonly tun?: string;
+  readonly raw?: string;
+  /** `--no-offload` makes it false. */
+  readonly offload: boolean;
+  readonly mtu?: number;
+  readonly addr: readonly string[];
+  readonly gw: readonly string[];
+  readonly dns: readonly string[];
+  readonly hosts?: string;
+  readonly write?: string;
+  readonly capture?: string;
+  readonly captureSecrets?: true;
+  readonly verbose?: true;
+}
+
+/** What commander makes of the flags about TLS. */
+export interface TlsFlags {
+  readonly cafile?: string;
+  readonly trustedSite?: true;
+  readonly secureFallback?: true;
+  readonly keylog?: string;
+}
+
+/** Adds the flags of a verb that has a stack of its own. */
+export function addStackFlags(command: Command): Command {
+  const network = (option: Option): Option => option.helpGroup(NETWORK);
+  command
+    .addOption(
+      network(
+        new Option('--device <spec>', 'tun:NAME, raw:INTERFACE, … (see tunwire doctor)').env(
+          'TUNWIRE_DEVICE',
+        ),
+      ),
+    )
+    .addOption(
+      network(
+        new Option(
+          '--tun <name>',
+          'a TUN device; make one with: sudo ip tuntap add dev NAME mode tun user $USER',
+        ),
+      ),
+    )
+    .addOption(
+      network(new Option('--raw <interface>', 'an Ethernet interface, beside the kernel').conflicts('tun')),
+    )
+    .addOption(network(new Option('--no-offload', 'make checksums and segments here, not in the device')))
+    .addOption(
+      network(
+        new Option('--mtu <bytes>', 'largest packet (default: what the device says)').argParser(number),
+      ),
+    )
+    .addOption(
+      network(
+        new Option('--addr <cidr>', 'own address with prefix length, 10.9.0.2/24; repeatable')
+          .env('TUNWIRE_ADDR')
+          .argParser(collect)
+          .makeOptionMandatory(),
+      ),
+    )
+    .addOption(
+      network(
+        new Option('--gw <ip>', 'default gateway; once for each IP version')
+          .env('TUNWIRE_GW')
+          .argParser(collect)
+          .default([], 'none'),
+      ),
+    )
+    .addOption(
+      network(
+        new Option('--dns <ip>', 'name server; repeatable')
+          .env('TUNWIRE_DNS')
+          .argParser(collect)
+          .default([], 'none'),
+      ),
+    )
+    .addOption(
+      network(new Option('--hosts <file>', 'hosts file in place of /etc/hosts').env('TUNWIRE_HOSTS')),
+    );
+  addImpairFlags(command);
+  const records = (option: Option): Option => option.helpGroup(RECORDS);
+  return command
+    .addOption(
+      records(
+        new Option(
+          '-w, --write <file>',
+          'write all packets and the TLS secrets to a pcapng file, which opens decrypted; - is standard output',
+        ).conflicts('capture'),
+      ),
+    )
+    .addOption(records(new Option('--capture <file>', 'the same without the secrets')))
+    .addOption(new Option('--capture-secrets', 'with the secrets, too').hideHelp())
+    .addOption(records(new Option('-v, --verbose', 'tell what happens, with times')));
+}
+
+/** Adds the flags that disturb the link, in both directions. */
+export function addImpairFlags(command: Command): Command {
+  for (const [flag, text] of IMPAIR_FLAGS) command.addOption(new Option(flag, text).helpGroup(IMPAIRMENTS));
+  return command;
+}
+
+/** Adds the flags about TLS. */
+export function addTlsFlags(command: Command): Command {
+  const tls = (option: Option): Option => option.helpGroup(TLS);
+  return command
+    .addOption(
+      tls(
+        new Option('--cafile <file>', 'trusted certificates in place of the system’s').env('TUNWIRE_CAFILE'),
+      ),
+    )
+    .addOption(tls(new Option('-k, --trusted-site', 'accept any certificate')))
+    .addOption(
+      tls(new Option('--secure-fallback', 'also speak TLS 1.0 and 1.1, RSA, CBC, 3DES, RC4, SHA-1, MD5')),
+    )
+    .addOption(
+      tls(new Option('--keylog <file>', 'append the TLS secrets to a key log').env('SSLKEYLOGFILE')),
+    );
+}
+
+/** For options that can be repeated; commas separate, too. */
+export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), ...value.split(/[\s,]+/).filter((part) => part !== '')];
+}
+
+/** Any number from 0. @throws InvalidArgumentError */
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < 0)
+    throw new InvalidArgumentError('expected a number, 0 or more');
+  return value;
+}
+
+/** A whole number from 0. @throws InvalidArgumentError */
+export function whole(text: string): number {
+  const value = number(text);
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('expected a whole number, 0 or more');
+  return value;
+}

@@ -1,0 +1,48 @@
+import { createStack, type NetStack } from '../net/index.ts';
+import type { ExitCode } from './exit-code.ts';
+import type { StackFlags } from './flags.ts';
+import { complain, note } from './report.ts';
+import { deviceOf, engineOptionsOf } from './stack-options.ts';
+
+/** Signals that end a verb in order, with their numbers: shells report 128 + number. */
+const SIGNALS: readonly [NodeJS.Signals, number][] = [
+  ['SIGHUP', 1],
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+];
+
+/** A signal has ended the verb. */
+class Interrupted extends Error {
+  readonly code: number;
+
+  constructor(signal: NodeJS.Signals, number: number) {
+    super(signal);
+    this.code = 128 + number;
+  }
+}
+
+/**
+ * Runs a verb on a stack made by its flags: says what goes wrong, ends it at a signal, and closes the stack.
+ * @param body its signal is aborted when the user interrupts; what it returns is the exit code
+ */
+export async function withStack(
+  flags: StackFlags,
+  body: (stack: NetStack, interrupted: AbortSignal) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const startedAt = performance.now();
+  const interrupt = new AbortController();
+  for (const [signal, number] of SIGNALS)
+    process.on(signal, () => interrupt.abort(new Interrupted(signal, number)));
+  let stack: NetStack | null = null;
+  try {
+    stack = await createStack(engineOptionsOf(flags));
+    if (flags.verbose) note(`${deviceOf(flags)} as ${flags.addr.join(', ')}`);
+    return await body(stack, interrupt.signal);
+  } catch (error) {
+    const { reason } = interrupt.signal;
+    if (reason instanceof Interrupted) return reason.code as ExitCode;
+    return complain(error, startedAt);
+  } finally {
+    await stack?.close();
+  }
+}

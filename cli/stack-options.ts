@@ -1,0 +1,88 @@
+import { appendFileSync, readFileSync } from 'node:fs';
+import { type ImpairSettings, isUnimpaired, parseImpairments } from '../drivers/impair-options.ts';
+import type { EngineOptions } from '../engine/options.ts';
+import type { TlsConnectOptions } from '../net/tls-settings.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import type { ImpairFlags, StackFlags, TlsFlags } from './flags.ts';
+import { note } from './report.ts';
+
+/** What the engine opens for `-w -`; the shell's redirections and pipes behind it work alike. */
+const STANDARD_OUTPUT = '/dev/stdout';
+
+/** How the stack of a verb is set up. @throws NetError ARGUMENT_INVALID, naming the flag */
+export function engineOptionsOf(flags: StackFlags): EngineOptions {
+  const impairments = impairmentsOf(flags);
+  const file = flags.write ?? flags.capture;
+  const secrets = flags.write !== undefined || flags.captureSecrets === true;
+  return {
+    device: deviceOf(flags),
+    offload: flags.offload,
+    addresses: flags.addr,
+    gateways: flags.gw,
+    resolver: { servers: flags.dns, ...(flags.hosts === undefined ? {} : { hostsFile: flags.hosts }) },
+    ...(flags.mtu === undefined ? {} : { mtuBytes: flags.mtu }),
+    ...(impairments === null ? {} : { impairments }),
+    ...(file === undefined ? {} : { capture: { file: file === '-' ? STANDARD_OUTPUT : file, secrets } }),
+  };
+}
+
+/** `tun:lab0`. @throws NetError ARGUMENT_INVALID when none is given */
+export function deviceOf(flags: StackFlags): string {
+  const { tun, raw, device } = flags;
+  if (tun !== undefined) return `tun:${tun}`;
+  if (raw !== undefined) return `raw:${raw}`;
+  if (device !== undefined) return device;
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail:
+      'which device? --tun NAME, --raw INTERFACE or --device SPEC; tunwire doctor says which of them this machine has, ' +
+      'and inside of tunwire lab there is one without root',
+  });
+}
+
+/** True when the capture goes to standard output, where then nothing else may go. */
+export function capturesToOutput(flags: StackFlags): boolean {
+  return flags.write === '-' || flags.capture === '-';
+}
+
+/**
+ * What was asked for; null: nothing.
+ * @throws NetError ARGUMENT_INVALID, naming the flag
+ */
+export function impairmentsOf(flags: ImpairFlags): ImpairSettings | null {
+  const { loss, delay, jitter, reorder, duplicate, corrupt, rate, seed } = flags;
+  const settings = parseImpairments({ loss, delay, jitter, reorder, duplicate, corrupt, rate, seed });
+  return isUnimpaired(settings) ? null : settings;
+}
+
+/** TLS as `net` takes it. @throws NetError ARGUMENT_INVALID when a file cannot be read */
+export function tlsOptionsOf(flags: TlsFlags): TlsConnectOptions {
+  const keylog = keyLogOf(flags);
+  return {
+    rejectUnauthorized: flags.trustedSite !== true,
+    ...(flags.cafile === undefined ? {} : { ca: readInput('--cafile', flags.cafile) }),
+    ...(flags.secureFallback ? { fallback: true } : {}),
+    ...(keylog === null ? {} : { keylog }),
+  };
+}
+
+/** Appends lines to the key log that was asked for, and says so; null: none was. */
+export function keyLogOf(flags: TlsFlags): ((line: string) => void) | null {
+  const { keylog } = flags;
+  if (keylog === undefined || keylog === '') return null;
+  note(`TLS secrets are appended to ${keylog}`);
+  return (line) => appendFileSync(keylog, `${line}\n`, { mode: 0o600 });
+}
+
+/** A file that a flag names. @throws NetError ARGUMENT_INVALID */
+export function readInput(flag: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: `${flag}: ${(cause as Error).message}`,
+      cause,
+    });
+  }
+}
