@@ -3,11 +3,21 @@ import type { LinkCapabilities, TxPacket } from '../stack/link.ts';
 import { ETHERNET_HEADER_BYTES } from '../stack/wire/ethernet.ts';
 import { Slab } from '../stack/wire/slab.ts';
 import { type Device, DeviceCounters, type PacketInput } from './device.ts';
-import { InterfaceRequest } from './interface-request.ts';
+import {
+  checkInterfaceName,
+  checkMtu,
+  IFF_UP,
+  InterfaceRequest,
+  SIOCGIFFLAGS,
+  SIOCGIFHWADDR,
+  SIOCGIFINDEX,
+  SIOCGIFMTU,
+} from './interface-request.ts';
 import { kernelAddresses } from './kernel-addresses.ts';
 import { PacketReader, VLAN_ID_MASK } from './packet-reader.ts';
+import { PacketWriter } from './packet-writer.ts';
 import * as sys from './syscalls.ts';
-import { inputVirtio, VIRTIO_SHORT_HEADER_BYTES, writeVirtioHeader } from './virtio-net.ts';
+import { inputVirtio, VIRTIO_SHORT_HEADER_BYTES } from './virtio-net.ts';
 
 export interface RawOptions {
   /**
@@ -21,10 +31,6 @@ export interface RawOptions {
   readonly offload?: boolean;
 }
 
-/** The smallest MTU that both families can work with (RFC 791 §3.2). */
-const MIN_MTU_BYTES = 68;
-/** linux/if.h: IFNAMSIZ less the final zero. */
-const MAX_NAME_BYTES = 15;
 /** With the Ethernet header a super-segment stays below 64 KiB, which every driver takes (linux/netdevice.h GSO_LEGACY_MAX_SIZE). */
 const SEGMENT_BYTES: number = 65_535 - ETHERNET_HEADER_BYTES;
 /** Two VLAN tags, and an IPv6 packet, which counts 65,535 bytes behind its header. */
@@ -34,13 +40,7 @@ const READ_OFFSET = 8;
 /** Room for a burst while the engine is busy; counted with the kernel's overhead. */
 const SOCKET_BUFFER_BYTES: number = 8 * 1024 * 1024;
 
-// linux/sockios.h, linux/if.h, linux/if_arp.h, linux/if_packet.h, asm-generic/socket.h
-const SIOCGIFFLAGS = 0x8913;
-const SIOCGIFMTU = 0x8921;
-const SIOCGIFHWADDR = 0x8927;
-const SIOCGIFINDEX = 0x8933;
-const IFF_UP = 0x1;
-const ARPHRD_ETHER = 1;
+// linux/if_packet.h, asm-generic/socket.h
 const ETH_P_ALL = 0x0003;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
@@ -61,12 +61,7 @@ const PACKET_MR_ALLMULTI = 2;
  * @throws NetError ARGUMENT_INVALID, DEVICE_FAILED; the message says which command repairs it
  */
 export function openRaw(name: string, options: RawOptions = {}): Device {
-  if (!/^[^\s/]+$/.test(name) || Buffer.byteLength(name) > MAX_NAME_BYTES) {
-    throw new NetError('ARGUMENT_INVALID', {
-      phase: Phase.Argument,
-      detail: `an interface name has 1 … ${MAX_NAME_BYTES} characters without blanks and slashes, got '${name}'`,
-    });
-  }
+  checkInterfaceName('an interface', name);
   refuseKernelAddresses(options.addresses ?? []);
   // without a protocol nothing is received before the socket is bound to the interface
   const type = sys.SOCK_RAW | sys.SOCK_NONBLOCK | sys.SOCK_CLOEXEC;
@@ -77,8 +72,8 @@ export function openRaw(name: string, options: RawOptions = {}): Device {
     ask(fd, SIOCGIFINDEX, request, 'find');
     const index = request.value;
     ask(fd, SIOCGIFHWADDR, request, 'read the station address of');
-    if ((request.value & 0xffff) !== ARPHRD_ETHER) throw failed(`${name} is no Ethernet interface`);
-    const address = request.slice(2, 6);
+    const address = request.stationAddress;
+    if (address === null) throw failed(`${name} is no Ethernet interface`);
     ask(fd, SIOCGIFMTU, request, 'read the MTU of');
     const mtuBytes = checkMtu(options.mtuBytes ?? request.value, request.value);
     ask(fd, SIOCGIFFLAGS, request, 'read the flags of');
@@ -107,14 +102,6 @@ function refuseKernelAddresses(addresses: readonly string[]): void {
       `the kernel has the address ${text} too and would reset our connections; choose another, or take it from the kernel: sudo ip addr del ${text} dev INTERFACE`,
     );
   }
-}
-
-function checkMtu(mtuBytes: number, most: number): number {
-  if (Number.isInteger(mtuBytes) && mtuBytes >= MIN_MTU_BYTES && mtuBytes <= most) return mtuBytes;
-  throw new NetError('ARGUMENT_INVALID', {
-    phase: Phase.Argument,
-    detail: `an MTU on this interface is ${MIN_MTU_BYTES} … ${most} bytes, got ${mtuBytes}`,
-  });
 }
 
 /** @returns whether packets carry a virtio header */
@@ -179,12 +166,7 @@ class RawDevice implements Device {
   #fd: number;
   readonly #read: Slab = Slab.alloc(READ_OFFSET + READ_BYTES);
   readonly #reader: PacketReader;
-  readonly #pieces = new sys.IoVector(3);
-  /** A stack has one slab for heads and mostly one for bodies: the last ones, with where they lie. */
-  #head: Slab = this.#read;
-  #headAddress = 0;
-  #body: Slab = this.#read;
-  #bodyAddress = 0;
+  readonly #writer: PacketWriter;
 
   constructor(fd: number, name: string, vnet: boolean, capabilities: LinkCapabilities) {
     this.#fd = fd;
@@ -192,6 +174,7 @@ class RawDevice implements Device {
     this.name = `raw:${name}`;
     this.#vnet = vnet;
     this.capabilities = capabilities;
+    this.#writer = new PacketWriter(vnet ? VIRTIO_SHORT_HEADER_BYTES : 0, ETHERNET_HEADER_BYTES);
     this.#reader = new PacketReader(sys.addressOf(this.#read.bytes) + READ_OFFSET, READ_BYTES);
   }
 
@@ -234,36 +217,11 @@ class RawDevice implements Device {
   }
 
   send(packet: TxPacket): boolean {
-    if (packet.head !== this.#head || this.#headAddress === 0) {
-      this.#head = packet.head;
-      this.#headAddress = sys.addressOf(packet.head.bytes);
-    }
-    let address = this.#headAddress + packet.headOff;
-    let len = packet.headLen;
-    if (this.#vnet) {
-      writeVirtioHeader(packet, VIRTIO_SHORT_HEADER_BYTES, ETHERNET_HEADER_BYTES);
-      address -= VIRTIO_SHORT_HEADER_BYTES;
-      len += VIRTIO_SHORT_HEADER_BYTES;
-    }
-    const result =
-      packet.bodyLen === 0 ? sys.write(this.#fd, address, len) : this.#gather(packet, address, len);
+    const result = this.#writer.write(this.#fd, packet);
     if (result < 0) return this.#failed(result);
     this.counters.txPackets++;
     this.counters.txBytes += packet.lengthBytes;
     return true;
-  }
-
-  #gather(packet: TxPacket, address: number, len: number): number {
-    if (packet.body !== this.#body || this.#bodyAddress === 0) {
-      this.#body = packet.body;
-      this.#bodyAddress = sys.addressOf(packet.body.bytes);
-    }
-    const pieces = this.#pieces;
-    pieces.set(0, address, len);
-    pieces.set(1, this.#bodyAddress + packet.bodyOff, packet.bodyLen);
-    if (packet.body2Len === 0) return sys.writev(this.#fd, pieces.address, 2);
-    pieces.set(2, this.#bodyAddress + packet.body2Off, packet.body2Len);
-    return sys.writev(this.#fd, pieces.address, 3);
   }
 
   /** @returns what `send` returns */

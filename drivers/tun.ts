@@ -1,10 +1,22 @@
-import { NetError, Phase } from '../stack/errors.ts';
+import { type NetError, Phase } from '../stack/errors.ts';
 import type { LinkCapabilities, TxPacket } from '../stack/link.ts';
+import { ETHERNET_HEADER_BYTES } from '../stack/wire/ethernet.ts';
+import { IP_MAX_PACKET_BYTES } from '../stack/wire/ipv4.ts';
 import { Slab } from '../stack/wire/slab.ts';
 import { type Device, DeviceCounters, type PacketInput } from './device.ts';
-import { InterfaceRequest } from './interface-request.ts';
+import {
+  checkInterfaceName,
+  checkMtu,
+  IFF_RUNNING,
+  IFF_UP,
+  InterfaceRequest,
+  SIOCGIFFLAGS,
+  SIOCGIFHWADDR,
+  SIOCGIFMTU,
+} from './interface-request.ts';
+import { PacketWriter } from './packet-writer.ts';
 import * as sys from './syscalls.ts';
-import { inputVirtio, VIRTIO_HEADER_BYTES, writeVirtioHeader } from './virtio-net.ts';
+import { inputVirtio, VIRTIO_HEADER_BYTES } from './virtio-net.ts';
 
 export interface TunOptions {
   /** Largest IP packet to send, in bytes; default: what the interface says. */
@@ -13,28 +25,19 @@ export interface TunOptions {
   readonly offload?: boolean;
 }
 
-/** The smallest MTU that both families can work with (RFC 791 §3.2). */
-const MIN_MTU_BYTES = 68;
-/** RFC 791 §3.1: the length field has 16 bits. */
-const MAX_PACKET_BYTES = 65_535;
-/** linux/if.h: IFNAMSIZ less the final zero. */
-const MAX_NAME_BYTES = 15;
-/** An IPv6 packet counts 65,535 bytes behind its header. */
-const READ_BYTES: number = VIRTIO_HEADER_BYTES + 40 + 65_535;
-/** Puts the IP header behind the virtio header at a multiple of 16. */
-const READ_OFFSET = 4;
+/** A frame with a tag, and an IPv6 packet, which counts 65,535 bytes behind its header. */
+const READ_BYTES: number = VIRTIO_HEADER_BYTES + ETHERNET_HEADER_BYTES + 4 + 40 + 65_535;
+/** Puts the IP header behind the virtio header, and an Ethernet header, at a multiple of 16. */
+const READ_OFFSET = { tun: 4, tap: 6 } as const;
 
-// linux/if_tun.h, linux/sockios.h (asm-generic numbers)
+// linux/if_tun.h (asm-generic numbers)
 const TUNSETIFF = 0x400454ca;
 const TUNGETFEATURES = 0x800454cf;
 const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETVNETHDRSZ = 0x400454d8;
 const TUNSETVNETLE = 0x400454dc;
-const SIOCGIFFLAGS = 0x8913;
-const SIOCGIFMTU = 0x8921;
-const IFF_UP = 0x0001;
-const IFF_RUNNING = 0x0040;
 const IFF_TUN = 0x0001;
+const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
 const TUN_F_CSUM = 0x01;
@@ -51,10 +54,15 @@ const OFFLOADS: readonly number[] = [
   0,
 ];
 
+/** With an Ethernet header a super-segment stays below 64 KiB (kernel: drivers/net/tun.c takes no larger packet). */
+const SEGMENT_BYTES = { tun: IP_MAX_PACKET_BYTES, tap: IP_MAX_PACKET_BYTES - ETHERNET_HEADER_BYTES } as const;
+
 /** How long to wait for the kernel to notice that the interface has a carrier. */
 const CARRIER_MS = 500;
 
 const CLONE_DEVICE = '/dev/net/tun';
+
+type Mode = 'tun' | 'tap';
 
 /**
  * Attaches to a TUN interface of the calling thread's network namespace; with the right to do so (CAP_NET_ADMIN), one that
@@ -63,40 +71,57 @@ const CLONE_DEVICE = '/dev/net/tun';
  * @throws NetError ARGUMENT_INVALID, DEVICE_FAILED; the message says which command repairs it
  */
 export function openTun(name: string, options: TunOptions = {}): Device {
-  if (!/^[^\s/]+$/.test(name) || Buffer.byteLength(name) > MAX_NAME_BYTES) {
-    throw new NetError('ARGUMENT_INVALID', {
-      phase: Phase.Argument,
-      detail: `a TUN interface name has 1 … ${MAX_NAME_BYTES} characters without blanks and slashes, got '${name}'`,
-    });
-  }
+  return openClone('tun', name, options);
+}
+
+/**
+ * The same for a TAP interface: an Ethernet link to the kernel, or to what it is bridged with. Our station is a neighbour of the
+ * kernel's, with its address but for the last bit.
+ */
+export function openTap(name: string, options: TunOptions = {}): Device {
+  return openClone('tap', name, options);
+}
+
+function openClone(mode: Mode, name: string, options: TunOptions): Device {
+  checkInterfaceName(`a ${mode.toUpperCase()} interface`, name);
   const fd = sys.open(CLONE_DEVICE, sys.O_RDWR | sys.O_NONBLOCK);
   if (fd < 0) throw sys.callError('DEVICE_FAILED', Phase.None, `open ${CLONE_DEVICE}`, fd, openHint(fd));
   try {
     const request = new InterfaceRequest(name);
-    const vnet = attach(fd, request, options.offload !== false);
-    const mtuBytes = options.mtuBytes ?? askInterface(SIOCGIFMTU, request);
-    if (!Number.isInteger(mtuBytes) || mtuBytes < MIN_MTU_BYTES || mtuBytes > MAX_PACKET_BYTES) {
-      throw new NetError('ARGUMENT_INVALID', {
-        phase: Phase.Argument,
-        detail: `an MTU is ${MIN_MTU_BYTES} … ${MAX_PACKET_BYTES} bytes, got ${mtuBytes}`,
-      });
-    }
+    const vnet = attach(fd, mode, request, options.offload !== false);
+    const mtuBytes = checkMtu(options.mtuBytes ?? askInterface(SIOCGIFMTU, request), IP_MAX_PACKET_BYTES);
     waitForCarrier(request);
-    return new TunDevice(fd, request.name, mtuBytes, vnet);
+    return new TunDevice(fd, mode, request.name, vnet, {
+      mtuBytes,
+      txChecksum: vnet,
+      txSegmentBytes: vnet ? SEGMENT_BYTES[mode] : 0,
+      ...(mode === 'tap' ? { ethernet: { address: neighbourOf(request) } } : {}),
+    });
   } catch (error) {
     sys.closeFile(fd);
     throw error;
   }
 }
 
+/** The station address that we have on the link to a TAP interface. */
+function neighbourOf(request: InterfaceRequest): Uint8Array {
+  askInterface(SIOCGIFHWADDR, request);
+  const address = request.slice(2, 6);
+  address[5]! ^= 1;
+  // IEEE 802 §8.2.2: made here, by no manufacturer
+  address[0]! |= 2;
+  return address;
+}
+
 /** @returns whether packets carry a virtio header */
-function attach(fd: number, request: InterfaceRequest, offload: boolean): boolean {
+function attach(fd: number, mode: Mode, request: InterfaceRequest, offload: boolean): boolean {
   const vnet = offload && kernelKnowsVnet(fd, request);
-  request.value = IFF_TUN | IFF_NO_PI | (vnet ? IFF_VNET_HDR : 0);
+  request.value = (mode === 'tap' ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (vnet ? IFF_VNET_HDR : 0);
   const result = sys.ioctl(fd, TUNSETIFF, request.address);
   if (result < 0) {
-    const hint = attachHint(result, request.name);
-    throw sys.callError('DEVICE_FAILED', Phase.None, `attach to TUN interface ${request.name}`, result, hint);
+    const hint = attachHint(result, mode, request.name);
+    const what = `attach to ${mode.toUpperCase()} interface ${request.name}`;
+    throw sys.callError('DEVICE_FAILED', Phase.None, what, result, hint);
   }
   if (!vnet) {
     // a former user of the interface may have left them on
@@ -119,10 +144,10 @@ function kernelKnowsVnet(fd: number, request: InterfaceRequest): boolean {
 function askInterface(question: number, request: InterfaceRequest): number {
   // a socket is the only way to ask in the thread's own network namespace; any family does
   const fd = sys.socket(sys.AF_UNIX, sys.SOCK_DGRAM | sys.SOCK_CLOEXEC, 0);
-  must(fd, 'socket(AF_UNIX) to ask for the MTU and the state', request.name);
+  must(fd, 'socket(AF_UNIX) to ask for its state', request.name);
   const result = sys.ioctl(fd, question, request.address);
   sys.close(fd);
-  must(result, 'SIOCGIFMTU or SIOCGIFFLAGS', request.name);
+  must(result, 'ask for the state', request.name);
   return request.value;
 }
 
@@ -158,14 +183,14 @@ function openHint(errno: number): string {
   }
 }
 
-function attachHint(errno: number, name: string): string {
+function attachHint(errno: number, mode: Mode, name: string): string {
   switch (-errno) {
     case sys.Errno.EPERM:
-      return `it does not exist or belongs to another user; make it with: sudo ip tuntap add dev ${name} mode tun user $USER`;
+      return `it does not exist or belongs to another user; make it with: sudo ip tuntap add dev ${name} mode ${mode} user $USER`;
     case sys.Errno.EBUSY:
       return 'another process has it open';
     case sys.Errno.EINVAL:
-      return `an interface of this name exists and is no single-queue TUN interface; see: ip -d link show ${name}`;
+      return `an interface of this name exists and is no single-queue ${mode.toUpperCase()} interface; see: ip -d link show ${name}`;
     default:
       return '';
   }
@@ -176,21 +201,23 @@ class TunDevice implements Device {
   readonly capabilities: LinkCapabilities;
   readonly counters = new DeviceCounters();
   readonly #vnet: boolean;
+  readonly #linkBytes: number;
   #fd: number;
-  readonly #read: Slab = Slab.alloc(READ_OFFSET + READ_BYTES);
-  readonly #readAddress: number = sys.addressOf(this.#read.bytes) + READ_OFFSET;
-  readonly #pieces = new sys.IoVector(3);
-  /** A stack has one slab for heads and mostly one for bodies: the last ones, with where they lie. */
-  #head: Slab = this.#read;
-  #headAddress = 0;
-  #body: Slab = this.#read;
-  #bodyAddress = 0;
+  readonly #readOff: number;
+  readonly #read: Slab;
+  readonly #readAddress: number;
+  readonly #writer: PacketWriter;
 
-  constructor(fd: number, name: string, mtuBytes: number, vnet: boolean) {
+  constructor(fd: number, mode: Mode, name: string, vnet: boolean, capabilities: LinkCapabilities) {
     this.#fd = fd;
-    this.name = `tun:${name}`;
+    this.name = `${mode}:${name}`;
     this.#vnet = vnet;
-    this.capabilities = { mtuBytes, txChecksum: vnet, txSegmentBytes: vnet ? MAX_PACKET_BYTES : 0 };
+    this.#linkBytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0;
+    this.#readOff = READ_OFFSET[mode];
+    this.#read = Slab.alloc(this.#readOff + READ_BYTES);
+    this.#readAddress = sys.addressOf(this.#read.bytes) + this.#readOff;
+    this.#writer = new PacketWriter(vnet ? VIRTIO_HEADER_BYTES : 0, this.#linkBytes);
+    this.capabilities = capabilities;
   }
 
   get pollFd(): number {
@@ -205,47 +232,30 @@ class TunDevice implements Device {
         throw this.#lost('read', len);
       }
       if (this.#vnet) {
-        inputVirtio(this.#read, READ_OFFSET, len, input, this.counters);
+        inputVirtio(
+          this.#read,
+          this.#readOff,
+          len,
+          input,
+          this.counters,
+          VIRTIO_HEADER_BYTES,
+          this.#linkBytes,
+        );
       } else {
         this.counters.rxPackets++;
         this.counters.rxBytes += len;
-        input.input(this.#read, READ_OFFSET, len, 0);
+        input.input(this.#read, this.#readOff, len, 0);
       }
     }
     return budget;
   }
 
   send(packet: TxPacket): boolean {
-    if (packet.head !== this.#head || this.#headAddress === 0) {
-      this.#head = packet.head;
-      this.#headAddress = sys.addressOf(packet.head.bytes);
-    }
-    let address = this.#headAddress + packet.headOff;
-    let len = packet.headLen;
-    if (this.#vnet) {
-      writeVirtioHeader(packet);
-      address -= VIRTIO_HEADER_BYTES;
-      len += VIRTIO_HEADER_BYTES;
-    }
-    const result =
-      packet.bodyLen === 0 ? sys.write(this.#fd, address, len) : this.#gather(packet, address, len);
+    const result = this.#writer.write(this.#fd, packet);
     if (result < 0) return this.#failed(result);
     this.counters.txPackets++;
     this.counters.txBytes += packet.lengthBytes;
     return true;
-  }
-
-  #gather(packet: TxPacket, address: number, len: number): number {
-    if (packet.body !== this.#body || this.#bodyAddress === 0) {
-      this.#body = packet.body;
-      this.#bodyAddress = sys.addressOf(packet.body.bytes);
-    }
-    const pieces = this.#pieces;
-    pieces.set(0, address, len);
-    pieces.set(1, this.#bodyAddress + packet.bodyOff, packet.bodyLen);
-    if (packet.body2Len === 0) return sys.writev(this.#fd, pieces.address, 2);
-    pieces.set(2, this.#bodyAddress + packet.body2Off, packet.body2Len);
-    return sys.writev(this.#fd, pieces.address, 3);
   }
 
   /** @returns what `send` returns */

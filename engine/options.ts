@@ -1,11 +1,15 @@
+import type { MemoryHubPort } from '../drivers/hub.ts';
 import type { ImpairSettings } from '../drivers/impair-options.ts';
 import type { MemoryLinkEnd } from '../drivers/memory.ts';
 import type { BufferSizes } from './socket-table.ts';
 
 /** How an engine's stack is set up. All of it is structured-cloneable: it travels to the engine's thread. */
 export interface EngineOptions {
-  /** `'tun:NAME'`, `'raw:INTERFACE'` (Ethernet beside the kernel), or one end of a memory link. */
-  readonly device: string | MemoryLinkEnd;
+  /**
+   * `'tun:NAME'`, `'tap:NAME'`, `'raw:INTERFACE'` (Ethernet beside the kernel), `'pcap:FILE'` (a capture that is played, and nobody who
+   * answers), one end of a memory link, or a port of a memory hub.
+   */
+  readonly device: string | MemoryLinkEnd | MemoryHubPort;
   /**
    * Own addresses with their prefix lengths: `['192.0.2.2/24', '2001:db8::2/64']`. `'dhcp'` among them, on an Ethernet device: one from
    * a DHCPv4 server, with the routes, name servers and domain it tells. `'slaac'`: IPv6 addresses made of the prefixes that routers

@@ -2,15 +2,13 @@ import { performance } from 'node:perf_hooks';
 import { capture } from '../drivers/capture.ts';
 import type { Device } from '../drivers/device.ts';
 import { impair } from '../drivers/impair.ts';
-import { type MemoryLinkEnd, openMemory } from '../drivers/memory.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
-import { openRaw } from '../drivers/raw.ts';
 import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
-import { openTun } from '../drivers/tun.ts';
 import { ERRORS, NetError, Phase } from '../stack/errors.ts';
 import { givenAddresses } from './address-configuration.ts';
 import { type Arena, ArenaWord, EngineState } from './arena.ts';
 import { Engine } from './engine.ts';
+import { openDevice } from './open-device.ts';
 import { CONFIGURATION_TIMEOUT_MS, DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
 import { Pool } from './pool.ts';
 import { Services } from './services.ts';
@@ -41,7 +39,7 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
   let trace: Trace | null = null;
   let failure: NetError | null = null;
   try {
-    device = openDevice(options, wakeFd);
+    device = openDevice(options, wakeFd, clock);
     if (options.impairments !== undefined) device = impair(device, { ...options.impairments, clock });
     if (options.capture !== undefined) {
       writer = new PcapngWriter(options.capture.file);
@@ -238,27 +236,4 @@ class Loop {
 function setState(arena: Arena, state: number): void {
   arena.store(ArenaWord.State, state);
   Atomics.notify(arena.words, ArenaWord.State);
-}
-
-function openDevice(options: EngineOptions, wakeFd: number): Device {
-  const { device } = options;
-  if (typeof device !== 'string') return openMemory(device as MemoryLinkEnd, { eventFd: wakeFd });
-  if (device.startsWith('tun:')) {
-    return openTun(device.slice(4), {
-      ...(options.mtuBytes === undefined ? {} : { mtuBytes: options.mtuBytes }),
-      // each packet is disturbed alone, so each has to be one
-      offload: options.offload !== false && options.impairments === undefined,
-    });
-  }
-  if (device.startsWith('raw:')) {
-    return openRaw(device.slice(4), {
-      addresses: givenAddresses(options.addresses),
-      ...(options.mtuBytes === undefined ? {} : { mtuBytes: options.mtuBytes }),
-      offload: options.offload !== false && options.impairments === undefined,
-    });
-  }
-  throw new NetError('DEVICE_FAILED', {
-    phase: Phase.Argument,
-    detail: `a device is 'tun:NAME', 'raw:INTERFACE' or one end of a memory link; got '${device}'`,
-  });
 }

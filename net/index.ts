@@ -2,6 +2,7 @@
  * tunwire's connections in Node's shape.
  * @module
  */
+export { createMemoryHub, type MemoryHubOptions, type MemoryHubPort } from '../drivers/hub.ts';
 export { createMemoryLink, type MemoryLinkEnd, type MemoryLinkOptions } from '../drivers/memory.ts';
 export type { EngineCounters } from '../engine/engine-counters.ts';
 export type { CaptureOptions, EngineOptions, ResolverOptions } from '../engine/options.ts';
