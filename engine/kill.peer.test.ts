@@ -125,11 +125,10 @@ test.serial(
     await lab.ok('ip', ['link', 'set', lab.tun, 'down']);
     const client = EngineClient.of(engine.arena);
     const { counters } = client;
-    await sleep(300);
+    await lab.until('something is lost', () => client.counters.deviceDrops > counters.deviceDrops, 20_000);
     await lab.ok('ip', ['link', 'set', lab.tun, 'up']);
     await lab.until('data flows again', () => client.counters.txBytes > counters.txBytes + 5_000_000, 20_000);
     await pump.worker.terminate();
-    t.true(client.counters.deviceDrops > 0);
     t.is(engine.arena.load(ArenaWord.State), EngineState.Running);
   },
 );
@@ -144,7 +143,7 @@ test.serial(
     t.deepEqual(await Promise.all(pumps.map(({ outcome }) => outcome)), ['stuck', 'stuck']);
     const since = performance.now();
     await engine.stop();
-    t.true(performance.now() - since < 5000);
+    t.true(performance.now() - since < 20_000);
     t.is(engine.arena.load(ArenaWord.State), EngineState.Stopped);
   },
 );

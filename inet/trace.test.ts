@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -22,6 +22,7 @@ import {
   InetUninitialize,
   InetWrite,
 } from './index.ts';
+import { until } from './testing/bench.ts';
 import { type Peer, PeerPort, startPeer } from './testing/peer.ts';
 
 let peer: Peer;
@@ -69,10 +70,19 @@ function packets(name: string): number {
 
 /** The engine closes the file in its own thread. */
 async function closed(name: string): Promise<void> {
-  for (let size = -1; size !== statSync(path(name)).size; ) {
-    size = statSync(path(name)).size;
-    await new Promise((done) => setTimeout(done, 50));
-  }
+  await until(() => !openFiles().includes(path(name)));
+}
+
+/** The files that this process has open. */
+function openFiles(): string[] {
+  const folder = '/proc/self/fd';
+  return readdirSync(folder).map((fd) => {
+    try {
+      return readlinkSync(`${folder}/${fd}`);
+    } catch {
+      return '';
+    }
+  });
 }
 
 test.serial(

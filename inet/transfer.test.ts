@@ -283,13 +283,13 @@ test.serial('options change one at a time; broadcast works from then on', (t) =>
 });
 
 test.serial('the timeout of a handle can be changed; whoever blocks can be seen', async (t) => {
-  const socket = open(PeerPort.Silent, 0, 1.5);
-  t.is(InetGetTimeout(socket), 1.5);
+  const socket = open(PeerPort.Silent, 0, 60.5);
+  t.is(InetGetTimeout(socket), 60.5);
   t.is(InetSetTimeout(socket, 0.2), 0);
   const startedAt = performance.now();
   t.is(InetRead(socket, new Uint8Array(1)), INET_ERROR);
   t.is(lastCode(), 'TIMEOUT');
-  t.true(performance.now() - startedAt < 1000);
+  t.true(performance.now() - startedAt < 30_000);
   t.is(InetSetTimeout(socket, -1), INET_ERROR);
   t.is(lastCode(), 'ARGUMENT_INVALID');
   t.false(InetIsBlocking(socket));

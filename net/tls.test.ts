@@ -101,12 +101,16 @@ test('a server without TLS is no TLS server', async (t) => {
 
 test('a connection cut without close_notify is an error, not an end', async (t) => {
   await using server = await pair.server.listen({ port: 0 });
+  const cut = Promise.withResolvers<void>();
   server.on('connection', (peer) => {
     const secure = new tls.TLSSocket(peer, { isServer: true, ...identity });
     secure.on('error', () => {});
-    secure.write('half of it', () => setTimeout(() => peer.end(), 50));
+    secure.write('half of it');
+    void cut.promise.then(() => peer.end());
   });
   const socket = await connectTls(server.address()?.port ?? 0);
+  await once(socket, 'readable');
+  cut.resolve();
   await t.throwsAsync(readAll(socket), { code: 'ECONNRESET', message: /close_notify/ });
 });
 

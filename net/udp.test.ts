@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import test from 'ava';
 import type { UdpSocket } from './index.ts';
 import { pattern } from './testing/consume.ts';
@@ -41,9 +42,10 @@ for (const [server, client] of [
 test('datagrams wait for a listener', async (t) => {
   await using server = await pair.server.udp();
   await using socket = await pair.client.udp();
+  const { rxPackets } = pair.server.counters;
   await socket.send('one', server.address().port, SERVER_V4);
   await socket.send('two', server.address().port, SERVER_V4);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  while (pair.server.counters.rxPackets < rxPackets + 2) await setImmediate();
   const heard: string[] = [];
   for await (const { data, address } of server) {
     t.is(address, CLIENT_V4);
