@@ -78,9 +78,8 @@ export class Application {
     const { held } = this;
     if (held === null || this.closed) return Infinity;
     const limit = this.plan.limits[this.#limit];
-    const isOpen = held instanceof ParkedConnection || held.isSynchronized;
     let at = this.#abortAtMs;
-    if (limit !== undefined && isOpen) at = Math.min(at, this.#startMs + limit.atMs);
+    if (limit !== undefined) at = Math.min(at, this.#startMs + limit.atMs);
     if (this.written < this.plan.bytes && !this.#waitsForRoom && !this.finished)
       at = Math.min(at, this.#writeAtMs);
     // nothing waits to be read in a connection that is folded up
@@ -115,7 +114,7 @@ export class Application {
     }
     for (;;) {
       const limit = plan.limits[this.#limit];
-      if (limit === undefined || this.#startMs + limit.atMs > nowMs || !connection.isSynchronized) break;
+      if (limit === undefined || this.#startMs + limit.atMs > nowMs) break;
       connection.recvLimitBytes = limit.bytes;
       this.#limit++;
       connection.appRead();

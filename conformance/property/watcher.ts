@@ -20,6 +20,8 @@ interface Sender {
   readonly isn: number;
   /** Behind the last octet or control bit. */
   sentTo: number;
+  /** The largest window of its SYNs, which no scale applies to. */
+  synWindow: number;
   /** The right edge of the window it offers; valid once it has sent an ACK. */
   edge: number;
   hasEdge: boolean;
@@ -75,11 +77,14 @@ export class Watcher {
         this.#senders.set(from + ports, {
           isn: seq,
           sentTo: end,
+          synWindow: view.getUint16(tcp + Tcp.Window),
           edge: 0,
           hasEdge: false,
           shift: windowShift,
           earlier: known ?? null,
         });
+      } else {
+        known.synWindow = Math.max(known.synWindow, view.getUint16(tcp + Tcp.Window));
       }
       return;
     }
@@ -100,11 +105,13 @@ export class Watcher {
     const scaled = own.shift >= 0 && peer.shift >= 0;
     const shift = scaled ? Math.min(own.shift, 14) : 0;
     const edge = (ack + view.getUint16(tcp + Tcp.Window) * 2 ** shift) | 0;
+    // What its SYN has offered begins where the peer's text does
+    if (!own.hasEdge) own.edge = (peer.isn + 1 + own.synWindow) | 0;
+    own.hasEdge = true;
     const moved = (edge - own.edge) | 0;
     // RFC 9293 §3.8.6 [SHLD-14]; RFC 7323 §2.4: by less than what the scale can say it may look so
-    if (own.hasEdge && moved <= -(2 ** shift)) fail(`takes back ${-moved} octets of its window`);
-    if (!own.hasEdge || moved > 0) own.edge = edge;
-    own.hasEdge = true;
+    if (moved <= -(2 ** shift)) fail(`takes back ${-moved} octets of its window`);
+    if (moved > 0) own.edge = edge;
     // [MUST-36]: a probe of one octet, or a FIN, may lie beyond
     if (peer.hasEdge && payload > 1 && ((end - peer.edge) | 0) > 1)
       fail(`sends ${(end - peer.edge) | 0} octets beyond the window`);

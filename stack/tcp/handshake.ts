@@ -117,9 +117,11 @@ export function ourWindowShift({ context, settings }: TcpLayer): number {
 
 /** Notes IRS, the options and the window of a SYN or SYN-ACK. */
 export function takeSyn(c: TcpConnection, seg: Segment): void {
+  // What our SYN has offered begins here [SHLD-14]; a SYN-ACK that is still to be sent offers anew
+  const offered = (c.rcvAdv - c.rcvNxt) | 0;
   c.irs = seg.seq;
   c.rcvNxt = (seg.seq + 1) | 0;
-  c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
+  c.rcvAdv = (c.rcvNxt + offered) | 0;
   c.lastAckSent = c.rcvNxt;
   c.roundReadTo = c.rcvNxt;
   c.roundStartMs = c.now;
@@ -164,8 +166,9 @@ export function sendSyn(c: TcpConnection): boolean {
   const { context, fastOpen } = c;
   if (fastOpen?.held) return true;
   const answer = c.state === TcpState.SynReceived;
-  // The buffer may have been set since the SYN came
-  if (answer) c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
+  // The buffer may have been set since the SYN came; what went out before stays offered [SHLD-14]
+  const window = Math.max(synWindow(c), Math.min((c.rcvAdv - c.rcvNxt) | 0, 0xffff));
+  c.rcvAdv = (c.rcvNxt + window) | 0;
   if (c.layer.settings.advertisePathMtu)
     c.advMss = Math.min(c.advMss, c.route.pathMtuBytes - c.ipHeaderBytes - TCP_HEADER_BYTES);
   const cookie = c.bareSyn || answer !== c.passive ? null : (fastOpen?.option ?? null);
@@ -176,7 +179,7 @@ export function sendSyn(c: TcpConnection): boolean {
   const { view } = context.tx.head;
   const flags = (answer ? TcpFlag.Syn | TcpFlag.Ack : TcpFlag.Syn) | ecnSetupFlags(c, answer);
   const ack = answer ? c.rcvNxt : 0;
-  writeTcpHeader(view, off, c.localPort, c.remotePort, c.iss, ack, headerBytes, flags, synWindow(c));
+  writeTcpHeader(view, off, c.localPort, c.remotePort, c.iss, ack, headerBytes, flags, window);
   const tsEcr = answer ? c.tsRecent : 0;
   const shift = c.scaleOk ? c.offeredShift : -1;
   // [SHLD-5] [MAY-3]: always with MSS

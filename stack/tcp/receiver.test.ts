@@ -1,4 +1,5 @@
 import test from 'ava';
+import { TcpConnection } from './connection.ts';
 import { DELAYED_ACK_MS } from './delayed-ack.ts';
 import { brief, TcpBench } from './testing.ts';
 
@@ -107,6 +108,41 @@ test('the window closes as the ring fills, never shrinks, and is told when it op
   bench.read();
   const [opened] = bench.take();
   t.true(opened!.win > 6000);
+});
+
+test('a limit lowered after our SYN takes nothing back of what the SYN has offered [SHLD-14]', (t) => {
+  const bench = TcpBench.synSent({ peer: { windowShift: 0 } });
+  const [syn] = bench.take();
+  const offered = syn!.win;
+  bench.connection.recvLimitBytes = 2000;
+  bench.seg({ flags: 'SA', seq: 0, ack: 1, mss: 1460 });
+  const [ack] = bench.take();
+  t.is(brief([ack!])[0], 'A 1 ack 1 len 0');
+  t.is(ack!.win, offered);
+  // The edge stays, the window goes with what arrives
+  bench.seg({ flags: 'A', seq: 1, ack: 1, data: 1460 });
+  bench.seg({ flags: 'A', seq: 1461, ack: 1, data: 1460 });
+  t.is(bench.take().at(-1)!.win, offered - 2920);
+});
+
+test('… nor what an earlier SYN-ACK has, nor a SYN that crossed the other one', (t) => {
+  const passive = new TcpBench();
+  passive.listen(80);
+  passive.seg({ flags: 'S', seq: 0, mss: 1460 });
+  const [first] = passive.take();
+  for (const flow of passive.stack.tcp.table) if (flow instanceof TcpConnection) flow.recvLimitBytes = 2000;
+  passive.wait(1100);
+  const [again] = passive.take();
+  t.is(again!.flags, 'SA');
+  t.is(again!.win, first!.win);
+
+  const crossed = TcpBench.synSent();
+  const [syn] = crossed.take();
+  crossed.connection.recvLimitBytes = 2000;
+  crossed.seg({ flags: 'S', seq: 0, mss: 1460 });
+  const [answer] = crossed.take();
+  t.is(answer!.flags, 'SA');
+  t.is(answer!.win, syn!.win);
 });
 
 test('at a window of zero text is refused, but ACK and RST count [MUST-66]', (t) => {
