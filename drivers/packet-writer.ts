@@ -1,12 +1,10 @@
 import type { TxPacket } from '../stack/link.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import * as sys from './syscalls.ts';
-import { writeVirtioHeader } from './virtio-net.ts';
 
-/** Writes packets to a descriptor, one call for each, with a virtio header before them when there is to be one. */
+/** Writes packets to a descriptor, one call for each, with what the device has put into the room before them. */
 export class PacketWriter {
-  readonly #virtioBytes: number;
-  readonly #linkBytes: number;
+  readonly #prefixBytes: number;
   readonly #pieces = new sys.IoVector(3);
   /** A stack has one slab for heads and mostly one for bodies: the last ones, with where they lie. */
   #head: Slab | null = null;
@@ -14,13 +12,9 @@ export class PacketWriter {
   #body: Slab | null = null;
   #bodyAddress = 0;
 
-  /**
-   * @param virtioBytes length of the virtio header; 0: there is none
-   * @param linkBytes length of the link header that packets begin with
-   */
-  constructor(virtioBytes: number, linkBytes: number) {
-    this.#virtioBytes = virtioBytes;
-    this.#linkBytes = linkBytes;
+  /** @param prefixBytes how much of the room before a packet is written with it */
+  constructor(prefixBytes: number) {
+    this.#prefixBytes = prefixBytes;
   }
 
   /** @returns what write(2) or writev(2) returns, or -errno */
@@ -29,10 +23,8 @@ export class PacketWriter {
       this.#head = packet.head;
       this.#headAddress = sys.addressOf(packet.head.bytes);
     }
-    const virtioBytes = this.#virtioBytes;
-    if (virtioBytes > 0) writeVirtioHeader(packet, virtioBytes, this.#linkBytes);
-    const address = this.#headAddress + packet.headOff - virtioBytes;
-    const len = packet.headLen + virtioBytes;
+    const address = this.#headAddress + packet.headOff - this.#prefixBytes;
+    const len = packet.headLen + this.#prefixBytes;
     return packet.bodyLen === 0 ? sys.write(fd, address, len) : this.#gather(fd, packet, address, len);
   }
 

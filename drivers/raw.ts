@@ -17,7 +17,7 @@ import { kernelAddresses } from './kernel-addresses.ts';
 import { PacketReader, VLAN_ID_MASK } from './packet-reader.ts';
 import { PacketWriter } from './packet-writer.ts';
 import * as sys from './syscalls.ts';
-import { inputVirtio, VIRTIO_SHORT_HEADER_BYTES } from './virtio-net.ts';
+import { inputVirtio, VIRTIO_SHORT_HEADER_BYTES, writeVirtioHeader } from './virtio-net.ts';
 
 export interface RawOptions {
   /**
@@ -174,7 +174,7 @@ class RawDevice implements Device {
     this.name = `raw:${name}`;
     this.#vnet = vnet;
     this.capabilities = capabilities;
-    this.#writer = new PacketWriter(vnet ? VIRTIO_SHORT_HEADER_BYTES : 0, ETHERNET_HEADER_BYTES);
+    this.#writer = new PacketWriter(vnet ? VIRTIO_SHORT_HEADER_BYTES : 0);
     this.#reader = new PacketReader(sys.addressOf(this.#read.bytes) + READ_OFFSET, READ_BYTES);
   }
 
@@ -217,6 +217,7 @@ class RawDevice implements Device {
   }
 
   send(packet: TxPacket): boolean {
+    if (this.#vnet) writeVirtioHeader(packet, VIRTIO_SHORT_HEADER_BYTES, ETHERNET_HEADER_BYTES);
     const result = this.#writer.write(this.#fd, packet);
     if (result < 0) return this.#failed(result);
     this.counters.txPackets++;

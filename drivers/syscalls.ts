@@ -24,6 +24,7 @@ export const POLLHUP = 0x10;
 export const POLLNVAL = 0x20;
 export const AF_UNIX = 1;
 export const AF_PACKET = 17;
+export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK: number = O_NONBLOCK;
@@ -42,11 +43,14 @@ export const Errno = {
   EBUSY: 16,
   ENODEV: 19,
   EINVAL: 22,
+  EPIPE: 32,
   /** File descriptor in bad state: a TUN descriptor whose device was deleted. Not in node:os. */
   EBADFD: 77,
   EMSGSIZE: 90,
   ENETDOWN: 100,
+  ECONNRESET: 104,
   ENOBUFS: 105,
+  ECONNREFUSED: 111,
 } as const;
 
 /** The name of an error number, e.g. `ENOENT` for 2; accepts `-errno` as the calls return it. */
@@ -72,6 +76,7 @@ interface LibC {
   readonly eventfd: Native;
   readonly socket: Native;
   readonly bind: Native;
+  readonly connect: Native;
   readonly setsockopt: Native;
   readonly recvmsg: Native;
   readonly setns: Native;
@@ -114,6 +119,7 @@ function load(): LibC {
     eventfd: declare('int eventfd(unsigned int initval, int flags)'),
     socket: declare('int socket(int domain, int type, int protocol)'),
     bind: declare('int bind(int fd, uintptr_t address, unsigned int length)'),
+    connect: declare('int connect(int fd, uintptr_t address, unsigned int length)'),
     setsockopt: declare(
       'int setsockopt(int fd, int level, int option, uintptr_t value, unsigned int length)',
     ),
@@ -221,6 +227,11 @@ export function socket(domain: number, type: number, protocol: number): number {
 /** bind(2); `address` is that of the socket's address in memory. */
 export function bind(fd: number, address: number, lengthBytes: number): number {
   return checked(libc().bind(fd, address, lengthBytes));
+}
+
+/** connect(2); `address` is that of the peer's address in memory. */
+export function connect(fd: number, address: number, lengthBytes: number): number {
+  return checked(libc().connect(fd, address, lengthBytes));
 }
 
 /** setsockopt(2); `address` is that of the value. */

@@ -16,7 +16,7 @@ import {
 } from './interface-request.ts';
 import { PacketWriter } from './packet-writer.ts';
 import * as sys from './syscalls.ts';
-import { inputVirtio, VIRTIO_HEADER_BYTES } from './virtio-net.ts';
+import { inputVirtio, VIRTIO_HEADER_BYTES, writeVirtioHeader } from './virtio-net.ts';
 
 export interface TunOptions {
   /** Largest IP packet to send, in bytes; default: what the interface says. */
@@ -216,7 +216,7 @@ class TunDevice implements Device {
     this.#readOff = READ_OFFSET[mode];
     this.#read = Slab.alloc(this.#readOff + READ_BYTES);
     this.#readAddress = sys.addressOf(this.#read.bytes) + this.#readOff;
-    this.#writer = new PacketWriter(vnet ? VIRTIO_HEADER_BYTES : 0, this.#linkBytes);
+    this.#writer = new PacketWriter(vnet ? VIRTIO_HEADER_BYTES : 0);
     this.capabilities = capabilities;
   }
 
@@ -251,6 +251,7 @@ class TunDevice implements Device {
   }
 
   send(packet: TxPacket): boolean {
+    if (this.#vnet) writeVirtioHeader(packet, VIRTIO_HEADER_BYTES, this.#linkBytes);
     const result = this.#writer.write(this.#fd, packet);
     if (result < 0) return this.#failed(result);
     this.counters.txPackets++;

@@ -1,9 +1,11 @@
 import type { Device } from '../drivers/device.ts';
 import { openMemoryHub } from '../drivers/hub.ts';
 import { openMemory } from '../drivers/memory.ts';
+import { openPasst } from '../drivers/passt.ts';
 import { openPcapInput } from '../drivers/pcap-input.ts';
 import { openRaw } from '../drivers/raw.ts';
 import { openTap, openTun } from '../drivers/tun.ts';
+import { openUnix } from '../drivers/unix.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { givenAddresses } from './address-configuration.ts';
 import type { EngineOptions } from './options.ts';
@@ -21,6 +23,8 @@ const DEVICES: Readonly<Record<string, Open>> = {
   tap: (name, settings) => openTap(name, settings),
   raw: (name, settings, options) =>
     openRaw(name, { ...settings, addresses: givenAddresses(options.addresses) }),
+  unix: (path, settings) => openUnix(path, settings),
+  passt: (args, settings) => openPasst(args, settings),
   pcap: (path, settings, _options, clock) => openPcapInput(path, { ...settings, clock }),
 };
 
@@ -40,7 +44,7 @@ export function openDevice(options: EngineOptions, wakeFd: number, clock: () => 
   if (!Object.hasOwn(DEVICES, kind)) {
     throw new NetError('DEVICE_FAILED', {
       phase: Phase.Argument,
-      detail: `a device is 'tun:NAME', 'tap:NAME', 'raw:INTERFACE', 'pcap:FILE', one end of a memory link or a port of a memory hub; got '${device}'`,
+      detail: `a device is 'tun:NAME', 'tap:NAME', 'raw:INTERFACE', 'unix:PATH', 'passt:', 'pcap:FILE', one end of a memory link or a port of a memory hub; got '${device}'`,
     });
   }
   const settings = {

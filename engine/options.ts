@@ -6,8 +6,8 @@ import type { BufferSizes } from './socket-table.ts';
 /** How an engine's stack is set up. All of it is structured-cloneable: it travels to the engine's thread. */
 export interface EngineOptions {
   /**
-   * `'tun:NAME'`, `'tap:NAME'`, `'raw:INTERFACE'` (Ethernet beside the kernel), `'pcap:FILE'` (a capture that is played, and nobody who
-   * answers), one end of a memory link, or a port of a memory hub.
+   * `'tun:NAME'`, `'tap:NAME'`, `'raw:INTERFACE'` (Ethernet beside the kernel), `'unix:PATH'` (a stream of frames, as QEMU and passt
+   * speak it), `'passt:'` (started here; what it is to be told may follow), `'pcap:FILE'` (a capture that is played, and nobody who answers), one end of a memory link, or a port of a memory hub.
    */
   readonly device: string | MemoryLinkEnd | MemoryHubPort;
   /**

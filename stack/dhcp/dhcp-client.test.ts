@@ -1,6 +1,8 @@
 import test from 'ava';
 import { EthernetWire, type Station } from '../testing/ethernet-wire.ts';
+import { foldChecksum, sumSlab } from '../wire/checksum.ts';
 import { IpAddress } from '../wire/ip-address.ts';
+import { Slab } from '../wire/slab.ts';
 import { DhcpClient, DhcpCounters } from './dhcp-client.ts';
 import { type DhcpLease, settingsOf } from './dhcp-lease.ts';
 import { type Answer, bytesOf, replyBytes, type SeenRequest, TestServer, word } from './test-server.ts';
@@ -62,6 +64,27 @@ function untilBound({ wire, server, client }: Bed): number {
 }
 
 const kinds = ({ server }: Bed): number[] => server.seen.map(({ type }) => type);
+
+test('a server that sends to the address it gives, against the flag, as passt does', (t) => {
+  const b = bed();
+  const { filter } = b.wire;
+  b.wire.filter = (frame, from): boolean => {
+    // from the server to all: to the address instead, the checksums made right again
+    const view = new DataView(frame.buffer, frame.byteOffset);
+    if (frame[23] === 17 && frame[37] === 68 && view.getInt32(30) === -1) {
+      frame.set(bytesOf(ADDRESS), 30);
+      view.setUint16(24, 0);
+      view.setUint16(24, foldChecksum(sumSlab(new Slab(frame), 14, 20, 0)));
+      view.setUint16(40, 0);
+    }
+    return filter(frame, from);
+  };
+  untilBound(b);
+  t.is(b.own.stack.counters.toJSON()['ip']?.['dropNotForUs'], 0);
+  t.false(b.own.iface.awaitsAddress);
+  b.wire.runFor(LEASE_MS / 2 + SECOND);
+  t.is(b.client.state, 'bound');
+});
 
 test('discover, offer, request, ack; the address is probed for, used and announced', (t) => {
   const b = bed();

@@ -129,6 +129,7 @@ export class DhcpClient implements TimerTarget, DatagramReceiver, AddressProbeOw
       broadcast: false,
       receiver: this,
     });
+    iface.awaitsAddress = true;
     context.timers.set(this.#timer, context.now);
   }
 
@@ -151,6 +152,7 @@ export class DhcpClient implements TimerTarget, DatagramReceiver, AddressProbeOw
       this.#toServer(DhcpType.Release, lease);
     }
     this.#lose();
+    this.#iface.awaitsAddress = false;
     this.#state = DhcpState.Stopped;
     this.#context.timers.remove(this.#timer);
     this.#socket.close();
@@ -303,6 +305,7 @@ export class DhcpClient implements TimerTarget, DatagramReceiver, AddressProbeOw
 
   #bind(lease: DhcpLease): void {
     this.#lease = lease;
+    this.#iface.awaitsAddress = false;
     this.#state = DhcpState.Bound;
     this.#context.timers.set(this.#timer, lease.renewAtMs);
     this.#owner.leased(lease);
@@ -370,6 +373,7 @@ export class DhcpClient implements TimerTarget, DatagramReceiver, AddressProbeOw
     this.#probe?.cancel();
     this.#probe = null;
     this.#lease = null;
+    this.#iface.awaitsAddress = true;
     if (wasBound) this.#owner.leaseLost();
   }
 

@@ -311,6 +311,9 @@ export class IpInput implements ReassemblyObserver {
         // RFC 1122 §3.2.1.3 (a), (b), (g); RFC 1112 §4: never on a wire as a destination
         this.#counters.dropMartianDestination++;
         return false;
+      } else if (iface.awaitsAddress) {
+        // RFC 1122 §3.3.1.6, RFC 2131 §4.1
+        return true;
       }
     } else if (dst0 >>> 24 === 0xff) {
       if (iface.isMember(6, dst0, dst1, dst2, dst3)) return true;

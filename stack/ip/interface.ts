@@ -39,6 +39,11 @@ export class Interface {
   generation = 0;
   /** Addresses that may become ours: their groups are listened to (RFC 4862 §5.4.2). */
   readonly tentative: TentativeAddress[] = [];
+  /**
+   * A DHCP server may send to the address that it is going to give (RFC 2131 §4.1), whatever the client can receive: as long as this is
+   * set, packets for any address are taken as broadcasts are.
+   */
+  awaitsAddress = false;
   /** Set by the stack when the device is an Ethernet device. */
   link: EthernetLink | null = null;
   readonly #receiver: PacketReceiver;
