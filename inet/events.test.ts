@@ -91,6 +91,7 @@ for (const [what, port, options] of [
     t.deepEqual(seen, ['read']);
     // what is left counts as new
     t.is(text(socket, 1), 'o');
+    await until(() => seen.length > 1);
     await settle();
     t.deepEqual(seen, ['read', 'read']);
     const rest = Buffer.alloc(5);
