@@ -1,9 +1,13 @@
 import { Command } from 'commander';
 import { addConnectCommand } from './verbs/connect.ts';
+import { addDumpCommand } from './verbs/dump.ts';
 import { addGetCommand } from './verbs/get.ts';
 import { addLabCommand } from './verbs/lab.ts';
+import { addListenCommand } from './verbs/listen.ts';
 import { addReplayCommand } from './verbs/replay.ts';
+import { addResolveCommand } from './verbs/resolve.ts';
 import { addScriptCommand } from './verbs/script.ts';
+import { addTlsCommand } from './verbs/tls.ts';
 
 /** Terminals, the man page and mails agree on it. */
 const HELP_COLUMNS = 80;
@@ -24,7 +28,11 @@ export function makeProgram(): Command {
     })
     .addHelpText('after', "\n'tunwire VERB --help' tells more about each. 'man tunwire' has it all.");
   addConnectCommand(program);
+  addListenCommand(program);
+  addTlsCommand(program);
   addGetCommand(program);
+  addResolveCommand(program);
+  addDumpCommand(program);
   addLabCommand(program);
   addScriptCommand(program);
   addReplayCommand(program);

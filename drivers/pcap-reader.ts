@@ -30,6 +30,8 @@ export class PcapFrame {
   /** Its IP packet, behind VLAN tags and other link headers, with the link's padding; -1: it carries none. */
   ipOff = -1;
   ipLen = 0;
+  /** pcapng: what the capture says of it; '' nothing. */
+  comment = '';
 
   constructor(slab: Slab) {
     this.slab = slab;
@@ -242,11 +244,14 @@ export class PcapReader {
   }
 
   #readComment(end: number): void {
-    const { slab, off } = this.#window;
     this.#options(SECTION_HEADER_BYTES, end, (code, at, lengthBytes) => {
-      if (code !== Option.Comment || this.comment !== '') return;
-      this.comment = new TextDecoder().decode(slab.bytes.slice(off + at, off + at + lengthBytes));
+      if (code === Option.Comment && this.comment === '') this.comment = this.#text(at, lengthBytes);
     });
+  }
+
+  #text(at: number, lengthBytes: number): string {
+    const { slab, off } = this.#window;
+    return new TextDecoder().decode(slab.bytes.slice(off + at, off + at + lengthBytes));
   }
 
   /** Checks that a block has `lengthBytes` bytes from `at`. */
@@ -290,6 +295,7 @@ export class PcapReader {
     this.#options(28 + ((lengthBytes + 3) & ~3), end, (code, at, optionBytes) => {
       // §4.3.1: bits 0 and 1
       if (code === Option.EpbFlags && optionBytes === 4) frame.direction = directionOf(this.#u32(at) & 3);
+      if (code === Option.Comment && frame.comment === '') frame.comment = this.#text(at, optionBytes);
     });
     return true;
   }
@@ -346,6 +352,7 @@ export class PcapReader {
     frame.len = lengthBytes;
     frame.originalLen = originalLen;
     frame.direction = Direction.Unknown;
+    frame.comment = '';
     const ip = ipOffset(frame.slab.view, frame.off, lengthBytes, frame.linkType);
     frame.ipOff = ip < 0 ? -1 : frame.off + ip;
     frame.ipLen = ip < 0 ? 0 : lengthBytes - ip;

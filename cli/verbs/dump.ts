@@ -1,0 +1,40 @@
+import type { Command } from 'commander';
+import { whole } from '../flags.ts';
+
+/** What commander makes of the flags. */
+export interface DumpFlags {
+  readonly interface?: string;
+  readonly count?: number;
+  readonly hex?: true;
+  readonly json?: true;
+}
+
+/** Adds the verb `dump`. */
+export function addDumpCommand(program: Command): void {
+  program
+    .command('dump')
+    .summary('print the packets of a capture or an interface, like tcpdump')
+    .description(
+      'Writes one line for each packet of a capture (pcap or pcapng, - is standard input), or of an Ethernet interface, as they come. ' +
+        'Comments in the capture follow in the next line. A filter is made of words: host ADDRESS, port NUMBER, tcp, udp, icmp; ' +
+        'all have to fit.',
+    )
+    .argument('[file]', 'a capture')
+    .argument('[filter...]', 'host 10.9.0.1 port 443 tcp')
+    .option('-i, --interface <name>', 'an Ethernet interface in place of a file (CAP_NET_RAW)')
+    .option('-c, --count <number>', 'end after so many packets', whole)
+    .option('-X, --hex', 'with their bytes')
+    .option('--json', 'one object of JSON on each line')
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 done, 2 command line or file, 23 output, 45 interface
+
+  tunwire dump out.pcapng tcp port 443
+  tunwire get http://server.lab.test/ -o page -w - | tunwire dump -`,
+    )
+    .action(async (file: string | undefined, words: string[], flags: DumpFlags) => {
+      const { dump } = await import('../dump.ts');
+      process.exit(await dump(file, words, flags));
+    });
+}

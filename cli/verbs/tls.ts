@@ -1,0 +1,50 @@
+import type { Command } from 'commander';
+import { addStackFlags, addTlsFlags, collect, number, type StackFlags, type TlsFlags } from '../flags.ts';
+
+const DEFAULT_TIMEOUT_S = 30;
+
+/** What commander makes of the flags. */
+export interface TlsVerbFlags extends StackFlags, TlsFlags {
+  readonly servername?: string;
+  readonly alpn: readonly string[];
+  readonly ciphersuites: readonly string[];
+  readonly tls1_2?: true;
+  readonly tls1_3?: true;
+  readonly showcerts?: true;
+  readonly msg?: true;
+  readonly timeout: number;
+  readonly json?: true;
+}
+
+/** Adds the verb `tls`. */
+export function addTlsCommand(program: Command): void {
+  const command = program
+    .command('tls')
+    .summary('show what a TLS server offers, like openssl s_client')
+    .description(
+      'Makes a TLS handshake and reports what was agreed on, what the certificates say and what they are worth. For a connection to talk ' +
+        'over there is tunwire connect --secure.',
+    )
+    .argument('<host:port>', 'a name or address; the port is 443 when there is none')
+    .option('--servername <name>', 'the name to ask for (SNI), and that the certificate must have')
+    .option('--alpn <protocols>', 'application protocols in order of preference: h2,http/1.1', collect, [])
+    .option('--ciphersuites <names>', 'suites in order of preference, by their IANA names', collect, [])
+    .option('--tls1_2', 'TLS 1.2 only')
+    .option('--tls1_3', 'TLS 1.3 only')
+    .option('--showcerts', 'also write the certificates, in PEM')
+    .option('--msg', 'also write the handshake messages, one object of JSON on each line')
+    .option('--timeout <seconds>', 'for everything together; 0: no limit', number, DEFAULT_TIMEOUT_S)
+    .option('--json', 'report in one line of JSON');
+  addTlsFlags(command);
+  addStackFlags(command)
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 valid, 2 command line, 6 name, 7 connection, 28 timeout,
+35 TLS, 45 device, 60 the certificate is not valid (with -k: 0)`,
+    )
+    .action(async (target: string, flags: TlsVerbFlags) => {
+      const { tls } = await import('../tls.ts');
+      process.exit(await tls(target, flags));
+    });
+}
