@@ -25,7 +25,7 @@ export const RFC5681: Specification = specification(
 §3.2-5 MUST … which does not change cwnd
 §3.2-6 MUST … and with SACK only when they report something new
 §3.2-7 MUST that new data does not count for ssthresh
-§3.2-8 MUST without SACK every further duplicate makes cwnd larger by a segment | outside: proportional rate reduction (RFC 6937) takes its place
+§3.2-8 MUST without SACK every further duplicate makes cwnd larger by a segment | outside: proportional rate reduction (RFC 9937) takes its place
 §3.2-9 MUST the ACK of new data sets cwnd to ssthresh
 §4.1-1 SHOULD after an idle time of a timeout cwnd is the restart window
 §4.2-1 SHOULD ACKs are delayed

@@ -19,7 +19,6 @@ import { RFC6298 } from './rfc6298.ts';
 import { RFC6528 } from './rfc6528.ts';
 import { RFC6675 } from './rfc6675.ts';
 import { RFC6928 } from './rfc6928.ts';
-import { RFC6937 } from './rfc6937.ts';
 import { RFC7323 } from './rfc7323.ts';
 import { RFC7413 } from './rfc7413.ts';
 import { RFC7661 } from './rfc7661.ts';
@@ -29,6 +28,7 @@ import { RFC8985 } from './rfc8985.ts';
 import { RFC9293 } from './rfc9293.ts';
 import { RFC9406 } from './rfc9406.ts';
 import { RFC9438 } from './rfc9438.ts';
+import { RFC9937 } from './rfc9937.ts';
 import type { Specification } from './specification.ts';
 
 /** All texts that have a table, in the order of the index. */
@@ -41,7 +41,7 @@ export const SPECIFICATIONS: readonly Specification[] = [
   RFC6675,
   RFC6298,
   RFC8985,
-  RFC6937,
+  RFC9937,
   RFC5681,
   RFC3042,
   RFC6928,

@@ -46,6 +46,11 @@ export class DeliveryRate {
   latestBytesPerMs = 0;
   latestIsAppLimited = false;
 
+  /** The ACK has made something count as lost, again maybe. */
+  get hasLosses(): boolean {
+    return this.lostBytes > this.#lostAtBegin;
+  }
+
   /** InitRateSample */
   begin(): void {
     this.hasSample = false;

@@ -92,6 +92,6 @@ export function reorderingExpired(c: TcpConnection): void {
   if (!c.isSynchronized || c.sndUna === c.sndNxt) return;
   c.sent.beginAck(c.now);
   rackDetectLoss(c);
-  if (c.recovery === RecoveryState.Fast && !c.cc.ownsRecovery) reduceProportionally(c, false);
+  if (c.recovery === RecoveryState.Fast && !c.cc.ownsRecovery) reduceProportionally(c, 0, false);
   c.context.wantsToTransmit(c);
 }

@@ -264,10 +264,10 @@ test('RACK: where packets were seen to overtake each other three segments above 
   t.is(bench.connection.cc.ssthreshBytes, Infinity);
 });
 
-// [RFC 6937 §3-1] [RFC 6937 §3-4]
+// [RFC 9937 §5-1] [RFC 9937 §5-3] [RFC 9937 §6.2-5] [RFC 9937 §6.3-1] [RFC 9937 §6.4-1]
 // [RFC 8985 §9.3-2] [RFC 8985 §9.3-1]
 // [RFC 5681 §4.3-2]
-test('PRR: what is sent shrinks in proportion, and not in one step (RFC 6937 §3)', (t) => {
+test('PRR: what is sent shrinks in proportion, and not in one step (RFC 9937)', (t) => {
   const bench = inFlight({ rttMs: 40 });
   bench.write(20 * MSS);
   bench.wait(40);
@@ -284,15 +284,80 @@ test('PRR: what is sent shrinks in proportion, and not in one step (RFC 6937 §3
   bench.wait(40);
   bench.seg({ flags: 'A', seq: 1, ack: bench.connection.sndNxt - bench.connection.iss });
   t.is(bench.connection.recovery, RecoveryState.Open);
+  const { cwndBytes, ssthreshBytes } = bench.connection.cc;
+  t.true(cwndBytes >= ssthreshBytes && cwndBytes < ssthreshBytes + 2 * MSS, `${cwndBytes} ${ssthreshBytes}`);
 });
 
-// [RFC 6937 §3-3]
+/** Seven of ten segments are lost, so that less than ssthresh is in flight; the first three are sent again. */
+function halfLost(): TcpBench {
+  const bench = inFlight({ rttMs: 40 });
+  bench.write(20 * MSS);
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[7001, 10_001]] });
+  bench.take();
+  return bench;
+}
+
+// [RFC 9937 §6.1-1] [RFC 9937 §6.1-2] [RFC 9937 §6.2-1] [RFC 9937 §6.2-3]
+test('PRR: RecoverFS leaves out what was reported before, and counts what the first ACK reports', (t) => {
+  const bench = inFlight({ rttMs: 40 });
+  bench.write(20 * MSS);
+  bench.take();
+  bench.wait(40);
+  // Two were reported before the third shows the loss; limited transmit has sent two more
+  for (let i = 1; i <= 3; i++) bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 1001 + i * MSS]] });
+  t.is(bench.connection.prr.flightBytes, 10 * MSS);
+  t.is(bench.connection.prr.deliveredBytes, MSS);
+  t.is(bench.connection.prr.sentBytes, MSS);
+});
+
+// [RFC 9937 §6.2-6] [RFC 9937 §6.2-7] [RFC 9937 §6.2-8]
+test('PRR: below ssthresh one more leaves than has arrived where SND.UNA moves and nothing more is lost', (t) => {
+  const bench = halfLost();
+  const { connection } = bench;
+  t.is(connection.prr.sentBytes, 3 * MSS, 'as much as was delivered');
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 1001, sack: [[7001, 10_001]] });
+  t.is(bench.take().length, 2);
+});
+
+test('… not where the ACK shows that a retransmission was lost, too', (t) => {
+  const bench = halfLost();
+  bench.wait(40);
+  // The first and the third retransmission have arrived, the second one between them has not
+  bench.seg({
+    flags: 'A',
+    seq: 1,
+    ack: 1001,
+    sack: [
+      [2001, 3001],
+      [7001, 10_001],
+    ],
+  });
+  t.deepEqual(brief(bench.take()), ['A 1001 ack 1 len 1000', 'A 3001 ack 1 len 1000']);
+});
+
+// [RFC 9937 §5-2] [RFC 9937 §6.2-2] [RFC 9937 §6.2-4]
+test('PRR without SACK: a duplicate counts as a segment; made-up ones give the peer nothing', (t) => {
+  const bench = inFlight({ ...PLAIN, rttMs: 40 });
+  bench.write(40 * MSS);
+  bench.take();
+  const { connection } = bench;
+  for (let i = 0; i < 3; i++) bench.seg({ flags: 'A', seq: 1, ack: 1 });
+  t.is(connection.recovery, RecoveryState.Fast);
+  t.is(connection.prr.deliveredBytes, MSS);
+  for (let i = 0; i < 50; i++) bench.seg({ flags: 'A', seq: 1, ack: 1 });
+  t.true(connection.prr.deliveredBytes <= connection.prr.flightBytes, `${connection.prr.deliveredBytes}`);
+  t.true(connection.prr.sentBytes <= connection.cc.ssthreshBytes + MSS, `${connection.prr.sentBytes}`);
+  t.true(connection.inFlightBytes() >= 0);
+});
+
 test('PRR: one segment may always be in flight, or no ACK would ever come', (t) => {
   const { connection } = TcpBench.established({ peer: { mss: MSS, sackPermitted: true } });
   connection.cc.ssthreshBytes = 4 * MSS;
   connection.prr.sentBytes = 5 * MSS;
   connection.sent.beginAck(0);
-  reduceProportionally(connection, false);
+  reduceProportionally(connection, 0, false);
   t.is(connection.inFlightBytes(), 0);
   t.is(connection.cc.cwndBytes, MSS);
 });

@@ -62,7 +62,7 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   // … or has moved the edge of its window before what is in flight [SHLD-17]
   const beyondEdge = ((ack + c.sndWnd - c.sndNxt) | 0) < 0;
   if (acked > 0 || !outstanding || beyondEdge) c.retries = 0;
-  const { sent, rack } = c;
+  const { sent, rack, renoSackedBytes: renoBefore } = c;
   sent.beginAck(c.now);
   rack.dsackSeen = false;
   const sackBlocks = c.sackOk ? seg.options.sackBlocks : 0;
@@ -78,6 +78,7 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   }
   if (c.sackOk && (sent.deliveredBytes > 0 || rack.dsackSeen)) judgeLosses(c, seg, acked);
   if (c.tailProbeActive && tailProbeAcked(c, seg, sackBlocks)) congestionDetected(c);
+  if (c.recovery === RecoveryState.Fast && !c.cc.ownsRecovery) reduceByAck(c, acked, renoBefore);
   if (acked > 0 || sacked > 0) scheduleTailProbe(c);
   if (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) {
     c.deliveredCeBytes += sent.deliveredBytes;
@@ -223,7 +224,10 @@ function duplicateAck(c: TcpConnection): void {
   if (c.sackOk || c.recovery === RecoveryState.Loss) return;
   // RFC 3042 follows from this: the pipe shrinks, and one new segment may leave
   const outstanding = (c.sndNxt - c.sndUna) | 0;
-  c.renoSackedBytes = Math.max(Math.min(c.renoSackedBytes + c.mss, outstanding - c.mss), 0);
+  let most = outstanding - c.mss;
+  // RFC 9937 §6.2 [RFC 9937 §6.2-4]: a peer could send any number of them
+  if (c.recovery === RecoveryState.Fast && most > c.prr.flightBytes) most = c.prr.flightBytes;
+  c.renoSackedBytes = Math.max(Math.min(c.renoSackedBytes + c.mss, most), 0);
   if (c.recovery !== RecoveryState.Open || c.dupAcks < DUP_THRESH) return;
   // RFC 6582 §3.2 step 2: duplicates of what was retransmitted before are no sign of loss
   if (c.hasRecoveryPoint && ((c.sndUna - 1 - c.recoveryPoint) | 0) < 0) return;
@@ -231,15 +235,25 @@ function duplicateAck(c: TcpConnection): void {
   enterFastRecovery(c);
 }
 
-/** With SACK: RFC 8985 tells what is lost, RFC 6937 how fast it is sent again. */
+/** With SACK: RFC 8985 tells what is lost. */
 function judgeLosses(c: TcpConnection, seg: Segment, acked: number): void {
   if (c.undo.possible && acked === 0) judgeSpurious(c, seg, 0);
   rackUpdate(c, seg);
-  const lostBefore = c.sent.lostBytes;
   if (c.sent.sackedBytes > 0 || c.recovery !== RecoveryState.Open || c.sent.lostBytes > 0) rackDetectLoss(c);
   else if (c.deadlineOf(TcpTimer.Reordering) !== Infinity) c.setTimer(TcpTimer.Reordering, Infinity);
-  if (c.recovery === RecoveryState.Fast && !c.cc.ownsRecovery)
-    reduceProportionally(c, acked > 0 && c.sent.lostBytes <= lostBefore);
+}
+
+/** RFC 9937 §6.2: what an ACK of fast recovery reports, and what it allows. @param renoBefore `renoSackedBytes` before it */
+function reduceByAck(c: TcpConnection, acked: number, renoBefore: number): void {
+  const { prr, sent } = c;
+  let delivered = sent.deliveredBytes;
+  if (!c.sackOk) {
+    // A duplicate tells of a segment, and the advance that follows of the rest. Never of more than was out: the peer could make them up
+    delivered = Math.max(acked + c.renoSackedBytes - renoBefore, 0);
+    delivered = Math.min(delivered, Math.max(prr.flightBytes - prr.deliveredBytes, 0));
+  }
+  if (delivered === 0) return;
+  reduceProportionally(c, delivered, acked > 0 && !sent.rate.hasLosses);
 }
 
 /** Pieces are lost: unless that is known already, cwnd is reduced and fast recovery begins. */
@@ -250,7 +264,8 @@ export function congestionDetected(c: TcpConnection): void {
 
 function enterFastRecovery(c: TcpConnection): void {
   rememberForUndo(c);
-  beginReduction(c);
+  // Without SACK a duplicate, which tells of one segment
+  beginReduction(c, c.sackOk ? c.sent.deliveredBytes : c.mss);
   // RFC 3168 §6.1.2: ECE and a loss of one round trip are one event
   if (!isReduced(c)) c.cc.congestion(usedWindow(c), c.now);
   noteReduction(c);

@@ -163,7 +163,9 @@ export class SentQueue {
       snapshots[columns + Snapshot.AppLimited]! !== 0,
     );
     if (this.flags[at]! & SentFlag.EverRetransmitted) {
-      if (sentAt >= this.resentDeliveredAt) {
+      // RFC 8985 §6.2: of what was sent at one time the end decides
+      const before = this.resentDeliveredAt;
+      if (sentAt > before || (sentAt === before && ((end - this.resentDeliveredEnd) | 0) > 0)) {
         this.resentDeliveredAt = sentAt;
         this.resentDeliveredEnd = end;
       }
