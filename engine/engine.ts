@@ -3,6 +3,8 @@ import { ConnectAttempt } from '../stack/connector.ts';
 import { type Endpoint, EndpointEvent } from '../stack/endpoint.ts';
 import { type ErrorCode, NetError, PHASE_NAMES, Phase } from '../stack/errors.ts';
 import type { Interface } from '../stack/ip/interface.ts';
+import { Ping } from '../stack/ip/ping.ts';
+import { Trace as RouteTrace } from '../stack/ip/trace.ts';
 import { Lookup, RecordLookup } from '../stack/resolver/resolver.ts';
 import {
   CONGESTION_CONTROLS,
@@ -16,6 +18,7 @@ import { IpAddress } from '../stack/wire/ip-address.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { type Arena, ArenaWord } from './arena.ts';
 import { EngineAccount } from './engine-counters.ts';
+import { Questions } from './questions.ts';
 import type { Services } from './services.ts';
 import {
   ADDRESS_RECORD_BYTES,
@@ -48,6 +51,7 @@ export class Engine implements PacketInput {
   readonly #services: Services;
   readonly #table: SocketTable;
   readonly #iface: Interface;
+  readonly #questions: Questions;
   readonly #clock: () => number;
   /** What each socket block stands for. */
   readonly #endpoints: (Endpoint | ParkedConnection | null)[] = [];
@@ -71,6 +75,7 @@ export class Engine implements PacketInput {
     this.#services = services;
     this.#table = table;
     this.#iface = iface;
+    this.#questions = new Questions(services, table, iface, arena.counters);
     this.#clock = clock;
     services.stack.tcp.onReplaced = (owner, by): void => {
       this.#endpoints[owner] = by;
@@ -194,6 +199,8 @@ export class Engine implements PacketInput {
       if ((commands & Command.Received) !== 0) endpoint.appRead();
     } else if (endpoint instanceof TcpListener) {
       if ((commands & Command.Received) !== 0) this.#acceptAll(block, endpoint);
+    } else if (isProber(endpoint)) {
+      if ((commands & Command.Received) !== 0) this.#questions.pushResults(block, endpoint);
     } else if (isSearch(endpoint)) {
       if ((commands & Command.Abort) !== 0) {
         endpoint.cancel();
@@ -221,6 +228,13 @@ export class Engine implements PacketInput {
         case Operation.Trace:
           this.#trace.begin(block.text);
           this.#wantSecrets(block, 1);
+          break;
+        case Operation.Ask:
+          this.account.publish(this.#now);
+          this.#questions.answer(block, this.#endpoints, (index) => this.#awake(index));
+          break;
+        case Operation.Probe:
+          this.#endpoints[block.index] = this.#questions.startProbe(block);
           break;
         case Operation.Listen: {
           const listener = this.#services.stack.tcp.listen({
@@ -327,7 +341,7 @@ export class Engine implements PacketInput {
     } else if (endpoint instanceof TcpConnection) {
       endpoint.close();
       if ((block.get(SocketWord.Flags) & StreamFlag.RingsClosed) === 0) return;
-    } else if (endpoint instanceof UdpSocket) {
+    } else if (endpoint instanceof UdpSocket || isProber(endpoint)) {
       endpoint.close();
     } else if (endpoint instanceof TcpListener) {
       for (const child of this.#table.drainAcceptRing(block)) {
@@ -365,6 +379,7 @@ export class Engine implements PacketInput {
       if (endpoint instanceof TcpConnection) this.#connectionEvents(block, endpoint, events);
       else if (endpoint instanceof UdpSocket) this.#socketEvents(block, endpoint, events);
       else if (endpoint instanceof TcpListener) this.#acceptAll(block, endpoint);
+      else if (isProber(endpoint)) this.#questions.pushResults(block, endpoint);
       else if (endpoint instanceof ConnectAttempt) this.#attemptEvents(block, endpoint);
       else if (endpoint instanceof Lookup) this.#lookupEvents(block, endpoint);
       else if (endpoint instanceof RecordLookup) this.#recordEvents(block, endpoint);
@@ -510,6 +525,10 @@ export class Engine implements PacketInput {
 /** Ends with an answer or an error, and can be cancelled before. */
 function isSearch(endpoint: Endpoint | null): endpoint is ConnectAttempt | Lookup | RecordLookup {
   return endpoint instanceof ConnectAttempt || endpoint instanceof Lookup || endpoint instanceof RecordLookup;
+}
+
+function isProber(endpoint: Endpoint | null): endpoint is Ping | RouteTrace {
+  return endpoint instanceof Ping || endpoint instanceof RouteTrace;
 }
 
 /** The family that was asked for, before there is a peer. */

@@ -29,6 +29,8 @@ export interface EngineOptions {
   readonly impairments?: ImpairSettings;
   /** Writes every packet to a pcapng file, as the stack sends and receives them: before and after any impairment. */
   readonly capture?: CaptureOptions;
+  /** Runs the stack's timers by a {@link VirtualClock}. Default: the system's monotonic clock. */
+  readonly clock?: { readonly memory: SharedArrayBuffer };
   /** Makes every choice of the stack repeatable (sequence numbers, ports, identifiers). Default: the system's randomness. */
   readonly seed?: number;
   /** Sockets at the same time, 1 … 1,048,574. Default 65,536. */

@@ -14,6 +14,7 @@ import { Pool } from './pool.ts';
 import { Services } from './services.ts';
 import { SocketTable } from './socket-table.ts';
 import { Trace } from './trace.ts';
+import { ClockUser } from './virtual-clock.ts';
 
 /**
  * The longest sleep. Whoever has work wakes the engine; this only bounds how long a process can hang on it when it ends
@@ -30,8 +31,8 @@ const WAKE_SLOT = 1;
  * the reason, and wakes everybody at the end.
  */
 export function runEngine(arena: Arena, options: EngineOptions): void {
-  const clock = (): number => performance.now();
   const wakeFd = eventfd();
+  let given: ClockUser | null = null;
   arena.store(ArenaWord.EventFd, wakeFd);
   let device: Device | null = null;
   let writer: PcapngWriter | null = null;
@@ -39,6 +40,8 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
   let trace: Trace | null = null;
   let failure: NetError | null = null;
   try {
+    given = options.clock === undefined ? null : new ClockUser(options.clock.memory, wakeFd);
+    const clock = given?.clock ?? realTime;
     device = openDevice(options, wakeFd, clock);
     if (options.impairments !== undefined) device = impair(device, { ...options.impairments, clock });
     if (options.capture !== undefined) {
@@ -57,6 +60,7 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
       options.capture?.secrets === true ? writer : null,
       wakeFd,
       clock,
+      given,
     );
     loop.untilConfigured();
     setState(arena, EngineState.Running);
@@ -69,6 +73,7 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
   trace?.close();
   device?.close();
   writer?.close();
+  given?.close();
   arena.store(ArenaWord.EventFd, -1);
   close(wakeFd);
   // last: whoever waits for the state may end the process then
@@ -118,6 +123,8 @@ class Loop {
   readonly #writer: PcapngWriter | null;
   readonly #wakeFd: number;
   readonly #clock: () => number;
+  /** Where `#clock` comes from when it is not the system's. */
+  readonly #given: ClockUser | null;
   readonly #poll: PollSet = new PollSet(2);
   #draining = false;
   /** False: poll has said that the device has nothing. */
@@ -131,6 +138,7 @@ class Loop {
     writer: PcapngWriter | null,
     wakeFd: number,
     clock: () => number,
+    given: ClockUser | null,
   ) {
     this.#arena = arena;
     this.#device = device;
@@ -139,14 +147,15 @@ class Loop {
     this.#writer = writer;
     this.#wakeFd = wakeFd;
     this.#clock = clock;
+    this.#given = given;
     this.#poll.set(WAKE_SLOT, wakeFd, POLLIN);
   }
 
   /** Runs until the interface has the addresses that it asks the network for. @throws NetError TIMEOUT */
   untilConfigured(): void {
-    const deadline = this.#clock() + CONFIGURATION_TIMEOUT_MS;
+    const deadline = realTime() + CONFIGURATION_TIMEOUT_MS;
     while (!this.#isStopped && this.#engine.awaited !== '') {
-      const leftMs = deadline - this.#clock();
+      const leftMs = deadline - realTime();
       if (leftMs <= 0) {
         throw new NetError('TIMEOUT', {
           phase: Phase.None,
@@ -166,11 +175,11 @@ class Loop {
 
   /** Closes what is open as a kernel does at the end of a process: what was written still arrives, if the peer lets it. */
   drain(): void {
-    const deadline = this.#clock() + DRAIN_MS;
+    const deadline = realTime() + DRAIN_MS;
     this.#draining = true;
     this.#engine.closeAll();
     while (this.#engine.hasUndelivered) {
-      const leftMs = deadline - this.#clock();
+      const leftMs = deadline - realTime();
       if (leftMs <= 0) break;
       if (!this.#turn() && this.#engine.hasUndelivered) this.#sleep(leftMs);
     }
@@ -186,6 +195,7 @@ class Loop {
 
   #turn(): boolean {
     if (this.#arena.load(ArenaWord.KeyLogWanted) !== 0) this.#takeSecrets();
+    this.#given?.begin();
     const now = this.#clock();
     this.#trace.advance(now);
     this.#device.advance(now);
@@ -207,18 +217,19 @@ class Loop {
     this.#arena.store(ArenaWord.Sleeping, 1);
     const idle = this.#arena.load(ArenaWord.CommandHead) === 0 && !this.#isStopped;
     if (idle && this.#device.prepareSleep()) {
-      const sleepMs = Math.min(
+      const dueMs = Math.min(
         this.#engine.sleepMs(),
         this.#device.nextDeadline() - this.#clock(),
         this.#trace.nextDeadline() - this.#clock(),
-        longestMs,
       );
-      if (sleepMs > 0) {
+      if (dueMs > 0) {
         this.#poll.set(DEVICE_SLOT, this.#device.pollFd, this.#engine.deviceFull ? POLLIN | POLLOUT : POLLIN);
         const sleepsAt = this.#clock();
         account.sleeps++;
         account.publish(sleepsAt);
-        this.#poll.wait(sleepMs);
+        this.#given?.done();
+        // a clock that somebody moves wakes us when it has moved
+        this.#poll.wait(this.#given === null ? Math.min(dueMs, longestMs) : longestMs);
         account.asleepMs += this.#clock() - sleepsAt;
         // a device without a descriptor has to be looked at
         this.#readable = this.#device.pollFd < 0 || this.#poll.happened(DEVICE_SLOT) !== 0;
@@ -231,6 +242,10 @@ class Loop {
     }
     this.#arena.store(ArenaWord.Sleeping, 0);
   }
+}
+
+function realTime(): number {
+  return performance.now();
 }
 
 function setState(arena: Arena, state: number): void {

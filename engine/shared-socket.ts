@@ -9,6 +9,7 @@ import { IpAddress } from '../stack/wire/ip-address.ts';
 import { ArenaWord, lockWord, unlockWord } from './arena.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
 import type { EngineClient } from './client.ts';
+import type { ProbeRequest, Question } from './questions.ts';
 import {
   ADDRESS_RECORD_BYTES,
   Command,
@@ -170,6 +171,24 @@ export class SharedSocket implements Channel {
     const socket = new SharedSocket(client, block);
     socket.#storeOption(OpenOption.Secrets, secrets);
     socket.#open(Operation.Trace);
+    return socket;
+  }
+
+  /** Asks the engine about itself or one of its sockets: Open follows, with the answer for {@link takeAnswer}. */
+  static ask(client: EngineClient, question: Question): SharedSocket {
+    const block = client.take();
+    block.text = JSON.stringify(question);
+    const socket = new SharedSocket(client, block);
+    socket.#open(Operation.Ask);
+    return socket;
+  }
+
+  /** Starts a ping or a trace: its results are {@link ProbeLine}s to be read, one a line. */
+  static probe(client: EngineClient, request: ProbeRequest): SharedSocket {
+    const block = client.take();
+    block.text = JSON.stringify(request);
+    const socket = new SharedSocket(client, block);
+    socket.#open(Operation.Probe);
     return socket;
   }
 
@@ -486,11 +505,16 @@ export class SharedSocket implements Channel {
 
   /** The answer of {@link SharedSocket.records} and {@link SharedSocket.reverse}; can be taken once. */
   takeRecords(): readonly DnsRecord[] {
+    return (this.takeAnswer() ?? []) as DnsRecord[];
+  }
+
+  /** The answer to {@link SharedSocket.ask}; can be taken once. */
+  takeAnswer(): unknown {
     const ring = this.#recv();
-    if (ring === null) return [];
+    if (ring === null) return null;
     const bytes = new Uint8Array(ring.usedBytes);
     ring.read(bytes, 0, bytes.length);
-    return JSON.parse(new TextDecoder().decode(bytes)) as DnsRecord[];
+    return JSON.parse(new TextDecoder().decode(bytes));
   }
 
   /** Listener: takes the next accepted connection; null when there is none. */

@@ -149,7 +149,16 @@ export const Command = {
   Room: 256,
 } as const;
 
-export const Operation = { Connect: 0, Listen: 1, Udp: 2, Lookup: 3, Records: 4, Trace: 5 } as const;
+export const Operation = {
+  Connect: 0,
+  Listen: 1,
+  Udp: 2,
+  Lookup: 3,
+  Records: 4,
+  Trace: 5,
+  Ask: 6,
+  Probe: 7,
+} as const;
 
 export const OpenOption = {
   NoDelay: 1,

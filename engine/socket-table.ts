@@ -288,6 +288,14 @@ export class SocketTable implements RingSource, ElasticRings {
     return true;
   }
 
+  /** Gives a block a receive ring for an answer that comes in pieces. @returns false when there is no memory */
+  openAnswerRing(block: SocketBlock, lengthBytes: number): boolean {
+    const offset = this.#pool.take(lengthBytes);
+    if (offset < 0) return false;
+    block.set(SocketWord.RecvRing, packRing(offset, lengthBytes));
+    return true;
+  }
+
   /** Puts an answer into a receive ring of its own. @returns false when there is no memory */
   openAnswer(block: SocketBlock, bytes: Uint8Array): boolean {
     const capacity = 1 << (32 - Math.clz32(Math.max(bytes.length, LEAST_ANSWER_BYTES) - 1));

@@ -6,7 +6,9 @@ export { createMemoryHub, type MemoryHubOptions, type MemoryHubPort } from '../d
 export { createMemoryLink, type MemoryLinkEnd, type MemoryLinkOptions } from '../drivers/memory.ts';
 export type { EngineCounters } from '../engine/engine-counters.ts';
 export type { CaptureOptions, EngineOptions, ResolverOptions } from '../engine/options.ts';
+export type { SocketInfo, SocketSummary, StackStats } from '../engine/questions.ts';
 export type { KeepAlive } from '../engine/shared-socket.ts';
+export { VirtualClock } from '../engine/virtual-clock.ts';
 export { type ErrorCode, NetError } from '../stack/errors.ts';
 export type { DnsRecord, RecordData } from '../stack/resolver/record.ts';
 export {
@@ -29,6 +31,15 @@ export {
   undiciConnector,
 } from './agents.ts';
 export type { ConnectOptions, KeepAliveSettings } from './options.ts';
+export type {
+  PingOptions,
+  PingReply,
+  PingRun,
+  PingStatistics,
+  TracedHop,
+  TraceOptions,
+  TraceRun,
+} from './probe-run.ts';
 export { type ListenOptions, Server } from './server.ts';
 export { type ConnectTimes, Socket, type SocketOptions } from './socket.ts';
 export {
@@ -37,6 +48,7 @@ export {
   createStack,
   listen,
   NetStack,
+  ping,
   type ResolvedAddress,
   type ResolveOptions,
   type ResolveRecordsOptions,
@@ -44,6 +56,7 @@ export {
   reverse,
   type StackOptions,
   setDefaultStack,
+  trace,
   udp,
 } from './stack.ts';
 export type { TlsConnectOptions } from './tls-settings.ts';

@@ -5,6 +5,7 @@ import { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketStatus } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import { CHANNELS } from './channels.ts';
 import { noteOpen } from './open-sockets.ts';
 import { checkAddress, checkPort } from './options.ts';
 import { Socket } from './socket.ts';
@@ -120,6 +121,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
       const shared = this.#shared.accept();
       if (shared === null) return;
       const socket = Socket.accepted(shared, { allowHalfOpen: this.#allowHalfOpen });
+      CHANNELS.accepted.publish({ server: this, socket });
       const waiting = this.#waiting.shift();
       if (waiting !== undefined) waiting({ value: socket, done: false });
       else this.emit('connection', socket);

@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } from 'node:tls';
 import { type Channel, WOULD_BLOCK } from '../engine/channel.ts';
 import type { EngineClient } from '../engine/client.ts';
+import type { SocketInfo } from '../engine/questions.ts';
 import { type KeepAlive, SharedSocket } from '../engine/shared-socket.ts';
 import { SocketEvent, SocketStatus } from '../engine/socket-block.ts';
 import { SystemRandom } from '../engine/system-random.ts';
@@ -11,6 +12,8 @@ import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import { ask } from './answer.ts';
+import { CHANNELS } from './channels.ts';
 import { noteOpen } from './open-sockets.ts';
 import {
   type ConnectOptions,
@@ -186,6 +189,7 @@ export class Socket extends Duplex {
       family: options.family ?? 0,
     });
     this.#connecting = true;
+    CHANNELS.connect.publish({ socket: this, host: this.#host, port });
     if (options.timeout) this.setTimeout(options.timeout);
     const { signal } = options;
     if (signal !== undefined) {
@@ -245,6 +249,8 @@ export class Socket extends Duplex {
     if (isIP(this.#host) === 0) {
       this.emit('lookup', null, this.remoteAddress, shared.remoteAddress?.family, this.#host);
     }
+    const { remotePort: port } = this;
+    CHANNELS.connected.publish({ socket: this, host: this.#host, port, times: this.#times });
     if (!this.destroyed && this.#tls !== null) this.#startHandshake(shared, this.#tls);
     else this.#channel = shared;
     if (!this.destroyed) this.emit('connect');
@@ -270,10 +276,11 @@ export class Socket extends Duplex {
 
   /** Secrets are told to those who asked before the handshake: by option, or by listening as to Node's event 'keylog'. */
   #keyLogOf(tls: TlsSettings): Pick<TlsSettings, 'keyLog'> {
-    if (this.listenerCount('keylog') === 0) return {};
+    if (this.listenerCount('keylog') === 0 && !CHANNELS.keyLog.hasSubscribers) return {};
     return {
       keyLog: (line) => {
         tls.keyLog?.(line);
+        CHANNELS.keyLog.publish({ socket: this, line });
         this.emit('keylog', Buffer.from(`${line}\n`));
       },
     };
@@ -306,6 +313,14 @@ export class Socket extends Duplex {
     this.authorized = this.authorizationError === null;
     this.#channel = handshake.channel;
     this.#touch();
+    CHANNELS.secured.publish({
+      socket: this,
+      servername: this.servername,
+      protocol: this.getProtocol(),
+      cipher: info.cipherSuite,
+      alpnProtocol: this.alpnProtocol,
+      times: this.#times,
+    });
     this.emit('secureConnect');
     this.#startReading();
   }
@@ -462,6 +477,7 @@ export class Socket extends Duplex {
     callback(error);
     // after 'error', as with net.Socket
     process.nextTick(() => this.emit('close', error !== null));
+    CHANNELS.closed.publish({ socket: this, error });
   }
 
   /** Ends the own direction and destroys the socket when everything written is on its way. */
@@ -557,6 +573,19 @@ export class Socket extends Duplex {
     return address === undefined || family === undefined || port === undefined
       ? {}
       : { address, family, port };
+  }
+
+  /**
+   * What the stack knows of the connection now, as Linux's TCP_INFO. @throws NetError NOT_CONNECTED before it is established and after
+   * its end, CANCELLED, ENGINE_STOPPED
+   */
+  async info(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<SocketInfo> {
+    const shared = this.#shared;
+    if (shared === null || this.#connecting) {
+      const detail = this.#connecting ? 'it is still connecting' : 'the socket is not connected';
+      throw new NetError('NOT_CONNECTED', { phase: Phase.Argument, detail });
+    }
+    return (await ask(shared.client, { socket: shared.block.index }, options.signal)) as SocketInfo;
   }
 
   get bytesRead(): number {

@@ -2,15 +2,18 @@ import type { Arena } from '../engine/arena.ts';
 import { EngineClient } from '../engine/client.ts';
 import type { EngineCounters } from '../engine/engine-counters.ts';
 import type { EngineOptions } from '../engine/options.ts';
+import type { SocketSummary, StackStats } from '../engine/questions.ts';
 import { SharedSocket } from '../engine/shared-socket.ts';
-import { SocketStatus } from '../engine/socket-block.ts';
 import { type EngineHandle, publishEngine, sharedEngine, startEngine } from '../engine/start.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { canonicalType, type DnsRecord, typeNumber } from '../stack/resolver/record.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
-import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import { answerOf, ask } from './answer.ts';
+import { CHANNELS } from './channels.ts';
+import { prometheusText } from './metrics.ts';
 import { closeOpen } from './open-sockets.ts';
 import type { ConnectOptions } from './options.ts';
+import { type PingOptions, PingRun, type Resolve, type TraceOptions, TraceRun } from './probe-run.ts';
 import { type ListenOptions, Server } from './server.ts';
 import { Socket } from './socket.ts';
 import { type UdpOptions, UdpSocket } from './udp.ts';
@@ -32,6 +35,10 @@ export interface ResolveRecordsOptions {
 export interface ResolveOptions {
   /** 0: both, in the order in which {@link NetStack.connect} would try them. Default 0. */
   readonly family?: 0 | 4 | 6 | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface SignalOption {
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -131,12 +138,17 @@ export class NetStack implements AsyncDisposable {
         return Promise.reject(new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail }));
       }
       const start = (): SharedSocket => SharedSocket.records(this.#client, name, typeNumber(type));
-      return this.#look(start, options.signal, (lookup) => lookup.takeRecords());
+      return told(
+        name,
+        type,
+        answerOf(this.#client, start, options.signal, (lookup) => lookup.takeRecords()),
+      );
     }
     const start = (): SharedSocket => SharedSocket.lookup(this.#client, name, options.family ?? 0);
-    return this.#look(start, options.signal, (lookup) =>
+    const found = answerOf(this.#client, start, options.signal, (lookup) =>
       lookup.addresses.map((address) => ({ address: address.toString(), family: address.family })),
     );
+    return told(name, '', found);
   }
 
   /**
@@ -150,36 +162,44 @@ export class NetStack implements AsyncDisposable {
       return Promise.reject(new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail }));
     }
     const start = (): SharedSocket => SharedSocket.reverse(this.#client, parsed);
-    return this.#look(start, options.signal, (lookup) =>
+    const found = answerOf(this.#client, start, options.signal, (lookup) =>
       lookup.takeRecords().map((record) => String(record.data)),
     );
+    return told(address, 'PTR', found);
   }
 
-  async #look<T>(
-    start: () => SharedSocket,
-    signal: AbortSignal | undefined,
-    take: (lookup: SharedSocket) => T,
-  ): Promise<T> {
-    throwIfCancelled(signal);
-    const lookup = start();
-    this.#client.ref();
-    let stop = (): void => {};
-    try {
-      await new Promise<void>((resolve, reject) => {
-        const look = (): void => {
-          if (lookup.status > SocketStatus.Opening) resolve();
-        };
-        lookup.watch(look);
-        if (signal !== undefined) stop = onAbort(signal, () => reject(cancelled(signal, Phase.Resolve)));
-        look();
-      });
-      lookup.throwIfFailed();
-      return take(lookup);
-    } finally {
-      stop();
-      lookup.release();
-      this.#client.unref();
-    }
+  /**
+   * Asks a host for echoes: `for await (const reply of stack.ping('device.test'))`. Nothing is sent before somebody waits for the first.
+   * The loop throws NetError HOST_NOT_FOUND …, NETWORK_UNREACHABLE, ACCESS_DENIED, ARGUMENT_INVALID, CANCELLED.
+   */
+  ping(host: string, options: PingOptions = {}): PingRun {
+    return new PingRun(this.#client, host, this.#firstAddress, options);
+  }
+
+  /** Finds the routers on the way to a host, hop by hop: `for await (const hop of stack.trace('device.test'))`. Throws as {@link ping}. */
+  trace(host: string, options: TraceOptions = {}): TraceRun {
+    return new TraceRun(this.#client, host, this.#firstAddress, options);
+  }
+
+  readonly #firstAddress: Resolve = async (host, family, signal) => {
+    const [first] = await this.resolve(host, { family, signal });
+    if (first === undefined) throw new NetError('HOST_NO_ADDRESS', { phase: Phase.Resolve, detail: host });
+    return first;
+  };
+
+  /** What the stack is and has done so far, with a counter for each reason to drop. @throws NetError ENGINE_STOPPED, CANCELLED */
+  stats(options: SignalOption = {}): Promise<StackStats> {
+    return ask(this.#client, 'stats', options.signal) as Promise<StackStats>;
+  }
+
+  /** {@link stats} in Prometheus' text format 0.0.4. */
+  async metrics(options: SignalOption = {}): Promise<string> {
+    return prometheusText(await this.stats(options));
+  }
+
+  /** All sockets of the stack, those of other threads and connections in TIME-WAIT among them; 10,000 at most. */
+  sockets(options: SignalOption = {}): Promise<SocketSummary[]> {
+    return ask(this.#client, 'sockets', options.signal) as Promise<SocketSummary[]>;
   }
 
   /**
@@ -214,6 +234,19 @@ let chosen: NetStack | null = null;
 /** The stack to use in this thread when none is given; null: the process's shared one again. */
 export function setDefaultStack(stack: NetStack | null): void {
   chosen = stack;
+}
+
+/** Publishes the end of a lookup. @param type '': addresses */
+function told<T extends readonly unknown[]>(name: string, type: string, looking: Promise<T>): Promise<T> {
+  if (!CHANNELS.resolved.hasSubscribers) return looking;
+  const startedAt = performance.now();
+  const tell = (answers: T | null, error: unknown): void =>
+    CHANNELS.resolved.publish({ name, type, answers, error, elapsedMs: performance.now() - startedAt });
+  looking.then(
+    (answers) => tell(answers, null),
+    (error: unknown) => tell(null, error),
+  );
+  return looking;
 }
 
 interface OnStack {
@@ -255,6 +288,16 @@ export async function reverse(
   options: { readonly signal?: AbortSignal | undefined } & OnStack = {},
 ): Promise<string[]> {
   return stackOf(options).reverse(address, options);
+}
+
+/** {@link NetStack.ping} on the default stack. */
+export function ping(host: string, options: PingOptions & OnStack = {}): PingRun {
+  return stackOf(options).ping(host, options);
+}
+
+/** {@link NetStack.trace} on the default stack. */
+export function trace(host: string, options: TraceOptions & OnStack = {}): TraceRun {
+  return stackOf(options).trace(host, options);
 }
 
 /** {@link NetStack.createConnection} on the default stack: `new http.Agent({ … }).createConnection = createConnection`. */

@@ -1,0 +1,33 @@
+import { type Channel, channel } from 'node:diagnostics_channel';
+
+/**
+ * What connections tell `node:diagnostics_channel`, in the thread that uses them. Each message is a plain object; `socket`, `server` are the
+ * very objects, to be looked at only.
+ *
+ * | channel | when | message |
+ * |---|---|---|
+ * | `tunwire:net:connect` | a socket begins to connect | `{ socket, host, port }` |
+ * | `tunwire:net:connected` | TCP is established | `{ socket, host, port, times }` |
+ * | `tunwire:net:secured` | TLS is established | `{ socket, servername, protocol, cipher, alpnProtocol, times }` |
+ * | `tunwire:net:accepted` | a listener has a new connection | `{ server, socket }` |
+ * | `tunwire:net:closed` | a socket is over | `{ socket, error }`, null when in order |
+ * | `tunwire:net:resolved` | `resolve` or `reverse` has its answer | `{ name, type, answers, error, elapsedMs }` |
+ * | `tunwire:tls:keylog` | a secret; only subscribing before the handshake has them told | `{ socket, line }` |
+ */
+export const CHANNELS: {
+  readonly connect: Channel;
+  readonly connected: Channel;
+  readonly secured: Channel;
+  readonly accepted: Channel;
+  readonly closed: Channel;
+  readonly resolved: Channel;
+  readonly keyLog: Channel;
+} = {
+  connect: channel('tunwire:net:connect'),
+  connected: channel('tunwire:net:connected'),
+  secured: channel('tunwire:net:secured'),
+  accepted: channel('tunwire:net:accepted'),
+  closed: channel('tunwire:net:closed'),
+  resolved: channel('tunwire:net:resolved'),
+  keyLog: channel('tunwire:tls:keylog'),
+};
