@@ -140,9 +140,15 @@ function synchronized(c: TcpConnection, seg: Segment): void {
     c.layer.counters.dropNoAck++;
     return;
   }
-  if (c.state === TcpState.SynReceived && !synReceivedAck(c, seg)) return;
+  const completes = c.state === TcpState.SynReceived;
+  if (completes && !synReceivedAck(c, seg)) return;
   c.lastReceivedAt = c.now;
   if (!ackArrives(c, seg)) return;
+  if (completes) {
+    // RFC 5681 §2: it repeats none, though text may be in flight already (RFC 7413 §4.2.2 [RFC 7413 §4.2.2-4])
+    c.dupAcks = 0;
+    c.renoSackedBytes = 0;
+  }
   // Not before the ACK: a forged segment with an impossible one could set TS.Recent to where PAWS drops all that follows
   noteTimestamp(c, seg);
   if (!finAcknowledged(c)) return;
