@@ -1,3 +1,4 @@
+import { TcpFlag } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
 import { RecoveryState } from './recovery.ts';
 import type { Segment } from './segment.ts';
@@ -69,6 +70,13 @@ export function duplicateReported(c: TcpConnection, left: number, right: number)
  */
 export function judgeSpurious(c: TcpConnection, seg: Segment, acked: number): boolean {
   const { undo, sent, rack } = c;
+  // RFC 4015 §3.4 [RFC 4015 §3.4-1]: it was congestion all the same
+  if (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) {
+    undo.possible = false;
+    undo.forward = false;
+    undo.holdsBack = false;
+    return false;
+  }
   // RFC 3708: every retransmission was a duplicate
   if (rack.dsackSeen && undo.resentAt >= 0 && undo.resentBytes <= 0) return takeBack(c);
   if (c.recovery === RecoveryState.Open) {
