@@ -44,6 +44,35 @@ for (const make of [() => new NewReno(), () => new Cubic()]) {
   });
 }
 
+// [RFC 4821 §4-5] [RFC 4821 §4-6] [RFC 5681 §3.1-5]
+test('another segment size makes cwnd larger neither in octets nor in segments', (t) => {
+  for (const cc of [new NewReno(), new Cubic()]) {
+    cc.start(MSS);
+    cc.setMss(2 * MSS);
+    t.is(cc.cwndBytes, 10 * MSS);
+    cc.setMss(MSS / 2);
+    t.is(cc.cwndBytes, 2.5 * MSS);
+  }
+});
+
+// [RFC 9438 §4.7-1]
+test('cubic: a second loss below the last maximum leaves room for others: W_max is 0.85 of cwnd (RFC 9438 §4.7)', (t) => {
+  const cc = new Cubic();
+  cc.start(MSS);
+  cc.cwndBytes = 1000 * MSS;
+  for (const before of [1000, 700]) {
+    cc.congestion(before * MSS, 0);
+    cc.recovered(0);
+  }
+  t.is(Math.round(cc.cwndBytes), 490 * MSS);
+  // K = cbrt((595 - 490) / 0.4) = 6.4 s
+  for (let now = 0; now <= 6400; now += 100) {
+    const window = cc.cwndBytes;
+    for (let acked = 0; acked < window; acked += 10 * MSS) cc.acked(10 * MSS, 100, true, now);
+  }
+  t.true(Math.abs(cc.cwndBytes / MSS - 595) < 5, `${cc.cwndBytes / MSS}`);
+});
+
 test('hystart: a train of ACKs that fills half a round trip ends slow start; paced, a whole one', (t) => {
   for (const [isPaced, trainMs] of [
     [false, 20],
@@ -68,6 +97,7 @@ test('hystart: a train of ACKs that fills half a round trip ends slow start; pac
   t.is(near.ssthreshBytes, Infinity, 'short round trips are left alone');
 });
 
+// [RFC 9438 §4.2-1]
 test('cubic: time in which the application was the limit does not count (RFC 9438 §5.8)', (t) => {
   const grown = (idleMs: number): number => {
     const cc = new Cubic();

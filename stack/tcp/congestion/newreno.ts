@@ -20,6 +20,8 @@ export class NewReno implements CongestionControl {
   }
 
   setMss(mssBytes: number): void {
+    // RFC 4821 §4 [RFC 4821 §4-5] [RFC 4821 §4-6], RFC 5681 §3.1 [RFC 5681 §3.1-5]: no more segments, and no more octets
+    if (mssBytes < this.#mssBytes) this.cwndBytes *= mssBytes / this.#mssBytes;
     this.#mssBytes = mssBytes;
     if (this.cwndBytes < mssBytes) this.cwndBytes = mssBytes;
   }
