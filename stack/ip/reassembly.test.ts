@@ -208,6 +208,7 @@ for (const family of ['v4', 'v6'] as const) {
     t.is(bed.stack.nextDeadline(), Infinity);
   });
 
+  // [RFC 3168 §5.3-2]
   test(`RFC 3168 §5.3: marks on one fragment survive, and contradictions do not (${family})`, (t) => {
     const bed = new Bed();
     const marked = cutUp(family, 1, bytes(100), [4, 8], 3);

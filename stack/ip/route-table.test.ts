@@ -152,6 +152,7 @@ test('RFC 6724 §5: scope, then the longest matching prefix', (t) => {
   t.is(commonPrefixLength(addressOf('2001:db8::'), addressOf('2001:db8:0:1::')), 63);
 });
 
+// [RFC 8201 §5.2-1] [RFC 8201 §5.3-1] [RFC 4821 §5.2-1] [RFC 4821 §5.2-2] [RFC 4821 §4-7]
 test('the path MTU is shared, has a lower bound, and is forgotten after ten minutes', (t) => {
   const stack = twoLinks();
   const { ip } = stack;

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { SentQueue } from './sent-queue.ts';
+import { TcpBench } from './testing.ts';
 
 /** Sends `count` pieces of 1000 bytes from `seq`, one per millisecond from `now` on. */
 function send(queue: SentQueue, seq: number, count: number, now: number, inFlight = 0): void {
@@ -15,6 +16,7 @@ function ack(queue: SentQueue, to: number, now: number): void {
   queue.rate.generate(10);
 }
 
+// [BBR §4.1-1]
 test('the rate is what was delivered over the longer of the time to send and the time of the ACKs (§4.1.1.2)', (t) => {
   const queue = new SentQueue();
   send(queue, 0, 10, 100);
@@ -34,6 +36,7 @@ test('the rate is what was delivered over the longer of the time to send and the
   t.is(rate.intervalMs, 280 - 176);
 });
 
+// [BBR §4.1.3-2]
 test('an ACK that comes sooner than a round trip can gives no rate', (t) => {
   const queue = new SentQueue();
   send(queue, 0, 1, 100);
@@ -74,4 +77,18 @@ test('a piece that is sent again counts from then on; its loss is counted', (t) 
   t.is(queue.rate.sampleBytes, 1000);
   t.is(queue.rate.intervalMs, 40);
   t.is(queue.rate.lostSinceBytes, 0);
+});
+
+// [BBR §2.2-1] [BBR §2.2-2]
+test('neither headers nor pure ACKs count as sent or delivered', (t) => {
+  const bench = TcpBench.established();
+  const { connection } = bench;
+  for (let seq = 1; seq < 4000; seq += 1000) bench.seg({ flags: 'PA', seq, ack: 1, data: 1000 });
+  t.true(bench.take().length > 0, 'there were ACKs');
+  t.is(connection.sent.rate.deliveredBytes, 0);
+  t.is(connection.info().bytesSent, 0);
+  bench.write(1000);
+  bench.wait(10);
+  bench.seg({ flags: 'A', seq: 4001, ack: 1001 });
+  t.is(connection.sent.rate.deliveredBytes, 1000);
 });

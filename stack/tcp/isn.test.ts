@@ -24,3 +24,22 @@ test('ports and secret change it [MUST-9] [SHLD-1]', (t) => {
   for (let seed = 2; seed < 100; seed++) seen.add(isnOf(new InitialSequence(new SeededRandom(seed)), 0, 0));
   t.true(seen.size > 196);
 });
+
+// [RFC 6528 §4-1] [RFC 7323 §7.1-1]
+test('the key is 128 bits of the random source; from it every pair of endpoints has its own timestamps', (t) => {
+  const asked: number[] = [];
+  const source = new InitialSequence({
+    fill: (into) => {
+      asked.push(into.length);
+      into.fill(asked.length);
+    },
+    uint32: () => 0,
+  });
+  t.deepEqual(asked, [16]);
+  const offsets = new Set<number>();
+  for (let port = 0; port < 100; port++) {
+    source.compute(local, port, remote, 80);
+    offsets.add(source.timestampOffset);
+  }
+  t.is(offsets.size, 100);
+});

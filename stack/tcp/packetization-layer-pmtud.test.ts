@@ -80,6 +80,36 @@ test('the loss of a probe is no sign of congestion (RFC 4821 §7.7)', (t) => {
   t.is(counters.fastRetransmits - counters.mtuProbesLost <= 2 * counters.mtuProbesLost, true);
 });
 
+// [RFC 4821 §4-4] [RFC 4821 §7.4-1] [RFC 4821 §7.4-2]
+test('probes are far apart, leave when nothing is being repaired, and with enough behind them', (t) => {
+  const stream = new Stream(1300);
+  const { pair, sender } = stream;
+  const { counters } = pair.a.tcp;
+  const small = pair.forward.filter;
+  const lostAt: number[] = [];
+  let packets = 0;
+  let probes = 0;
+  let lost = 0;
+  pair.forward.filter = (bytes, ...more) => {
+    if (counters.mtuProbes > probes) {
+      probes = counters.mtuProbes;
+      t.is(sender.recovery, 0);
+      t.is(sender.sent.lostBytes, 0);
+      t.true(((sender.queuedTo() - sender.sndNxt) | 0) >= 4 * sender.mss);
+    }
+    if (counters.mtuProbesLost > lost) {
+      lost = counters.mtuProbesLost;
+      lostAt.push(pair.nowMs);
+    }
+    // losses of the path itself: there is something to be repaired again and again
+    return ++packets % 211 === 0 ? 'drop' : small!(bytes, ...more);
+  };
+  stream.run(40_000);
+  t.true(lostAt.length >= 3, `${lostAt.length} probes were lost`);
+  for (let i = 1; i < lostAt.length; i++) t.true(lostAt[i]! - lostAt[i - 1]! >= 1000, `${lostAt}`);
+  t.true(counters.fastRetransmits > 3 * lost, 'congestion comes more often');
+});
+
 test('it was an outage: the full size is back within a few round trips', (t) => {
   const stream = new Stream(1500);
   stream.run(1000);

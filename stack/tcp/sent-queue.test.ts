@@ -142,6 +142,7 @@ test('a peer that reports every other byte makes no more than so many records', 
   t.true(refused > 0);
 });
 
+// [BBR §4.2-1]
 test('no round trip is measured over anything sent twice (Karn)', (t) => {
   const queue = new SentQueue();
   queue.push(0, 10, 100, 0);
