@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Certificate } from './certificate.ts';
+import { countLogs, type TimestampLog } from './certificate-transparency.ts';
 import { DerError } from './der.ts';
 import { printable } from './distinguished-name.ts';
 import { type PathFailure, PathSearch } from './path.ts';
@@ -14,6 +15,7 @@ import {
   type CertificateVerdict,
   type CertificateVerifier,
   type PeerEvidence,
+  RevocationStatus,
 } from './verdict.ts';
 
 /** Certificates of a peer that are looked at besides its own; more than that are passed over. */
@@ -34,6 +36,10 @@ export interface ChainVerifierOptions {
    * Default false: what nobody knows to be revoked is accepted.
    */
   readonly requireRevocationLists?: boolean;
+  /** Logs of RFC 6962 whose timestamps count. Default: none. */
+  readonly timestampLogs?: readonly TimestampLog[];
+  /** Different logs of those that must have promised to publish the server's certificate. Default 0. */
+  readonly minTimestamps?: number;
 }
 
 /**
@@ -43,9 +49,10 @@ export interface ChainVerifierOptions {
  */
 export class ChainVerifier implements CertificateVerifier {
   readonly #roots: TrustStore;
-  readonly #options: Required<Omit<ChainVerifierOptions, 'revocationLists'>>;
+  readonly #options: Required<Omit<ChainVerifierOptions, 'revocationLists' | 'timestampLogs'>>;
   readonly #strength: StrengthPolicy;
   readonly #lists: RevocationLists | null;
+  readonly #logs: readonly TimestampLog[];
   /** How many lists there were when the remembered chains were accepted. */
   #listsSeen = 0;
   /** By digest of chain and name; in the order of last use. Only what was accepted: it stays so within its times. */
@@ -53,10 +60,17 @@ export class ChainVerifier implements CertificateVerifier {
 
   constructor(roots: TrustStore, options: ChainVerifierOptions = {}) {
     this.#roots = roots;
-    const defaults = { legacy: false, maxIntermediates: 10, cacheEntries: 64, requireRevocationLists: false };
-    this.#options = { ...defaults, ...options };
+    this.#options = {
+      legacy: false,
+      maxIntermediates: 10,
+      cacheEntries: 64,
+      requireRevocationLists: false,
+      minTimestamps: 0,
+      ...options,
+    };
     this.#strength = this.#options.legacy ? LEGACY_STRENGTH : MODERN_STRENGTH;
     this.#lists = options.revocationLists ?? null;
+    this.#logs = options.timestampLogs ?? [];
   }
 
   verify(
@@ -152,8 +166,13 @@ export class ChainVerifier implements CertificateVerifier {
     if (answer.failure !== null) {
       return refusal(answer.failure.status, answer.failure.alert, answer.failure.reason);
     }
+    const loggingProblem = this.#loggingProblem(path, unixTimeMs, evidence);
+    if (loggingProblem !== '') {
+      return refusal(CertificateStatus.Invalid, CertificateAlert.CertificateUnknown, loggingProblem);
+    }
     let notBefore = Number.NEGATIVE_INFINITY;
-    let notAfter = Math.min(answer.untilMs, this.#listed(path, unixTimeMs).untilMs);
+    const listed = this.#listed(path, unixTimeMs);
+    let notAfter = Math.min(answer.untilMs, listed.untilMs);
     for (const certificate of path) {
       notBefore = Math.max(notBefore, certificate.notBefore);
       notAfter = Math.min(notAfter, certificate.notAfter);
@@ -164,16 +183,33 @@ export class ChainVerifier implements CertificateVerifier {
         status: CertificateStatus.Valid,
         reason: path.map(String).join(' issued by '),
         alert: CertificateAlert.None,
+        revocation: answer.isKnown || listed.isKnown ? RevocationStatus.Good : RevocationStatus.Unknown,
       },
       notBefore,
       notAfter,
     };
   }
 
+  /** RFC 6962 §5.2: too few logs know of the certificate, or ''. */
+  #loggingProblem(
+    path: readonly Certificate[],
+    unixTimeMs: number,
+    evidence: PeerEvidence | undefined,
+  ): string {
+    const { minTimestamps } = this.#options;
+    const [leaf, issuer] = path;
+    if (minTimestamps === 0 || leaf === undefined || issuer === undefined) return '';
+    const list = evidence?.signedCertificateTimestamps ?? null;
+    const count = countLogs(this.#logs, leaf, issuer, list, unixTimeMs);
+    if (count >= minTimestamps) return '';
+    return `${leaf} has timestamps of ${count} known logs, not of ${minTimestamps}`;
+  }
+
   /** Holds every certificate of a path but its anchor against the lists (RFC 5280 §6.3.3). */
   #listed(path: readonly Certificate[], unixTimeMs: number): RevocationVerdict {
     if (this.#lists === null) return NOT_REVOKED;
     let untilMs = Number.POSITIVE_INFINITY;
+    let isKnown = path.length > 1;
     for (let i = 0; i + 1 < path.length; i++) {
       const listed = this.#lists.statusOf(path[i]!, path[i + 1]!, this.#strength, unixTimeMs);
       if (listed.kind === 'revoked') {
@@ -191,8 +227,9 @@ export class ChainVerifier implements CertificateVerifier {
         );
       }
       untilMs = Math.min(untilMs, listed.untilMs);
+      isKnown &&= listed.kind === 'good';
     }
-    return { failure: null, untilMs };
+    return { failure: null, untilMs, isKnown };
   }
 
   #stapled(
@@ -215,7 +252,7 @@ export class ChainVerifier implements CertificateVerifier {
     const stapled = stapledStatus(evidence.ocspResponse, leaf, issuer, this.#strength, unixTimeMs);
     switch (stapled.kind) {
       case 'good':
-        return { failure: null, untilMs: stapled.untilMs };
+        return { failure: null, untilMs: stapled.untilMs, isKnown: true };
       case 'revoked':
         return revocationFailure(
           CertificateStatus.Revoked,
@@ -239,16 +276,18 @@ const STATUS_REQUEST = 5;
 interface RevocationVerdict {
   readonly failure: PathFailure | null;
   readonly untilMs: number;
+  /** Whether somebody who knows has said that it was not revoked. */
+  readonly isKnown: boolean;
 }
 
-const NOT_REVOKED: RevocationVerdict = { failure: null, untilMs: Number.POSITIVE_INFINITY };
+const NOT_REVOKED: RevocationVerdict = { failure: null, untilMs: Number.POSITIVE_INFINITY, isKnown: false };
 
 function revocationFailure(
   status: CertificateStatus,
   alert: CertificateAlert,
   reason: string,
 ): RevocationVerdict {
-  return { failure: { status, alert, reason }, untilMs: 0 };
+  return { failure: { status, alert, reason }, untilMs: 0, isKnown: true };
 }
 
 /** Accepts every server and reports what another verifier thinks of it: INET_OPTION_TRUSTEDSITE. */
@@ -265,8 +304,8 @@ export class TrustedSiteVerifier implements CertificateVerifier {
     unixTimeMs: number,
     evidence?: PeerEvidence,
   ): CertificateVerdict {
-    const { status, reason } = this.#inner.verify(chain, serverName, unixTimeMs, evidence);
-    return { accepted: true, status, reason, alert: CertificateAlert.None };
+    const verdict = this.#inner.verify(chain, serverName, unixTimeMs, evidence);
+    return { ...verdict, accepted: true, alert: CertificateAlert.None };
   }
 }
 
@@ -278,7 +317,9 @@ interface CachedVerdict {
 }
 
 function refusal(status: CertificateStatus, alert: CertificateAlert, reason: string): CachedVerdict {
-  return { verdict: { accepted: false, status, reason, alert }, notBefore: 0, notAfter: 0 };
+  const revocation =
+    status === CertificateStatus.Revoked ? RevocationStatus.Revoked : RevocationStatus.Unknown;
+  return { verdict: { accepted: false, status, reason, alert, revocation }, notBefore: 0, notAfter: 0 };
 }
 
 /** A caller that tolerates an expired certificate must still learn that it is for another server. */
@@ -318,7 +359,11 @@ function digest(
   hash.update(`${serverName.length}:${serverName}:${chain.map((der) => der.length).join(',')};`);
   for (const der of chain) hash.update(der);
   // Without an answer is not the same as not asked: a certificate may call for one.
-  if (evidence !== undefined) hash.update(evidence.ocspResponse ?? 'none');
+  if (evidence !== undefined) {
+    const { ocspResponse, signedCertificateTimestamps: timestamps } = evidence;
+    hash.update(`${ocspResponse?.length} ${timestamps?.length};`);
+    hash.update(ocspResponse ?? '').update(timestamps ?? '');
+  }
   return hash.digest('base64');
 }
 

@@ -43,6 +43,8 @@ export interface Extensions {
   tlsFeatures: readonly number[] | null;
   /** CRLDistributionPoints as it came, for who has lists to hold against it (RFC 5280 §4.2.1.13). */
   crlDistributionPoints: Uint8Array | null;
+  /** SignedCertificateTimestampList as it came, for who knows logs (RFC 6962 §3.3). */
+  embeddedTimestamps: Uint8Array | null;
   /** Critical extensions that are not processed: their presence refuses the certificate (RFC 5280 §4.2). */
   unknownCritical: readonly string[];
 }
@@ -68,6 +70,7 @@ const Oid = {
   AuthorityInfoAccess: '1.3.6.1.5.5.7.1.1',
   TlsFeature: '1.3.6.1.5.5.7.1.24',
   CrlDistributionPoints: '2.5.29.31',
+  EmbeddedTimestamps: '1.3.6.1.4.1.11129.2.4.2',
 } as const;
 
 /** Reads Extensions, the contents of the field's explicit tag. @throws DerError */
@@ -112,6 +115,7 @@ function emptyExtensions(): Extensions {
     inhibitAnyPolicy: -1,
     tlsFeatures: null,
     crlDistributionPoints: null,
+    embeddedTimestamps: null,
     unknownCritical: [],
   };
 }
@@ -173,6 +177,9 @@ function readKnown(extensions: Extensions, oid: string, critical: boolean, value
     case Oid.CrlDistributionPoints:
       // Told apart by those who have lists; a point that is not understood then names no list.
       extensions.crlDistributionPoints = value.bytes;
+      return false;
+    case Oid.EmbeddedTimestamps:
+      extensions.embeddedTimestamps = value.bytes;
       return false;
     case Oid.AuthorityInfoAccess:
       mustNotBeCritical(critical, 'authorityInfoAccess'); // RFC 5280 §4.2.2.1

@@ -34,6 +34,16 @@ export const CertificateAlert = {
 } as const;
 export type CertificateAlert = (typeof CertificateAlert)[keyof typeof CertificateAlert];
 
+/** What is known of a revocation. */
+export const RevocationStatus = {
+  /** Nobody who would know was asked, or gave an answer. */
+  Unknown: 0,
+  /** The stapled answer of OCSP, or lists of every issuer of the path, say that it was not revoked. */
+  Good: 1,
+  Revoked: 2,
+} as const;
+export type RevocationStatus = (typeof RevocationStatus)[keyof typeof RevocationStatus];
+
 /** The answer of a {@link CertificateVerifier}. */
 export interface CertificateVerdict {
   /** Whether the handshake may go on. */
@@ -44,6 +54,8 @@ export interface CertificateVerdict {
   readonly reason: string;
   /** The alert to send when not accepted (RFC 8446 §6.2), else 0. */
   readonly alert: number;
+  /** Default Unknown. */
+  readonly revocation?: RevocationStatus;
 }
 
 /** What a server sends about its certificate beside the chain. */
