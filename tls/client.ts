@@ -13,18 +13,21 @@ import { type EchConfig, readEchConfigList } from './handshake/ech/config.ts';
 import { EchSender, greaseContent, outerOfferOf } from './handshake/ech/hello.ts';
 import { ExpectServerHello } from './handshake/expect-server-hello.ts';
 import { makeOffer, type Offer, pskOf, type Wish } from './handshake/offer.ts';
+import { PostHandshakeAuth } from './handshake/post-handshake-auth.ts';
 import { type Handshake, type HandshakeState, logSecret, newInfo, type TlsInfo } from './handshake/state.ts';
 import { Connected12 } from './handshake/tls12/connected.ts';
 import { keyingMaterial } from './keys/exporter.ts';
 import { GROUPS, isTls12Group, type NamedGroup } from './keys/groups.ts';
 import { FALLBACK_SIGNATURE_SCHEMES, SIGNATURE_SCHEMES, signatureSchemeNumber } from './keys/signatures.ts';
 import { CIPHER_SUITES, type CipherSuite } from './keys/suites.ts';
+import { MAX_PLAINTEXT_BYTES } from './limits.ts';
 import { HandshakeRecords } from './record/handshake-records.ts';
 import { type SessionUse, sessionKey, type TlsSession } from './session.ts';
 import { type TracedMessage, traceMessage } from './trace.ts';
 import type { SessionTicket, TrafficOpener } from './traffic/opener.ts';
 import { writeTrafficState } from './traffic/state.ts';
 import type { TlsVersion } from './wire/codes.ts';
+import type { HandshakeMessage } from './wire/messages.ts';
 import type { CertificateVerifier } from './x509/verdict.ts';
 
 export { TlsError } from './errors.ts';
@@ -100,8 +103,18 @@ export interface TlsClientOptions {
    * inappropriate_fallback. Default false.
    */
   readonly fallbackScsv?: boolean;
-  /** RFC 8449: lets the server limit the records that we send; the sealer then says how much fits. Default false. */
-  readonly recordSizeLimit?: boolean;
+  /**
+   * RFC 8449: how long the records of the server may be, 64 … 16385 bytes of content (in TLS 1.3 with its type and padding), and lets
+   * the server limit ours. true: as long as TLS allows. Default false: no limits are told.
+   */
+  readonly recordSizeLimit?: boolean | number;
+  /** RFC 8446 §5.4: records of TLS 1.3 with data are padded to a multiple of so many bytes, 1 … 16384. Default: not at all. */
+  readonly recordPaddingBytes?: number;
+  /**
+   * RFC 8446 §4.6.2: lets the server ask for a certificate after the handshake, too; it is answered with `credentials` that fit, or with
+   * none. Default false: then it may not ask, and the connection ends if it does.
+   */
+  readonly postHandshakeAuth?: boolean;
   /**
    * RFC 8446 §2.3: when a session allows it, data may be sent with {@link TlsClient.sendEarlyData} before the server has answered.
    * Such data can be replayed by whoever is between: only what may be done twice should be sent. Default false.
@@ -152,6 +165,7 @@ export interface TlsTesting {
 export type TlsTuning = Pick<
   TlsClientOptions,
   | 'certificateCompression'
+  | 'certificateStatus'
   | 'ech'
   | 'echUnusable'
   | 'grease'
@@ -159,6 +173,9 @@ export type TlsTuning = Pick<
   | 'keyShares'
   | 'mustAuthenticate'
   | 'permuteExtensions'
+  | 'postHandshakeAuth'
+  | 'recordPaddingBytes'
+  | 'recordSizeLimit'
   | 'signatureSchemes'
   | 'signedCertificateTimestamps'
   | 'testing'
@@ -175,6 +192,8 @@ export class TlsClient {
   readonly #sessionKey: string;
   readonly #echConfig: EchConfig | null;
   readonly #looksEncrypted: boolean;
+  readonly #paddingBytes: number;
+  #authentication: PostHandshakeAuth | null = null;
   #current: HandshakeState | null = null;
   #error: TlsError | null = null;
   /** What this connection has left in the store, before TLS 1.3. */
@@ -200,17 +219,18 @@ export class TlsClient {
       keyShares: options.keyShares ?? null,
       signatureSchemes: schemesWished(options.signatureSchemes, fallback),
       alpn,
-      recordSizeLimit: options.recordSizeLimit ?? false,
+      recordSizeLimit: recordSizeLimitOf(options.recordSizeLimit ?? false),
       wantsTicket: (options.tickets ?? true) && this.#sessions !== null,
       fallbackScsv: options.fallbackScsv ?? false,
       earlyData: options.earlyData ?? false,
       certificateStatus: options.certificateStatus ?? true,
       signedCertificateTimestamps: options.signedCertificateTimestamps ?? false,
       certificateCompression: (options.certificateCompression ?? []).map(decompressorOf),
-      postHandshakeAuth: false,
+      postHandshakeAuth: options.postHandshakeAuth ?? false,
       grease: options.grease ?? false,
       permuteExtensions: options.permuteExtensions ?? false,
     };
+    this.#paddingBytes = checkPadding(options.recordPaddingBytes ?? 0);
     const ech = echOf(options);
     this.#echConfig = ech.config;
     this.#looksEncrypted = ech.looksEncrypted;
@@ -403,7 +423,11 @@ export class TlsClient {
     if (!isConnected(connected) || connected.isWiped) {
       throw new Error('the traffic state can be exported once, after the handshake');
     }
-    writeTrafficState(into, off, connected);
+    writeTrafficState(into, off, connected, this.#paddingBytes);
+    if (connected instanceof Connected && this.#wish.postHandshakeAuth) {
+      const { identities } = this.#handshake;
+      this.#authentication = new PostHandshakeAuth(connected.suite, connected.transcript, identities);
+    }
     connected.wipe();
   }
 
@@ -429,6 +453,27 @@ export class TlsClient {
       signedCertificateTimestamps: this.info.signedCertificateTimestamps,
       chain: this.info.peerCertificates,
     });
+  }
+
+  /** Whether the server may ask for a certificate after the handshake; after {@link exportTraffic}. */
+  get answersCertificateRequests(): boolean {
+    return this.#authentication !== null;
+  }
+
+  /**
+   * Answers a CertificateRequest that came after the handshake (see {@link TrafficOpener.onCertificateRequest}).
+   *
+   * @param secret of our records at the moment, which the answer is bound to
+   * @returns handshake messages, to be sealed one after the other with nothing between them
+   * @throws TlsError for a malformed request, and when the answer cannot be signed
+   */
+  answerCertificateRequest(request: HandshakeMessage, secret: Uint8Array): Uint8Array {
+    if (this.#authentication === null) throw new TlsError('PostHandshakeAuthentication');
+    const { messages, index } = this.#authentication.answer(request, secret);
+    const { info } = this.#handshake;
+    info.clientCertificate = index >= 0 ? 'sent' : 'requested';
+    info.credentialsIndex = index;
+    return messages;
   }
 
   /**
@@ -461,6 +506,24 @@ export class TlsClient {
       this.#current = this.#current.handle(message, this.#handshake);
     }
   }
+}
+
+const MIN_RECORD_SIZE_LIMIT = 64;
+
+/** @throws RangeError */
+function recordSizeLimitOf(wished: boolean | number): number {
+  if (typeof wished === 'boolean') return wished ? MAX_PLAINTEXT_BYTES + 1 : 0;
+  // RFC 8449 §4
+  if (wished >= MIN_RECORD_SIZE_LIMIT && wished <= MAX_PLAINTEXT_BYTES + 1) return wished;
+  throw new RangeError(
+    `recordSizeLimit is ${MIN_RECORD_SIZE_LIMIT} … ${MAX_PLAINTEXT_BYTES + 1}, got ${wished}`,
+  );
+}
+
+/** @throws RangeError */
+function checkPadding(bytes: number): number {
+  if (bytes >= 0 && bytes <= MAX_PLAINTEXT_BYTES) return bytes;
+  throw new RangeError(`recordPaddingBytes is 0 … ${MAX_PLAINTEXT_BYTES}, got ${bytes}`);
 }
 
 function suitesWished(names: readonly string[] | undefined, fallback: boolean): readonly CipherSuite[] {

@@ -60,6 +60,11 @@ export const TLS_ERRORS = {
     'too many wishes for a renegotiation in a row',
   ],
   TooManyKeyUpdates: ['PeerMisbehaved', 'UnexpectedMessage', 'too many key updates in a row'],
+  TooManyCertificateRequests: [
+    'PeerMisbehaved',
+    'UnexpectedMessage',
+    'too many requests for a certificate in a row',
+  ],
   TooManyTickets: ['PeerMisbehaved', 'UnexpectedMessage', 'too many session tickets in a row'],
   MalformedAlert: ['InvalidMessage', 'DecodeError', 'an alert record is not one whole alert'],
   UnknownAlertLevel: ['InvalidMessage', 'IllegalParameter', 'an alert is neither warning nor fatal'],

@@ -115,6 +115,60 @@ for (const [name, group] of [
   });
 }
 
+for (const hasCredentials of [true, false]) {
+  opensslTest(
+    `post-handshake authentication, twice, with ${hasCredentials ? 'a' : 'no'} certificate`,
+    async (t) => {
+      const { der, privateKey } = issue({ subject: 'me', issuer: root });
+      const client = testClient({
+        random: new SeededRandom(7),
+        postHandshakeAuth: true,
+        ...(hasCredentials && { credentials: { chain: [der], key: privateKey } }),
+      });
+      const args = ['-CAfile', join(folder, 'ca.pem'), '-attime', `${TEST_TIME / 1000}`];
+      const { connection, server, output } = await connect(t, args, 'p256', client);
+      t.is(await connection.handshake(), null);
+      t.is(client.info.clientCertificate, 'not requested');
+      // a command that it reads before the end of its handshake is lost
+      await waitFor(() => output().includes('CIPHER is'));
+      for (const round of [1, 2]) {
+        server.stdin?.write('c\n');
+        await waitFor(() => output().split('SSL_do_handshake -> 1').length > round);
+        // the answer was taken: both directions go on
+        server.stdin?.write(`number ${round}\n`);
+        await connection.until(() => connection.received.includes(`number ${round}`));
+        connection.send(Buffer.from(`heard ${round}\n`));
+        await waitFor(() => output().includes(`heard ${round}`));
+        connection.updateKey(true);
+      }
+      t.is(client.info.clientCertificate, hasCredentials ? 'sent' : 'requested');
+      t.is(client.info.credentialsIndex, hasCredentials ? 0 : -1);
+      t.is(output().split(/depth=0.*CN ?= ?me/).length, hasCredentials ? 3 : 1);
+      t.notRegex(output(), /verify error/);
+    },
+  );
+}
+
+opensslTest(
+  'post-handshake authentication is refused unless asked for: OpenSSL knows and does not ask',
+  async (t) => {
+    const { connection, server, output } = await connect(t, []);
+    t.is(await connection.handshake(), null);
+    server.stdin?.write('c\n');
+    await waitFor(() => /extension not received/i.test(output()));
+    t.is(connection.error, null);
+  },
+);
+
+opensslTest('padded records and a small record_size_limit of ours', async (t) => {
+  const client = testClient({ random: new SeededRandom(8), recordPaddingBytes: 1000, recordSizeLimit: 64 });
+  const { connection, output } = await connect(t, [], 'p256', client);
+  t.is(await connection.handshake(), null);
+  connection.send(Buffer.from('padded\n'));
+  await waitFor(() => output().includes('padded'));
+  t.is(connection.error, null);
+});
+
 opensslTest('early data is taken once, and rejected by another server', async (t) => {
   const store = new MemorySessionStore();
   const early = Buffer.from('sent before the answer\n');

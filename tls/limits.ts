@@ -22,6 +22,8 @@ export const MAX_KEY_UPDATES_IN_ROW = 32;
 export const MAX_TICKETS_IN_ROW = 32;
 /** TLS 1.2: wishes of the server for a renegotiation without application data between them. */
 export const MAX_HELLO_REQUESTS_IN_ROW = 4;
+/** Wishes of the server for a certificate, after the handshake, without application data between them. */
+export const MAX_CERTIFICATE_REQUESTS_IN_ROW = 4;
 /** Warning alerts without anything else between them. */
 export const MAX_WARNINGS_IN_ROW = 4;
 /** RFC 8446 §4.6.1: Clients MUST NOT cache tickets for longer than 7 days; the same for TLS 1.2. */

@@ -8,7 +8,7 @@ import { NamedGroup } from './keys/groups.ts';
 import { issue, keyUsage } from './testing/certificates.ts';
 import { shakeHands, testCertificate, testClient, testServer } from './testing/client-under-test.ts';
 import { failureOf, poke, relength, replacing } from './testing/hostile-server.ts';
-import { type ServerScript, serverHello, u16 } from './testing/scripted-server.ts';
+import { clientHelloOf, type ServerScript, serverHello, u16 } from './testing/scripted-server.ts';
 import { TrafficSealer } from './traffic/sealer.ts';
 import { ExtensionType, HandshakeType } from './wire/codes.ts';
 import { handshakeMessage } from './wire/messages.ts';
@@ -356,6 +356,27 @@ test('a version below the policy is refused', (t) => {
   t.throws(() => testClient({ minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' }).start(), {
     instanceOf: RangeError,
   });
+});
+
+test('our own record_size_limit holds from the answer of the server on, and is told as wanted', (t) => {
+  const extensions = [[ExtensionType.RecordSizeLimit, u16(16385)]] as const;
+  const client = testClient({ recordSizeLimit: 128 });
+  client.start();
+  const hello = client.takeOutgoing()!;
+  t.deepEqual(clientHelloOf(hello).extensions.get(ExtensionType.RecordSizeLimit), u16(128));
+  // its certificate is longer than that
+  const flight = testServer({ extensions, fragmentBytes: 200 }).answer(hello);
+  client.receive(flight, 0, flight.length);
+  t.is(client.error?.member, 'RecordOverflow');
+  const patient = testClient({ recordSizeLimit: 128 });
+  shakeHands(patient, testServer({ extensions, fragmentBytes: 127 }));
+  t.is(patient.state, 'connected');
+  // RFC 8449 §4: a server that does not know the extension has not agreed to anything
+  const unlimited = testClient({ recordSizeLimit: 128 });
+  shakeHands(unlimited, testServer());
+  t.is(unlimited.state, 'connected');
+  for (const recordSizeLimit of [63, 16386])
+    t.throws(() => testClient({ recordSizeLimit }), { instanceOf: RangeError });
 });
 
 test('record_size_limit is answered only when offered, and limits what we send', (t) => {

@@ -59,6 +59,6 @@ function answersOfAnyVersion(offer: Offer): Set<number> {
   const types = new Set<number>([ExtensionType.SupportedGroups]);
   if (offer.hostName !== null) types.add(ExtensionType.ServerName);
   if (offer.alpn.length > 0) types.add(ExtensionType.ApplicationLayerProtocolNegotiation);
-  if (offer.recordSizeLimit) types.add(ExtensionType.RecordSizeLimit);
+  if (offer.recordSizeLimit > 0) types.add(ExtensionType.RecordSizeLimit);
   return types;
 }

@@ -179,11 +179,12 @@ function extensionsOf(offer: Offer): HelloExtension[] {
   // RFC 6066 §8: ocsp, no responder ids, no extensions
   if (offer.certificateStatus) add(ExtensionType.StatusRequest, Uint8Array.of(1, 0, 0, 0, 0));
   if (offer.signedCertificateTimestamps) add(ExtensionType.SignedCertificateTimestamp, NOTHING);
-  if (offer.recordSizeLimit) {
+  if (offer.recordSizeLimit > 0) {
     // RFC 8449 §4: in TLS 1.3 the limit includes the content type: one more than the largest content
+    const limit = Math.min(offer.recordSizeLimit, MAX_PLAINTEXT_BYTES + (with13 ? 1 : 0));
     add(
       ExtensionType.RecordSizeLimit,
-      content((writer) => writer.u16(MAX_PLAINTEXT_BYTES + (with13 ? 1 : 0))),
+      content((writer) => writer.u16(limit)),
     );
   }
   if (offer.versions.some(isOld)) addOld(add, offer);

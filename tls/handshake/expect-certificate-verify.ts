@@ -2,14 +2,14 @@ import { signatureSchemeName, verifyServerSignature } from '../keys/signatures.t
 import { HandshakeType } from '../wire/codes.ts';
 import { type CertificateRequest, type HandshakeMessage, readCertificateVerify } from '../wire/messages.ts';
 import { acceptChain } from './accept-chain.ts';
-import type { Agreed } from './expect-encrypted-extensions.ts';
+import type { Agreed, RecordLimits } from './expect-encrypted-extensions.ts';
 import { ExpectFinished } from './expect-finished.ts';
 import { expectType, type Handshake, type HandshakeState } from './state.ts';
 
 /** The signature of the server over the handshake. */
 export class ExpectCertificateVerify implements HandshakeState {
   readonly agreed: Agreed;
-  readonly sendLimitBytes: number;
+  readonly limits: RecordLimits;
   /** What the server asks of us, or null. */
   readonly request: CertificateRequest | null;
   /** DER, leaf first, never empty. */
@@ -17,12 +17,12 @@ export class ExpectCertificateVerify implements HandshakeState {
 
   constructor(
     agreed: Agreed,
-    sendLimitBytes: number,
+    limits: RecordLimits,
     request: CertificateRequest | null,
     chain: readonly Uint8Array[],
   ) {
     this.agreed = agreed;
-    this.sendLimitBytes = sendLimitBytes;
+    this.limits = limits;
     this.request = request;
     this.chain = chain;
   }
@@ -37,6 +37,6 @@ export class ExpectCertificateVerify implements HandshakeState {
     verifyServerSignature(this.chain[0]!, offer.signatureSchemes, scheme, signature, transcript.hash());
     handshake.info.signatureScheme = signatureSchemeName(scheme);
     transcript.add(message.raw);
-    return new ExpectFinished(this.agreed, this.sendLimitBytes, this.request);
+    return new ExpectFinished(this.agreed, this.limits, this.request);
   }
 }

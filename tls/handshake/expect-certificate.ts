@@ -8,18 +8,18 @@ import {
 import { answersInCertificate } from './answers.ts';
 import { decompressCertificate } from './compressed-certificate.ts';
 import { ExpectCertificateVerify } from './expect-certificate-verify.ts';
-import type { Agreed } from './expect-encrypted-extensions.ts';
+import type { Agreed, RecordLimits } from './expect-encrypted-extensions.ts';
 import { checkLeafMaySign } from './leaf.ts';
 import { type Handshake, type HandshakeState, unexpectedMessage } from './state.ts';
 
 /** After EncryptedExtensions: the server may ask for a certificate before it sends its own. */
 export class ExpectCertificateOrRequest implements HandshakeState {
   readonly agreed: Agreed;
-  readonly sendLimitBytes: number;
+  readonly limits: RecordLimits;
 
-  constructor(agreed: Agreed, sendLimitBytes: number) {
+  constructor(agreed: Agreed, limits: RecordLimits) {
     this.agreed = agreed;
-    this.sendLimitBytes = sendLimitBytes;
+    this.limits = limits;
   }
 
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
@@ -27,22 +27,22 @@ export class ExpectCertificateOrRequest implements HandshakeState {
       const request = readCertificateRequest(message);
       handshake.info.clientCertificate = 'requested';
       this.agreed.transcript.add(message.raw);
-      return new ExpectCertificate(this.agreed, this.sendLimitBytes, request);
+      return new ExpectCertificate(this.agreed, this.limits, request);
     }
-    return new ExpectCertificate(this.agreed, this.sendLimitBytes, null).handle(message, handshake);
+    return new ExpectCertificate(this.agreed, this.limits, null).handle(message, handshake);
   }
 }
 
 /** The certificate chain of the server. */
 export class ExpectCertificate implements HandshakeState {
   readonly agreed: Agreed;
-  readonly sendLimitBytes: number;
+  readonly limits: RecordLimits;
   /** What the server asks of us, or null. */
   readonly request: CertificateRequest | null;
 
-  constructor(agreed: Agreed, sendLimitBytes: number, request: CertificateRequest | null) {
+  constructor(agreed: Agreed, limits: RecordLimits, request: CertificateRequest | null) {
     this.agreed = agreed;
-    this.sendLimitBytes = sendLimitBytes;
+    this.limits = limits;
     this.request = request;
   }
 
@@ -61,6 +61,6 @@ export class ExpectCertificate implements HandshakeState {
     checkLeafMaySign(chain[0]!);
     // RFC 8879 §4: the transcript has the message as it came
     transcript.add(message.raw);
-    return new ExpectCertificateVerify(this.agreed, this.sendLimitBytes, this.request, chain);
+    return new ExpectCertificateVerify(this.agreed, this.limits, this.request, chain);
   }
 }

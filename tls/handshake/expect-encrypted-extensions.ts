@@ -4,7 +4,7 @@ import type { KeySchedule, TrafficSecrets } from '../keys/key-schedule.ts';
 import type { Transcript } from '../keys/transcript.ts';
 import { MAX_PLAINTEXT_BYTES } from '../limits.ts';
 import type { TlsSession } from '../session.ts';
-import { ExtensionType, HandshakeType } from '../wire/codes.ts';
+import { ExtensionType, HandshakeType, type TlsVersion } from '../wire/codes.ts';
 import type { Extensions } from '../wire/extensions.ts';
 import {
   equalBytes,
@@ -48,16 +48,16 @@ export class ExpectEncryptedExtensions implements HandshakeState {
     // RFC 8446 §4.2.7: the groups of the server must not be acted upon before the handshake ends: for later connections
     extensions.get(ExtensionType.SupportedGroups)?.vector16('named_group_list');
     handshake.info.alpn = selectedProtocol(extensions, offer);
-    // RFC 8449 §4: in TLS 1.3 the limit includes the content type
-    const sendLimitBytes = sendLimit(extensions, 1);
+    const limits = recordLimits(extensions, offer, 'TLSv1.3');
+    handshake.records.receiveLimitBytes = limits.receiveBytes;
     readRetryConfigs(extensions, handshake);
     this.#settleEarlyData(extensions, handshake);
     transcript.add(message.raw);
     const { session } = this.agreed;
-    if (session === null) return new ExpectCertificateOrRequest(this.agreed, sendLimitBytes);
+    if (session === null) return new ExpectCertificateOrRequest(this.agreed, limits);
     // RFC 8446 §4.2.11, Appendix A.1: a PSK authenticates the server in place of its certificate
     acceptResumption(session, handshake);
-    return new ExpectFinished(this.agreed, sendLimitBytes, null);
+    return new ExpectFinished(this.agreed, limits, null);
   }
 
   #settleEarlyData(extensions: Extensions, handshake: Handshake): void {
@@ -103,17 +103,27 @@ export function selectedProtocol(extensions: Extensions, offer: Offer): string |
   return selected;
 }
 
-/**
- * RFC 8449 §4: the most content that the server wants in one record.
- *
- * @param besidesContentBytes what else counts
- */
-export function sendLimit(extensions: Extensions, besidesContentBytes: number): number {
+/** How long records may be. */
+export interface RecordLimits {
+  /** Most content bytes of one record that we send. */
+  readonly sendBytes: number;
+  /** The same of the server's; in TLS 1.3 content type and padding count too. */
+  readonly receiveBytes: number;
+}
+
+/** RFC 8449 §4: what both sides want; without an answer of the server nothing changes. */
+export function recordLimits(extensions: Extensions, offer: Offer, version: TlsVersion): RecordLimits {
+  // in TLS 1.3 the limit includes the content type
+  const besidesContentBytes = version === 'TLSv1.3' ? 1 : 0;
+  const largestBytes = MAX_PLAINTEXT_BYTES + besidesContentBytes;
   const content = extensions.get(ExtensionType.RecordSizeLimit);
-  if (content === undefined) return MAX_PLAINTEXT_BYTES;
+  if (content === undefined) return { sendBytes: MAX_PLAINTEXT_BYTES, receiveBytes: largestBytes };
   const limit = content.u16();
   content.finish();
   // RFC 8449 §4: a value smaller than 64 → illegal_parameter
   if (limit < 64) throw new TlsError('InvalidRecordSizeLimit', String(limit));
-  return Math.min(limit - besidesContentBytes, MAX_PLAINTEXT_BYTES);
+  return {
+    sendBytes: Math.min(limit - besidesContentBytes, MAX_PLAINTEXT_BYTES),
+    receiveBytes: Math.min(offer.recordSizeLimit, largestBytes),
+  };
 }

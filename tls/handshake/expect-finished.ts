@@ -13,19 +13,19 @@ import {
   writeFinished,
 } from '../wire/messages.ts';
 import { Connected } from './connected.ts';
-import type { Agreed } from './expect-encrypted-extensions.ts';
+import type { Agreed, RecordLimits } from './expect-encrypted-extensions.ts';
 import { expectType, type Handshake, type HandshakeState, logSecret } from './state.ts';
 
 /** The last message of the server; our flight answers it. */
 export class ExpectFinished implements HandshakeState {
   readonly agreed: Agreed;
-  readonly sendLimitBytes: number;
+  readonly limits: RecordLimits;
   /** What the server asks of us, or null. */
   readonly request: CertificateRequest | null;
 
-  constructor(agreed: Agreed, sendLimitBytes: number, request: CertificateRequest | null) {
+  constructor(agreed: Agreed, limits: RecordLimits, request: CertificateRequest | null) {
     this.agreed = agreed;
-    this.sendLimitBytes = sendLimitBytes;
+    this.limits = limits;
     this.request = request;
   }
 
@@ -67,7 +67,7 @@ export class ExpectFinished implements HandshakeState {
     }
     secrets.client.fill(0);
     secrets.server.fill(0);
-    return new Connected(suite, this.sendLimitBytes, traffic, resumption);
+    return new Connected(suite, this.limits, traffic, resumption, transcript);
   }
 
   /** Sends our certificate and the proof that it is ours. */

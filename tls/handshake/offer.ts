@@ -29,7 +29,8 @@ export interface Wish {
   /** In order of preference. */
   readonly signatureSchemes: readonly number[];
   readonly alpn: readonly string[];
-  readonly recordSizeLimit: boolean;
+  /** RFC 8449: in TLS 1.3 with the content type; 0: none is sent. */
+  readonly recordSizeLimit: number;
   readonly wantsTicket: boolean;
   readonly earlyData: boolean;
   readonly certificateStatus: boolean;

@@ -47,6 +47,13 @@ class TwoHashes implements RunningHash {
   }
 }
 
+/** A hash that begins with what another one has taken. */
+function forkOf(running: RunningHash): TranscriptHash {
+  return Object.assign((message: Uint8Array) => running.clone().update(message).digest(), {
+    create: () => running.clone(),
+  });
+}
+
 /** RFC 8446 §4.4.1: the running hash over all handshake messages. */
 export class Transcript {
   readonly #running: RunningHash;
@@ -74,6 +81,11 @@ export class Transcript {
   /** RFC 5246 §7.4.8: all messages so far, for a signature whose hash is not that of the suite. */
   messages(): Uint8Array {
     return concatBytes(...(this.#messages ?? []));
+  }
+
+  /** Another one that goes on from here; it keeps no messages. */
+  fork(): Transcript {
+    return new Transcript(forkOf(this.#running));
   }
 
   /** The hash over everything added so far and then this, which is not added. */

@@ -3,7 +3,7 @@ import { AlertLevel } from '../alerts.ts';
 import { TlsError } from '../errors.ts';
 import { trafficKeyOf } from '../keys/key-schedule.ts';
 import type { RecordSecrets } from '../keys/prf.ts';
-import type { CipherSuite } from '../keys/suites.ts';
+import { type CipherSuite, TAG_BYTES } from '../keys/suites.ts';
 import { MAX_EMPTY_RECORDS, MAX_PLAINTEXT_BYTES, MAX_RECORD_BYTES, MAX_WARNINGS_IN_ROW } from '../limits.ts';
 import {
   ContentType,
@@ -65,6 +65,8 @@ const NOTHING = new Uint8Array(0);
 export class HandshakeRecords {
   /** Sees each handshake message, header and body, borrowed; null: nobody. */
   onMessage: ((sender: 'client' | 'server', raw: Uint8Array) => void) | null = null;
+  /** RFC 8449: most bytes of one protected record of the peer, in TLS 1.3 content type and padding included. */
+  receiveLimitBytes: number = MAX_PLAINTEXT_BYTES + 1;
   readonly #joiner = new MessageJoiner();
   readonly #outgoing: Uint8Array[] = [];
   #readKey: RecordProtection | null = null;
@@ -132,6 +134,7 @@ export class HandshakeRecords {
         throw new TlsError('UnprotectedRecord', `type ${type}`);
       }
       this.#readKey.open(0, this.#readSeq++, record, off, lengthBytes);
+      if (this.#oldVersion === null) this.#checkLimit(lengthBytes - RECORD_HEADER_BYTES - TAG_BYTES);
       this.#receiveContent(this.#readKey.openedType, this.#readKey.opened, this.#readKey.openedBytes);
     }
   }
@@ -276,6 +279,11 @@ export class HandshakeRecords {
     if (type === ContentType.ChangeCipherSpec)
       throw new TlsError('UnexpectedChangeCipherSpec', 'it is protected');
     throw new TlsError('InvalidContentType', `inner type ${type}`);
+  }
+
+  #checkLimit(bytes: number): void {
+    if (bytes <= this.receiveLimitBytes) return;
+    throw new TlsError('RecordOverflow', `${bytes} bytes, the limit is ${this.receiveLimitBytes}`);
   }
 
   #receiveAlert(content: Uint8Array, lengthBytes: number): void {

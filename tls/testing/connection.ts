@@ -4,6 +4,7 @@ import { type TlsClient, type TlsError, TRAFFIC_STATE_BYTES } from '../client.ts
 import { OPENED_CLOSE_NOTIFY, type SessionTicket, TrafficOpener } from '../traffic/opener.ts';
 import { MAX_SEALED_BYTES, TrafficSealer } from '../traffic/sealer.ts';
 import { ContentType, RECORD_HEADER_BYTES } from '../wire/codes.ts';
+import type { HandshakeMessage } from '../wire/messages.ts';
 import { TEST_TIME } from './certificates.ts';
 
 /** Runs a client over a stream, so that tests can talk to real servers. */
@@ -67,8 +68,8 @@ export class TestConnection {
   }
 
   send(data: Uint8Array): void {
-    const record = new Uint8Array(MAX_SEALED_BYTES);
     const sealer = this.sealer!;
+    const record = new Uint8Array(MAX_SEALED_BYTES + sealer.maxOverheadBytes);
     for (let off = 0; off < data.length; off += 16384) {
       const length = Math.min(16384, data.length - off);
       const n = sealer.seal(ContentType.ApplicationData, data, off, length, record, 0);
@@ -112,6 +113,16 @@ export class TestConnection {
       this.tickets.push(ticket);
       this.client.keepTicket(ticket, this.#unixTimeMs);
     };
+    if (this.client.answersCertificateRequests) {
+      this.#opener.onCertificateRequest = (request) => this.#authenticate(request);
+    }
+  }
+
+  #authenticate(request: HandshakeMessage): void {
+    const sealer = this.sealer!;
+    const answer = this.client.answerCertificateRequest(request, sealer.copyWriteSecret());
+    const records = new Uint8Array(sealer.maxMessagesBytes(answer.length));
+    this.#stream.write(records.subarray(0, sealer.sealMessages(answer, records, 0)));
   }
 
   #open(opener: TrafficOpener): void {

@@ -136,6 +136,7 @@ export class ScriptedServer {
     writeTrafficState(state, 0, {
       suite: this.#suite,
       sendLimitBytes: 16384,
+      receiveLimitBytes: 16385,
       clientSecret: server,
       serverSecret: client,
       exporterSecret: exporter,

@@ -226,6 +226,7 @@ export class ScriptedServer12 {
     writeTrafficState(state, 0, {
       ...this.#parameters,
       sendLimitBytes: 16384,
+      receiveLimitBytes: 16385,
       writing: side(keys.server, this.#writeState, this.#writeSeq),
       reading: side(keys.client, this.#readState, this.#readSeq),
       exporterSecret: this.master,

@@ -1,8 +1,9 @@
 import type { Slab } from '../../stack/wire/slab.ts';
 import { TlsError } from '../errors.ts';
 import { nextTrafficSecret, ticketPsk } from '../keys/key-schedule.ts';
-import type { CipherSuite } from '../keys/suites.ts';
+import { type CipherSuite, TAG_BYTES } from '../keys/suites.ts';
 import {
+  MAX_CERTIFICATE_REQUESTS_IN_ROW,
   MAX_EMPTY_RECORDS,
   MAX_HELLO_REQUESTS_IN_ROW,
   MAX_KEY_UPDATES_IN_ROW,
@@ -60,6 +61,8 @@ export interface SessionTicket extends NewSessionTicket {
 export class TrafficOpener {
   /** Takes the tickets of the server. */
   onTicket: ((ticket: SessionTicket) => void) | null = null;
+  /** Takes the server's wishes for a certificate (RFC 8446 §4.6.2); null: it may have none. */
+  onCertificateRequest: ((request: HandshakeMessage) => void) | null = null;
   readonly #state: Slab;
   readonly #off: number;
   readonly #parameters: RecordParameters;
@@ -134,6 +137,7 @@ export class TrafficOpener {
     view.setUint32(this.#off + TrafficOffset.ReadSeqLow, low + 1, true);
 
     const contentBytes = key.openedBytes;
+    this.#checkLimit(this.#isTls12 ? contentBytes : len - RECORD_HEADER_BYTES - TAG_BYTES);
     switch (key.openedType) {
       case ContentType.ApplicationData:
         this.#refuseInterleaving();
@@ -141,7 +145,11 @@ export class TrafficOpener {
           this.#count(TrafficOffset.EmptyRecords, MAX_EMPTY_RECORDS, 'TooManyEmptyRecords');
           return OPENED_NOTHING;
         }
-        bytes.fill(0, this.#off + TrafficOffset.EmptyRecords, this.#off + TrafficOffset.HelloRequests + 1);
+        bytes.fill(
+          0,
+          this.#off + TrafficOffset.EmptyRecords,
+          this.#off + TrafficOffset.CertificateRequests + 1,
+        );
         // perf: into memory that is shared, set takes four times as long
         Buffer.prototype.copy.call(key.opened, into, intoOff, 0, contentBytes);
         return contentBytes;
@@ -177,7 +185,7 @@ export class TrafficOpener {
     let off = 0;
     while (off < contentBytes) {
       let have = view.getUint32(this.#off + TrafficOffset.PartialBytes, true);
-      if (have === 0) checkPostHandshakeType(content[off]!, this.#isTls12);
+      if (have === 0) this.#checkType(content[off]!);
       const wanted = have < HANDSHAKE_HEADER_BYTES ? HANDSHAKE_HEADER_BYTES : messageLength(bytes, partialAt);
       const taken = Math.min(wanted - have, contentBytes - off);
       bytes.set(content.subarray(off, off + taken), partialAt + have);
@@ -196,6 +204,13 @@ export class TrafficOpener {
       this.#receiveKeyUpdate(message, isRecordEnd);
     } else if (message.type === HandshakeType.HelloRequest) {
       this.#receiveHelloRequest(message);
+    } else if (message.type === HandshakeType.CertificateRequest) {
+      this.#count(
+        TrafficOffset.CertificateRequests,
+        MAX_CERTIFICATE_REQUESTS_IN_ROW,
+        'TooManyCertificateRequests',
+      );
+      this.onCertificateRequest?.(message);
     } else {
       this.#receiveTicket(message);
     }
@@ -243,6 +258,18 @@ export class TrafficOpener {
     });
   }
 
+  /** RFC 8449 §4: a record that is longer than what we said → record_overflow. */
+  #checkLimit(bytes: number): void {
+    const limit = this.#state.view.getUint16(this.#off + TrafficOffset.ReadLimit, true);
+    if (bytes > limit) throw new TlsError('RecordOverflow', `${bytes} bytes, the limit is ${limit}`);
+  }
+
+  #checkType(type: number): void {
+    if (type === HandshakeType.CertificateRequest && this.onCertificateRequest !== null && !this.#isTls12)
+      return;
+    checkPostHandshakeType(type, this.#isTls12);
+  }
+
   #refuseInterleaving(): void {
     // RFC 8446 §5.1: Handshake messages MUST NOT be interleaved with other record types
     if (this.#state.view.getUint32(this.#off + TrafficOffset.PartialBytes, true) !== 0) {
@@ -254,6 +281,7 @@ export class TrafficOpener {
     offset: number,
     limit: number,
     member:
+      | 'TooManyCertificateRequests'
       | 'TooManyEmptyRecords'
       | 'TooManyHelloRequests'
       | 'TooManyKeyUpdates'

@@ -53,6 +53,8 @@ export class TrafficSealer {
   readonly #isTls12: boolean;
   /** Whether each record goes out in two: 1 byte and the rest. */
   readonly #splits: boolean;
+  /** Data is padded to a multiple of so many bytes; 0: not. */
+  readonly #paddingBytes: number;
   #key: RecordProtection | null = null;
   #keyEpoch = 0;
 
@@ -64,6 +66,7 @@ export class TrafficSealer {
     this.#suite = this.#parameters.suite;
     this.#isTls12 = this.#parameters.version !== 'TLSv1.3';
     this.#splits = this.#parameters.version === 'TLSv1' && this.#suite.cipher.kind === 'block';
+    this.#paddingBytes = this.#isTls12 ? 0 : state.view.getUint16(off + TrafficOffset.Padding, true);
   }
 
   /** Whether close_notify or a fatal alert was sent: nothing may follow it. */
@@ -74,6 +77,11 @@ export class TrafficSealer {
   /** Most content bytes of one record: 16384, or less when the server set a limit. */
   get maxContentBytes(): number {
     return this.#state.view.getUint16(this.#off + TrafficOffset.SendLimit, true);
+  }
+
+  /** What {@link seal} may write beyond the content: MAX_SEAL_OVERHEAD_BYTES, or more with padding. */
+  get maxOverheadBytes(): number {
+    return MAX_SEAL_OVERHEAD_BYTES + this.#paddingBytes;
   }
 
   /** Whether the peer waits for a key update; the next record serves it, or {@link keyUpdate}. */
@@ -103,7 +111,7 @@ export class TrafficSealer {
    * @param type content type
    * @param from may be shared memory
    * @param len 0 … {@link maxContentBytes}
-   * @param into takes `len` + MAX_SEAL_OVERHEAD_BYTES bytes
+   * @param into takes `len` + {@link maxOverheadBytes} bytes
    * @returns the bytes written
    * @throws RangeError for a length out of range, Error after the side was closed
    */
@@ -115,6 +123,9 @@ export class TrafficSealer {
       ? this.#refuseRenegotiation(into, intoOff)
       : this.#updateKeyIfNeeded(into, intoOff);
     const at = intoOff + before;
+    if (this.#paddingBytes > 0 && type === ContentType.ApplicationData) {
+      return before + this.#sealPadded(from, off, len, into, at);
+    }
     if (!this.#splits || type !== ContentType.ApplicationData || len < 2) {
       return before + this.#sealRecord(type, from, off, len, into, at);
     }
@@ -122,6 +133,46 @@ export class TrafficSealer {
     // (T. Duong and J. Rizzo, BEAST, 2011), so that a record with one byte and a MAC goes first
     const first = this.#sealRecord(type, from, off, 1, into, at);
     return before + first + this.#sealRecord(type, from, off + 1, len - 1, into, at + first);
+  }
+
+  /** RFC 8446 §5.4: zeros follow the content type. */
+  #sealPadded(from: Uint8Array, off: number, len: number, into: Uint8Array, intoOff: number): number {
+    const wanted = Math.ceil((len + 1) / this.#paddingBytes) * this.#paddingBytes;
+    const innerBytes = Math.min(wanted, this.maxContentBytes + 1);
+    if (innerBytes === len + 1)
+      return this.#sealRecord(ContentType.ApplicationData, from, off, len, into, intoOff);
+    const inner = new Uint8Array(innerBytes - 1);
+    inner.set(from.subarray(off, off + len));
+    inner[len] = ContentType.ApplicationData;
+    // what stands where the type would be is the last of the padding
+    return this.#sealRecord(0, inner, 0, inner.length, into, intoOff);
+  }
+
+  /** Most bytes that {@link sealMessages} writes. */
+  maxMessagesBytes(lengthBytes: number): number {
+    const records = Math.ceil(lengthBytes / this.maxContentBytes);
+    return lengthBytes + records * MAX_RECORD_OVERHEAD_BYTES;
+  }
+
+  /**
+   * Writes handshake messages in as many records as they need, and nothing between them.
+   *
+   * @param into takes {@link maxMessagesBytes} bytes
+   * @returns the bytes written
+   */
+  sealMessages(messages: Uint8Array, into: Uint8Array, off: number): number {
+    let written = 0;
+    for (let done = 0; done < messages.length; ) {
+      const n = Math.min(messages.length - done, this.maxContentBytes);
+      written += this.#sealRecord(ContentType.Handshake, messages, done, n, into, off + written);
+      done += n;
+    }
+    return written;
+  }
+
+  /** A copy of the secret that our records are protected with at the moment; the caller wipes it. TLS 1.3 */
+  copyWriteSecret(): Uint8Array {
+    return copySecret(this.#state, this.#off + TrafficOffset.WriteSecret, this.#suite);
   }
 
   /**

@@ -40,6 +40,8 @@ export const TrafficOffset = {
   RefusalOwed: 114,
   /** u8: 1 when records have their MAC outside (RFC 7366). Written once. */
   EncryptThenMac: 116,
+  /** u16: data of TLS 1.3 is padded to a multiple of it; 0: not. Written once. */
+  Padding: 118,
 
   /** u32: key updates received. */
   ReadEpoch: 128,
@@ -53,6 +55,7 @@ export const TrafficOffset = {
   Tickets: 143,
   Warnings: 144,
   HelloRequests: 145,
+  CertificateRequests: 146,
   /** u32: bytes of a handshake message whose rest has not come. */
   PartialBytes: 148,
   ReadSecret: 152,
@@ -76,13 +79,15 @@ export const TrafficOffset = {
   /** The same of the reading side. */
   ReadMacKey: 17108,
   ReadCipherState: 17156,
+  /** u16: most bytes of one record of the peer, in TLS 1.3 content type and padding included. Written once. */
+  ReadLimit: 17416,
 } as const;
 
 /** Of `Randoms`. */
 export const RANDOMS_BYTES = 64;
 
 /** Size of the region. */
-export const TRAFFIC_STATE_BYTES: number = TrafficOffset.ReadCipherState + CIPHER_STATE_BYTES;
+export const TRAFFIC_STATE_BYTES: number = TrafficOffset.ReadLimit + 2;
 
 /** Whether the peer may still send. */
 export const ReadSide = { Open: 0, CloseNotify: 1, Failed: 2 } as const;
@@ -91,6 +96,7 @@ export type ReadSide = (typeof ReadSide)[keyof typeof ReadSide];
 /** What a finished handshake before TLS 1.3 leaves: its Finished messages were the first records of both keys. */
 export interface TrafficStart12 extends RecordParameters {
   readonly sendLimitBytes: number;
+  readonly receiveLimitBytes: number;
   readonly writing: RecordSide;
   readonly reading: RecordSide;
   /** The extended master secret, or empty. */
@@ -103,17 +109,29 @@ export interface TrafficStart12 extends RecordParameters {
 export interface TrafficStart {
   readonly suite: CipherSuite;
   readonly sendLimitBytes: number;
+  readonly receiveLimitBytes: number;
   readonly clientSecret: Uint8Array;
   readonly serverSecret: Uint8Array;
   readonly exporterSecret: Uint8Array;
   readonly resumptionSecret: Uint8Array;
 }
 
-/** Fills a region for a new connection. */
-export function writeTrafficState(state: Slab, off: number, start: TrafficStart | TrafficStart12): void {
+/**
+ * Fills a region for a new connection.
+ *
+ * @param paddingBytes data of TLS 1.3 is padded to a multiple of it; 0: not
+ */
+export function writeTrafficState(
+  state: Slab,
+  off: number,
+  start: TrafficStart | TrafficStart12,
+  paddingBytes = 0,
+): void {
   state.bytes.fill(0, off, off + TRAFFIC_STATE_BYTES);
   state.view.setUint32(off + TrafficOffset.Suite, start.suite.id, true);
   state.view.setUint16(off + TrafficOffset.SendLimit, start.sendLimitBytes, true);
+  state.view.setUint16(off + TrafficOffset.ReadLimit, start.receiveLimitBytes, true);
+  state.view.setUint16(off + TrafficOffset.Padding, paddingBytes, true);
   state.bytes[off + TrafficOffset.ExporterAvailable] = start.exporterSecret.length > 0 ? 1 : 0;
   state.bytes.set(start.exporterSecret, off + TrafficOffset.ExporterSecret);
   if ('writing' in start) {

@@ -7,6 +7,7 @@ import { AlertDescription, AlertLevel } from '../alerts.ts';
 import { TRAFFIC_STATE_BYTES } from '../client.ts';
 import { TlsError, type TlsErrorMember } from '../errors.ts';
 import { cipherSuiteOf, TLS13_SUITES } from '../keys/suites.ts';
+import { MAX_CERTIFICATE_REQUESTS_IN_ROW } from '../limits.ts';
 import { RECORD_OVERHEAD_BYTES } from '../record/record-key.ts';
 import { plainRecord } from '../testing/scripted-server.ts';
 import { ContentType, HandshakeType } from '../wire/codes.ts';
@@ -20,7 +21,14 @@ const { ApplicationData, Handshake } = ContentType;
 const PAIR_OFF = 24;
 
 /** Both ends of a connection, in shared memory, not at the start of it. */
-function pair(suiteId = 0x1301): { ours: Slab; theirs: Slab; sealer: TrafficSealer; opener: TrafficOpener } {
+function pair(
+  suiteId = 0x1301,
+  limits: {
+    readonly sendLimitBytes?: number;
+    readonly receiveLimitBytes?: number;
+    readonly paddingBytes?: number;
+  } = {},
+): { ours: Slab; theirs: Slab; sealer: TrafficSealer; opener: TrafficOpener } {
   const suite = cipherSuiteOf(suiteId)!;
   const client = new Uint8Array(suite.hashBytes).fill(1);
   const server = new Uint8Array(suite.hashBytes).fill(2);
@@ -28,9 +36,14 @@ function pair(suiteId = 0x1301): { ours: Slab; theirs: Slab; sealer: TrafficSeal
   const region = (): Slab => new Slab(new Uint8Array(new SharedArrayBuffer(PAIR_OFF + TRAFFIC_STATE_BYTES)));
   const [ours, theirs] = [region(), region()];
   const exporterSecret = new Uint8Array(suite.hashBytes);
-  const rest = { suite, sendLimitBytes: 16384, exporterSecret, resumptionSecret };
-  writeTrafficState(ours, PAIR_OFF, { ...rest, clientSecret: client, serverSecret: server });
-  writeTrafficState(theirs, PAIR_OFF, { ...rest, clientSecret: server, serverSecret: client });
+  const { sendLimitBytes = 16384, receiveLimitBytes = 16385, paddingBytes = 0 } = limits;
+  const rest = { suite, sendLimitBytes, receiveLimitBytes, exporterSecret, resumptionSecret };
+  const [mine, their] = [
+    { ...rest, clientSecret: client, serverSecret: server },
+    { ...rest, clientSecret: server, serverSecret: client },
+  ];
+  writeTrafficState(ours, PAIR_OFF, mine);
+  writeTrafficState(theirs, PAIR_OFF, their, paddingBytes);
   return {
     ours,
     theirs,
@@ -87,6 +100,61 @@ for (const suite of TLS13_SUITES) {
     }
   });
 }
+
+test('padding: the lengths of records with data are multiples, and nothing is lost', (t) => {
+  const { sealer, opener } = pair(0x1301, { paddingBytes: 512 });
+  for (const length of [0, 1, 510, 511, 512, 1000, 16383, 16384]) {
+    const data = bytes(length, length);
+    const into = new Uint8Array(length + sealer.maxOverheadBytes);
+    const record = into.slice(0, sealer.seal(ApplicationData, data, 0, length, into, 0));
+    // the inner content, without header and tag: a multiple, or as long as records may be
+    t.is(record.length - 5 - 16, Math.min(Math.ceil((length + 1) / 512) * 512, 16385));
+    t.deepEqual(open(opener, record).data, data);
+  }
+  t.is(keyUpdate(sealer, false).length, KEY_UPDATE_RECORD_BYTES, 'only data is padded');
+});
+
+test('our record_size_limit: what is longer, padding counted, is refused with record_overflow', (t) => {
+  const { sealer, opener } = pair(0x1301, { receiveLimitBytes: 100 });
+  t.deepEqual(open(opener, seal(sealer, ApplicationData, bytes(99))).data, bytes(99));
+  t.deepEqual(failure(opener, seal(sealer, ApplicationData, bytes(100))), [
+    'RecordOverflow',
+    Alert.RecordOverflow,
+  ]);
+  const padded = pair(0x1301, { receiveLimitBytes: 100, paddingBytes: 128 });
+  t.deepEqual(failure(padded.opener, seal(padded.sealer, ApplicationData, bytes(1))), [
+    'RecordOverflow',
+    Alert.RecordOverflow,
+  ]);
+});
+
+test('requests for a certificate are taken when they may come, and so many in a row', (t) => {
+  const { sealer, opener } = pair();
+  const request = Uint8Array.of(13, 0, 0, 3, 0, 0, 0);
+  let requests = 0;
+  opener.onCertificateRequest = () => requests++;
+  for (let i = 0; i < MAX_CERTIFICATE_REQUESTS_IN_ROW; i++) open(opener, seal(sealer, Handshake, request));
+  open(opener, seal(sealer, ApplicationData, bytes(1)));
+  for (let i = 0; i < MAX_CERTIFICATE_REQUESTS_IN_ROW; i++) open(opener, seal(sealer, Handshake, request));
+  t.is(requests, 2 * MAX_CERTIFICATE_REQUESTS_IN_ROW);
+  t.deepEqual(failure(opener, seal(sealer, Handshake, request)), [
+    'TooManyCertificateRequests',
+    Alert.UnexpectedMessage,
+  ]);
+});
+
+test('messages that are sealed together leave no room for others between them', (t) => {
+  const { sealer, opener } = pair(0x1301, { sendLimitBytes: 64 });
+  const request = concatBytes(Uint8Array.of(13, 0, 1, 0), bytes(256));
+  let got: Uint8Array = bytes(0);
+  opener.onCertificateRequest = ({ raw }) => {
+    got = raw;
+  };
+  const into = new Uint8Array(sealer.maxMessagesBytes(request.length));
+  const records = into.slice(0, sealer.sealMessages(request, into, 0));
+  t.is(open(opener, records).result, OPENED_NOTHING);
+  t.deepEqual(got, request);
+});
 
 test('the region is the connection: other objects go on where the first stopped', (t) => {
   const { ours, theirs } = pair();

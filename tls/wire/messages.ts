@@ -113,9 +113,18 @@ export interface CertificateRequest {
 
 /** Reads a CertificateRequest of the handshake itself (its context is empty). */
 export function readCertificateRequest(message: HandshakeMessage): CertificateRequest {
-  const body = bodyOf(message, 'certificate_request');
+  const { context, ...request } = readLaterCertificateRequest(message);
   // RFC 8446 §4.3.2: This field SHALL be zero length unless used for the post-handshake authentication exchanges
-  if (!body.vector8('certificate_request_context').done) throw new TlsError('UnsolicitedCertificateContext');
+  if (context.length > 0) throw new TlsError('UnsolicitedCertificateContext');
+  return request;
+}
+
+/** Reads a CertificateRequest that came after the handshake, with a copy of its context. */
+export function readLaterCertificateRequest(
+  message: HandshakeMessage,
+): CertificateRequest & { readonly context: Uint8Array } {
+  const body = bodyOf(message, 'certificate_request');
+  const context = body.vector8('certificate_request_context').rest().slice();
   // RFC 8446 §4.3.2: Clients MUST ignore unrecognized extensions.
   const extensions = readExtensions(body, 'certificate_request');
   body.finish();
@@ -133,7 +142,7 @@ export function readCertificateRequest(message: HandshakeMessage): CertificateRe
   // RFC 8446 §4.2.4: authorities<3..2^16-1>
   if (authorities !== undefined && names.length === 0) throw new TlsError('InvalidVector', 'no authorities');
   authorities?.finish();
-  return { signatureSchemes, authorities: names, certificateTypes: null };
+  return { context, signatureSchemes, authorities: names, certificateTypes: null };
 }
 
 /** What a server says about its certificate. */
@@ -289,10 +298,17 @@ export function writeKeyUpdate(requestPeer: boolean): Uint8Array {
   return Uint8Array.of(HandshakeType.KeyUpdate, 0, 0, 1, requestPeer ? 1 : 0);
 }
 
-/** RFC 8446 §4.4.2: the Certificate message of a client; with an empty chain, of one that has none. */
-export function writeCertificate(chain: readonly Uint8Array[]): Uint8Array {
+/**
+ * RFC 8446 §4.4.2: the Certificate message of a client; with an empty chain, of one that has none.
+ *
+ * @param context of the request; empty in a handshake
+ */
+export function writeCertificate(
+  chain: readonly Uint8Array[],
+  context: Uint8Array = new Uint8Array(0),
+): Uint8Array {
   const writer = new Writer();
-  writer.u8(0); // certificate_request_context
+  writer.vector8(() => writer.bytes(context));
   writer.vector24(() => {
     for (const certificate of chain) {
       writer.vector24(() => writer.bytes(certificate));

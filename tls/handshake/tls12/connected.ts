@@ -14,6 +14,8 @@ export class Connected12 implements HandshakeState {
   readonly encryptThenMac: boolean;
   /** Most content bytes of one record that we send. */
   readonly sendLimitBytes: number;
+  /** The same of the server's. */
+  readonly receiveLimitBytes: number;
   readonly writing: RecordSide;
   readonly reading: RecordSide;
   /** The master secret when it is extended, else empty: RFC 7627 §5.4 leaves nothing to export then. */
@@ -32,7 +34,8 @@ export class Connected12 implements HandshakeState {
     this.version = agreed.version;
     this.suite = agreed.suite;
     this.encryptThenMac = agreed.encryptThenMac;
-    this.sendLimitBytes = agreed.sendLimitBytes;
+    this.sendLimitBytes = agreed.limits.sendBytes;
+    this.receiveLimitBytes = agreed.limits.receiveBytes;
     this.writing = sides.writing;
     this.reading = sides.reading;
     this.exporterSecret = agreed.isMasterSecretExtended ? keys.master.slice() : new Uint8Array(0);

@@ -7,7 +7,7 @@ import { ExtensionType, type TlsVersion } from '../../wire/codes.ts';
 import { checkAnswered, type Extensions } from '../../wire/extensions.ts';
 import { equalBytes, type HandshakeMessage, readTimestamps, type ServerHello } from '../../wire/messages.ts';
 import { answersInServerHello12 } from '../answers.ts';
-import { selectedProtocol, sendLimit } from '../expect-encrypted-extensions.ts';
+import { type RecordLimits, recordLimits, selectedProtocol } from '../expect-encrypted-extensions.ts';
 import type { Offer } from '../offer.ts';
 import { acceptResumption } from '../resumption.ts';
 import type { Handshake, HandshakeState } from '../state.ts';
@@ -23,7 +23,7 @@ export interface Agreed12 extends RecordParameters {
   readonly serverRandom: Uint8Array;
   /** RFC 7627: whether the master secret covers the whole handshake. */
   readonly isMasterSecretExtended: boolean;
-  readonly sendLimitBytes: number;
+  readonly limits: RecordLimits;
   /** The id that the server gave to the session; may be empty. */
   readonly sessionId: Uint8Array;
   /** RFC 5077 §3.2: a NewSessionTicket will come. */
@@ -82,7 +82,7 @@ export function agreeOnTls12(
     serverRandom: answer.random.slice(),
     isMasterSecretExtended: extensions.has(ExtensionType.ExtendedMasterSecret),
     // RFC 8449 §4: before TLS 1.3 the limit is that of the content
-    sendLimitBytes: sendLimit(extensions, 0),
+    limits: recordLimits(extensions, offer, version),
     sessionId: answer.sessionId.slice(),
     isTicketPromised: extensions.has(ExtensionType.SessionTicket),
     isStatusPromised: extensions.has(ExtensionType.StatusRequest),
