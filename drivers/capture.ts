@@ -1,9 +1,6 @@
 import { type LinkCapabilities, RxFlag, type TxPacket } from '../stack/link.ts';
-import { foldChecksum, sumSlab } from '../stack/wire/checksum.ts';
-import { IPV4_HEADER_BYTES, IpProtocol, Ipv4, ipVersion, ipv4HeaderBytes } from '../stack/wire/ipv4.ts';
-import { IPV6_HEADER_BYTES, Ipv6, Ipv6Next } from '../stack/wire/ipv6.ts';
+import { completeAt, completePacket } from '../stack/wire/partial-checksum.ts';
 import type { Slab } from '../stack/wire/slab.ts';
-import { UDP_HEADER_BYTES, Udp } from '../stack/wire/udp.ts';
 import type { Device, DeviceCounters, PacketInput } from './device.ts';
 import { ipOffset, LinkType } from './pcap-link.ts';
 import { Direction, LINKTYPE_ETHERNET, LINKTYPE_RAW, type PcapngWriter } from './pcapng.ts';
@@ -16,9 +13,6 @@ export interface CaptureOptions {
   /** The interface's name in the file; default the device's. */
   readonly name?: string;
 }
-
-const TCP_HEADER_BYTES = 20;
-const TCP_CSUM_OFFSET = 16;
 
 /**
  * Wraps a device so that every packet that passes is also written to a capture, sent ones as they are handed over (in front
@@ -71,7 +65,7 @@ class CaptureDevice implements Device, PacketInput {
       copy.bytes.set(slab.bytes.subarray(off, off + len), at);
       if ((flags & RxFlag.ChecksumPartial) !== 0) {
         const linkBytes = this.#isEthernet ? ipOffset(copy.view, at, len, LinkType.Ethernet) : 0;
-        if (linkBytes >= 0) completeReceived(copy, at + linkBytes, len - linkBytes);
+        if (linkBytes >= 0) completePacket(copy, at + linkBytes, len - linkBytes);
       }
       this.#writer.endPacket(Direction.Inbound, '');
     }
@@ -85,7 +79,7 @@ class CaptureDevice implements Device, PacketInput {
     if (at < 0) return true;
     const copy = this.#writer.slab;
     packet.gather(copy.bytes, at);
-    if (packet.csumStart >= 0) complete(copy, at, lengthBytes, packet.csumStart, packet.csumOffset);
+    if (packet.csumStart >= 0) completeAt(copy, at, lengthBytes, packet.csumStart, packet.csumOffset);
     this.#writer.endPacket(Direction.Outbound, commentOf(packet));
     return true;
   }
@@ -135,46 +129,4 @@ function commentOf(packet: TxPacket): string {
   const segments = Math.ceil((packet.bodyLen + packet.body2Len) / packet.gsoBytes);
   const offload = `handed to the device as ${segments} segments of ${packet.gsoBytes} bytes`;
   return packet.comment === '' ? offload : `${packet.comment}; ${offload}`;
-}
-
-/** Adds the data to the pseudo-header sum in the field, as the device would. */
-function complete(copy: Slab, off: number, len: number, csumStart: number, csumOffset: number): void {
-  const field = off + csumStart + csumOffset;
-  const sum = foldChecksum(sumSlab(copy, off + csumStart, len - csumStart, 0));
-  // RFC 768: a UDP checksum of zero is sent as all ones
-  copy.view.setUint16(field, sum === 0 && csumOffset === Udp.Checksum ? 0xffff : sum);
-}
-
-/** The same for a received packet, whose link layer only told that the checksum is partial. */
-export function completeReceived(copy: Slab, off: number, len: number): void {
-  const view = copy.view;
-  let protocol: number;
-  let start: number;
-  if (ipVersion(view, off) === 4) {
-    if (len < IPV4_HEADER_BYTES) return;
-    protocol = view.getUint8(off + Ipv4.Protocol);
-    start = ipv4HeaderBytes(view, off);
-  } else {
-    if (len < IPV6_HEADER_BYTES) return;
-    protocol = view.getUint8(off + Ipv6.NextHeader);
-    start = IPV6_HEADER_BYTES;
-    // RFC 8200 §4: the extension headers that may stand before a whole transport segment
-    while (isOptionsHeader(protocol) && start + 8 <= len) {
-      protocol = view.getUint8(off + start);
-      start += 8 + view.getUint8(off + start + 1) * 8;
-    }
-  }
-  if (protocol === IpProtocol.Tcp && start + TCP_HEADER_BYTES <= len) {
-    complete(copy, off, len, start, TCP_CSUM_OFFSET);
-  } else if (protocol === IpProtocol.Udp && start + UDP_HEADER_BYTES <= len) {
-    complete(copy, off, len, start, Udp.Checksum);
-  }
-}
-
-function isOptionsHeader(nextHeader: number): boolean {
-  return (
-    nextHeader === Ipv6Next.HopByHop ||
-    nextHeader === Ipv6Next.Routing ||
-    nextHeader === Ipv6Next.DestinationOptions
-  );
 }

@@ -3,8 +3,8 @@ import { SeededRandom } from '../stack/random.ts';
 import { foldChecksum } from '../stack/wire/checksum.ts';
 import { IPV4_HEADER_BYTES, Ipv4, ipVersion, ipv4HeaderBytes } from '../stack/wire/ipv4.ts';
 import { IPV6_HEADER_BYTES } from '../stack/wire/ipv6.ts';
+import { completePacket } from '../stack/wire/partial-checksum.ts';
 import type { Slab } from '../stack/wire/slab.ts';
-import { completeReceived } from './capture.ts';
 import type { DownTime, Impairments } from './impair-options.ts';
 import { type HeldPacket, HeldPackets, RateQueue } from './impair-queue.ts';
 
@@ -315,7 +315,7 @@ export class ImpairedPath {
 /** The checksum of a damaged packet must be there, and must be verified, for the damage to be found. */
 function exposeDamage(packet: HeldPacket, linkBytes: number): void {
   if ((packet.flags & RxFlag.ChecksumPartial) !== 0)
-    completeReceived(packet.slab, packet.off + linkBytes, packet.lengthBytes - linkBytes);
+    completePacket(packet.slab, packet.off + linkBytes, packet.lengthBytes - linkBytes);
   packet.flags = 0;
 }
 

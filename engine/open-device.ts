@@ -49,8 +49,9 @@ export function openDevice(options: EngineOptions, wakeFd: number, clock: () => 
   }
   const settings = {
     ...(mtuBytes === undefined ? {} : { mtuBytes }),
-    // each packet is disturbed alone, so each has to be one
-    offload: options.offload !== false && options.impairments === undefined,
+    // each packet is disturbed or shown alone, so each has to be one
+    offload:
+      options.offload !== false && options.impairments === undefined && options.packetHook === undefined,
   };
   return DEVICES[kind]!(device.slice(colon + 1), settings, options, clock);
 }

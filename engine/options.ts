@@ -27,6 +27,11 @@ export interface EngineOptions {
   readonly resolver?: ResolverOptions;
   /** Disturbs the link on purpose: loss, delay and so on, all from a seed. The device carries plain packets then. */
   readonly impairments?: ImpairSettings;
+  /**
+   * Code that sees and may alter, drop or add any packet. It runs in the engine's thread, so it is named by a module; the device carries
+   * plain packets then. A capture has what is on the wire.
+   */
+  readonly packetHook?: PacketHookModule;
   /** Writes every packet to a pcapng file, as the stack sends and receives them: before and after any impairment. */
   readonly capture?: CaptureOptions;
   /** Runs the stack's timers by a {@link VirtualClock}. Default: the system's monotonic clock. */
@@ -84,6 +89,17 @@ export interface ResolverOptions {
   readonly timeoutMs?: number;
   /** Tries per name server. Default 2. */
   readonly attempts?: number;
+}
+
+/** Where a packet hook comes from. */
+export interface PacketHookModule {
+  /**
+   * A file (from the working directory) or a URL. It exports `createPacketHook(data)`, which is called once in the engine's thread and
+   * returns a {@link PacketHook}.
+   */
+  readonly module: string;
+  /** What `createPacketHook` is called with; structured-cloneable. A SharedArrayBuffer in it is a way to talk while it runs. */
+  readonly data?: unknown;
 }
 
 export interface CaptureOptions {

@@ -5,6 +5,7 @@ import { impair } from '../drivers/impair.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
 import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
 import { ERRORS, NetError, Phase } from '../stack/errors.ts';
+import type { PacketHook } from '../stack/packet-hook.ts';
 import { givenAddresses } from './address-configuration.ts';
 import { type Arena, ArenaWord, EngineState } from './arena.ts';
 import { Engine } from './engine.ts';
@@ -30,7 +31,7 @@ const WAKE_SLOT = 1;
  * Runs an engine in the calling thread until it is told to stop. Sets the arena's state to Running, or to Failed with
  * the reason, and wakes everybody at the end.
  */
-export function runEngine(arena: Arena, options: EngineOptions): void {
+export function runEngine(arena: Arena, options: EngineOptions, packetHook: PacketHook | null = null): void {
   const wakeFd = eventfd();
   let given: ClockUser | null = null;
   arena.store(ArenaWord.EventFd, wakeFd);
@@ -50,6 +51,7 @@ export function runEngine(arena: Arena, options: EngineOptions): void {
       arena.store(ArenaWord.KeyLogWanted, options.capture.secrets === true ? 1 : 0);
     }
     const parts = buildEngine(arena, options, device, clock);
+    parts.services.stack.packetHook = packetHook;
     engine = parts.engine;
     trace = parts.trace;
     const loop = new Loop(
@@ -86,7 +88,7 @@ function buildEngine(
   options: EngineOptions,
   device: Device,
   clock: () => number,
-): { engine: Engine; trace: Trace } {
+): { engine: Engine; trace: Trace; services: Services } {
   const sizes = engineSizes(options);
   const pool = new Pool(arena.poolOffset, sizes.poolBytes);
   const table = new SocketTable(arena, pool, sizes);
@@ -105,7 +107,7 @@ function buildEngine(
   });
   services.configure(iface);
   const trace = new Trace(device, iface, clock);
-  return { engine: new Engine(arena, trace, services, table, iface, clock), trace };
+  return { engine: new Engine(arena, trace, services, table, iface, clock), trace, services };
 }
 
 function internal(error: unknown): NetError {

@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads';
-import { ERRORS } from '../stack/errors.ts';
+import { ERRORS, NetError } from '../stack/errors.ts';
 import { Arena, ArenaWord, EngineState } from './arena.ts';
 import type { EngineOptions } from './options.ts';
 
@@ -14,13 +14,16 @@ const arena = new Arena(memory);
 try {
   // loaded here, so that a failure to load is a reason that a blocked starter can read
   const { runEngine } = await import('./run.ts');
+  const { loadPacketHook } = await import('./packet-hook-module.ts');
+  const packetHook = options.packetHook === undefined ? null : await loadPacketHook(options.packetHook);
   // leaves only at the engine's end: the thread never enters its event loop before
-  runEngine(arena, options);
+  runEngine(arena, options, packetHook);
 } catch (error) {
-  arena.setFailure(
-    ERRORS.INTERNAL.number,
-    error instanceof Error ? (error.stack ?? error.message) : String(error),
-  );
+  if (error instanceof NetError) arena.setFailure(ERRORS[error.tunwireCode].number, error.detail);
+  else {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    arena.setFailure(ERRORS.INTERNAL.number, detail);
+  }
   arena.store(ArenaWord.State, EngineState.Failed);
   Atomics.notify(arena.words, ArenaWord.State);
 }

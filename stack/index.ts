@@ -14,6 +14,7 @@ export {
   RxFlag,
   TxPacket,
 } from './link.ts';
+export type { HookedPacket, PacketHook, PacketInjector } from './packet-hook.ts';
 export { type RandomSource, SeededRandom } from './random.ts';
 export { HostsFile } from './resolver/hosts-file.ts';
 export type { NameServerAddress } from './resolver/name-server.ts';

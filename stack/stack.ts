@@ -18,6 +18,7 @@ import {
   type PacketSink,
   TxPacket,
 } from './link.ts';
+import { HookCounters, HookRunner, type PacketHook, type PacketInjector } from './packet-hook.ts';
 import type { RandomSource } from './random.ts';
 import { TcpLayer } from './tcp/tcp-layer.ts';
 import { TimerQueue } from './timers.ts';
@@ -37,6 +38,8 @@ export interface StackOptions {
   readonly rings: RingSource;
   /** Milliseconds of the monotonic clock that all later times are of. */
   readonly now: number;
+  /** See {@link Stack.packetHook}. */
+  readonly packetHook?: PacketHook | null;
 }
 
 /** What an interface is made of. */
@@ -71,6 +74,9 @@ export class Stack implements StackContext, PacketReceiver {
   /** Made with the first Ethernet interface. */
   #ethernetCounters: EthernetCounters | null = null;
   #neighbourCounters: NeighbourCounters | null = null;
+  #packetHook: PacketHook | null = null;
+  #hookRunner: HookRunner | null = null;
+  #hookCounters: HookCounters | null = null;
   #transmitters: Transmitter | null = null;
   #lastTransmitter: Transmitter | null = null;
   #endpoints: Endpoint | null = null;
@@ -91,6 +97,40 @@ export class Stack implements StackContext, PacketReceiver {
     this.ipInput.register(IpProtocol.Icmpv6, this.icmp.v6);
     this.ipInput.register(IpProtocol.Udp, this.udp);
     this.ipInput.register(IpProtocol.Tcp, this.tcp);
+    this.packetHook = options.packetHook ?? null;
+  }
+
+  /**
+   * Sees and may alter, drop or add any packet, in either direction; null: there is none, and nothing is done for it. Interfaces that carry
+   * several segments as one packet (`txSegmentBytes`) take none: open their devices without offload.
+   * @throws NetError ARGUMENT_INVALID, when set with such an interface
+   */
+  get packetHook(): PacketHook | null {
+    return this.#packetHook;
+  }
+
+  set packetHook(hook: PacketHook | null) {
+    if (hook !== null) for (const iface of this.interfaces) checkHookable(iface.name, iface.capabilities);
+    this.#hookRunner?.close();
+    this.#packetHook = hook;
+    this.#hookRunner = hook === null ? null : this.#runnerOf(hook);
+    for (const iface of this.interfaces) iface.hook = this.#hookRunner?.sinkOf(iface) ?? null;
+  }
+
+  /** Adds packets, as a hook does; null: there is no hook. */
+  get packetInjector(): PacketInjector | null {
+    return this.#hookRunner;
+  }
+
+  #runnerOf(hook: PacketHook): HookRunner {
+    this.#hookCounters ??= this.counters.group('hook', new HookCounters());
+    return new HookRunner(
+      hook,
+      this.#hookCounters,
+      this,
+      () => this.interfaces,
+      (iface, slab, off, len) => this.#receive(iface, slab, off, len, 0),
+    );
   }
 
   /** The interfaces, in the order they were added. */
@@ -115,8 +155,10 @@ export class Stack implements StackContext, PacketReceiver {
       throw invalid(
         `interface ${name} needs an MTU of ${least} to ${IP_MAX_PACKET_BYTES} bytes, got ${mtuBytes}`,
       );
+    if (this.#packetHook !== null) checkHookable(name, capabilities);
     const iface = new Interface(this, name, sink, capabilities, addresses, gateways);
     if (capabilities.ethernet !== undefined) iface.link = this.#ethernet(iface, capabilities.ethernet);
+    iface.hook = this.#hookRunner?.sinkOf(iface) ?? null;
     this.routes.addInterface(iface);
     return iface;
   }
@@ -145,6 +187,11 @@ export class Stack implements StackContext, PacketReceiver {
   /** Takes a packet from an interface; see `Interface.input`. */
   receive(iface: Interface, slab: Slab, off: number, len: number, flags: number, now: number): void {
     this.now = now;
+    if (this.#hookRunner === null) this.#receive(iface, slab, off, len, flags);
+    else this.#hookRunner.input(iface, slab, off, len, flags);
+  }
+
+  #receive(iface: Interface, slab: Slab, off: number, len: number, flags: number): void {
     if (iface.link === null) this.ipInput.receive(iface, slab, off, len, flags);
     else iface.link.receive(slab, off, len, flags);
   }
@@ -220,6 +267,13 @@ export class Stack implements StackContext, PacketReceiver {
     else this.#lastEndpoint.nextWithEvents = endpoint;
     this.#lastEndpoint = endpoint;
   }
+}
+
+function checkHookable(name: string, capabilities: LinkCapabilities): void {
+  if (capabilities.txSegmentBytes > 0)
+    throw invalid(
+      `interface ${name} carries several segments as one; a packet hook needs it without offload`,
+    );
 }
 
 function ownPrefix(text: string): IpPrefix {

@@ -185,7 +185,7 @@ export class EthernetLink implements NeighbourLink {
     const partial = packet.csumStart >= 0;
     if (partial) packet.csumStart += ETHERNET_HEADER_BYTES;
     writeEthernetHeader(packet.head.view, packet.headOff, high, low, this.high, this.low, type);
-    const sent = this.iface.sink.send(packet);
+    const sent = this.iface.emit(packet);
     // the packet is its maker's again, as it was
     packet.headOff += ETHERNET_HEADER_BYTES;
     packet.headLen -= ETHERNET_HEADER_BYTES;

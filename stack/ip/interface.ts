@@ -31,6 +31,8 @@ export class Interface {
   readonly capabilities: LinkCapabilities;
   /** Where packets go; may be replaced by another one of the same device. */
   sink: PacketSink;
+  /** Stands before the sink as long as the stack has a packet hook. */
+  hook: PacketSink | null = null;
   /** Given at first and learned; replaced as a whole when they change. */
   addresses: readonly IpPrefix[];
   /** Ways through this interface beside those to the prefixes of its addresses. */
@@ -91,7 +93,12 @@ export class Interface {
    * @returns false when the device is full
    */
   send(packet: TxPacket, nextHop: IpAddress): boolean {
-    return this.link === null ? this.sink.send(packet) : this.link.send(packet, nextHop);
+    return this.link === null ? this.emit(packet) : this.link.send(packet, nextHop);
+  }
+
+  /** Hands a packet, on Ethernet a whole frame, to the device. @returns false when that is full */
+  emit(packet: TxPacket): boolean {
+    return this.hook === null ? this.sink.send(packet) : this.hook.send(packet);
   }
 
   /**
