@@ -1,5 +1,7 @@
 import { Command } from 'commander';
+import { addBenchCommand } from './verbs/bench.ts';
 import { addConnectCommand } from './verbs/connect.ts';
+import { addDoctorCommand } from './verbs/doctor.ts';
 import { addDumpCommand } from './verbs/dump.ts';
 import { addGetCommand } from './verbs/get.ts';
 import { addLabCommand } from './verbs/lab.ts';
@@ -32,8 +34,10 @@ export function makeProgram(): Command {
   addTlsCommand(program);
   addGetCommand(program);
   addResolveCommand(program);
+  addBenchCommand(program);
   addDumpCommand(program);
   addLabCommand(program);
+  addDoctorCommand(program);
   addScriptCommand(program);
   addReplayCommand(program);
   for (const verb of program.commands) verb.showHelpAfterError(`(see 'tunwire ${verb.name()} --help')`);
