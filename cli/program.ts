@@ -1,4 +1,7 @@
-import { Command } from 'commander';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Command, Help, type Option } from 'commander';
+import { LAUNCHER } from './launcher.ts';
 import { addBenchCommand } from './verbs/bench.ts';
 import { addConnectCommand } from './verbs/connect.ts';
 import { addDoctorCommand } from './verbs/doctor.ts';
@@ -20,10 +23,13 @@ export function makeProgram(): Command {
     .description(
       'connections on a TCP/IP and TLS stack of their own, through a TUN device or an Ethernet interface',
     )
+    .version(versionOf(), '-V, --version', 'write the version')
+    .configureHelp({ subcommandTerm: (verb) => verb.name(), optionDescription: describe })
     // what follows the command that a lab runs is that command's
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
+      writeOut: writeHelp,
       outputError: (text, write) => write(text.replace(/^error: /, 'tunwire: ')),
       getOutHelpWidth: () => Math.min(process.stdout.columns ?? HELP_COLUMNS, HELP_COLUMNS),
       getErrHelpWidth: () => Math.min(process.stderr.columns ?? HELP_COLUMNS, HELP_COLUMNS),
@@ -42,4 +48,23 @@ export function makeProgram(): Command {
   addReplayCommand(program);
   for (const verb of program.commands) verb.showHelpAfterError(`(see 'tunwire ${verb.name()} --help')`);
   return program;
+}
+
+/** Whoever reads may have read enough: `tunwire --help | head`. */
+function writeHelp(text: string): void {
+  process.stdout.once('error', () => {});
+  process.stdout.write(text);
+}
+
+function versionOf(): string {
+  const manifest = readFileSync(resolve(LAUNCHER, '../../package.json'), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+/** That nothing is the default of a list goes without saying. */
+function describe(option: Option): string {
+  return Help.prototype
+    .optionDescription(option)
+    .replace(/ ?\(default: \[\]\)/, '')
+    .replace('(default: none, ', '(');
 }

@@ -16,10 +16,7 @@ export function addDoctorCommand(program: Command): void {
     )
     .argument('[device...]', 'only these: node, native, lab, tun, tap, raw, passt, unix, memory')
     .option('--json', 'one object of JSON on each line')
-    .addHelpText(
-      'after',
-      '\nExit codes: 0 all that was named works (without names: Node and any device), 45 not',
-    )
+    .addHelpText('after', '\nExit codes: 0 all that was named works, without names any device; 45 not')
     .action(async (names: string[], flags: DoctorFlags) => {
       const { doctor } = await import('../doctor.ts');
       process.exitCode = doctor(names, flags);

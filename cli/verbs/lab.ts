@@ -23,7 +23,8 @@ export function addLabCommand(program: Command): void {
 The kernel has 10.9.0.1 and fd09::1, tunwire 10.9.0.2 and fd09::2. Exit code:
 that of COMMAND; 45 when the system does not let the lab be made.
 
-  tunwire lab --serve tunwire get https://server.lab.test/ --loss 5% -w out.pcapng
+  tunwire lab --serve tunwire get https://server.lab.test/ \\
+    --loss 5% -w out.pcapng
   tunwire lab sh -c 'nc -l 7000 & echo hello | tunwire connect 10.9.0.1 7000'`,
     )
     .action(async (words: string[], flags: LabFlags) => {

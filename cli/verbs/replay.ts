@@ -76,8 +76,8 @@ export function addReplayCommand(program: Command): void {
       'after',
       `
 Exit codes: 0 all that was replayed is as recorded; 1 something differs, or no
-session could be replayed; 2 a file cannot be read, or the command line is wrong.
-A session that cannot be replayed (octets missing, begun before the
+session could be replayed; 2 a file cannot be read, or the command line is
+wrong. A session that cannot be replayed (octets missing, begun before the
 capture) is skipped with its reason, and does not count as passed.`,
     )
     .action(async (files: string[], flags: ReplayFlags) => {

@@ -1,0 +1,56 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import test from 'ava';
+import { generatedFiles } from './generated-files.ts';
+import { makeProgram } from './program.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const COLUMNS = 80;
+
+test('help fits into 80 columns', (t) => {
+  const program = makeProgram();
+  for (const command of [program, ...program.commands]) {
+    let help = '';
+    command.configureOutput({ writeOut: (text) => (help += text) });
+    command.outputHelp();
+    t.true(help.includes('Usage: tunwire'), command.name());
+    const long = help.split('\n').filter((line) => line.length > COLUMNS);
+    t.deepEqual(long, [], command.name());
+  }
+});
+
+test('every verb and every option says what it is for', (t) => {
+  const program = makeProgram();
+  for (const command of program.commands) {
+    const name = command.name();
+    if (!name.endsWith('-inside')) t.not(command.summary(), '', name);
+    for (const option of command.options) t.not(option.description, '', `${name} ${option.flags}`);
+    for (const argument of command.registeredArguments)
+      t.not(argument.description, '', `${name} ${argument.name()}`);
+  }
+});
+
+test('manual page and completions are those of the commands; if not: node cli/generate.ts', (t) => {
+  for (const [path, content] of generatedFiles())
+    t.is(readFileSync(resolve(ROOT, path), 'utf8'), content, path);
+});
+
+test('bash completes verbs, options and values', (t) => {
+  const complete = (...words: string[]): string[] => {
+    const script =
+      'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _tunwire; ' +
+      'IFS=","; echo "' +
+      '$' +
+      '{COMPREPLY[*]}"';
+    const file = resolve(ROOT, 'completion/tunwire.bash');
+    const { stdout, stderr } = spawnSync('bash', ['-c', script, 'bash', file, ...words], {
+      encoding: 'utf8',
+    });
+    t.is(stderr, '');
+    return stdout.trim().split(',');
+  };
+  t.deepEqual(complete('tunwire', 're'), ['resolve', 'replay']);
+  t.deepEqual(complete('tunwire', 'get', '--max-'), ['--max-redirs', '--max-time']);
+  t.deepEqual(complete('tunwire', 'lab', '--link', ''), ['tun', 'veth']);
+});

@@ -1,0 +1,32 @@
+# bash completion for tunwire
+_tunwire() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=''
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W 'connect listen tls get resolve bench dump lab doctor script replay help' -- "$word"))
+    return
+  fi
+  case $before in
+    --link) COMPREPLY=($(compgen -W 'tun veth' -- "$word")); return ;;
+    --profile) COMPREPLY=($(compgen -W 'default freebsd linux' -- "$word")); return ;;
+    --against) COMPREPLY=($(compgen -W 'stack kernel' -- "$word")); return ;;
+    --reads) COMPREPLY=($(compgen -W 'window once' -- "$word")); return ;;
+  esac
+  case ${COMP_WORDS[1]} in
+    connect) words='--secure --timeout --udp --no-shutdown --nodelay --keepalive --prefer-ipv6 --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
+    listen) words='-k --keep -u --udp --echo --discard --chargen --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
+    tls) words='--servername --alpn --ciphersuites --tls1_2 --tls1_3 --showcerts --msg --timeout --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
+    get) words='-o --output -i --include -I --head -X --request -H --header -d --data -L --location --max-redirs -f --fail --resolve --connect-timeout -m --max-time -s --silent --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
+    resolve) words='-t --type -x --reverse --short --timeout --json --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
+    bench) words='-t --time -P --parallel -R --reverse --secure --congestion --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
+    dump) words='-i --interface -c --count -X --hex --json -h --help' ;;
+    lab) words='--link --serve -v --verbose -h --help' ;;
+    doctor) words='--json -h --help' ;;
+    script) words='--profile --lenient --define --junit --against --packetdrill --jobs -h --help' ;;
+    replay) words='--connection --strict --exact --json --seed --window-tolerance --time-tolerance --patience --reads --nagle --congestion --recv-buffer --send-buffer -h --help' ;;
+  esac
+  case $word in
+    -*) COMPREPLY=($(compgen -W "$words" -- "$word")) ;;
+    *) COMPREPLY=($(compgen -f -- "$word")) ;;
+  esac
+}
+complete -o filenames -F _tunwire tunwire
