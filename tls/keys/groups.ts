@@ -1,16 +1,9 @@
-import {
-  createECDH,
-  createPrivateKey,
-  createPublicKey,
-  decapsulate,
-  diffieHellman,
-  type ECDH,
-  type KeyObject,
-} from 'node:crypto';
+import { createECDH, decapsulate, diffieHellman, type ECDH, type KeyObject } from 'node:crypto';
 import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import { TlsError } from '../errors.ts';
 import { type FfdheGroup, FfdheKeyPair } from './ffdhe.ts';
+import { privateKeyFrom, publicBytesOf, publicKeyFrom, type RawKeyKind } from './raw-key.ts';
 
 /** RFC 8446 §4.2.7, and RFC 10024 for the hybrid group. */
 export const NamedGroup = {
@@ -129,22 +122,24 @@ export function generateKeyShares(groups: readonly NamedGroup[], random: RandomS
 }
 
 /** RFC 7748; RFC 8410 §7, §4: what stands before a key in PKCS #8 and in SubjectPublicKeyInfo. */
-interface MontgomeryCurve {
+interface MontgomeryCurve extends RawKeyKind {
   readonly group: NamedGroup;
   readonly keyBytes: number;
-  readonly pkcs8Prefix: Uint8Array;
-  readonly spkiPrefix: Uint8Array;
 }
 
 const X25519_BYTES = 32;
 const X25519: MontgomeryCurve = {
   group: NamedGroup.X25519,
+  type: 'x25519',
+  privateFormat: 'raw-private',
   keyBytes: X25519_BYTES,
   pkcs8Prefix: hexToBytes('302e020100300506032b656e04220420'),
   spkiPrefix: hexToBytes('302a300506032b656e032100'),
 };
 const X448: MontgomeryCurve = {
   group: NamedGroup.X448,
+  type: 'x448',
+  privateFormat: 'raw-private',
   keyBytes: 56,
   pkcs8Prefix: hexToBytes('3046020100300506032b656f043a0438'),
   spkiPrefix: hexToBytes('3042300506032b656f033900'),
@@ -159,17 +154,15 @@ class MontgomeryKeyShare implements KeyShare {
   constructor(curve: MontgomeryCurve, random: RandomSource) {
     this.group = curve.group;
     this.#curve = curve;
-    const der = Buffer.alloc(curve.pkcs8Prefix.length + curve.keyBytes);
-    der.set(curve.pkcs8Prefix);
-    random.fill(der.subarray(curve.pkcs8Prefix.length));
-    this.#privateKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-    der.fill(0);
-    const spki = createPublicKey(this.#privateKey).export({ format: 'der', type: 'spki' });
-    this.publicKey = new Uint8Array(spki.subarray(curve.spkiPrefix.length));
+    const scalar = new Uint8Array(curve.keyBytes);
+    random.fill(scalar);
+    this.#privateKey = privateKeyFrom(curve, scalar);
+    scalar.fill(0);
+    this.publicKey = publicBytesOf(this.#privateKey, curve.keyBytes);
   }
 
   agree(peerPublicKey: Uint8Array): Uint8Array {
-    const { keyBytes, spkiPrefix } = this.#curve;
+    const { keyBytes } = this.#curve;
     const name = groupName(this.group);
     if (peerPublicKey.length !== keyBytes) {
       throw new TlsError(
@@ -177,10 +170,9 @@ class MontgomeryKeyShare implements KeyShare {
         `expected ${keyBytes} bytes for ${name}, got ${peerPublicKey.length}`,
       );
     }
-    const spki = Buffer.concat([spkiPrefix, peerPublicKey]);
     let shared: Buffer;
     try {
-      const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' });
+      const publicKey = publicKeyFrom(this.#curve, peerPublicKey);
       shared = diffieHellman({ privateKey: this.#privateKey, publicKey });
     } catch (cause) {
       // OpenSSL refuses points of small order by itself
@@ -198,8 +190,13 @@ const ML_KEM_KEY_BYTES = 1184;
 const ML_KEM_CIPHERTEXT_BYTES = 1088;
 // FIPS 203 §7.1: d and z, from which the key pair follows
 const ML_KEM_SEED_BYTES = 64;
-// RFC 9935 §6: what stands before the seed in PKCS #8
-const ML_KEM_PKCS8_PREFIX = hexToBytes('3054020100300b0609608648016503040402' + '04428040');
+// RFC 9935 §6, §4: what stands before the seed in PKCS #8, and before the key in SubjectPublicKeyInfo
+const ML_KEM_768: RawKeyKind = {
+  type: 'ml-kem-768',
+  privateFormat: 'raw-seed',
+  pkcs8Prefix: hexToBytes('3054020100300b060960864801650304040204428040'),
+  spkiPrefix: hexToBytes('308204b2300b0609608648016503040402038204a100'),
+};
 
 /** RFC 10024: X25519MLKEM768, ML-KEM first in the shares and in the secret. */
 class HybridKeyShare implements KeyShare {
@@ -210,14 +207,13 @@ class HybridKeyShare implements KeyShare {
   readonly classical: MontgomeryKeyShare;
 
   constructor(random: RandomSource) {
-    const der = Buffer.alloc(ML_KEM_PKCS8_PREFIX.length + ML_KEM_SEED_BYTES);
-    der.set(ML_KEM_PKCS8_PREFIX);
-    random.fill(der.subarray(ML_KEM_PKCS8_PREFIX.length));
-    this.#decapsulationKey = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-    der.fill(0);
-    const spki = createPublicKey(this.#decapsulationKey).export({ format: 'der', type: 'spki' });
+    const seed = new Uint8Array(ML_KEM_SEED_BYTES);
+    random.fill(seed);
+    this.#decapsulationKey = privateKeyFrom(ML_KEM_768, seed);
+    seed.fill(0);
     this.classical = new MontgomeryKeyShare(X25519, random);
-    this.publicKey = concatBytes(spki.subarray(spki.length - ML_KEM_KEY_BYTES), this.classical.publicKey);
+    const postQuantum = publicBytesOf(this.#decapsulationKey, ML_KEM_KEY_BYTES);
+    this.publicKey = concatBytes(postQuantum, this.classical.publicKey);
   }
 
   agree(peerPublicKey: Uint8Array): Uint8Array {

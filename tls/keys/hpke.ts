@@ -1,9 +1,8 @@
 import { type CipherGCMTypes, createCipheriv } from 'node:crypto';
-import { expand, extract } from '@noble/hashes/hkdf.js';
-import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import { generateKeyShare, NamedGroup } from './groups.ts';
+import { expand, extract, type Hash, sha256, sha384, sha512 } from './hash.ts';
 
 /** RFC 9180 §7.1: DHKEM(X25519, HKDF-SHA256). */
 export const KEM_X25519 = 0x0020;
@@ -13,10 +12,8 @@ const VERSION = utf8ToBytes('HPKE-v1');
 const TAG_BYTES = 16;
 const NONCE_BYTES = 12;
 
-type Kdf = typeof sha256 | typeof sha384 | typeof sha512;
-
 /** RFC 9180 §7.2 */
-const KDFS: ReadonlyMap<number, Kdf> = new Map<number, Kdf>([
+const KDFS: ReadonlyMap<number, Hash> = new Map([
   [1, sha256],
   [2, sha384],
   [3, sha512],
@@ -100,10 +97,10 @@ export class HpkeSender {
 
 /** RFC 9180 §4: LabeledExtract and LabeledExpand. */
 class Labeled {
-  readonly #hash: Kdf;
+  readonly #hash: Hash;
   readonly #suiteId: Uint8Array;
 
-  constructor(hash: Kdf, suiteId: Uint8Array) {
+  constructor(hash: Hash, suiteId: Uint8Array) {
     this.#hash = hash;
     this.#suiteId = suiteId;
   }

@@ -1,7 +1,6 @@
-import { expand, extract } from '@noble/hashes/hkdf.js';
-import { hmac } from '@noble/hashes/hmac.js';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
-import { type CipherSuite, type Hash, IV_BYTES } from './suites.ts';
+import { expand, extract, type Hash, hmac } from './hash.ts';
+import { type CipherSuite, IV_BYTES } from './suites.ts';
 
 const NO_CONTEXT = new Uint8Array(0);
 

@@ -1,8 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
-import { md5, sha1 } from '@noble/hashes/legacy.js';
-import { sha256, sha384 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
+import { md5, sha1, sha256, sha384 } from './hash.ts';
 import { keyBlock, oldPrf, prf, prfOf } from './prf.ts';
 import { cipherSuiteOf, TLS12_SUITES } from './suites.ts';
 import { MD5_AND_SHA1, Transcript } from './transcript.ts';

@@ -1,8 +1,7 @@
-import { hmac } from '@noble/hashes/hmac.js';
-import { md5, sha1 } from '@noble/hashes/legacy.js';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { TlsVersion } from '../wire/codes.ts';
-import type { CipherSuite, Hash } from './suites.ts';
+import { type Hash, hmac, md5, sha1 } from './hash.ts';
+import type { CipherSuite } from './suites.ts';
 import { MD5_AND_SHA1, type TranscriptHash } from './transcript.ts';
 
 /** RFC 5246 §8.1 */
@@ -31,7 +30,7 @@ export function prfOf(version: TlsVersion, suite: CipherSuite): Prf {
 
 /** RFC 5246 §5: the pseudorandom function of TLS 1.2. */
 export function prf(
-  hash: Hash | typeof md5 | typeof sha1,
+  hash: Hash,
   secret: Uint8Array,
   label: string,
   seed: Uint8Array,

@@ -10,6 +10,7 @@ import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { TlsError } from '../errors.ts';
 import { MIN_RSA_BITS } from '../limits.ts';
 import type { TlsVersion } from '../wire/codes.ts';
+import { equalBytes } from '../x509/der.ts';
 import type { SuiteAuthentication } from './suites.ts';
 
 /** How a server may sign its handshake, or only its certificates. */
@@ -245,9 +246,15 @@ function checkRsaSize(key: KeyObject): void {
   if (bits !== undefined && bits < MIN_RSA_BITS) throw new TlsError('KeyTooWeak', `${bits} bits`);
 }
 
+/** The certificate whose key was asked for last, with the key: most connections of a thread are to one server. */
+let known: { readonly certificate: Uint8Array; readonly key: KeyObject } | null = null;
+
 function publicKeyOf(certificate: Uint8Array): KeyObject {
+  if (known !== null && equalBytes(known.certificate, certificate)) return known.key;
   try {
-    return new X509Certificate(certificate).publicKey;
+    const { publicKey } = new X509Certificate(certificate);
+    known = { certificate: certificate.slice(), key: publicKey };
+    return publicKey;
   } catch (cause) {
     throw new TlsError('CertificateUnreadable', cause instanceof Error ? cause.message : String(cause));
   }

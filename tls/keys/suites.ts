@@ -1,8 +1,5 @@
-import { sha256, sha384 } from '@noble/hashes/sha2.js';
 import type { TlsVersion } from '../wire/codes.ts';
-
-/** A hash of @noble/hashes: synchronous, and its running state can be cloned. */
-export type Hash = typeof sha256 | typeof sha384;
+import { type Hash, sha256, sha384 } from './hash.ts';
 
 /** AEADs as node:crypto names them. */
 export type AeadName = 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305' | 'aes-128-ccm' | 'aes-256-ccm';

@@ -1,20 +1,12 @@
-import { md5, sha1 } from '@noble/hashes/legacy.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { HandshakeType } from '../wire/codes.ts';
 import { handshakeMessage } from '../wire/messages.ts';
+import { md5, type RunningHash, sha1 } from './hash.ts';
 
 /** A hash as a transcript needs it; those of cipher suites are. */
 export interface TranscriptHash {
   (message: Uint8Array): Uint8Array;
   create(): RunningHash;
-}
-
-/** A hash that is being computed. */
-export interface RunningHash {
-  update(bytes: Uint8Array): RunningHash;
-  /** Ends it. */
-  digest(): Uint8Array;
-  clone(): RunningHash;
 }
 
 /** RFC 2246 §7.4.9, RFC 4346 §7.4.9: MD5 and behind it SHA-1. */

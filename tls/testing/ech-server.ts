@@ -8,6 +8,7 @@ import {
 import { expand, extract } from '@noble/hashes/hkdf.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { sha256 as ownSha256 } from '../keys/hash.ts';
 import { expandLabel } from '../keys/key-schedule.ts';
 import { ExtensionType, HandshakeType } from '../wire/codes.ts';
 import { handshakeMessage } from '../wire/messages.ts';
@@ -130,7 +131,7 @@ export function confirmed(serverHello: Uint8Array, inner: ReadHello): Uint8Array
   message.fill(0, 30, 38);
   const secret = extract(sha256, inner.random, new Uint8Array(32));
   const hash = sha256(concatBytes(inner.message, message));
-  message.set(expandLabel(sha256, secret, 'ech accept confirmation', hash, 8), 30);
+  message.set(expandLabel(ownSha256, secret, 'ech accept confirmation', hash, 8), 30);
   return message;
 }
 

@@ -1,8 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
-import { extract } from '@noble/hashes/hkdf.js';
 import { TlsError } from '../../errors.ts';
+import { extract, type Hash } from '../../keys/hash.ts';
 import { expandLabel } from '../../keys/key-schedule.ts';
-import type { Hash } from '../../keys/suites.ts';
 import type { Transcript } from '../../keys/transcript.ts';
 import { ExtensionType, HANDSHAKE_HEADER_BYTES } from '../../wire/codes.ts';
 import type { HandshakeMessage, ServerHello } from '../../wire/messages.ts';

@@ -1,0 +1,59 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { concatBytes } from '@noble/hashes/utils.js';
+
+/** What a kind of key is called, and what stands before its bytes in PKCS #8 and in SubjectPublicKeyInfo. */
+export interface RawKeyKind {
+  readonly type: 'x25519' | 'x448' | 'ml-kem-768';
+  /** What node:crypto calls the bytes of a private key. */
+  readonly privateFormat: 'raw-private' | 'raw-seed';
+  readonly pkcs8Prefix: Uint8Array;
+  readonly spkiPrefix: Uint8Array;
+}
+
+/** X25519's base point: any valid key would do. */
+const PROBE = Buffer.alloc(32, 9);
+
+/** perf: DER costs up to 50 µs per key more than bytes, which not every node:crypto of version 24 takes. */
+const TAKES_BYTES: boolean = takesBytes();
+
+function takesBytes(): boolean {
+  try {
+    createPublicKey({ key: PROBE, format: 'raw-public', asymmetricKeyType: 'x25519' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @param bytes what the kind's RFC calls the private key or its seed; not kept */
+export function privateKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
+  if (TAKES_BYTES) {
+    return createPrivateKey({
+      key: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
+      format: kind.privateFormat,
+      asymmetricKeyType: kind.type,
+    });
+  }
+  const der = Buffer.from(concatBytes(kind.pkcs8Prefix, bytes).buffer);
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  der.fill(0);
+  return key;
+}
+
+/** @throws Error what OpenSSL says when they are no key of the kind */
+export function publicKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
+  if (TAKES_BYTES) {
+    const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    return createPublicKey({ key, format: 'raw-public', asymmetricKeyType: kind.type });
+  }
+  const der = Buffer.from(concatBytes(kind.spkiPrefix, bytes).buffer);
+  return createPublicKey({ key: der, format: 'der', type: 'spki' });
+}
+
+/** The public half of a private key. @param lengthBytes of it */
+export function publicBytesOf(privateKey: KeyObject, lengthBytes: number): Uint8Array {
+  const key = createPublicKey(privateKey);
+  if (TAKES_BYTES) return new Uint8Array(key.export({ format: 'raw-public' }));
+  const spki = key.export({ format: 'der', type: 'spki' });
+  return new Uint8Array(spki.subarray(spki.length - lengthBytes));
+}
