@@ -1,7 +1,7 @@
 import type { PacketInput } from '../drivers/device.ts';
 import { ConnectAttempt } from '../stack/connector.ts';
 import { type Endpoint, EndpointEvent } from '../stack/endpoint.ts';
-import { type ErrorCode, NetError, PHASE_NAMES, Phase } from '../stack/errors.ts';
+import { ERRORS, type ErrorCode, NetError, PHASE_NAMES, Phase } from '../stack/errors.ts';
 import type { Interface } from '../stack/ip/interface.ts';
 import { Ping } from '../stack/ip/ping.ts';
 import { Trace as RouteTrace } from '../stack/ip/trace.ts';
@@ -259,6 +259,7 @@ export class Engine implements PacketInput {
             remote: null,
             remotePort: 0,
             broadcast: (block.get(SocketWord.Options) & OpenOption.Broadcast) !== 0,
+            reuseAddress: (block.get(SocketWord.Options) & OpenOption.ReuseAddress) !== 0,
             owner: block.index,
           });
           this.#endpoints[block.index] = socket;
@@ -423,6 +424,9 @@ export class Engine implements PacketInput {
       );
       socket.pendingError = null;
     }
+    const { settingsDone, settingError } = socket;
+    const errorNumber = settingError === null ? 0 : ERRORS[settingError].number;
+    block.set(SocketWord.UdpSettings, (settingsDone << 16) | errorNumber);
     let told = 0;
     if ((events & EndpointEvent.Readable) !== 0) told |= SocketEvent.Readable;
     if ((events & EndpointEvent.Writable) !== 0) told |= SocketEvent.Writable;

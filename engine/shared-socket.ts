@@ -122,12 +122,19 @@ export class SharedSocket implements Channel {
   }
 
   /** Opens a UDP socket without a fixed peer. */
-  static udp(client: EngineClient, local: IpAddress | null, port: number, broadcast: boolean): SharedSocket {
+  static udp(
+    client: EngineClient,
+    local: IpAddress | null,
+    port: number,
+    broadcast: boolean,
+    reuseAddress = false,
+  ): SharedSocket {
     const block = client.take();
     block.setAddress(SocketWord.LocalFamily, local, port);
     block.set(SocketWord.Protocol, 17);
     const socket = new SharedSocket(client, block);
     socket.#storeOption(OpenOption.Broadcast, broadcast);
+    socket.#storeOption(OpenOption.ReuseAddress, reuseAddress);
     socket.#open(Operation.Udp);
     return socket;
   }

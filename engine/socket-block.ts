@@ -111,6 +111,8 @@ export const SocketWord = {
   SendWanted: 61,
   /** (app) place among CONGESTION_CONTROLS, from 1; 0: the stack's */
   CongestionControl: 62,
+  /** (engine) UDP settings done so far (16 bits, counting round), above the number of the error that the last one ended with */
+  UdpSettings: 63,
 } as const;
 
 /** Where the text begins in a block. */

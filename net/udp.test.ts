@@ -82,3 +82,37 @@ test('a signal closes the socket; closing twice is one', async (t) => {
   t.is(socket.close(), socket);
   await t.throwsAsync(pair.client.udp({ signal: AbortSignal.abort() }), { name: 'AbortError' });
 });
+
+test('multicast: joined, heard, left; settings hold for what is sent after them', async (t) => {
+  await using server = await pair.server.udp({ reuseAddr: true });
+  const { port } = server.address();
+  await using second = await pair.server.udp({ port, reuseAddr: true });
+  await using socket = await pair.client.udp();
+  for (const [group, own] of [
+    ['239.1.2.3', SERVER_V4],
+    ['ff05::1:2', SERVER_V6],
+  ] as const) {
+    await server.addMembership(group);
+    await second.addMembership(group, own);
+    await socket.setMulticastTTL(4);
+    await socket.setMulticastLoopback(false);
+    const heard = Promise.all([once(server, 'message'), once(second, 'message')]);
+    await socket.send('all', port, group);
+    for (const [data] of await heard) t.is(String(data), 'all');
+    await second.dropMembership(group, own);
+    await t.throwsAsync(second.dropMembership(group), { code: 'EADDRNOTAVAIL' });
+    await t.throwsAsync(server.addMembership(group), { code: 'EADDRINUSE' });
+  }
+  await server.addSourceSpecificMembership(CLIENT_V4, '232.1.1.1');
+  await socket.setMulticastInterface(CLIENT_V4);
+  const heard = once(server, 'message');
+  await socket.send('source', port, '232.1.1.1');
+  t.is(String((await heard)[0]), 'source');
+  await server.dropSourceSpecificMembership(CLIENT_V4, '232.1.1.1');
+  await t.throwsAsync(server.addMembership(SERVER_V4), { code: 'EINVAL' });
+  await t.throwsAsync(socket.setMulticastInterface(SERVER_V4), { code: 'EADDRNOTAVAIL' });
+  await t.throwsAsync(socket.setMulticastTTL(256), { code: 'EINVAL' });
+  await t.throwsAsync(socket.setTTL(0), { code: 'EINVAL' });
+  await t.notThrowsAsync(socket.setTTL(9));
+  await t.notThrowsAsync(socket.setBroadcast(true));
+});

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { EngineClient } from '../engine/client.ts';
 import { SharedSocket } from '../engine/shared-socket.ts';
 import { Command, SocketStatus, SocketWord } from '../engine/socket-block.ts';
-import { NetError, Phase } from '../stack/errors.ts';
+import { errorCodeOf, NetError, Phase } from '../stack/errors.ts';
 import type { Ring } from '../stack/ring.ts';
 import {
   DatagramHeader,
@@ -12,6 +12,7 @@ import {
   recordBytes,
   shiftDatagram,
 } from '../stack/udp/datagram-ring.ts';
+import { pushSetting, UdpSetting } from '../stack/udp/setting-record.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { UDP_MAX_PAYLOAD_V4_BYTES, UDP_MAX_PAYLOAD_V6_BYTES } from '../stack/wire/udp.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
@@ -25,6 +26,8 @@ export interface UdpOptions {
   readonly host?: string | undefined;
   /** Allows broadcast addresses as destinations. Default false. */
   readonly broadcast?: boolean | undefined;
+  /** Other sockets may have the same address and port, if they allow it too; each gets what is for its groups. Default false. */
+  readonly reuseAddr?: boolean | undefined;
   /** Closes the socket. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -43,11 +46,12 @@ export interface UdpEvents {
   newListener: [event: string | symbol, listener: (...args: unknown[]) => void];
 }
 
-/** Sends that wait for room, with what settles them. */
+/** Sends and settings that wait for room, with what settles them. */
 interface PendingSend {
-  readonly data: Uint8Array;
-  readonly to: IpAddress;
-  readonly port: number;
+  /** @returns false when there is no room */
+  readonly push: (ring: Ring) => boolean;
+  /** Settings are settled when the stack has done them. */
+  readonly isSetting: boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -61,6 +65,9 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
   readonly #header: DatagramHeader = new DatagramHeader();
   readonly #waiting: ((result: IteratorResult<Datagram, undefined>) => void)[] = [];
   readonly #sends: PendingSend[] = [];
+  /** Settings on their way through the send ring, at most one. */
+  #setting: PendingSend | null = null;
+  #settingsDone = 0;
   #opening: { resolve: () => void; reject: (error: unknown) => void } | null = null;
   #closed = false;
   #holdsLoop = false;
@@ -84,7 +91,9 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
     throwIfCancelled(signal);
     const port = checkPort(options.port ?? 0, 0);
     const local = checkAddress('host', options.host);
-    const socket = new UdpSocket(SharedSocket.udp(client, local, port, options.broadcast === true));
+    const socket = new UdpSocket(
+      SharedSocket.udp(client, local, port, options.broadcast === true, options.reuseAddr === true),
+    );
     await new Promise<void>((resolve, reject) => {
       socket.#opening = { resolve, reject };
       if (signal !== undefined) {
@@ -114,8 +123,20 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
     this.#opening?.resolve();
     this.#opening = null;
     this.#takeError();
+    this.#takeSetting();
     this.#flush();
     this.#receive();
+  }
+
+  #takeSetting(): void {
+    const word = this.#shared.block.get(SocketWord.UdpSettings);
+    const setting = this.#setting;
+    if (setting === null || word >>> 16 === this.#settingsDone) return;
+    this.#settingsDone = word >>> 16;
+    this.#setting = null;
+    const number = word & 0xffff;
+    if (number === 0) setting.resolve();
+    else setting.reject(new NetError(errorCodeOf(number), { phase: Phase.Argument }));
   }
 
   /** What the stack reports of a datagram sent does not end the socket (RFC 1122 §4.1.3.3). */
@@ -173,8 +194,82 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
         port,
       });
     }
-    await new Promise<void>((resolve, reject) => {
-      this.#sends.push({ data: bytes, to, port, resolve, reject });
+    await this.#queue(false, (ring) => pushDatagramTo(ring, to, port, bytes, 0, bytes.length));
+  }
+
+  /**
+   * Joins a multicast group. @param multicastInterface an own address on the interface to join on; default: where routes say
+   * @throws NetError ARGUMENT_INVALID, ADDRESS_IN_USE (joined already), ADDRESS_NOT_AVAILABLE, NETWORK_UNREACHABLE, NO_BUFFERS,
+   *   NOT_CONNECTED after the end
+   */
+  addMembership(multicastAddress: string, multicastInterface?: string): Promise<void> {
+    return this.#member(UdpSetting.Join, multicastAddress, multicastInterface, undefined);
+  }
+
+  /** Leaves a group. @throws NetError ADDRESS_NOT_AVAILABLE when it was not joined, and what {@link addMembership} throws */
+  dropMembership(multicastAddress: string, multicastInterface?: string): Promise<void> {
+    return this.#member(UdpSetting.Leave, multicastAddress, multicastInterface, undefined);
+  }
+
+  /** Joins a group for datagrams of one source; more sources by more calls. @throws NetError as {@link addMembership} */
+  addSourceSpecificMembership(source: string, group: string, multicastInterface?: string): Promise<void> {
+    return this.#member(UdpSetting.Join, group, multicastInterface, source);
+  }
+
+  /** @throws NetError as {@link dropMembership} */
+  dropSourceSpecificMembership(source: string, group: string, multicastInterface?: string): Promise<void> {
+    return this.#member(UdpSetting.Leave, group, multicastInterface, source);
+  }
+
+  /** How many routers datagrams to groups pass, less one: 0 … 255; 0: they stay in this stack. Default 1. */
+  async setMulticastTTL(ttl: number): Promise<void> {
+    await this.#set(UdpSetting.MulticastTtl, inRange('ttl', ttl, 0), []);
+  }
+
+  /** Whether members in this stack get datagrams sent to their groups. Default true. */
+  setMulticastLoopback(flag: boolean): Promise<void> {
+    return this.#set(UdpSetting.MulticastLoop, flag ? 1 : 0, []);
+  }
+
+  /** The interface that datagrams to groups leave by. @param multicastInterface one of its own addresses */
+  async setMulticastInterface(multicastInterface: string): Promise<void> {
+    const address = checkAddress('multicastInterface', multicastInterface);
+    await this.#set(UdpSetting.MulticastInterface, 0, [address]);
+  }
+
+  /** Hop limit of other datagrams, 1 … 255. Default 64. */
+  async setTTL(ttl: number): Promise<void> {
+    await this.#set(UdpSetting.Ttl, inRange('ttl', ttl, 1), []);
+  }
+
+  /** Allows broadcast addresses as destinations, or not. */
+  setBroadcast(flag: boolean): Promise<void> {
+    return this.#set(UdpSetting.Broadcast, flag ? 1 : 0, []);
+  }
+
+  async #member(
+    setting: UdpSetting,
+    group: string,
+    by: string | undefined,
+    source: string | undefined,
+  ): Promise<void> {
+    const addresses = [
+      checkAddress('group', group),
+      checkAddress('multicastInterface', by),
+      checkAddress('source', source),
+    ];
+    await this.#set(setting, 0, addresses);
+  }
+
+  async #set(setting: UdpSetting, value: number, addresses: readonly (IpAddress | null)[]): Promise<void> {
+    if (this.#closed)
+      throw new NetError('NOT_CONNECTED', { phase: Phase.Transfer, detail: 'the socket is closed' });
+    await this.#queue(true, (ring) => pushSetting(ring, setting, value, addresses));
+  }
+
+  #queue(isSetting: boolean, push: (ring: Ring) => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#sends.push({ push, isSetting, resolve, reject });
       if (this.#sends.length === 1) this.#flush();
     });
   }
@@ -183,9 +278,11 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
     const ring = this.#shared.sendRing;
     let wrote = false;
     for (let next = this.#sends[0]; ring !== null && next !== undefined; next = this.#sends[0]) {
-      if (!pushDatagramTo(ring, next.to, next.port, next.data, 0, next.data.length)) break;
+      // what comes behind a setting waits for it: it may end in an error
+      if (this.#setting !== null || !next.push(ring)) break;
       this.#sends.shift();
-      next.resolve();
+      if (next.isSetting) this.#setting = next;
+      else next.resolve();
       wrote = true;
     }
     if (wrote) this.#shared.client.command(this.#shared.block, Command.Sent);
@@ -217,6 +314,7 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
     this.#opening?.reject(error);
     this.#opening = null;
     for (const waiting of this.#waiting.splice(0)) waiting({ value: undefined, done: true });
+    this.#setting?.reject(error);
     for (const send of this.#sends.splice(0)) send.reject(error);
     process.nextTick(() => this.emit('close'));
   }
@@ -261,4 +359,12 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
+}
+
+function inRange(name: string, value: number, least: number): number {
+  if (Number.isInteger(value) && value >= least && value <= 255) return value;
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: `${name} is ${least} … 255, got ${value}`,
+  });
 }

@@ -4,9 +4,12 @@ import type { Endpoint } from './endpoint.ts';
 import { NetError, Phase } from './errors.ts';
 import { IpCounters } from './ip/counters.ts';
 import { EthernetCounters, EthernetLink } from './ip/ethernet-link.ts';
+import { MembershipCounters } from './ip/group-membership.ts';
 import { IcmpLayer } from './ip/icmp.ts';
+import { IgmpHost } from './ip/igmp.ts';
 import { IpInput } from './ip/input.ts';
 import { Interface, type InterfaceSettings, type PacketReceiver } from './ip/interface.ts';
+import { MldHost } from './ip/mld.ts';
 import { NeighbourCounters } from './ip/neighbour.ts';
 import { IpSender } from './ip/output.ts';
 import { RouteTable } from './ip/route-table.ts';
@@ -77,6 +80,7 @@ export class Stack implements StackContext, PacketReceiver {
   #packetHook: PacketHook | null = null;
   #hookRunner: HookRunner | null = null;
   #hookCounters: HookCounters | null = null;
+  readonly #membershipCounters: MembershipCounters;
   #transmitters: Transmitter | null = null;
   #lastTransmitter: Transmitter | null = null;
   #endpoints: Endpoint | null = null;
@@ -93,6 +97,11 @@ export class Stack implements StackContext, PacketReceiver {
     this.ipInput = new IpInput(this, ipCounters, this.icmp);
     this.udp = new UdpLayer(this, this.icmp);
     this.tcp = new TcpLayer(this);
+    this.#membershipCounters = this.counters.group('multicast', new MembershipCounters());
+    this.ipInput.register(IpProtocol.Igmp, {
+      input: (rx) => rx.iface.igmp?.input(rx),
+      icmpError: () => {},
+    });
     this.ipInput.register(IpProtocol.Icmp, this.icmp.v4);
     this.ipInput.register(IpProtocol.Icmpv6, this.icmp.v6);
     this.ipInput.register(IpProtocol.Udp, this.udp);
@@ -159,6 +168,9 @@ export class Stack implements StackContext, PacketReceiver {
     const iface = new Interface(this, name, sink, capabilities, addresses, gateways);
     if (capabilities.ethernet !== undefined) iface.link = this.#ethernet(iface, capabilities.ethernet);
     iface.hook = this.#hookRunner?.sinkOf(iface) ?? null;
+    iface.igmp = new IgmpHost(this, iface, this.#membershipCounters);
+    iface.mld = new MldHost(this, iface, this.#membershipCounters);
+    iface.mld.addressesChanged();
     this.routes.addInterface(iface);
     return iface;
   }

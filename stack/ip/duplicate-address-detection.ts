@@ -33,6 +33,7 @@ export class TentativeAddress implements TimerTarget {
     this.address = address;
     this.#ended = ended;
     link.iface.tentative.push(this);
+    link.iface.mld?.addressesChanged();
     const delayMs = (context.random.uint32() / 2 ** 32) * MAX_SOLICITATION_DELAY_MS;
     context.timers.set(this.#timer, context.now + delayMs);
   }
@@ -41,6 +42,7 @@ export class TentativeAddress implements TimerTarget {
     const { tentative } = this.#link.iface;
     const at = tentative.indexOf(this);
     if (at >= 0) tentative.splice(at, 1);
+    this.#link.iface.mld?.addressesChanged();
     this.#context.timers.remove(this.#timer);
   }
 

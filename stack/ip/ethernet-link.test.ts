@@ -27,8 +27,14 @@ interface Bed {
 
 function bed(offload = false): Bed {
   const wire = new EthernetWire();
+  const beginsMs = wire.nowMs;
+  wire.nowMs -= 2000;
   const a = wire.add(1, [`${A.v4}/24`, `${A.v6}/64`], offload);
-  return { wire, a, b: wire.add(2, [`${B.v4}/24`, `${B.v6}/64`], offload) };
+  const b = wire.add(2, [`${B.v4}/24`, `${B.v6}/64`], offload);
+  // the reports of the groups of their IPv6 addresses are over
+  wire.runFor(beginsMs - wire.nowMs);
+  wire.trace.length = 0;
+  return { wire, a, b };
 }
 
 /** Pings once. @returns the results, filled as time passes */

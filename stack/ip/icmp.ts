@@ -68,7 +68,6 @@ export class IcmpCounters {
   /** RFC 6633: source quench is ignored. */
   ignoredSourceQuench = 0;
   ignoredNeighborDiscovery = 0;
-  ignoredMulticastListener = 0;
   ignoredOther = 0;
 }
 
@@ -265,7 +264,7 @@ export class IcmpLayer {
       case IcmpV6Type.ListenerReport:
       case IcmpV6Type.ListenerDone:
       case IcmpV6Type.ListenerReportV2:
-        counters.ignoredMulticastListener++;
+        rx.iface.mld?.input(rx);
         return;
       default:
         counters.ignoredOther++;

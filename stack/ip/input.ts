@@ -329,8 +329,11 @@ export class IpInput implements ReassemblyObserver {
   /** @param nextHeaderAt where the protocol number stands in the packet, for an ICMPv6 error */
   #deliver(rx: RxPacket, protocol: number, nextHeaderAt: number): void {
     const handler = this.#handlers[protocol] ?? null;
-    // ICMP belongs to one version each.
-    const wrongVersion = rx.family === 4 ? protocol === IpProtocol.Icmpv6 : protocol === IpProtocol.Icmp;
+    // ICMP and IGMP belong to one version each.
+    const wrongVersion =
+      rx.family === 4
+        ? protocol === IpProtocol.Icmpv6
+        : protocol === IpProtocol.Icmp || protocol === IpProtocol.Igmp;
     if (handler === null || wrongVersion) {
       this.#counters.dropUnknownProtocol++;
       // RFC 1122 §3.2.2.1; RFC 8200 §4

@@ -4,6 +4,8 @@ import { IPV6_MIN_MTU_BYTES } from '../wire/ipv6.ts';
 import type { Slab } from '../wire/slab.ts';
 import type { TentativeAddress } from './duplicate-address-detection.ts';
 import type { EthernetLink } from './ethernet-link.ts';
+import type { IgmpHost } from './igmp.ts';
+import type { MldHost } from './mld.ts';
 
 /** Takes the packets that an interface receives. The stack is one. */
 export interface PacketReceiver {
@@ -46,6 +48,9 @@ export class Interface {
    * set, packets for any address are taken as broadcasts are.
    */
   awaitsAddress = false;
+  /** The multicast groups that it belongs to; set by the stack. */
+  igmp: IgmpHost | null = null;
+  mld: MldHost | null = null;
   /** Set by the stack when the device is an Ethernet device. */
   link: EthernetLink | null = null;
   readonly #receiver: PacketReceiver;
@@ -80,6 +85,7 @@ export class Interface {
     this.routes = all.flatMap(({ routes }) => routes);
     this.#mtuBytes = Math.min(this.capabilities.mtuBytes, ...all.map(({ mtuBytes }) => mtuBytes));
     this.generation++;
+    this.mld?.addressesChanged();
   }
 
   /** Largest packet of a family that this link takes, in bytes. */
@@ -136,16 +142,17 @@ export class Interface {
   /** True for the multicast groups that this interface belongs to. */
   isMember(family: 4 | 6, w0: number, w1: number, w2: number, w3: number): boolean {
     // RFC 1112 §4: 224.0.0.1 on every interface
-    if (family === 4) return w3 === (0xe0000001 | 0);
+    if (family === 4) return w3 === (0xe0000001 | 0) || this.igmp?.groups.has(w0, w1, w2, w3) === true;
     // RFC 4291 §2.8: all nodes, interface-local and link-local
     if ((w0 === (0xff010000 | 0) || w0 === (0xff020000 | 0)) && w1 === 0 && w2 === 0 && w3 === 1) return true;
     // RFC 4291 §2.7.1: the solicited-node addresses of our own, ff02::1:ffXX:XXXX
-    if (w0 !== (0xff020000 | 0) || w1 !== 0 || w2 !== 1 || w3 >>> 24 !== 0xff) return false;
-    for (let i = 0; i < this.addresses.length; i++) {
-      const own = this.addresses[i]!.address;
-      if (own.family === 6 && ((own.w3 ^ w3) & 0xffffff) === 0) return true;
+    if (w0 === (0xff020000 | 0) && w1 === 0 && w2 === 1 && w3 >>> 24 === 0xff) {
+      for (let i = 0; i < this.addresses.length; i++) {
+        const own = this.addresses[i]!.address;
+        if (own.family === 6 && ((own.w3 ^ w3) & 0xffffff) === 0) return true;
+      }
+      for (const { address } of this.tentative) if (((address.w3 ^ w3) & 0xffffff) === 0) return true;
     }
-    for (const { address } of this.tentative) if (((address.w3 ^ w3) & 0xffffff) === 0) return true;
-    return false;
+    return this.mld?.groups.has(w0, w1, w2, w3) === true;
   }
 }

@@ -18,6 +18,7 @@ import {
 } from '../wire/ndp.ts';
 import type { TentativeAddress } from './duplicate-address-detection.ts';
 import type { EthernetLink } from './ethernet-link.ts';
+import { solicitedNode } from './mld.ts';
 import type { Neighbour } from './neighbour.ts';
 import { chooseSource } from './source-address.ts';
 
@@ -27,11 +28,6 @@ const ALL_ROUTERS: IpAddress = new IpAddress(6, 0xff020000, 0, 0, 2);
 const UNSPECIFIED: IpAddress = new IpAddress(6, 0, 0, 0, 0);
 /** In the place of an option's type: the message has none. */
 const NO_OPTION = 0;
-
-/** The group that the owner of an address listens to (RFC 4291 §2.7.1): ff02::1:ffXX:XXXX. */
-export function solicitedNode(address: IpAddress): IpAddress {
-  return new IpAddress(6, 0xff020000, 0, 1, 0xff000000 | (address.w3 & 0xffffff));
-}
 
 /** Takes Router Advertisements whose checksum is right. */
 export interface RouterListener {

@@ -3,17 +3,19 @@ import type { IpAddress } from '../wire/ip-address.ts';
 
 /**
  * Datagrams in a {@link Ring}, as records of a header and a payload padded to 4 bytes. Header, in network order: payload length
- * (u32), port (u16), family (u16: 4, 6, or 0 for "the connected peer"), address (4 words). In a send ring the address is the
+ * (u32), port (u16), family (u16: 4, 6, 0 for "the connected peer", or {@link SETTING_FAMILY}), address (4 words). In a send ring the address is the
  * destination, in a receive ring the source. Records are whole or not there at all, and may wrap anywhere.
  */
 export const RECORD_HEADER_BYTES = 24;
+/** In the place of a family: not a datagram but a setting (setting-record.ts). In send rings only. */
+export const SETTING_FAMILY = 1;
 
 /** The header of one record, and where its payload lies. Made once and filled by {@link peekDatagram}. */
 export class DatagramHeader {
   lengthBytes = 0;
   port = 0;
-  /** 0: no address; the connected peer. */
-  family: 0 | 4 | 6 = 0;
+  /** 0: no address; the connected peer. 1: {@link SETTING_FAMILY}. */
+  family: 0 | 1 | 4 | 6 = 0;
   w0 = 0;
   w1 = 0;
   w2 = 0;
@@ -40,6 +42,22 @@ export function datagramRoom(ring: Ring): number {
 export function pushDatagram(
   ring: Ring,
   family: 0 | 4 | 6,
+  w0: number,
+  w1: number,
+  w2: number,
+  w3: number,
+  port: number,
+  from: Uint8Array,
+  fromOff: number,
+  lengthBytes: number,
+): boolean {
+  return pushRecord(ring, family, w0, w1, w2, w3, port, from, fromOff, lengthBytes);
+}
+
+/** Producer: {@link pushDatagram}, or a setting. */
+export function pushRecord(
+  ring: Ring,
+  family: 0 | 1 | 4 | 6,
   w0: number,
   w1: number,
   w2: number,
@@ -90,7 +108,7 @@ export function peekDatagram(ring: Ring, into: DatagramHeader): boolean {
   const family = portFamily & 0xffff;
   into.lengthBytes = length;
   into.port = portFamily >>> 16;
-  into.family = family === 4 || family === 6 ? family : 0;
+  into.family = family === 4 || family === 6 || family === SETTING_FAMILY ? family : 0;
   into.w0 = view.getInt32(ring.offsetOf(tail + 8));
   into.w1 = view.getInt32(ring.offsetOf(tail + 12));
   into.w2 = view.getInt32(ring.offsetOf(tail + 16));

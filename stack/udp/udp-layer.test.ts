@@ -285,3 +285,99 @@ test('refused rings: the socket is not opened and leaves nothing behind', (t) =>
   t.is(codeOf(t.throws<NetError>(() => pair.a.udp.open(ANY))), 'NO_BUFFERS');
   t.is(pair.a.udp.socketCount, 0);
 });
+
+for (const [family, group, host] of [
+  ['v4', '239.1.2.3', '224.0.0.1'],
+  ['v6', 'ff05::1:2', 'ff02::1'],
+] as const) {
+  test(`multicast: who has joined gets it, from the sources that it wants (${family})`, (t) => {
+    const pair = pairWith();
+    const to = addressOf(group);
+    const open = (options: Partial<UdpOptions> = {}): UdpSocket =>
+      pair.b.udp.open({ ...ANY, localPort: 5000, reuseAddress: true, ...options });
+    const all = open();
+    const from = open();
+    const other = open();
+    const none = open();
+    all.multicast.join(to, null, null);
+    from.multicast.join(to, addressOf(b[family]), addressOf(a[family]));
+    other.multicast.join(to, null, addressOf(family === 'v4' ? '198.51.100.1' : '2001:db8:9::1'));
+    const sender = pair.a.udp.open(ANY);
+    const heard = (): boolean[] => [all, from, other, none].map((socket) => receive(socket) !== null);
+    const send = (address: string): void => {
+      sender.sendTo(bytes(10), 0, 10, addressOf(address), 5000);
+      pair.runFor(5);
+    };
+    send(group);
+    t.deepEqual(heard(), [true, true, false, false]);
+    send(host);
+    t.deepEqual(heard(), [true, true, true, true]);
+    all.multicast.leave(to, null, null);
+    send(group);
+    t.deepEqual(heard(), [false, true, false, false]);
+    from.close();
+    other.close();
+    const before = pair.b.counters.toJSON()['ip']!['dropNotForUs']!;
+    send(group);
+    t.deepEqual(heard().slice(3), [false]);
+    t.is(pair.b.counters.toJSON()['ip']!['dropNotForUs'], before + 1);
+  });
+
+  test(`multicast: own members hear it too; a TTL of 0 keeps it here (${family})`, (t) => {
+    const pair = pairWith();
+    const to = addressOf(group);
+    const sender = pair.a.udp.open({ ...ANY, localPort: 5000 });
+    const peer = pair.b.udp.open({ ...ANY, localPort: 5000 });
+    for (const socket of [sender, peer]) socket.multicast.join(to, null, null);
+    const heard = (): boolean[] => [sender, peer].map((socket) => receive(socket)?.payload.length === 10);
+    const send = (): void => {
+      sender.sendTo(bytes(10), 0, 10, to, 5000);
+      pair.runFor(5);
+    };
+    send();
+    t.deepEqual(heard(), [true, true]);
+    sender.multicast.ttl = 0;
+    send();
+    t.deepEqual(heard(), [true, false]);
+    sender.multicast.ttl = 3;
+    sender.multicast.loop = false;
+    send();
+    t.deepEqual(heard(), [false, true]);
+  });
+
+  test(`multicast: what cannot be joined or left (${family})`, (t) => {
+    const pair = pairWith();
+    const { multicast } = pair.a.udp.open(ANY);
+    const to = addressOf(group);
+    const code = (body: () => void): string | undefined => codeOf(t.throws<NetError>(body));
+    t.is(
+      code(() => multicast.join(addressOf(b[family]), null, null)),
+      'ARGUMENT_INVALID',
+    );
+    t.is(
+      code(() => multicast.leave(to, null, null)),
+      'ADDRESS_NOT_AVAILABLE',
+    );
+    multicast.join(to, null, null);
+    t.is(
+      code(() => multicast.join(to, null, null)),
+      'ADDRESS_IN_USE',
+    );
+    t.is(
+      code(() => multicast.join(to, null, addressOf(b[family]))),
+      'ARGUMENT_INVALID',
+    );
+    t.is(
+      code(() => multicast.join(to, addressOf(b[family]), null)),
+      'ADDRESS_NOT_AVAILABLE',
+    );
+  });
+}
+
+test('a port is shared by those who all allow it', (t) => {
+  const { a: stack } = pairWith();
+  stack.udp.open({ ...ANY, localPort: 5000, reuseAddress: true });
+  t.notThrows(() => stack.udp.open({ ...ANY, localPort: 5000, reuseAddress: true }));
+  const error = t.throws<NetError>(() => stack.udp.open({ ...ANY, localPort: 5000 }));
+  t.is(codeOf(error), 'ADDRESS_IN_USE');
+});

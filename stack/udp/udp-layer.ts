@@ -1,10 +1,16 @@
-import type { IcmpError, Route, RxPacket, StackContext, TransportHandler } from '../context.ts';
+import {
+  type IcmpError,
+  type Route,
+  RxPacket,
+  type StackContext,
+  type TransportHandler,
+} from '../context.ts';
 import { NetError, Phase } from '../errors.ts';
 import { DEFAULT_TTL, type IcmpLayer } from '../ip/icmp.ts';
 import { verifyTransportChecksum } from '../ip/transport-checksum.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { IP_MAX_PACKET_BYTES, IpProtocol } from '../wire/ipv4.ts';
-import { Slab } from '../wire/slab.ts';
+import { copySlab, Slab } from '../wire/slab.ts';
 import { UDP_HEADER_BYTES, Udp, udpLength, writeUdpHeader } from '../wire/udp.ts';
 import { type DatagramReceiver, UdpSocket } from './udp-socket.ts';
 
@@ -19,6 +25,8 @@ export class UdpCounters {
   received = 0;
   delivered = 0;
   sent = 0;
+  /** Datagrams to groups that members on this stack got too. */
+  loopedBack = 0;
   opened = 0;
   closed = 0;
   icmpErrors = 0;
@@ -47,8 +55,10 @@ export interface UdpOptions {
   readonly remotePort: number;
   /** Sending to broadcast addresses is allowed. */
   readonly broadcast: boolean;
-  /** Hop limit, 1 … 255; default 64, and 1 for multicast. */
+  /** Hop limit, 1 … 255; default 64. Of datagrams to groups: default 1. */
   readonly ttl?: number;
+  /** Others may have the same address and port, if they allow it too: each gets what is for a group. Default false. */
+  readonly reuseAddress?: boolean;
   readonly trafficClass?: number;
   /** Set: takes the datagrams, and the socket has no rings. */
   readonly receiver?: DatagramReceiver | null;
@@ -104,7 +114,8 @@ export class UdpLayer implements TransportHandler {
         detail: `${MAX_UDP_SOCKETS} UDP sockets are open`,
       });
     const port = localPort === 0 ? this.#ephemeralPort(local) : localPort;
-    if (!this.#isFree(local, port)) {
+    const reuse = options.reuseAddress === true;
+    if (!this.#isFree(local, port, reuse)) {
       throw new NetError('ADDRESS_IN_USE', {
         phase: Phase.Connect,
         detail: `UDP ${local ?? '*'} port ${port}`,
@@ -112,9 +123,11 @@ export class UdpLayer implements TransportHandler {
         ...(local === null ? {} : { address: local.toString() }),
       });
     }
-    const ttl = options.ttl ?? (remote?.isMulticast ? 1 : DEFAULT_TTL);
+    const ttl = options.ttl ?? DEFAULT_TTL;
     const receiver = options.receiver ?? null;
-    const socket = new UdpSocket(this, local, port, broadcast, ttl, options.trafficClass ?? 0, receiver);
+    const { trafficClass = 0 } = options;
+    const socket = new UdpSocket(this, local, port, broadcast, ttl, trafficClass, reuse, receiver);
+    if (options.ttl !== undefined) socket.multicast.ttl = options.ttl;
     socket.owner = options.owner ?? -1;
     if (remote !== null) socket.connect(remote, remotePort);
     if (receiver === null && !this.context.rings.open(socket))
@@ -209,9 +222,47 @@ export class UdpLayer implements TransportHandler {
     tx.bodyLen = len;
     tx.body2Off = off2;
     tx.body2Len = len2;
-    if (!ip.finish(route, IpProtocol.Udp, Udp.Checksum, socket.trafficClass, socket.ttl)) return false;
+    const { multicast, trafficClass } = socket;
+    const toGroup = route.destination.isMulticast;
+    const ttl = toGroup ? multicast.ttl : socket.ttl;
+    // RFC 1112 §6.1: with a TTL of 0 it does not leave the host
+    if (ttl > 0 && !ip.finish(route, IpProtocol.Udp, Udp.Checksum, trafficClass, ttl)) return false;
     this.counters.sent++;
+    if (toGroup && multicast.loop) this.#loopBack(route, socket, port, body, off, len, off2, len2);
     return true;
+  }
+
+  /** RFC 1112 §6.1: members on this stack get a datagram for their group too. */
+  #loopBack(
+    route: Route,
+    socket: UdpSocket,
+    port: number,
+    body: Slab,
+    off: number,
+    len: number,
+    off2: number,
+    len2: number,
+  ): void {
+    const { source, destination, iface } = route;
+    const { family, w0, w1, w2, w3 } = destination;
+    if (!this.#ports.has(port) || !iface.isMember(family, w0, w1, w2, w3)) return;
+    const slab = Slab.alloc(UDP_HEADER_BYTES + len + len2);
+    copySlab(body, off, slab, UDP_HEADER_BYTES, len);
+    copySlab(body, off2, slab, UDP_HEADER_BYTES + len, len2);
+    const rx = new RxPacket(slab, iface);
+    rx.family = family;
+    rx.len = slab.lengthBytes;
+    rx.src0 = source.w0;
+    rx.src1 = source.w1;
+    rx.src2 = source.w2;
+    rx.src3 = source.w3;
+    rx.dst0 = w0;
+    rx.dst1 = w1;
+    rx.dst2 = w2;
+    rx.dst3 = w3;
+    rx.multicast = true;
+    this.counters.loopedBack++;
+    this.#deliverToAll(rx, port, socket.localPort);
   }
 
   /** Takes a closed socket out of the table and gives its rings back. */
@@ -247,16 +298,24 @@ export class UdpLayer implements TransportHandler {
     return best;
   }
 
-  /** RFC 1122 §4.1.3.1 is silent on how many; as elsewhere, each socket for all addresses gets broadcasts and multicasts. */
+  /**
+   * RFC 1122 §4.1.3.1 is silent on how many; as elsewhere, each socket for all addresses gets broadcasts, and what is for all hosts of the
+   * link. What is for another group goes to those who have joined it.
+   */
   #deliverToAll(rx: RxPacket, toPort: number, fromPort: number): void {
     let taken = 0;
     rx.off += UDP_HEADER_BYTES;
     rx.len -= UDP_HEADER_BYTES;
+    const { off, len } = rx;
+    const isForMembers = isOtherGroup(rx);
     let socket = this.#ports.get(toPort) ?? null;
     while (socket !== null) {
       // A receiver may close its socket.
       const next: UdpSocket | null = socket.nextOnPort;
-      if (!socket.closed && socket.local === null && scoreOf(socket, rx, fromPort) >= 0) {
+      const isMeant = isForMembers ? socket.multicast.wants(rx) : socket.local === null;
+      if (!socket.closed && isMeant && isFrom(socket, rx, fromPort)) {
+        rx.off = off;
+        rx.len = len;
         socket.deliver(rx, fromPort);
         taken++;
       }
@@ -271,7 +330,7 @@ export class UdpLayer implements TransportHandler {
     const start = this.context.random.uint32() % count;
     for (let i = 0; i < count; i++) {
       const port = EPHEMERAL_FIRST_PORT + ((start + i) % count);
-      if (this.#isFree(local, port)) return port;
+      if (this.#isFree(local, port, false)) return port;
     }
     throw new NetError('ADDRESS_NOT_AVAILABLE', {
       phase: Phase.Connect,
@@ -279,9 +338,11 @@ export class UdpLayer implements TransportHandler {
     });
   }
 
-  #isFree(local: IpAddress | null, port: number): boolean {
-    for (let socket = this.#ports.get(port) ?? null; socket !== null; socket = socket.nextOnPort)
+  #isFree(local: IpAddress | null, port: number, reuse: boolean): boolean {
+    for (let socket = this.#ports.get(port) ?? null; socket !== null; socket = socket.nextOnPort) {
+      if (reuse && socket.reuseAddress) continue;
       if (local === null || socket.local === null || socket.local.equals(local)) return false;
+    }
     return true;
   }
 }
@@ -295,9 +356,26 @@ function scoreOf(socket: UdpSocket, rx: RxPacket, fromPort: number): number {
     score = 1;
   }
   if (remote !== null) {
-    if (socket.remotePort !== fromPort || remote.family !== rx.family || remote.w3 !== rx.src3) return -1;
-    if (remote.w0 !== rx.src0 || remote.w1 !== rx.src1 || remote.w2 !== rx.src2) return -1;
+    if (!isFrom(socket, rx, fromPort)) return -1;
     score += 2;
   }
   return score;
+}
+
+/** False for what comes from another than the connected peer. */
+function isFrom({ remote, remotePort }: UdpSocket, rx: RxPacket, fromPort: number): boolean {
+  if (remote === null) return true;
+  if (remotePort !== fromPort || remote.family !== rx.family || remote.w3 !== rx.src3) return false;
+  return remote.w0 === rx.src0 && remote.w1 === rx.src1 && remote.w2 === rx.src2;
+}
+
+/** True for multicast groups that not every host belongs to. */
+function isOtherGroup({ family, dst0, dst1, dst2, dst3 }: RxPacket): boolean {
+  if (family === 4) return dst3 >>> 28 === 14 && dst3 !== (0xe0000001 | 0);
+  return !(
+    (dst0 === (0xff010000 | 0) || dst0 === (0xff020000 | 0)) &&
+    dst1 === 0 &&
+    dst2 === 0 &&
+    dst3 === 1
+  );
 }

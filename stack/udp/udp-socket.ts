@@ -6,7 +6,15 @@ import { copyBytes } from '../wire/copy.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import type { Slab } from '../wire/slab.ts';
 import { UDP_MAX_PAYLOAD_V4_BYTES, UDP_MAX_PAYLOAD_V6_BYTES } from '../wire/udp.ts';
-import { DatagramHeader, peekDatagram, pushDatagram, shiftDatagram } from './datagram-ring.ts';
+import {
+  DatagramHeader,
+  peekDatagram,
+  pushDatagram,
+  SETTING_FAMILY,
+  shiftDatagram,
+} from './datagram-ring.ts';
+import { MulticastSettings } from './multicast.ts';
+import { settingAddress, UdpSetting } from './setting-record.ts';
 import type { UdpLayer } from './udp-layer.ts';
 
 /** Datagrams that a socket without rings keeps while the device is full; more are dropped and counted. */
@@ -52,6 +60,12 @@ export class UdpSocket extends Endpoint implements Transmitter {
   broadcast: boolean;
   ttl: number;
   trafficClass: number;
+  /** Other sockets may have the same address and port, if they allow it too. */
+  readonly reuseAddress: boolean;
+  readonly multicast: MulticastSettings;
+  /** Settings that came through the send ring so far, modulo 2^16, and what the last one failed with; null: it did not. */
+  settingsDone = 0;
+  settingError: ErrorCode | null = null;
   readonly receiver: DatagramReceiver | null;
   /** What went wrong since {@link takeError}; null: nothing. */
   pendingError: ErrorCode | null = null;
@@ -72,6 +86,7 @@ export class UdpSocket extends Endpoint implements Transmitter {
     broadcast: boolean,
     ttl: number,
     trafficClass: number,
+    reuseAddress: boolean,
     receiver: DatagramReceiver | null,
   ) {
     super(layer.context);
@@ -81,6 +96,8 @@ export class UdpSocket extends Endpoint implements Transmitter {
     this.broadcast = broadcast;
     this.ttl = ttl;
     this.trafficClass = trafficClass;
+    this.reuseAddress = reuseAddress;
+    this.multicast = new MulticastSettings(layer.context);
     this.receiver = receiver;
   }
 
@@ -146,6 +163,7 @@ export class UdpSocket extends Endpoint implements Transmitter {
     this.transmit();
     this.closed = true;
     this.#pending.length = 0;
+    this.multicast.close();
     this.#layer.forget(this);
     this.signal(EndpointEvent.Closed);
   }
@@ -236,16 +254,74 @@ export class UdpSocket extends Endpoint implements Transmitter {
     const { family, w0, w1, w2, w3, lengthBytes } = record;
     let route = this.#route;
     let port = record.port;
+    if (family === SETTING_FAMILY) {
+      this.#setting(ring, record);
+      return true;
+    }
     if (family === 0) {
       if (this.remote === null || route === null) throw noPeer();
       port = this.remotePort;
-    } else if (route === null || port === 0 || !leadsTo(route, family, w0, w1, w2, w3)) {
+    } else if (route === null || route.isStale || port === 0 || !leadsTo(route, family, w0, w1, w2, w3)) {
       route = this.#wayTo(new IpAddress(family, w0, w1, w2, w3), port);
     }
     checkLength(lengthBytes, route.destination, port);
     const first = ring.contiguous(record.position, lengthBytes);
     const at = ring.offsetOf(record.position);
     return this.#layer.send(this, route, port, ring.slab, at, first, ring.base, lengthBytes - first);
+  }
+
+  #setting(ring: Ring, record: DatagramHeader): void {
+    this.settingsDone = (this.settingsDone + 1) & 0xffff;
+    this.settingError = null;
+    try {
+      this.#applySetting(ring, record);
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      this.settingError = error.tunwireCode;
+    }
+  }
+
+  #applySetting(ring: Ring, record: DatagramHeader): void {
+    const { multicast } = this;
+    const address = (index: number): IpAddress | null => settingAddress(ring, record, index);
+    const value = record.w0;
+    switch (record.port) {
+      case UdpSetting.Join:
+        multicast.join(address(0)!, address(1), address(2));
+        return;
+      case UdpSetting.Leave:
+        multicast.leave(address(0)!, address(1), address(2));
+        return;
+      case UdpSetting.MulticastTtl:
+        multicast.ttl = value;
+        return;
+      case UdpSetting.MulticastLoop:
+        multicast.loop = value !== 0;
+        return;
+      case UdpSetting.MulticastInterface:
+        this.sendMulticastBy(address(0));
+        return;
+      case UdpSetting.Ttl:
+        this.ttl = value;
+        return;
+      default:
+        this.broadcast = value !== 0;
+    }
+  }
+
+  /**
+   * Chooses the interface that datagrams to groups leave by. @param address one of its own addresses; null: as routes say
+   * @throws NetError ADDRESS_NOT_AVAILABLE
+   */
+  sendMulticastBy(address: IpAddress | null): void {
+    if (address !== null && !this.#layer.context.ip.isOwnAddress(address))
+      throw new NetError('ADDRESS_NOT_AVAILABLE', {
+        phase: Phase.Argument,
+        detail: `${address} is not an address of this stack`,
+        address: address.toString(),
+      });
+    this.multicast.source = address;
+    this.#route = this.remote === null ? null : this.#route;
   }
 
   /** A datagram that cannot be sent is dropped, and the reason is left for the application. */
@@ -264,7 +340,7 @@ export class UdpSocket extends Endpoint implements Transmitter {
     const route =
       known !== null && !known.isStale && known.destination.equals(address)
         ? known
-        : this.#layer.context.ip.route(address, this.local);
+        : this.#layer.context.ip.route(address, this.#sourceFor(address));
     if (!this.broadcast && address.family === 4 && route.iface.isBroadcast(address.w3)) {
       throw new NetError('ACCESS_DENIED', {
         phase: Phase.Argument,
@@ -276,6 +352,12 @@ export class UdpSocket extends Endpoint implements Transmitter {
     // A connected socket keeps the way to its peer.
     if (this.remote === null) this.#route = route;
     return route;
+  }
+
+  #sourceFor(address: IpAddress): IpAddress | null {
+    const { source } = this.multicast;
+    const isChosen = this.local === null && source !== null && address.isMulticast;
+    return isChosen && source.family === address.family ? source : this.local;
   }
 }
 
