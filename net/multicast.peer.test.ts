@@ -94,14 +94,14 @@ for (const [group, from] of [
     const heard = once(socket, 'message');
     await socket.send('question', PORT, group);
     t.is(String((await heard)[0]), 'answer');
-    t.true(kernel.stdout.includes(`heard question ${from}`));
+    await peer.until('the kernel says so', () => kernel.stdout.includes(`heard question ${from}`));
     await socket.dropMembership(group);
     const reports = (type: number): string[] =>
       witness.stdout.split('\n').filter((line) => line.includes(`;${type};${group};`));
-    // 4: now from all sources; 3: now from none
-    await peer.until('what was left is told twice', () => reports(3).length >= 2);
-    const ours = [...reports(4).filter((line) => !line.startsWith(PEER_V4)), ...reports(3)];
-    t.true(reports(4).length >= 2);
+    // 4: now from all sources (the kernel says it too, twice at most); 3: now from none, which is told twice
+    await peer.until('all is told', () => reports(4).length >= 2 && reports(3).length >= 2);
+    const ours = [...reports(4), ...reports(3)].filter((line) => !line.startsWith(PEER_V4));
+    t.true(ours.length >= 2);
     // the last fields: nothing malformed, both checksums good (1) or not there
     for (const line of ours) t.regex(line, /;;(1;|;1)$/, line);
   });

@@ -369,13 +369,9 @@ function isFrom({ remote, remotePort }: UdpSocket, rx: RxPacket, fromPort: numbe
   return remote.w0 === rx.src0 && remote.w1 === rx.src1 && remote.w2 === rx.src2;
 }
 
-/** True for multicast groups that not every host belongs to. */
+/** True for multicast groups that an interface does not belong to by itself: to all hosts, and to those of its own addresses. */
 function isOtherGroup({ family, dst0, dst1, dst2, dst3 }: RxPacket): boolean {
   if (family === 4) return dst3 >>> 28 === 14 && dst3 !== (0xe0000001 | 0);
-  return !(
-    (dst0 === (0xff010000 | 0) || dst0 === (0xff020000 | 0)) &&
-    dst1 === 0 &&
-    dst2 === 0 &&
-    dst3 === 1
-  );
+  if ((dst0 !== (0xff010000 | 0) && dst0 !== (0xff020000 | 0)) || dst1 !== 0) return dst0 >>> 24 === 0xff;
+  return !(dst2 === 0 && dst3 === 1) && !(dst2 === 1 && dst3 >>> 24 === 0xff);
 }
