@@ -14,11 +14,13 @@ import {
   INET_PROTOCOL_UDP,
 } from '../inet/constants.ts';
 import { type Dialed, dial } from '../inet/dial.ts';
+import { NetStack } from '../net/stack.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
 import { DatagramPump } from './datagram-pump.ts';
 import { ExitCode } from './exit-code.ts';
+import { offerControl } from './own-stack.ts';
 import { Pump } from './pump.ts';
 import { complain, formatMs, note } from './report.ts';
 import { capturesToOutput, deviceOf, engineOptionsOf, keyLogOf } from './stack-options.ts';
@@ -63,6 +65,7 @@ export async function connect(host: string, port: number, flags: ConnectFlags): 
       if (flags.verbose) noteConnected(socket, host);
     });
     if (flags.verbose && dialed.info !== null) noteSecurity(dialed.info, performance.now() - connectedAt);
+    offerControl(NetStack.attach(engine.arena), flags.verbose === true);
     return await transfer(dialed, flags);
   } catch (error) {
     return complain(error, startedAt);

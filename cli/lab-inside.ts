@@ -111,5 +111,6 @@ function environmentFor(folder: string, link: 'tun' | 'veth'): NodeJS.ProcessEnv
     TUNWIRE_ADDR: OWN.join(','),
     TUNWIRE_GW: `${KERNEL_V4},${KERNEL_V6}`,
     TUNWIRE_DNS: KERNEL_V4,
+    TUNWIRE_RUN: folder,
   };
 }

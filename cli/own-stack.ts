@@ -1,4 +1,5 @@
 import { createStack, type NetStack } from '../net/index.ts';
+import { serveControl } from './control.ts';
 import type { ExitCode } from './exit-code.ts';
 import type { StackFlags } from './flags.ts';
 import { complain, note } from './report.ts';
@@ -37,6 +38,7 @@ export async function withStack(
   try {
     stack = await createStack(engineOptionsOf(flags));
     if (flags.verbose) note(`${deviceOf(flags)} as ${flags.addr.join(', ')}`);
+    offerControl(stack, flags.verbose === true);
     return await body(stack, interrupt.signal);
   } catch (error) {
     const { reason } = interrupt.signal;
@@ -45,4 +47,10 @@ export async function withStack(
   } finally {
     await stack?.close();
   }
+}
+
+/** Lets `tunwire ss` look into a stack. */
+export function offerControl(stack: NetStack, isVerbose: boolean): void {
+  const control = serveControl(stack);
+  if (isVerbose && 'problem' in control) note(`tunwire ss will not see this: ${control.problem}`);
 }

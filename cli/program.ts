@@ -9,9 +9,11 @@ import { addDumpCommand } from './verbs/dump.ts';
 import { addGetCommand } from './verbs/get.ts';
 import { addLabCommand } from './verbs/lab.ts';
 import { addListenCommand } from './verbs/listen.ts';
+import { addPingCommands } from './verbs/ping.ts';
 import { addReplayCommand } from './verbs/replay.ts';
 import { addResolveCommand } from './verbs/resolve.ts';
 import { addScriptCommand } from './verbs/script.ts';
+import { addSsCommand } from './verbs/ss.ts';
 import { addTlsCommand } from './verbs/tls.ts';
 
 /** Terminals, the man page and mails agree on it. */
@@ -40,8 +42,10 @@ export function makeProgram(): Command {
   addTlsCommand(program);
   addGetCommand(program);
   addResolveCommand(program);
+  addPingCommands(program);
   addBenchCommand(program);
   addDumpCommand(program);
+  addSsCommand(program);
   addLabCommand(program);
   addDoctorCommand(program);
   addScriptCommand(program);

@@ -2,7 +2,7 @@
 _tunwire() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=''
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W 'connect listen tls get resolve bench dump lab doctor script replay help' -- "$word"))
+    COMPREPLY=($(compgen -W 'connect listen tls get resolve ping trace bench dump ss lab doctor script replay help' -- "$word"))
     return
   fi
   case $before in
@@ -17,8 +17,11 @@ _tunwire() {
     tls) words='--servername --alpn --ciphersuites --tls1_2 --tls1_3 --showcerts --msg --timeout --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
     get) words='-o --output -i --include -I --head -X --request -H --header -d --data -L --location --max-redirs -f --fail --resolve --connect-timeout -m --max-time -s --silent --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
     resolve) words='-t --type -x --reverse --short --timeout --json --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
+    ping) words='-4 --ipv4 -6 --ipv6 -c --count -i --interval -s --size -t --ttl -W --wait --json --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
+    trace) words='-4 --ipv4 -6 --ipv6 -I --icmp -f --first-ttl -m --max-hops -q --queries -W --wait --json --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
     bench) words='-t --time -P --parallel -R --reverse --secure --congestion --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture -v --verbose -h --help' ;;
     dump) words='-i --interface -c --count -X --hex --json -h --help' ;;
+    ss) words='-t --tcp -u --udp -l --listening -s --statistics -m --metrics --json -h --help' ;;
     lab) words='--link --serve -v --verbose -h --help' ;;
     doctor) words='--json -h --help' ;;
     script) words='--profile --lenient --define --junit --against --packetdrill --jobs -h --help' ;;

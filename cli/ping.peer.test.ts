@@ -1,0 +1,38 @@
+// needs: tun
+import test from 'ava';
+import { createLab, KERNEL_V4, KERNEL_V6 } from '../test/netns.ts';
+import { startTunwire, tunwire } from './testing/command.ts';
+
+test('echoes of the kernel over both families, and none from where nobody is', async (t) => {
+  const lab = await createLab(t);
+  for (const host of [KERNEL_V4, KERNEL_V6]) {
+    const { code, stdout } = await tunwire(lab, 'ping', [host, '-c', '2', '-i', '0.05', '-s', '1400']);
+    t.is(code, 0, stdout);
+    t.regex(stdout, new RegExp(`^1: answer from ${host}, ttl 64, [\\d.]+ ms\\n2: `));
+    t.regex(stdout, /: 2 sent, 2 received, 0 % lost\nround trip min\/mean\/max\/deviation [\d./]+ ms\n$/);
+  }
+  const none = await tunwire(lab, 'ping', ['10.77.0.99', '-c', '1', '-W', '0.2', '--json']);
+  t.is(none.code, 1);
+  const [reply = '', last = ''] = none.stdout.split('\n');
+  t.like(JSON.parse(reply) as object, { number: 1, outcome: 'timeout', from: null });
+  t.like(JSON.parse(last) as object, { statistics: { sent: 1, received: 0 } });
+  t.is((await tunwire(lab, 'ping', ['192.0.2.1', '-c', '1'])).code, 7, 'there is no route');
+});
+
+test('an interruption ends an endless ping with its numbers', async (t) => {
+  const lab = await createLab(t);
+  const run = startTunwire(lab, 'ping', [KERNEL_V4, '-i', '0.02']);
+  await lab.until('answers come', () => run.stdout.includes('3: answer'));
+  run.kill('SIGINT');
+  t.is(await run.exited, 0, run.stderr);
+  t.regex(run.stdout, /\d+ sent, \d+ received/);
+});
+
+test('the way to the kernel is one hop', async (t) => {
+  const lab = await createLab(t);
+  for (const args of [[KERNEL_V4], [KERNEL_V6, '--icmp']]) {
+    const { code, stdout, stderr } = await tunwire(lab, 'trace', args);
+    t.deepEqual([code, stderr], [0, '']);
+    t.regex(stdout, new RegExp(`^ 1 {2}${args[0]} {2}[\\d.]+ ms {2}[\\d.]+ ms {2}[\\d.]+ ms\\n$`));
+  }
+});
