@@ -1,9 +1,11 @@
 import type { PacketInput } from '../drivers/device.ts';
 import { ConnectAttempt } from '../stack/connector.ts';
+import type { DatagramEndpoint } from '../stack/context.ts';
 import { type Endpoint, EndpointEvent } from '../stack/endpoint.ts';
 import { ERRORS, type ErrorCode, NetError, PHASE_NAMES, Phase } from '../stack/errors.ts';
 import type { Interface } from '../stack/ip/interface.ts';
 import { Ping } from '../stack/ip/ping.ts';
+import { RawSocket } from '../stack/ip/raw-socket.ts';
 import { Trace as RouteTrace } from '../stack/ip/trace.ts';
 import { Lookup, RecordLookup } from '../stack/resolver/resolver.ts';
 import {
@@ -25,6 +27,7 @@ import {
   Command,
   OpenOption,
   Operation,
+  RAW_WHOLE,
   type SocketBlock,
   SocketEvent,
   SocketStatus,
@@ -197,6 +200,8 @@ export class Engine implements PacketInput {
       }
       if ((commands & Command.Sent) !== 0) endpoint.appWrote();
       if ((commands & Command.Received) !== 0) endpoint.appRead();
+    } else if (endpoint instanceof RawSocket) {
+      if ((commands & Command.Sent) !== 0) endpoint.appWrote();
     } else if (endpoint instanceof TcpListener) {
       if ((commands & Command.Received) !== 0) this.#acceptAll(block, endpoint);
     } else if (isProber(endpoint)) {
@@ -252,6 +257,9 @@ export class Engine implements PacketInput {
           this.#endpoints[block.index] = listener;
           break;
         }
+        case Operation.Raw:
+          this.#endpoints[block.index] = this.#raw(block);
+          break;
         default: {
           const socket = this.#services.stack.udp.open({
             local: block.address(SocketWord.LocalFamily),
@@ -300,6 +308,19 @@ export class Engine implements PacketInput {
     });
   }
 
+  #raw(block: SocketBlock): RawSocket {
+    const word = block.get(SocketWord.RemotePort);
+    const ttl = block.get(SocketWord.Backlog);
+    return this.#services.stack.raw.open({
+      protocol: word & 0xff,
+      wholePackets: (word & RAW_WHOLE) !== 0,
+      local: block.address(SocketWord.LocalFamily),
+      broadcast: (block.get(SocketWord.Options) & OpenOption.Broadcast) !== 0,
+      ...(ttl === 0 ? {} : { ttl }),
+      owner: block.index,
+    });
+  }
+
   #lookup(block: SocketBlock): Lookup {
     const lookup = this.#services.resolver.lookup(block.text, familyOf(block));
     lookup.owner = block.index;
@@ -342,7 +363,7 @@ export class Engine implements PacketInput {
     } else if (endpoint instanceof TcpConnection) {
       endpoint.close();
       if ((block.get(SocketWord.Flags) & StreamFlag.RingsClosed) === 0) return;
-    } else if (endpoint instanceof UdpSocket || isProber(endpoint)) {
+    } else if (endpoint instanceof UdpSocket || endpoint instanceof RawSocket || isProber(endpoint)) {
       endpoint.close();
     } else if (endpoint instanceof TcpListener) {
       for (const child of this.#table.drainAcceptRing(block)) {
@@ -378,7 +399,8 @@ export class Engine implements PacketInput {
       if (endpoint.owner < 0) continue;
       const block = this.#table.block(endpoint.owner);
       if (endpoint instanceof TcpConnection) this.#connectionEvents(block, endpoint, events);
-      else if (endpoint instanceof UdpSocket) this.#socketEvents(block, endpoint, events);
+      else if (endpoint instanceof UdpSocket || endpoint instanceof RawSocket)
+        this.#socketEvents(block, endpoint, events);
       else if (endpoint instanceof TcpListener) this.#acceptAll(block, endpoint);
       else if (isProber(endpoint)) this.#questions.pushResults(block, endpoint);
       else if (endpoint instanceof ConnectAttempt) this.#attemptEvents(block, endpoint);
@@ -415,18 +437,20 @@ export class Engine implements PacketInput {
     if (told !== 0) this.#table.tell(block, told);
   }
 
-  #socketEvents(block: SocketBlock, socket: UdpSocket, events: number): void {
+  #socketEvents(block: SocketBlock, socket: DatagramEndpoint, events: number): void {
     if (socket.pendingError !== null) {
       block.setError(
         socket.pendingError,
         Phase.Transfer,
-        'the peer reports that nothing listens on its port',
+        socket instanceof RawSocket ? '' : 'the peer reports that nothing listens on its port',
       );
       socket.pendingError = null;
     }
-    const { settingsDone, settingError } = socket;
-    const errorNumber = settingError === null ? 0 : ERRORS[settingError].number;
-    block.set(SocketWord.UdpSettings, (settingsDone << 16) | errorNumber);
+    if (socket instanceof UdpSocket) {
+      const { settingsDone, settingError } = socket;
+      const errorNumber = settingError === null ? 0 : ERRORS[settingError].number;
+      block.set(SocketWord.UdpSettings, (settingsDone << 16) | errorNumber);
+    }
     let told = 0;
     if ((events & EndpointEvent.Readable) !== 0) told |= SocketEvent.Readable;
     if ((events & EndpointEvent.Writable) !== 0) told |= SocketEvent.Writable;

@@ -16,6 +16,7 @@ import {
   OpenOption,
   Operation,
   packRing,
+  RAW_WHOLE,
   ringBase,
   ringCapacity,
   SocketBlock,
@@ -136,6 +137,25 @@ export class SharedSocket implements Channel {
     socket.#storeOption(OpenOption.Broadcast, broadcast);
     socket.#storeOption(OpenOption.ReuseAddress, reuseAddress);
     socket.#open(Operation.Udp);
+    return socket;
+  }
+
+  /** Opens a socket for packets of an IP protocol. @param ttl 0: the usual one */
+  static raw(
+    client: EngineClient,
+    local: IpAddress | null,
+    protocol: number,
+    wholePackets: boolean,
+    broadcast: boolean,
+    ttl: number,
+  ): SharedSocket {
+    const block = client.take();
+    block.setAddress(SocketWord.LocalFamily, local, 0);
+    block.set(SocketWord.RemotePort, protocol | (wholePackets ? RAW_WHOLE : 0));
+    block.set(SocketWord.Backlog, ttl);
+    const socket = new SharedSocket(client, block);
+    socket.#storeOption(OpenOption.Broadcast, broadcast);
+    socket.#open(Operation.Raw);
     return socket;
   }
 

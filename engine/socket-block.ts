@@ -151,6 +151,9 @@ export const Command = {
   Room: 256,
 } as const;
 
+/** Whole packets, headers and all, go through a raw socket. */
+export const RAW_WHOLE = 0x100;
+
 export const Operation = {
   Connect: 0,
   Listen: 1,
@@ -160,6 +163,8 @@ export const Operation = {
   Trace: 5,
   Ask: 6,
   Probe: 7,
+  /** RemotePort: the protocol number, and {@link RAW_WHOLE} with it; Backlog: the hop limit, 0: the usual one. */
+  Raw: 8,
 } as const;
 
 export const OpenOption = {

@@ -1,8 +1,7 @@
-import type { ElasticRings, RingSource } from '../stack/context.ts';
+import type { DatagramEndpoint, ElasticRings, RingSource } from '../stack/context.ts';
 import { INTERNAL_OWNER } from '../stack/endpoint.ts';
 import { Ring } from '../stack/ring.ts';
 import { TcpConnection } from '../stack/tcp/connection.ts';
-import type { UdpSocket } from '../stack/udp/udp-socket.ts';
 import { type Arena, ArenaWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
 import type { Pool } from './pool.ts';
 import {
@@ -111,7 +110,7 @@ export class SocketTable implements RingSource, ElasticRings {
   }
 
   /** RingSource: files the rings under the endpoint's owner; a connection from a listener gets a block of its own. */
-  open(endpoint: TcpConnection | UdpSocket): boolean {
+  open(endpoint: TcpConnection | DatagramEndpoint): boolean {
     if (endpoint.owner === INTERNAL_OWNER) {
       endpoint.sendRing = Ring.alloc(INTERNAL_RING_BYTES);
       endpoint.recvRing = Ring.alloc(INTERNAL_RING_BYTES);
@@ -137,7 +136,7 @@ export class SocketTable implements RingSource, ElasticRings {
   }
 
   /** Datagrams are records that lie in one ring for good. */
-  #openFixed(block: SocketBlock, socket: UdpSocket): boolean {
+  #openFixed(block: SocketBlock, socket: DatagramEndpoint): boolean {
     const send = this.#takeRing(this.#sizes.datagramSendBytes);
     if (send === 0) return false;
     const recv = this.#takeRing(this.#sizes.datagramRecvBytes);
@@ -241,7 +240,7 @@ export class SocketTable implements RingSource, ElasticRings {
   }
 
   /** RingSource: the stack is done. What was received stays readable until the application lets go. */
-  close(endpoint: TcpConnection | UdpSocket): void {
+  close(endpoint: TcpConnection | DatagramEndpoint): void {
     if (endpoint.owner < 0) return;
     const block = this.block(endpoint.owner);
     if (block.get(SocketWord.Status) === SocketStatus.Idle) {

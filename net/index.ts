@@ -41,6 +41,7 @@ export type {
   TraceOptions,
   TraceRun,
 } from './probe-run.ts';
+export { type RawPacket, RawSocket, type RawSocketOptions } from './raw-socket.ts';
 export { type ListenOptions, Server } from './server.ts';
 export { type ConnectTimes, Socket, type SocketOptions } from './socket.ts';
 export {

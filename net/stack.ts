@@ -14,6 +14,7 @@ import { prometheusText } from './metrics.ts';
 import { closeOpen } from './open-sockets.ts';
 import type { ConnectOptions } from './options.ts';
 import { type PingOptions, PingRun, type Resolve, type TraceOptions, TraceRun } from './probe-run.ts';
+import { RawSocket, type RawSocketOptions } from './raw-socket.ts';
 import { type ListenOptions, Server } from './server.ts';
 import { Socket } from './socket.ts';
 import { type UdpOptions, UdpSocket } from './udp.ts';
@@ -119,6 +120,11 @@ export class NetStack implements AsyncDisposable {
   /** @throws NetError ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE, PORT_INVALID … */
   udp(options: UdpOptions = {}): Promise<UdpSocket> {
     return UdpSocket.open(this.#client, options);
+  }
+
+  /** @throws NetError ARGUMENT_INVALID, ADDRESS_NOT_AVAILABLE … */
+  rawSocket(options: RawSocketOptions): Promise<RawSocket> {
+    return RawSocket.open(this.#client, options);
   }
 
   /**

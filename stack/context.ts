@@ -1,6 +1,7 @@
 import type { Counters } from './counters.ts';
 import type { EventQueue } from './endpoint.ts';
 import type { Interface } from './ip/interface.ts';
+import type { RawSocket } from './ip/raw-socket.ts';
 import type { TxPacket } from './link.ts';
 import type { RandomSource } from './random.ts';
 import type { Ring } from './ring.ts';
@@ -33,6 +34,9 @@ export interface Transmitter {
   transmit(): boolean;
 }
 
+/** Whatever has records in rings that stay as they are. */
+export type DatagramEndpoint = UdpSocket | RawSocket;
+
 /**
  * Where connections and UDP sockets get the memory for their data. The engine takes it from shared memory, tests from
  * the heap.
@@ -42,9 +46,9 @@ export interface RingSource {
    * Admits an endpoint: sets `sendRing` and `recvRing`, or leaves those of a connection null when they are `elastic`.
    * @returns false when there is no memory: the connection is refused, and counted
    */
-  open(endpoint: TcpConnection | UdpSocket): boolean;
+  open(endpoint: TcpConnection | DatagramEndpoint): boolean;
   /** The endpoint will not touch its rings again. */
-  close(endpoint: TcpConnection | UdpSocket): void;
+  close(endpoint: TcpConnection | DatagramEndpoint): void;
   /** Memory for connections while data flows; null: their rings are as `open` made them, for good. */
   readonly elastic: ElasticRings | null;
 }
@@ -121,6 +125,11 @@ export interface IpOutput {
    * @returns false when the device is full: nothing was sent
    */
   finish(route: Route, protocol: number, csumOffset: number, trafficClass: number, ttl: number): boolean;
+  /**
+   * Sends a whole IP packet as it is, that is not longer than the path takes.
+   * @returns false when the device is full
+   */
+  sendWhole(route: Route, slab: Slab, lengthBytes: number): boolean;
   /**
    * Notes that the path takes packets of `mtuBytes` at most, for everybody who uses this route, for ten minutes. A
    * transport calls it for a TooBig about a packet that it did send (RFC 5927 §7), or when probes show it.

@@ -7,6 +7,7 @@ export type { ElasticRings, RingPair, RingSource } from './context.ts';
 export { Endpoint, EndpointEvent, type EndpointObserver } from './endpoint.ts';
 export { ERRORS, type ErrorCode, NetError, Phase } from './errors.ts';
 export type { Interface } from './ip/interface.ts';
+export type { RawOptions, RawReceiver, RawSocket } from './ip/raw-socket.ts';
 export {
   type EthernetCapabilities,
   type LinkCapabilities,

@@ -12,6 +12,7 @@ import { Interface, type InterfaceSettings, type PacketReceiver } from './ip/int
 import { MldHost } from './ip/mld.ts';
 import { NeighbourCounters } from './ip/neighbour.ts';
 import { IpSender } from './ip/output.ts';
+import { RawLayer } from './ip/raw-layer.ts';
 import { RouteTable } from './ip/route-table.ts';
 import {
   type EthernetCapabilities,
@@ -77,6 +78,7 @@ export class Stack implements StackContext, PacketReceiver {
   /** Made with the first Ethernet interface. */
   #ethernetCounters: EthernetCounters | null = null;
   #neighbourCounters: NeighbourCounters | null = null;
+  #raw: RawLayer | null = null;
   #packetHook: PacketHook | null = null;
   #hookRunner: HookRunner | null = null;
   #hookCounters: HookCounters | null = null;
@@ -140,6 +142,13 @@ export class Stack implements StackContext, PacketReceiver {
       () => this.interfaces,
       (iface, slab, off, len) => this.#receive(iface, slab, off, len, 0),
     );
+  }
+
+  /** Sockets for packets of any IP protocol. */
+  get raw(): RawLayer {
+    this.#raw ??= new RawLayer(this);
+    this.ipInput.raw = this.#raw;
+    return this.#raw;
   }
 
   /** The interfaces, in the order they were added. */

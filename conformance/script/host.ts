@@ -1,4 +1,4 @@
-import type { RingSource } from '../../stack/context.ts';
+import type { DatagramEndpoint, RingSource } from '../../stack/context.ts';
 import type { Interface } from '../../stack/ip/interface.ts';
 import type { PacketSink, TxPacket } from '../../stack/link.ts';
 import { SeededRandom } from '../../stack/random.ts';
@@ -7,7 +7,6 @@ import { Stack } from '../../stack/stack.ts';
 import type { TcpConnection } from '../../stack/tcp/connection.ts';
 import type { SequenceSource } from '../../stack/tcp/isn.ts';
 import { TcpState } from '../../stack/tcp/tcp-state.ts';
-import type { UdpSocket } from '../../stack/udp/udp-socket.ts';
 import { IpAddress } from '../../stack/wire/ip-address.ts';
 import { Slab } from '../../stack/wire/slab.ts';
 import { decodePacket, type LivePacket } from './packet.ts';
@@ -202,7 +201,7 @@ class ScriptRings implements RingSource {
     this.#host = host;
   }
 
-  open(endpoint: TcpConnection | UdpSocket): boolean {
+  open(endpoint: TcpConnection | DatagramEndpoint): boolean {
     const { receiveBufferBytes, sendBufferBytes } = this.#host.defaults;
     // Twice the buffer: the limit may be rounded up, and out-of-order data beyond it has a place
     endpoint.recvRing = Ring.alloc(powerOfTwo(2 * receiveBufferBytes));

@@ -33,6 +33,7 @@ import type { IpCounters } from './counters.ts';
 import { ExtensionWalk, WalkResult } from './extension-headers.ts';
 import type { IcmpLayer } from './icmp.ts';
 import type { Interface } from './interface.ts';
+import type { RawLayer } from './raw-layer.ts';
 import { Reassembler, type ReassemblyObserver } from './reassembly.ts';
 
 /** The receiving half of the IP layer: validates, reassembles, and hands to the transports. */
@@ -42,6 +43,8 @@ export class IpInput implements ReassemblyObserver {
   readonly #handlers: (TransportHandler | null)[] = new Array<TransportHandler | null>(256).fill(null);
   readonly #walk: ExtensionWalk = new ExtensionWalk();
   readonly reassembler: Reassembler;
+  /** Raw sockets get copies. null: there was none yet. */
+  raw: RawLayer | null = null;
   #rx: RxPacket | null = null;
 
   constructor(context: StackContext, counters: IpCounters, icmp: IcmpLayer) {
@@ -328,6 +331,7 @@ export class IpInput implements ReassemblyObserver {
 
   /** @param nextHeaderAt where the protocol number stands in the packet, for an ICMPv6 error */
   #deliver(rx: RxPacket, protocol: number, nextHeaderAt: number): void {
+    const copied = this.raw !== null && this.raw.socketCount > 0 && this.raw.copy(rx, protocol);
     const handler = this.#handlers[protocol] ?? null;
     // ICMP and IGMP belong to one version each.
     const wrongVersion =
@@ -335,6 +339,10 @@ export class IpInput implements ReassemblyObserver {
         ? protocol === IpProtocol.Icmpv6
         : protocol === IpProtocol.Icmp || protocol === IpProtocol.Igmp;
     if (handler === null || wrongVersion) {
+      if (copied) {
+        this.#counters.delivered++;
+        return;
+      }
       this.#counters.dropUnknownProtocol++;
       // RFC 1122 §3.2.2.1; RFC 8200 §4
       if (rx.family === 4)

@@ -6,11 +6,13 @@ import {
   IP_MAX_PACKET_BYTES,
   IPV4_DONT_FRAGMENT,
   IPV4_HEADER_BYTES,
+  IPV4_MAX_HEADER_BYTES,
   IpProtocol,
   Ipv4,
   writeIpv4Header,
 } from '../wire/ipv4.ts';
 import { IPV6_HEADER_BYTES, writeIpv6Header } from '../wire/ipv6.ts';
+import { copySlab, type Slab } from '../wire/slab.ts';
 import type { IpCounters } from './counters.ts';
 import { Fragmenter } from './fragment.ts';
 import { IPV4_MIN_PATH_MTU_BYTES, type RouteTable } from './route-table.ts';
@@ -94,6 +96,25 @@ export class IpSender implements IpOutput {
     }
     this.#counters.sent++;
     this.#counters.sentBytes += length;
+    return true;
+  }
+
+  sendWhole(route: Route, slab: Slab, lengthBytes: number): boolean {
+    const { tx } = this.#context;
+    tx.reset();
+    // devices look for headers in the head
+    const headBytes = Math.min(lengthBytes, IPV4_MAX_HEADER_BYTES);
+    copySlab(slab, 0, tx.head, tx.headOff, headBytes);
+    tx.headLen = headBytes;
+    tx.body = slab;
+    tx.bodyOff = headBytes;
+    tx.bodyLen = lengthBytes - headBytes;
+    if (!route.iface.send(tx, route.nextHop)) {
+      this.#counters.deviceFull++;
+      return false;
+    }
+    this.#counters.sent++;
+    this.#counters.sentBytes += lengthBytes;
     return true;
   }
 }

@@ -1,7 +1,6 @@
-import type { ElasticRings, RingSource } from '../context.ts';
+import type { DatagramEndpoint, ElasticRings, RingSource } from '../context.ts';
 import { Ring } from '../ring.ts';
 import { TcpConnection } from '../tcp/connection.ts';
-import type { UdpSocket } from '../udp/udp-socket.ts';
 
 const UDP_RING_BYTES = 65_536;
 /** So much is kept for the other direction. */
@@ -24,7 +23,7 @@ export class ElasticHeapRings implements RingSource, ElasticRings {
   /** Rings that the application took by itself, not yet attached. */
   readonly #taken: Map<TcpConnection, Ring> = new Map();
 
-  open(endpoint: TcpConnection | UdpSocket): boolean {
+  open(endpoint: TcpConnection | DatagramEndpoint): boolean {
     if (!(endpoint instanceof TcpConnection)) {
       endpoint.sendRing = Ring.alloc(UDP_RING_BYTES);
       endpoint.recvRing = Ring.alloc(UDP_RING_BYTES);
@@ -34,7 +33,7 @@ export class ElasticHeapRings implements RingSource, ElasticRings {
   }
 
   /** What lies in the rings can still be read. */
-  close(endpoint: TcpConnection | UdpSocket): void {
+  close(endpoint: TcpConnection | DatagramEndpoint): void {
     this.openCount--;
     if (!(endpoint instanceof TcpConnection)) return;
     this.sendBytes -= (endpoint.sendRing ?? this.#taken.get(endpoint))?.capacityBytes ?? 0;
