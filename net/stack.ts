@@ -16,7 +16,7 @@ import type { ConnectOptions } from './options.ts';
 import { type PingOptions, PingRun, type Resolve, type TraceOptions, TraceRun } from './probe-run.ts';
 import { RawSocket, type RawSocketOptions } from './raw-socket.ts';
 import { type ListenOptions, Server } from './server.ts';
-import { Socket } from './socket.ts';
+import { Socket, type SocketOptions } from './socket.ts';
 import { type UdpOptions, UdpSocket } from './udp.ts';
 
 export interface StackOptions extends EngineOptions {
@@ -111,6 +111,11 @@ export class NetStack implements AsyncDisposable {
    */
   readonly createConnection = (options: ConnectOptions, listener?: () => void): Socket =>
     new Socket(this.#client, options).connect(options, listener);
+
+  /** A socket that is not connected yet, as `new net.Socket()`: for libraries that call its `connect` by themselves. */
+  socket(options: SocketOptions = {}): Socket {
+    return new Socket(this.#client, options);
+  }
 
   /** @throws NetError ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE, PORT_INVALID … */
   listen(options: ListenOptions): Promise<Server> {
