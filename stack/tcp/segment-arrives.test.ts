@@ -497,3 +497,17 @@ test('resets carry timestamps where they are agreed on (RFC 7323 §3.2)', (t) =>
   t.is(reset?.flags, 'RA');
   t.is(reset?.options.tsEcr, 100);
 });
+
+test('both sides probe a closed window, and both octets are taken: the ACK an octet before the window counts', (t) => {
+  const bench = TcpBench.established({ peer: { win: 0 } });
+  bench.write('ab');
+  bench.wait(2000);
+  t.deepEqual(new Set(brief(bench.take())), new Set(['A 1 ack 1 len 1']));
+  // The peer's probe crosses ours
+  bench.seg({ flags: 'A', seq: 1, ack: 1, win: 0, data: 1 });
+  bench.take();
+  // It has taken our octet, and does not know yet that we have taken its one
+  bench.seg({ flags: 'A', seq: 1, ack: 2, win: 5000 });
+  t.true(brief(bench.take()).includes('PA 2 ack 2 len 1'));
+  t.is(bench.connection.sndWnd, 5000);
+});

@@ -23,6 +23,8 @@ const TS_RECENT_VALID_MS = 24 * 24 * 3600 * 1000;
 /** The flags that header prediction looks at. */
 const PREDICTED_FLAGS = TcpFlag.Fin | TcpFlag.Syn | TcpFlag.Rst | TcpFlag.Ack | TcpFlag.Urg;
 
+const ACK_ONLY = TcpFlag.Ack | TcpFlag.Syn | TcpFlag.Rst;
+
 /** SEGMENT ARRIVES for a connection: RFC 9293 §3.10.7.3 and §3.10.7.4, in their order. Nothing is sent here. */
 export function segmentArrives(c: TcpConnection, seg: Segment): void {
   c.segmentsIn++;
@@ -214,6 +216,10 @@ function sequenceFits(c: TcpConnection, seg: Segment): boolean {
     if (c.challenges.take(c.now)) c.synToSend = true;
     return false;
   }
+  // Both sides have probed a closed window, and both octets were taken: neither knows, and every ACK lies an octet before the window.
+  // RFC 9293 §3.10.7.4, first: special allowance should be made for valid ACKs
+  if (c.probeSent && first === -1 && length <= 1 && (seg.flags & ACK_ONLY) === TcpFlag.Ack)
+    ackArrives(c, seg);
   c.layer.counters.dropUnacceptable++;
   if ((seg.flags & TcpFlag.Rst) !== 0) c.layer.counters.dropRstOutOfWindow++;
   else answerUnacceptable(c, seg);
