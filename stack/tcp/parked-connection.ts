@@ -174,7 +174,14 @@ export class ParkingLot {
     for (const timer of Object.values(TcpTimer)) {
       if (timer !== TcpTimer.KeepAlive && c.deadlineOf(timer) !== Infinity) return false;
     }
-    if (c.assembler.count > 0 || c.sent.count > 0 || c.undo.possible || c.rack.reorderingSeen) return false;
+    if (
+      c.assembler.count > 0 ||
+      c.sent.count > 0 ||
+      c.undo.possible ||
+      c.undo.adapts ||
+      c.rack.reorderingSeen
+    )
+      return false;
     if (c.rack.windowMult > 1 || !c.challenges.isFull(c.now)) return false;
     const fresh = this.#template(c);
     return this.#unchanged.every((key) => c[key] === fresh[key]);

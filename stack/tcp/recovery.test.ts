@@ -48,6 +48,17 @@ test('after an RTO slow start sends the rest again as ACKs come', (t) => {
   t.is(bench.stack.nextDeadline(), Infinity, 'nothing is in flight: no timer');
 });
 
+test('… on a connection with ECN as well', (t) => {
+  const bench = inFlight();
+  bench.connection.ecnOk = true;
+  bench.wait(200);
+  bench.take();
+  bench.seg({ flags: 'A', seq: 1, ack: 1001 });
+  t.is(bench.take().length, 2);
+  bench.seg({ flags: 'A', seq: 1, ack: 3001 });
+  t.is(bench.take().length, 4);
+});
+
 test('R2: after fifteen retransmissions the connection fails [MUST-20] [SHLD-11]', (t) => {
   const bench = inFlight();
   const started = bench.now;
@@ -442,7 +453,7 @@ test('TLP: new data rather than old', (t) => {
   t.deepEqual(brief(bench.take()), ['A 10001 ack 1 len 1000']);
 });
 
-// [RFC 4015 §2-1] [RFC 4015 §3.1-2] [RFC 4015 §3.4-2]
+// [RFC 4015 §2-1] [RFC 4015 §3.1-2]
 test('Eifel: a timeout whose ACK names a time before the retransmission is taken back (RFC 3522, RFC 4015)', (t) => {
   const bench = inFlight({ rttMs: 40, peer: { ts: [1, 10_000], sackPermitted: false } });
   const sentAt = bench.connection.timestamp();
@@ -457,8 +468,91 @@ test('Eifel: a timeout whose ACK names a time before the retransmission is taken
   t.deepEqual(bench.take(), [], 'nothing else is sent again');
 });
 
+/** All of cwnd is in flight, a timeout has sent the first segment again, and the ACK of the original comes. @param flags of that ACK */
+function spurious(cwndSegments: number, flags: string): TcpBench {
+  const ecn = flags.includes('E') ? { flags: 'SAE' } : {};
+  const bench = TcpBench.synSent({ sendRingBytes: 1 << 17 });
+  bench.stack.tcp.settings.ecn = 'active';
+  bench.connect();
+  bench.take();
+  bench.wait(40);
+  bench.seg({
+    flags: 'SA',
+    seq: 0,
+    ack: 1,
+    mss: MSS + 12,
+    ts: [1, bench.connection.timestampAt(bench.now - 40)],
+    ...ecn,
+  });
+  const { connection } = bench;
+  connection.cc.cwndBytes = cwndSegments * MSS;
+  connection.cc.ssthreshBytes = 5 * MSS;
+  bench.write(100 * MSS);
+  const sentAt = connection.timestamp();
+  bench.wait(1000 / 4);
+  bench.take();
+  bench.wait(50);
+  bench.seg({ flags, seq: 1, ack: 1 + 20 * MSS, ts: [2, sentAt] });
+  return bench;
+}
+
+// [RFC 4015 §3.4-2] [RFC 4015 §3.4-3] [RFC 4015 §3.4-4]
+test('Eifel response: an initial window leaves at once, slow start does the rest (RFC 4015 §3.4)', (t) => {
+  const bench = spurious(40, 'A');
+  const { cc, recovery, undone } = bench.connection;
+  t.is(recovery, RecoveryState.Open);
+  t.is(undone, 1);
+  t.is(bench.take().length, 10, 'of the 20 that were acknowledged');
+  t.is(cc.cwndBytes, 30 * MSS);
+  t.is(cc.ssthreshBytes, 40 * MSS, 'in flight when the timer expired');
+});
+
+// [RFC 4015 §3.4-1]
+test('… but not where that ACK tells of congestion', (t) => {
+  const bench = spurious(40, 'AE');
+  const { connection } = bench;
+  t.is(connection.recovery, RecoveryState.Open);
+  t.is(connection.cc.cwndBytes, MSS);
+  t.is(connection.cc.ssthreshBytes, 0.7 * 40 * MSS, 'reduced once');
+  t.deepEqual(bench.take(), [], 'more than that is in flight, and nothing is sent again');
+});
+
+// [RFC 4015 §3.6-1] [RFC 4015 §3.5-1]
+test('… and the timer learns of the path from the first new data (RFC 4015 §3.6)', (t) => {
+  const bench = spurious(40, 'A');
+  const { connection } = bench;
+  const [first] = bench.take();
+  const echo = first!.options.tsVal;
+  const before = connection.rtt.srttMs;
+  t.true(before > 40 && before < 100, 'the late ACK counts as any other');
+  bench.wait(200);
+  // What was sent before the timeout says nothing new
+  bench.seg({ flags: 'A', seq: 1, ack: 1 + 30 * MSS, ts: [3, connection.timestampAt(bench.now - 200)] });
+  t.true(connection.rtt.srttMs < 130);
+  bench.seg({ flags: 'A', seq: 1, ack: 1 + 40 * MSS, ts: [3, connection.timestampAt(bench.now - 200)] });
+  bench.seg({ flags: 'A', seq: 1, ack: 1 + 41 * MSS, ts: [3, echo] });
+  t.is(connection.rtt.srttMs, 200);
+  t.is(connection.rtt.rttvarMs, 100);
+  t.is(connection.rtt.rtoMs, 600);
+  // Once
+  bench.seg({ flags: 'A', seq: 1, ack: 1 + 42 * MSS, ts: [4, connection.timestamp()] });
+  t.true(connection.rtt.srttMs > 150);
+});
+
+// [RFC 4015 §3.1-3]
+test('… a second timeout while the first is being repaired begins nothing anew', (t) => {
+  const bench = inFlight({ rttMs: 40, peer: { ts: [1, 10_000], sackPermitted: false } });
+  bench.wait(250);
+  const { pipePrevBytes } = bench.connection.undo;
+  t.is(pipePrevBytes, Infinity, 'ssthresh, which is not known yet');
+  bench.connection.undo.pipePrevBytes = 77;
+  bench.wait(1000);
+  t.true(bench.stack.tcp.counters.timeouts >= 2);
+  t.is(bench.connection.undo.pipePrevBytes, 77);
+});
+
 // [RFC 5682 §2.1-1] [RFC 5682 §3.1-2]
-// [RFC 4015 §3.3-1] [RFC 4015 §3.4-2]
+// [RFC 4015 §3.3-1]
 // [RFC 9438 §4.9-1] [RFC 9438 §4.9-2]
 test('F-RTO: new data first; an ACK of what was never sent again takes the timeout back (RFC 5682 §3)', (t) => {
   for (const spurious of [true, false]) {

@@ -12,6 +12,7 @@ import type { Segment } from './segment.ts';
 import { tuneSendBuffer } from './send-buffer.ts';
 import { DUP_THRESH } from './sent-queue.ts';
 import {
+  adaptTimer,
   beginForward,
   duplicateReported,
   judgeSpurious,
@@ -161,13 +162,14 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   if (c.pmtuSearch !== null) searchAcked(c);
   c.backoff = 0;
   c.dupAcks = 0;
-  const rttMs = sampleRtt(c, seg);
+  const rttMs = sampleRtt(c, seg, acked);
   const roundBegins = ((ack - c.roundEnd) | 0) > 0;
   if (roundBegins) c.roundEnd = c.sndNxt;
   c.cc.roundTrip(rttMs, roundBegins, c.layer.settings.pacing, c.now);
 
   const wasFast = c.recovery === RecoveryState.Fast;
-  if (c.undo.possible) judgeSpurious(c, seg, acked);
+  // RFC 4015 §3.4: nor does cwnd grow with the ACK that restores it
+  const undone = c.undo.possible && judgeSpurious(c, seg, acked);
   if (c.recovery === RecoveryState.Open) {
     if (c.hasRecoveryPoint && ((ack - c.recoveryPoint) | 0) > 0) c.hasRecoveryPoint = false;
     c.renoSackedBytes = 0;
@@ -176,10 +178,12 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   } else if (!c.sackOk) {
     partialAck(c, acked);
   }
-  // RFC 3168 §6.1.2: nor does cwnd grow with what was sent before it was reduced for ECE, or tells of more
-  const echoes = c.ecnOk && ((seg.flags & TcpFlag.Ece) !== 0 || isReduced(c));
+  // RFC 3168 §6.1.2: nor does cwnd grow with what was sent before it was reduced for ECE, or tells of more; the slow start after a
+  // timeout goes on
+  const isSlow = c.recovery === RecoveryState.Loss;
+  const echoes = c.ecnOk && ((seg.flags & TcpFlag.Ece) !== 0 || (isReduced(c) && !isSlow));
   // What was sacked before has been counted then: only what arrives now makes room
-  if (!wasFast && c.recovery !== RecoveryState.Fast && !echoes)
+  if (!wasFast && !undone && c.recovery !== RecoveryState.Fast && !echoes)
     c.cc.acked(sent.deliveredBytes, c.rtt.srttMs, isCwndLimited(c), c.now);
   if (data > 0) tuneSendBuffer(c, data);
   // RFC 6298 §5.2, §5.3
@@ -207,7 +211,7 @@ export function usedWindow(c: TcpConnection): number {
 }
 
 /** @returns the round trip that an ACK of new data measures; -1: none */
-function sampleRtt(c: TcpConnection, seg: Segment): number {
+function sampleRtt(c: TcpConnection, seg: Segment, acked: number): number {
   let rttMs = -1;
   if (c.sent.ackedSentAt >= 0) rttMs = c.now - c.sent.ackedSentAt;
   // RFC 7323 §4.1: an echoed timestamp also tells which transmission arrived
@@ -215,6 +219,7 @@ function sampleRtt(c: TcpConnection, seg: Segment): number {
     rttMs = (c.timestamp() - seg.options.tsEcr) | 0;
   if (rttMs < 0) return -1;
   c.rtt.sample(rttMs);
+  if (c.undo.adapts) adaptTimer(c, rttMs, acked);
   return rttMs;
 }
 
@@ -263,7 +268,7 @@ export function congestionDetected(c: TcpConnection): void {
 }
 
 function enterFastRecovery(c: TcpConnection): void {
-  rememberForUndo(c);
+  rememberForUndo(c, false);
   // Without SACK a duplicate, which tells of one segment
   beginReduction(c, c.sackOk ? c.sent.deliveredBytes : c.mss);
   // RFC 3168 §6.1.2: ECE and a loss of one round trip are one event
@@ -318,7 +323,7 @@ export function retransmissionTimeout(c: TcpConnection): void {
     c.layer.counters.sackReneging++;
     c.sent.forgetSacks();
   }
-  if (c.backoff === 0) rememberForUndo(c);
+  if (c.backoff === 0) rememberForUndo(c, true);
   c.cc.timeout(usedWindow(c), c.backoff > 0, c.now);
   noteReduction(c);
   c.backoff++;

@@ -10,6 +10,8 @@ export const MIN_RTO_VARIANCE_MS = 200;
 export const MAX_RTO_MS = 120_000;
 /** RFC 6298 §5.7: when the SYN had to be sent again, data begins with this. */
 export const RTO_AFTER_SYN_LOSS_MS = 3000;
+/** What timestamps and the times of timers are exact to: the G of RFC 4015. */
+const GRANULARITY_MS = 1;
 
 /** Round-trip time and retransmission timeout (RFC 6298 [MUST-18]). */
 export class RttEstimator {
@@ -37,6 +39,20 @@ export class RttEstimator {
       this.rttvarMs = 0.75 * this.rttvarMs + 0.25 * Math.abs(this.srttMs - rttMs);
       this.srttMs = 0.875 * this.srttMs + 0.125 * rttMs;
     }
+    this.#compute();
+  }
+
+  /**
+   * RFC 4015 §3.6, step 11: a timeout was spurious, and this is the round trip of the first data that was sent for the first time after it.
+   * @param srttMs SRTT and RTTVAR before that timeout
+   */
+  adapt(rttMs: number, srttMs: number, rttvarMs: number): void {
+    this.srttMs = Math.max(srttMs + 2 * GRANULARITY_MS, rttMs);
+    this.rttvarMs = Math.max(rttvarMs, rttMs / 2);
+    this.#compute();
+  }
+
+  #compute(): void {
     const variance = 4 * this.rttvarMs;
     const rto = this.srttMs + Math.max(variance, MIN_RTO_VARIANCE_MS);
     this.rtoMs = Math.min(rto, this.maxMs);

@@ -1,4 +1,5 @@
 import { TcpFlag } from '../wire/tcp.ts';
+import { initialWindowBytes } from './congestion/congestion-control.ts';
 import type { TcpConnection } from './connection.ts';
 import { RecoveryState } from './recovery.ts';
 import type { Segment } from './segment.ts';
@@ -18,10 +19,19 @@ export class Undo {
   holdsBack = false;
   /** After recovery duplicates are still counted, until this is acknowledged. */
   until = 0;
+
+  // --- RFC 4015, step 0: how it was before a timeout
+  byTimeout = false;
+  pipePrevBytes = 0;
+  srttPrevMs = -1;
+  rttvarPrevMs = 0;
+  /** The timeout was spurious: RTO follows the first round trip of what lies beyond `adaptFrom` (step 11). */
+  adapts = false;
+  adaptFrom = 0;
 }
 
-/** cwnd is about to be reduced. */
-export function rememberForUndo(c: TcpConnection): void {
+/** cwnd is about to be reduced. @param byTimeout of the first segment outstanding, for the first time (RFC 4015 §3.1) */
+export function rememberForUndo(c: TcpConnection, byTimeout: boolean): void {
   const { undo } = c;
   // A timeout during fast recovery is one more reduction; both are not taken back
   undo.possible = c.recovery === RecoveryState.Open;
@@ -30,6 +40,12 @@ export function rememberForUndo(c: TcpConnection): void {
   undo.resentBytes = 0;
   undo.forward = false;
   undo.holdsBack = false;
+  undo.byTimeout = byTimeout;
+  if (!byTimeout || !undo.possible) return;
+  undo.pipePrevBytes = Math.max((c.sndNxt - c.sndUna) | 0, c.cc.ssthreshBytes);
+  undo.srttPrevMs = c.rtt.srttMs;
+  undo.rttvarPrevMs = c.rtt.rttvarMs;
+  undo.adapts = false;
 }
 
 /** After a timeout: F-RTO, where SACK tells enough (RFC 5682 §3). */
@@ -70,15 +86,8 @@ export function duplicateReported(c: TcpConnection, left: number, right: number)
  */
 export function judgeSpurious(c: TcpConnection, seg: Segment, acked: number): boolean {
   const { undo, sent, rack } = c;
-  // RFC 4015 §3.4 [RFC 4015 §3.4-1]: it was congestion all the same
-  if (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) {
-    undo.possible = false;
-    undo.forward = false;
-    undo.holdsBack = false;
-    return false;
-  }
   // RFC 3708: every retransmission was a duplicate
-  if (rack.dsackSeen && undo.resentAt >= 0 && undo.resentBytes <= 0) return takeBack(c);
+  if (rack.dsackSeen && undo.resentAt >= 0 && undo.resentBytes <= 0) return takeBack(c, seg, acked);
   if (c.recovery === RecoveryState.Open) {
     undo.possible = ((c.sndUna - undo.until) | 0) < 0;
     return false;
@@ -92,16 +101,17 @@ export function judgeSpurious(c: TcpConnection, seg: Segment, acked: number): bo
       undo.possible = false;
       undo.forward = false;
       undo.holdsBack = false;
-    } else if (c.recovery === RecoveryState.Loss || sent.lostBytes === 0) return takeBack(c);
+    } else if (c.recovery === RecoveryState.Loss || sent.lostBytes === 0) return takeBack(c, seg, acked);
   }
-  return undo.forward && judgeForward(c, acked);
+  return undo.forward && judgeForward(c, seg, acked);
 }
 
 /** RFC 5682 §3.1 with SACK, as Linux does it. @returns true when the timeout was spurious */
-function judgeForward(c: TcpConnection, acked: number): boolean {
+function judgeForward(c: TcpConnection, seg: Segment, acked: number): boolean {
   const { undo, sent } = c;
   // Step 3b: something arrived that was sent before the timeout and never since
-  if (sent.deliveredAt >= 0 && ((sent.originalEnd - c.recoveryPoint) | 0) <= 0) return takeBack(c);
+  if (sent.deliveredAt >= 0 && ((sent.originalEnd - c.recoveryPoint) | 0) <= 0)
+    return takeBack(c, seg, acked);
   // Step 2b: new data first, whose ACKs will tell; nothing is sent again meanwhile
   undo.holdsBack = acked > 0 && c.sndNxt === c.recoveryPoint && canSendNew(c);
   undo.forward = undo.holdsBack;
@@ -112,18 +122,48 @@ function canSendNew(c: TcpConnection): boolean {
   return ((c.queuedTo() - c.sndNxt) | 0) > 0 && ((c.sndUna + c.sndWnd - c.sndNxt) | 0) >= c.mss;
 }
 
-/** RFC 4015: as if nothing had been lost. */
-function takeBack(c: TcpConnection): boolean {
-  c.undo.possible = false;
-  c.undo.forward = false;
-  c.undo.holdsBack = false;
-  c.cc.undo();
+/** As if nothing had been lost: what is next is new data (RFC 4015, step 8), and congestion control is as before (step 9). */
+function takeBack(c: TcpConnection, seg: Segment, acked: number): boolean {
+  const { undo } = c;
+  undo.possible = false;
+  undo.forward = false;
+  undo.holdsBack = false;
   c.sent.forgetLosses();
   c.recovery = RecoveryState.Open;
   c.hasRecoveryPoint = false;
   c.forceRetransmit = false;
-  c.cwrPending = false;
   c.layer.counters.spuriousRetransmits++;
   c.undone++;
+  // RFC 4015 §3.4 [RFC 4015 §3.4-1]: the path is congested, whatever else was a mistake; and one reduction is enough
+  if (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) return true;
+  c.cwrPending = false;
+  if (undo.byTimeout) {
+    undo.adapts = undo.srttPrevMs >= 0;
+    undo.adaptFrom = c.recoveryPoint;
+  }
+  restoreWindow(c, acked);
   return true;
+}
+
+/**
+ * RFC 4015 §3.4: cwnd may have become much more than what is in flight; an initial window may leave at once, and slow start makes
+ * the rest of it. A recovery without a timeout has kept enough in flight.
+ */
+function restoreWindow(c: TcpConnection, acked: number): void {
+  const { cc, undo } = c;
+  const reduced = cc.cwndBytes;
+  cc.undo();
+  if (!undo.byTimeout || cc.ownsRecovery) return;
+  const inFlight = (c.sndNxt - c.sndUna) | 0;
+  const most = inFlight + Math.min(acked, initialWindowBytes(c.mss));
+  cc.cwndBytes = Math.max(reduced, most);
+  cc.ssthreshBytes = Math.max(cc.ssthreshBytes, undo.pipePrevBytes);
+}
+
+/** RFC 4015 §3.6: the first round trip measured of what was new after a spurious timeout. @param acked bytes by which SND.UNA has moved */
+export function adaptTimer(c: TcpConnection, rttMs: number, acked: number): void {
+  const { undo } = c;
+  if (((c.sndUna - acked - undo.adaptFrom) | 0) < 0) return;
+  undo.adapts = false;
+  c.rtt.adapt(rttMs, undo.srttPrevMs, undo.rttvarPrevMs);
 }
