@@ -136,6 +136,18 @@ export interface IpOutput {
    * @returns false when the path MTU is not higher than that, or at its lower bound already: nothing changed
    */
   reducePathMtu(route: Route, mtuBytes: number): boolean;
+  /**
+   * From now on packets from `source` to `destination` go to `nextHop` first, if they go to `router` now. The way back to the routes: when
+   * that neighbour does not answer, or an interface is configured anew.
+   * @returns false when nothing goes that way, which makes the message a forgery, or late
+   */
+  redirect(
+    iface: Interface,
+    destination: IpAddress,
+    source: IpAddress,
+    router: IpAddress,
+    nextHop: IpAddress,
+  ): boolean;
 }
 
 /**

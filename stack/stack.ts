@@ -29,8 +29,8 @@ import { TimerQueue } from './timers.ts';
 import { UdpLayer } from './udp/udp-layer.ts';
 import { ETHERNET_ADDRESS_BYTES, isGroupAddress } from './wire/ethernet.ts';
 import { IpAddress, type IpPrefix, parsePrefix } from './wire/ip-address.ts';
-import { IP_MAX_PACKET_BYTES, IpProtocol } from './wire/ipv4.ts';
-import { IPV6_MIN_MTU_BYTES } from './wire/ipv6.ts';
+import { IP_MAX_PACKET_BYTES, IpProtocol, Ipv4, ipVersion } from './wire/ipv4.ts';
+import { IPV6_MIN_MTU_BYTES, Ipv6 } from './wire/ipv6.ts';
 import { Slab } from './wire/slab.ts';
 
 /** RFC 791 §3.2: every link carries packets of this size. */
@@ -201,8 +201,23 @@ export class Stack implements StackContext, PacketReceiver {
     this.#neighbourCounters ??= this.counters.group('neighbour', new NeighbourCounters());
     return new EthernetLink(this, iface, ethernet, this.#ethernetCounters, this.#neighbourCounters, {
       packet: (from, slab, off, len, flags) => this.ipInput.receive(from, slab, off, len, flags),
-      unreachable: (from, slab, off, len) => this.icmp.neighbourUnreachable(from, slab, off, len),
+      unreachable: (from, slab, off, len) => {
+        this.#forgetRedirect(slab, off);
+        this.icmp.neighbourUnreachable(from, slab, off, len);
+      },
     });
+  }
+
+  /** @param off where an IP packet of ours lies */
+  #forgetRedirect({ view }: Slab, off: number): void {
+    const family = ipVersion(view, off) === 4 ? 4 : 6;
+    const destination = IpAddress.read(
+      view,
+      off + (family === 4 ? Ipv4.Destination : Ipv6.Destination),
+      family,
+    );
+    const source = IpAddress.read(view, off + (family === 4 ? Ipv4.Source : Ipv6.Source), family);
+    this.routes.nextHopUnreachable(destination, source);
   }
 
   /** Takes a packet from an interface; see `Interface.input`. */

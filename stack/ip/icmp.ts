@@ -28,6 +28,7 @@ import { ExtensionWalk, WalkResult } from './extension-headers.ts';
 import type { Interface } from './interface.ts';
 import { Ping, type PingOptions } from './ping.ts';
 import { Probes } from './probes.ts';
+import { followRedirectV4, followRedirectV6 } from './redirect.ts';
 import { Trace, type TraceOptions } from './trace.ts';
 import { verifyTransportChecksum } from './transport-checksum.ts';
 
@@ -63,7 +64,8 @@ export class IcmpCounters {
   dropQuoteTruncated = 0;
   dropQuoteNotOurs = 0;
   dropQuoteUnknownProtocol = 0;
-  /** Redirects are not followed: a host on a point-to-point link has one way out, and anybody can forge them. */
+  redirectsFollowed = 0;
+  /** Redirects that are malformed, or not from the first hop of a way that is in use: anybody can forge them. */
   ignoredRedirect = 0;
   /** RFC 6633: source quench is ignored. */
   ignoredSourceQuench = 0;
@@ -191,7 +193,8 @@ export class IcmpLayer {
         this.#quotedV4(rx, IcmpErrorKind.ParameterProblem, 0);
         return;
       case IcmpV4Type.Redirect:
-        counters.ignoredRedirect++;
+        if (followRedirectV4(this.#context.ip, rx)) counters.redirectsFollowed++;
+        else counters.ignoredRedirect++;
         return;
       case IcmpV4Type.SourceQuench:
         counters.ignoredSourceQuench++;
@@ -258,7 +261,8 @@ export class IcmpLayer {
         else rx.iface.link.ndp.input(rx);
         return;
       case IcmpV6Type.Redirect:
-        counters.ignoredRedirect++;
+        if (followRedirectV6(this.#context.ip, rx)) counters.redirectsFollowed++;
+        else counters.ignoredRedirect++;
         return;
       case IcmpV6Type.ListenerQuery:
       case IcmpV6Type.ListenerReport:

@@ -15,6 +15,7 @@ import { IPV6_HEADER_BYTES, writeIpv6Header } from '../wire/ipv6.ts';
 import { copySlab, type Slab } from '../wire/slab.ts';
 import type { IpCounters } from './counters.ts';
 import { Fragmenter } from './fragment.ts';
+import type { Interface } from './interface.ts';
 import { IPV4_MIN_PATH_MTU_BYTES, type RouteTable } from './route-table.ts';
 
 /** The sending half of the IP layer. */
@@ -41,6 +42,16 @@ export class IpSender implements IpOutput {
 
   reducePathMtu(route: Route, mtuBytes: number): boolean {
     return this.#routes.reducePathMtu(route, mtuBytes, this.#context.now);
+  }
+
+  redirect(
+    iface: Interface,
+    destination: IpAddress,
+    source: IpAddress,
+    router: IpAddress,
+    nextHop: IpAddress,
+  ): boolean {
+    return this.#routes.redirect(iface, destination, source, router, nextHop);
   }
 
   begin(route: Route, transportHeaderBytes: number): number {

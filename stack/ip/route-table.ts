@@ -11,6 +11,8 @@ import { chooseSource } from './source-address.ts';
 export const ROUTE_CACHE_ENTRIES = 4096;
 /** Routes whose path MTU is reduced at the same time; the one reduced first gets its interface's MTU back. */
 export const REDUCED_PATH_MTU_ENTRIES = 1024;
+/** First hops that routers have named, one for each pair of destination and source. The oldest is forgotten. */
+export const REDIRECT_ENTRIES = 1024;
 /** RFC 1191 §6.3, RFC 8201 §4: after ten minutes a larger size is tried again. */
 export const PATH_MTU_TIMEOUT_MS = 600_000;
 /**
@@ -31,7 +33,7 @@ class CachedRoute implements Route {
   readonly iface: Interface;
   readonly source: IpAddress;
   readonly destination: IpAddress;
-  readonly nextHop: IpAddress;
+  nextHop: IpAddress;
   pathMtuBytes = 0;
   readonly #generation: number;
 
@@ -55,6 +57,8 @@ export class RouteTable {
   readonly #rows: Row[] = [];
   /** By destination and source; in order of making. */
   readonly #cache = new Map<string, CachedRoute>();
+  /** The redirected among them, with the first hop before; oldest first. */
+  readonly #redirected = new Map<string, { readonly route: CachedRoute; readonly router: IpAddress }>();
   /** When each reduced route was reduced, oldest first. */
   readonly #reduced = new Map<Route, number>();
   readonly #timers: TimerQueue;
@@ -80,6 +84,7 @@ export class RouteTable {
       for (const { prefix, gateway } of iface.routes) this.#rows.push({ prefix, iface, gateway });
     }
     this.#cache.clear();
+    this.#redirected.clear();
   }
 
   /** The way to `destination`; see {@link IpOutput.route}. */
@@ -101,6 +106,42 @@ export class RouteTable {
     const { family, w0, w1, w2, w3 } = address;
     for (const iface of this.interfaces) if (iface.owns(family, w0, w1, w2, w3)) return iface;
     return null;
+  }
+
+  /** See {@link IpOutput.redirect}. */
+  redirect(
+    iface: Interface,
+    destination: IpAddress,
+    source: IpAddress,
+    router: IpAddress,
+    nextHop: IpAddress,
+  ): boolean {
+    const key = keyOf(destination, source);
+    const route = this.#cache.get(key);
+    if (route === undefined || route.iface !== iface || !route.nextHop.equals(router)) return false;
+    const before = this.#redirected.get(key)?.router ?? router;
+    this.#redirected.delete(key);
+    if (this.#redirected.size >= REDIRECT_ENTRIES) {
+      for (const oldest of this.#redirected.keys()) {
+        this.#undoRedirect(oldest);
+        break;
+      }
+    }
+    route.nextHop = nextHop;
+    this.#redirected.set(key, { route, router: before });
+    return true;
+  }
+
+  /** RFC 1122 §3.3.1.4, RFC 4861 §7.3.3: nobody answers at the first hop. If a router has named it, the one before is used again. */
+  nextHopUnreachable(destination: IpAddress, source: IpAddress): void {
+    this.#undoRedirect(keyOf(destination, source));
+  }
+
+  #undoRedirect(key: string): void {
+    const redirected = this.#redirected.get(key);
+    if (redirected === undefined) return;
+    redirected.route.nextHop = redirected.router;
+    this.#redirected.delete(key);
   }
 
   /** See {@link IpOutput.reducePathMtu}. */
@@ -137,6 +178,7 @@ export class RouteTable {
   #remember(key: string, route: CachedRoute): void {
     if (this.#cache.size >= ROUTE_CACHE_ENTRIES) {
       for (const oldest of this.#cache.keys()) {
+        this.#undoRedirect(oldest);
         this.#cache.delete(oldest);
         break;
       }

@@ -48,6 +48,9 @@ export const IcmpV4Unreachable = {
   PrecedenceCutoff: 15,
 } as const;
 
+/** Codes of Redirect (RFC 792). */
+export const IcmpV4Redirect = { Net: 0, Host: 1, TosNet: 2, TosHost: 3 } as const;
+
 /** ICMPv6 types (RFC 4443, RFC 2710, RFC 4861, RFC 3810). Below 128: errors. */
 export const IcmpV6Type = {
   Unreachable: 1,

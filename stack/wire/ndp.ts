@@ -1,6 +1,9 @@
 /** Neighbor Solicitation and Advertisement (RFC 4861 §4.3, §4.4): where their fields lie in the ICMPv6 message. */
 export const Ndp = { Flags: 4, Target: 8, Options: 24 } as const;
 
+/** Redirect (RFC 4861 §4.5). */
+export const Redirect = { Target: 8, Destination: 24, Options: 40 } as const;
+
 export const NDP_NEIGHBOR_BYTES = 24;
 /** RFC 4861 §7.1: proof that the message has passed no router. */
 export const NDP_HOP_LIMIT = 255;
