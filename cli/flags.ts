@@ -20,7 +20,10 @@ const IMPAIR_FLAGS = [
   ['--duplicate <percent>', 'send packets twice: 0.5%'],
   ['--corrupt <percent>', 'flip a bit: 0.1%'],
   ['--rate <bitrate>', 'limit the rate: 2mbit'],
-  ['--seed <number>', 'what chance is drawn from: the same gives the same (default 1)'],
+  [
+    '--seed <number>',
+    'what chance is drawn from, in the stack too: with -w the run can be done again (replay --exact)',
+  ],
 ] as const;
 
 /** What commander makes of the flags that disturb the link. */

@@ -1,4 +1,5 @@
 import { replayedAs } from '../conformance/replay/comment.ts';
+import { readJournal, replayRun } from '../conformance/replay/journal.ts';
 import type { ReplayOptions } from '../conformance/replay/options.ts';
 import { replay } from '../conformance/replay/replay.ts';
 import { replayJson, replayTap, type SessionReport } from '../conformance/replay/report.ts';
@@ -24,7 +25,9 @@ export function replayFiles(files: readonly string[], flags: ReplayFlags): ExitC
         flags.connection === undefined ? sessions : sessions.slice(flags.connection - 1, flags.connection);
       if (chosen.length === 0)
         complain(`${file}: ${sessions.length} TCP or UDP sessions in it, none to replay`);
-      for (const report of replay(chosen, optionsOf(options, flags)).sessions) {
+      const run = flags.exact ? readJournal(file) : null;
+      const done = run === null ? replay(chosen, optionsOf(options, flags)).sessions : replayRun(run, chosen);
+      for (const report of done) {
         reports.push({ file, report });
         if (!json) console.log(replayTap(file, report, reports.length));
       }

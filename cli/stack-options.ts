@@ -22,6 +22,7 @@ export function engineOptionsOf(flags: StackFlags): EngineOptions {
     resolver: { servers: flags.dns, ...(flags.hosts === undefined ? {} : { hostsFile: flags.hosts }) },
     ...(flags.mtu === undefined ? {} : { mtuBytes: flags.mtu }),
     ...(impairments === null ? {} : { impairments }),
+    ...(flags.seed === undefined ? {} : { seed: Number(flags.seed) }),
     ...(file === undefined ? {} : { capture: { file: file === '-' ? STANDARD_OUTPUT : file, secrets } }),
   };
 }

@@ -234,6 +234,33 @@ test('what the writer writes is read back', (t) => {
   t.is(reader.error, null);
 });
 
+test('notes stand between the packets, and only who wants them sees them', (t) => {
+  const file = join(folder(t), 'notes.pcapng');
+  const writer = new PcapngWriter(file);
+  const iface = writer.addInterface('x', LinkType.Raw);
+  const packet = (): void => {
+    const at = writer.beginPacket(iface, EPOCH_MS, 0, V4.length);
+    writer.slab.bytes.set(V4, at);
+    writer.endPacket(0, '');
+  };
+  writer.note('before');
+  packet();
+  writer.note('bet\u2026ween');
+  writer.note('');
+  packet();
+  writer.close();
+  const reader = openPcap(file);
+  const seen: string[] = [];
+  reader.onNote = (text) => seen.push(text);
+  while (reader.next()) seen.push('packet');
+  t.is(reader.error, null);
+  t.deepEqual(seen, ['before', 'packet', 'bet\u2026ween', '', 'packet']);
+  const blind = openPcap(file);
+  let packets = 0;
+  while (blind.next()) packets++;
+  t.is(packets, 2);
+});
+
 test('gzip, whatever the name', (t) => {
   const path = join(folder(t), 'a.pcap');
   const many = Array.from({ length: 3000 }, () => frameOf(V4));

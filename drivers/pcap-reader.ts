@@ -2,7 +2,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { ipOffset } from './pcap-link.ts';
 import { ByteWindow, CaptureFile, type ReadBytes } from './pcap-source.ts';
-import { Direction } from './pcapng.ts';
+import { Direction, NOTE_BLOCK } from './pcapng.ts';
 
 /** The largest frame; libpcap's own limit (MAXIMUM_SNAPLEN). */
 export const MAX_FRAME_BYTES = 262_144;
@@ -89,6 +89,8 @@ export class PcapReader {
   error: NetError | null = null;
   /** pcapng: what the first section says of itself; '' nothing. Known with the first frame. */
   comment = '';
+  /** pcapng: gets the notes of our own writer, each before the frames behind it are read; null: they are passed over. */
+  onNote: ((text: string) => void) | null = null;
   readonly #window: ByteWindow;
   readonly #close: () => void;
   #format: 'pcap' | 'pcapng' | 'closed' = 'closed';
@@ -187,7 +189,7 @@ export class PcapReader {
       const lengthBytes = this.#u32(4);
       if (lengthBytes < BLOCK_OVERHEAD_BYTES || lengthBytes % 4 !== 0)
         throw this.#broken(`a block of ${lengthBytes} bytes`);
-      if (!isLookedInto(type)) {
+      if (!isLookedInto(type) && (type !== NOTE_BLOCK || this.onNote === null)) {
         this.#passBlock(lengthBytes);
         continue;
       }
@@ -238,6 +240,10 @@ export class PcapReader {
         return this.#packet(end, this.#body(end, 8, 20) ? this.#u16(8) : 0);
       case Block.SimplePacket:
         return this.#simplePacket(end);
+      case NOTE_BLOCK:
+        if (this.#body(end, 8, 4) && this.#body(end, 12, this.#u32(8)))
+          this.onNote?.(this.#text(12, this.#u32(8)));
+        return false;
       default:
         return false;
     }

@@ -26,6 +26,8 @@ export interface PcapngOptions {
   readonly onError?: (error: NetError) => void;
 }
 
+/** A block type for local use (draft-ietf-opsawg-pcapng §11.1), which other readers pass over: text for our own. */
+export const NOTE_BLOCK = 0x80545744;
 /** Block types (draft-ietf-opsawg-pcapng §11.1) and option codes. */
 const Block = { SectionHeader: 0x0a0d0d0a, Interface: 1, EnhancedPacket: 6, Secrets: 10 } as const;
 const Option = {
@@ -156,6 +158,19 @@ export class PcapngWriter {
       this.#u32(Option.End);
     }
     this.#end(this.#packetAt);
+  }
+
+  /** Writes text for our own reader, between the packets before and after. @param text of less than 64 KiB */
+  note(text: string): void {
+    if (this.#state !== 'open') return;
+    const bytes = new TextEncoder().encode(text);
+    this.#makeRoom(bytes.length + 20);
+    const at = this.#begin(NOTE_BLOCK);
+    this.#u32(bytes.length);
+    this.slab.bytes.set(bytes, this.#used);
+    this.#used += bytes.length;
+    this.#pad();
+    this.#end(at);
   }
 
   /**

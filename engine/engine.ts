@@ -20,6 +20,7 @@ import { IpAddress } from '../stack/wire/ip-address.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { type Arena, ArenaWord } from './arena.ts';
 import { EngineAccount } from './engine-counters.ts';
+import type { Journal } from './journal.ts';
 import { Questions } from './questions.ts';
 import type { Services } from './services.ts';
 import {
@@ -63,6 +64,8 @@ export class Engine implements PacketInput {
   readonly account: EngineAccount;
   /** The device refused a packet: wait until it is writable. */
   deviceFull = false;
+  /** Takes down what the stack is told, for the run to be done again; null: nobody wants that. */
+  journal: Journal | null = null;
 
   constructor(
     arena: Arena,
@@ -95,8 +98,14 @@ export class Engine implements PacketInput {
     const { account } = this;
     account.turns++;
     this.#now = this.#clock();
+    this.journal?.begin(
+      this.#now,
+      this.#connections(),
+      readable || this.deviceFull || stack.nextDeadline() <= this.#now,
+    );
     stack.advance(this.#now);
     const commanded = this.#takeCommands();
+    this.journal?.flush();
     const packets = readable ? this.#trace.device.receive(this, RECEIVE_BUDGET) : 0;
     this.#takeEvents();
     this.deviceFull = !stack.transmit(this.#now);
@@ -108,6 +117,16 @@ export class Engine implements PacketInput {
     account.wakeUps = this.#table.wakeUps;
     if ((account.turns & PUBLISH_MASK) === 0) account.publish(this.#now);
     return commanded || packets === RECEIVE_BUDGET;
+  }
+
+  /** When the turn that is under way began. */
+  get now(): number {
+    return this.#now;
+  }
+
+  *#connections(): Iterable<[number, TcpConnection]> {
+    for (const [index, endpoint] of this.#endpoints.entries())
+      if (endpoint instanceof TcpConnection) yield [index, endpoint];
   }
 
   /** Milliseconds until the stack wants its next turn; Infinity: not before something happens. */
@@ -188,12 +207,7 @@ export class Engine implements PacketInput {
     if ((commands & Command.Tls) !== 0) this.#openTls(block);
     const endpoint = this.#awake(block.index);
     if (endpoint instanceof TcpConnection) {
-      if ((commands & Command.Options) !== 0) this.#setOptions(block, endpoint);
-      if ((commands & Command.Sent) !== 0) endpoint.appWrote();
-      if ((commands & Command.Room) !== 0) endpoint.appWantsRing();
-      if ((commands & Command.Received) !== 0) endpoint.appRead();
-      if ((commands & Command.Abort) !== 0) endpoint.abort();
-      else if ((commands & Command.Shutdown) !== 0) endpoint.shutdown();
+      this.#obeyConnection(block, endpoint, commands);
     } else if (endpoint instanceof UdpSocket) {
       if ((commands & Command.Options) !== 0) {
         endpoint.broadcast = (block.get(SocketWord.Options) & OpenOption.Broadcast) !== 0;
@@ -213,6 +227,37 @@ export class Engine implements PacketInput {
       }
     }
     if ((commands & Command.Release) !== 0) this.#release(block, endpoint);
+  }
+
+  #obeyConnection(block: SocketBlock, connection: TcpConnection, commands: number): void {
+    const { journal } = this;
+    const { index } = block;
+    journal?.latch(index, connection);
+    if ((commands & Command.Options) !== 0) {
+      this.#setOptions(block, connection);
+      const noDelay = (block.get(SocketWord.Options) & OpenOption.NoDelay) !== 0;
+      journal?.call('options', index, noDelay, keepAliveOf(block));
+    }
+    if ((commands & Command.Sent) !== 0) {
+      connection.appWrote();
+      // afterwards: the ring may be one that the application has taken by itself
+      journal?.call('sent', index, connection.sendRing?.head ?? 0);
+    }
+    if ((commands & Command.Room) !== 0) {
+      connection.appWantsRing();
+      journal?.call('room', index, connection.sendRing?.head ?? 0);
+    }
+    if ((commands & Command.Received) !== 0) {
+      connection.appRead();
+      journal?.call('read', index);
+    }
+    if ((commands & Command.Abort) !== 0) {
+      connection.abort();
+      journal?.call('abort', index);
+    } else if ((commands & Command.Shutdown) !== 0) {
+      connection.shutdown();
+      journal?.call('shutdown', index);
+    }
   }
 
   #open(block: SocketBlock): void {
@@ -289,6 +334,11 @@ export class Engine implements PacketInput {
     const family = familyOf(block);
     // No peer yet, whose address it could be
     block.set(SocketWord.RemoteFamily, 0);
+    this.journal?.connect(block.get(SocketWord.RemotePort), {
+      noDelay: (options & OpenOption.NoDelay) !== 0,
+      keepAlive: keepAliveOf(block),
+      ...congestionOf(block),
+    });
     return this.#services.connector.connect({
       host: block.text,
       port: block.get(SocketWord.RemotePort),
@@ -361,6 +411,7 @@ export class Engine implements PacketInput {
     if (isSearch(endpoint)) {
       if (block.get(SocketWord.Status) === SocketStatus.Opening) endpoint.cancel();
     } else if (endpoint instanceof TcpConnection) {
+      this.journal?.call('close', block.index);
       endpoint.close();
       if ((block.get(SocketWord.Flags) & StreamFlag.RingsClosed) === 0) return;
     } else if (endpoint instanceof UdpSocket || endpoint instanceof RawSocket || isProber(endpoint)) {
@@ -489,6 +540,7 @@ export class Engine implements PacketInput {
     this.#noteTimes(block, attempt);
     attempt.owner = -1;
     this.#endpoints[block.index] = opened;
+    if (opened instanceof TcpConnection) this.journal?.opened(block.index, opened);
     this.#describe(block, opened);
     block.set(SocketWord.Status, SocketStatus.Open);
     this.#table.tell(block, SocketEvent.Opened | SocketEvent.Writable);

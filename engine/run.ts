@@ -9,6 +9,7 @@ import type { PacketHook } from '../stack/packet-hook.ts';
 import { givenAddresses } from './address-configuration.ts';
 import { type Arena, ArenaWord, EngineState } from './arena.ts';
 import { Engine } from './engine.ts';
+import { Journal } from './journal.ts';
 import { openDevice } from './open-device.ts';
 import { CONFIGURATION_TIMEOUT_MS, DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
 import { Pool } from './pool.ts';
@@ -44,15 +45,18 @@ export function runEngine(arena: Arena, options: EngineOptions, packetHook: Pack
     given = options.clock === undefined ? null : new ClockUser(options.clock.memory, wakeFd);
     const clock = given?.clock ?? realTime;
     device = openDevice(options, wakeFd, clock);
+    const epochMs = Math.round(Date.now() - clock());
     if (options.impairments !== undefined) device = impair(device, { ...options.impairments, clock });
     if (options.capture !== undefined) {
       writer = new PcapngWriter(options.capture.file);
-      device = capture(device, writer, { clock });
+      // the stack's own time: that of its turn
+      device = capture(device, writer, { clock: () => engine?.now ?? clock(), epochMs });
       arena.store(ArenaWord.KeyLogWanted, options.capture.secrets === true ? 1 : 0);
     }
     const parts = buildEngine(arena, options, device, clock);
     parts.services.stack.packetHook = packetHook;
     engine = parts.engine;
+    if (writer !== null) keepJournal(parts, writer, options, device, epochMs);
     trace = parts.trace;
     const loop = new Loop(
       arena,
@@ -88,7 +92,7 @@ function buildEngine(
   options: EngineOptions,
   device: Device,
   clock: () => number,
-): { engine: Engine; trace: Trace; services: Services } {
+): { engine: Engine; trace: Trace; services: Services; table: SocketTable } {
   const sizes = engineSizes(options);
   const pool = new Pool(arena.poolOffset, sizes.poolBytes);
   const table = new SocketTable(arena, pool, sizes);
@@ -107,7 +111,27 @@ function buildEngine(
   });
   services.configure(iface);
   const trace = new Trace(device, iface, clock);
-  return { engine: new Engine(arena, trace, services, table, iface, clock), trace, services };
+  return { engine: new Engine(arena, trace, services, table, iface, clock), trace, services, table };
+}
+
+/** A run with a seed can be done again, where nothing but the capture's packets and the applications decide what happens. */
+function keepJournal(
+  { engine, table, services }: ReturnType<typeof buildEngine>,
+  writer: PcapngWriter,
+  options: EngineOptions,
+  device: Device,
+  epochMs: number,
+): void {
+  const addresses = givenAddresses(options.addresses);
+  const { seed } = options;
+  const isConfigured = addresses.length < options.addresses.length;
+  if (seed === undefined || isConfigured || device.capabilities.ethernet !== undefined) return;
+  const { gateways = [] } = options;
+  const sizes = engineSizes(options);
+  const { capabilities } = device;
+  const startMs = services.stack.now;
+  engine.journal = new Journal(writer, { seed, epochMs, startMs, addresses, gateways, capabilities, sizes });
+  table.latches = true;
 }
 
 function internal(error: unknown): NetError {

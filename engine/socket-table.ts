@@ -3,6 +3,7 @@ import { INTERNAL_OWNER } from '../stack/endpoint.ts';
 import { Ring } from '../stack/ring.ts';
 import { TcpConnection } from '../stack/tcp/connection.ts';
 import { type Arena, ArenaWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
+import { LatchedRing } from './journal.ts';
 import type { Pool } from './pool.ts';
 import {
   Operation,
@@ -85,6 +86,8 @@ export class SocketTable implements RingSource, ElasticRings {
   readonly #toTell: SocketBlock[] = [];
   readonly #noted: number[] = [];
   wakeUps = 0;
+  /** A journal is kept: connections see the application's ends of their rings as that has looked them up. */
+  latches = false;
 
   constructor(arena: Arena, pool: Pool, sizes: BufferSizes) {
     this.arena = arena;
@@ -107,6 +110,20 @@ export class SocketTable implements RingSource, ElasticRings {
   /** The block will not be needed for a while. */
   forgetAccessor(index: number): void {
     this.#blocks[index] = undefined;
+  }
+
+  #sendRing(block: SocketBlock, place: number): Ring {
+    const ring = block.sendRing(place);
+    if (!this.latches) return ring;
+    const { words, at } = block;
+    return new LatchedRing(ring, words, at + SocketWord.SendHead, at + SocketWord.SendTail, true);
+  }
+
+  #recvRing(block: SocketBlock, place: number): Ring {
+    const ring = block.recvRing(place);
+    if (!this.latches) return ring;
+    const { words, at } = block;
+    return new LatchedRing(ring, words, at + SocketWord.RecvHead, at + SocketWord.RecvTail, false);
   }
 
   /** RingSource: files the rings under the endpoint's owner; a connection from a listener gets a block of its own. */
@@ -163,7 +180,7 @@ export class SocketTable implements RingSource, ElasticRings {
     const block = this.block(c.owner);
     const ring = c.recvRing;
     if (ring === null) {
-      c.recvRing = block.recvRing(place);
+      c.recvRing = this.#recvRing(block, place);
       block.set(SocketWord.RecvRing, place);
       return true;
     }
@@ -189,9 +206,10 @@ export class SocketTable implements RingSource, ElasticRings {
       const ring = c.sendRing;
       const old = block.get(SocketWord.SendRing);
       if (ring === null) {
-        c.sendRing = block.sendRing(place);
+        c.sendRing = this.#sendRing(block, place);
       } else {
-        ring.copyTo(ringBase(place), capacityBytes, ring.tail, ring.usedBytes);
+        const usedBytes = (block.get(SocketWord.SendHead) - block.get(SocketWord.SendTail)) | 0;
+        ring.copyTo(ringBase(place), capacityBytes, ring.tail, usedBytes);
         ring.moveTo(ringBase(place), capacityBytes);
       }
       block.set(SocketWord.SendRing, place);
@@ -207,7 +225,7 @@ export class SocketTable implements RingSource, ElasticRings {
     const block = this.block(c.owner);
     const place = block.get(SocketWord.SendRing);
     if (place === 0) return false;
-    c.sendRing = block.sendRing(place);
+    c.sendRing = this.#sendRing(block, place);
     this.#laySpares();
     return true;
   }
@@ -225,7 +243,7 @@ export class SocketTable implements RingSource, ElasticRings {
     const lock = block.at + SocketWord.SendLock;
     if (!tryLockWord(block.words, lock)) return false;
     const place = block.get(SocketWord.SendRing);
-    const isEmpty = c.sendRing!.usedBytes === 0;
+    const isEmpty = block.get(SocketWord.SendHead) === block.get(SocketWord.SendTail);
     if (isEmpty) block.set(SocketWord.SendRing, 0);
     unlockWord(block.words, lock);
     if (!isEmpty) return false;

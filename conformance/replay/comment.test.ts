@@ -26,6 +26,13 @@ test('other comments tell nothing; what is of the wrong kind is left out', (t) =
   });
 });
 
+test('sizes of rings that no ring can have are left out', (t) => {
+  for (const size of [131_071, -1, 0.5, 2 ** 31, 2 ** 40])
+    t.deepEqual(commentedOptions(`tunwire replay {"recvRingBytes":${size},"sendRingBytes":65536}`), {
+      sendRingBytes: 65_536,
+    });
+});
+
 test('the seed holds for an exact replay only', (t) => {
   t.is(replayedAs({ seed: 7 }, 'exact').seed, 7);
   t.deepEqual(replayedAs({ seed: 7, reads: 'once' }, 'meaning'), { reads: 'once', compare: 'meaning' });

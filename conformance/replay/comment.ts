@@ -2,6 +2,7 @@ import { REPLAY_DEFAULTS, type ReplayOptions } from './options.ts';
 
 /** What stands before the options in a section's comment. */
 const MARK = 'tunwire replay ';
+const MAX_RING_BYTES: number = 1 << 30;
 
 /** A comment for a capture's section header that tells how it is to be replayed: `text`, and the options on a line of their own. */
 export function replayComment(text: string, options: Partial<ReplayOptions>): string {
@@ -22,13 +23,27 @@ export function commentedOptions(comment: string): Partial<ReplayOptions> {
   const known: ReplayOptions = { ...REPLAY_DEFAULTS, seed: 0 };
   const entries = Object.entries(found).filter(
     ([key, value]) =>
-      key !== 'compare' && key in known && typeof value === typeof known[key as keyof ReplayOptions],
+      key !== 'compare' &&
+      key in known &&
+      typeof value === typeof known[key as keyof ReplayOptions] &&
+      (!key.endsWith('RingBytes') || isRingSize(value)),
   );
   return Object.fromEntries(entries) as Partial<ReplayOptions>;
 }
 
+/** 0: from the recorded windows. */
+function isRingSize(bytes: unknown): boolean {
+  return (
+    typeof bytes === 'number' &&
+    Number.isInteger(bytes) &&
+    bytes >= 0 &&
+    bytes <= MAX_RING_BYTES &&
+    (bytes & (bytes - 1)) === 0
+  );
+}
+
 /** By how much the time of a packet may differ in an exact replay: the nanoseconds of a capture are rounded. */
-const EXACT_TIME_MS = 0.000_002;
+export const EXACT_TIME_MS = 0.000_002;
 
 /**
  * How a capture with such options is replayed. The seed holds for an exact replay only: otherwise the recorded numbers are taken over, so
