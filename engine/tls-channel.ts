@@ -9,6 +9,7 @@ import { recordLength } from '../tls/record/handshake-records.ts';
 import { exportKeyingMaterial } from '../tls/traffic/exporter.ts';
 import { OPENED_CLOSE_NOTIFY, type SessionTicket, TrafficOpener } from '../tls/traffic/opener.ts';
 import { MAX_SEAL_OVERHEAD_BYTES, TrafficSealer } from '../tls/traffic/sealer.ts';
+import type { HandshakeMessage } from '../tls/wire/messages.ts';
 import { openSslAead } from './aead.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
 import type { SharedSocket } from './shared-socket.ts';
@@ -27,6 +28,18 @@ provideAead(openSslAead);
 const scratchRecord = new Uint8Array(MAX_RECORD_BYTES + MAX_SEAL_OVERHEAD_BYTES);
 const scratchPlain = new Uint8Array(MAX_RECORD_BYTES);
 
+/** What only the thread that made the handshake can do with what comes after it; in other threads tickets are lost. */
+export interface TlsHandlers {
+  /** Takes the tickets of the server, inside of `read`. */
+  readonly onTicket: ((ticket: SessionTicket) => void) | null;
+  /** Is called when a fatal alert was received or is due, inside of `read`. */
+  readonly onFailure: (() => void) | null;
+  /** Makes the messages that answer a CertificateRequest; null: the server may send none. @throws TlsError */
+  readonly authenticate: ((request: HandshakeMessage, secret: Uint8Array) => Uint8Array) | null;
+}
+
+const NO_HANDLERS: TlsHandlers = { onTicket: null, onFailure: null, authenticate: null };
+
 /**
  * TLS over a shared socket, after the handshake. Its state lies in the socket's TLS region, each direction under a lock
  * of its own: one thread may read while another writes, and any thread can go on where another stopped.
@@ -37,27 +50,29 @@ export class TlsChannel implements Channel {
   readonly #region: number;
   readonly #opener: TrafficOpener;
   readonly #sealer: TrafficSealer;
-  readonly #onFailure: (() => void) | null;
+  readonly #handlers: TlsHandlers;
+  /** Wishes of the server for a certificate that are not answered yet. */
+  readonly #requests: HandshakeMessage[] = [];
   /** Where the record of {@link TlsChannel.#nextRecord} lies. */
   #record: Uint8Array = scratchRecord;
   #recordOff = 0;
 
   /**
    * @param socket one whose handshake is done, in this or another thread
-   * @param onTicket takes the tickets of the server, inside of `read`
-   * @param onFailure is called when a fatal alert was received or is due, inside of `read`
+   * @param handlers what the thread that made the handshake does with what comes after it
    */
-  constructor(
-    socket: SharedSocket,
-    onTicket: ((ticket: SessionTicket) => void) | null = null,
-    onFailure: (() => void) | null = null,
-  ) {
+  constructor(socket: SharedSocket, handlers: TlsHandlers = NO_HANDLERS) {
     this.socket = socket;
-    this.#onFailure = onFailure;
+    this.#handlers = handlers;
     this.#slab = socket.client.arena.slab;
     this.#region = socket.block.get(SocketWord.TlsOffset);
     this.#opener = new TrafficOpener(this.#slab, this.#region + TlsRegion.Traffic);
-    this.#opener.onTicket = onTicket;
+    this.#opener.onTicket = handlers.onTicket;
+    if (handlers.authenticate !== null) {
+      this.#opener.onCertificateRequest = (request): void => {
+        this.#requests.push(request);
+      };
+    }
     this.#sealer = new TrafficSealer(this.#slab, this.#region + TlsRegion.Traffic);
   }
 
@@ -104,11 +119,13 @@ export class TlsChannel implements Channel {
     try {
       if (this.#get(TlsRegion.Finished) !== 0) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
       this.socket.throwIfUnwritable();
+      if (!this.#authenticate()) return WOULD_BLOCK;
+      const overheadBytes = this.#sealer.maxOverheadBytes;
       let taken = 0;
       while (taken < len) {
         const wanted = Math.min(len - taken, this.#sealer.maxContentBytes);
-        const room = this.socket.roomLocked(wanted + MAX_SEAL_OVERHEAD_BYTES);
-        const chunk = Math.min(wanted, room - MAX_SEAL_OVERHEAD_BYTES);
+        const room = this.socket.roomLocked(wanted + overheadBytes);
+        const chunk = Math.min(wanted, room - overheadBytes);
         if (chunk < wanted && chunk < LEAST_RECORD_BYTES) break;
         this.#sealNext(from, off + taken, chunk);
         taken += chunk;
@@ -125,7 +142,7 @@ export class TlsChannel implements Channel {
   /** Writes a record to the ring, straight where it does not wrap. There is room. */
   #sealNext(from: Uint8Array, off: number, len: number): void {
     const ring = this.socket.sendRing!;
-    const most = len + MAX_SEAL_OVERHEAD_BYTES;
+    const most = len + this.#sealer.maxOverheadBytes;
     if (ring.contiguous(ring.head, most) === most) {
       const { bytes } = ring.slab;
       ring.advanceHead(this.#sealer.seal(APPLICATION_DATA, from, off, len, bytes, ring.offsetOf(ring.head)));
@@ -147,6 +164,24 @@ export class TlsChannel implements Channel {
    */
   exportKeyingMaterial(label: string, context: Uint8Array | null, lengthBytes: number): Uint8Array {
     return exportKeyingMaterial(this.#slab, this.#region + TlsRegion.Traffic, label, context, lengthBytes);
+  }
+
+  /**
+   * Sends an alert of the caller's choice. All but user_canceled and no_renegotiation end the own direction (RFC 8446 §6).
+   * @param description 0 … 255
+   * @returns false: would block, call again when writable
+   */
+  sendAlert(level: AlertLevel, description: number): boolean {
+    this.socket.lockSend();
+    try {
+      if (this.#get(TlsRegion.Finished) !== 0) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
+      if (this.socket.roomLocked(MAX_SEAL_OVERHEAD_BYTES) < MAX_SEAL_OVERHEAD_BYTES) return false;
+      this.#put(this.#sealer.alert(level, description, scratchRecord, 0));
+      if (this.#sealer.closed) this.#set(TlsRegion.Finished, 1);
+      return true;
+    } finally {
+      this.socket.unlockSend();
+    }
   }
 
   /** Ends TLS in the own direction and leaves the transport open. @returns false: would block, call again when writable */
@@ -193,7 +228,7 @@ export class TlsChannel implements Channel {
       const target = direct ? into : scratchPlain;
       const result = this.#opener.open(this.#record, this.#recordOff, length, target, direct ? off : 0);
       this.socket.consumeLocked(length);
-      if (this.#sealer.answerOwed) this.#answer();
+      if (this.#sealer.answerOwed || this.#requests.length > 0) this.#answer();
       if (result === OPENED_CLOSE_NOTIFY) this.#set(TlsRegion.Closed, 1);
       else if (result > 0) return direct ? result : this.#keepRest(into, off, len, result);
     }
@@ -205,10 +240,28 @@ export class TlsChannel implements Channel {
     this.socket.lockSend();
     try {
       if (this.#get(TlsRegion.Finished) !== 0 || this.socket.roomLocked() < MAX_SEAL_OVERHEAD_BYTES) return;
-      this.#put(this.#sealer.writeOwed(scratchRecord, 0));
+      if (this.#sealer.answerOwed) this.#put(this.#sealer.writeOwed(scratchRecord, 0));
+      this.#authenticate();
     } finally {
       this.socket.unlockSend();
     }
+  }
+
+  /** Answers the server's wishes for a certificate, with the lock for sending. @returns false when there is no room yet */
+  #authenticate(): boolean {
+    const { authenticate } = this.#handlers;
+    for (let request = this.#requests[0]; request !== undefined && authenticate !== null; ) {
+      const secret = this.#sealer.copyWriteSecret();
+      const messages = authenticate(request, secret);
+      secret.fill(0);
+      const most = this.#sealer.maxMessagesBytes(messages.length);
+      if (this.socket.roomLocked(most) < most) return false;
+      const records = new Uint8Array(most);
+      this.socket.writeLocked(records, 0, this.#sealer.sealMessages(messages, records, 0));
+      this.#requests.shift();
+      request = this.#requests[0];
+    }
+    return true;
   }
 
   /** Finds the next whole record: in the ring, or copied out of it when it wraps there. @returns its length, or WOULD_BLOCK */
@@ -237,7 +290,7 @@ export class TlsChannel implements Channel {
   /** A peer that broke the protocol is told so (RFC 8446 §6.2), once. */
   #fail(error: unknown): unknown {
     if (!(error instanceof TlsError)) return error;
-    this.#onFailure?.();
+    this.#handlers.onFailure?.();
     if (error.alert >= 0) {
       this.socket.lockSend();
       if (this.#get(TlsRegion.Finished) === 0 && this.socket.roomLocked() >= MAX_SEAL_OVERHEAD_BYTES) {

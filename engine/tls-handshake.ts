@@ -5,6 +5,7 @@ import {
   type SessionUse,
   TlsClient,
   type TlsInfo,
+  type TlsPieces,
   type TlsTuning,
 } from '../tls/client.ts';
 import type { SessionTicket } from '../tls/traffic/opener.ts';
@@ -37,6 +38,11 @@ export interface TlsOptions {
   readonly credentials?: ClientCredentials;
   /** Resumes sessions and keeps new ones. Default: none. */
   readonly sessions?: SessionUse;
+  /**
+   * RFC 8446 §2.3: sent before the server has answered where a session allows it, else right after the handshake. It can be replayed
+   * by whoever is between.
+   */
+  readonly earlyData?: Uint8Array;
   /** What few connections need to be different. */
   readonly tuning?: TlsTuning;
   /** Time of day, for the validity of certificates. */
@@ -46,8 +52,13 @@ export interface TlsOptions {
   readonly keyLog?: (line: string) => void;
 }
 
-/** What a handshake waits for: `'read'` data from the peer, `'write'` room towards it, `'done'` nothing. */
-export type TlsProgress = 'done' | 'read' | 'write';
+/**
+ * What a handshake waits for: `'read'` data from the peer, `'write'` room towards it, `'pause'` {@link TlsHandshake.pauseMs} to go by, `'done'`
+ * nothing.
+ */
+export type TlsProgress = 'done' | 'read' | 'write' | 'pause';
+
+const NOTHING = new Uint8Array(0);
 
 /** Enough for what one flight of a server brings at once; the rest stays in the ring. */
 const scratch = new Uint8Array(64 * 1024);
@@ -62,6 +73,11 @@ export class TlsHandshake {
   readonly #keepsTickets: boolean;
   #outgoing: Uint8Array | null = null;
   #sentBytes = 0;
+  readonly #early: Uint8Array;
+  /** Of the early data, what needs no sending any more. */
+  #earlyBytes = 0;
+  readonly #pieces: TlsPieces | null;
+  #isPaused = false;
   #channel: TlsChannel | null = null;
 
   constructor(socket: SharedSocket, options: TlsOptions) {
@@ -87,9 +103,18 @@ export class TlsHandshake {
       credentials: options.credentials ?? null,
       sessions: options.sessions ?? null,
       keyLog: captured || options.keyLog !== undefined ? keyLog : null,
+      earlyData: options.earlyData !== undefined,
     });
+    this.#early = options.earlyData ?? NOTHING;
+    this.#pieces = options.tuning?.testing?.pieces ?? null;
     socket.client.command(socket.block, Command.Tls);
     this.#tls.start();
+    this.#earlyBytes = this.#tls.sendEarlyData(this.#early, 0, this.#early.length);
+  }
+
+  /** How long to wait before the next {@link step}, after `'pause'`. */
+  get pauseMs(): number {
+    return this.#pieces?.delayMs ?? 0;
   }
 
   get info(): TlsInfo {
@@ -121,9 +146,10 @@ export class TlsHandshake {
   }
 
   #step(): TlsProgress {
-    if (this.#channel !== null) return 'done';
+    if (this.#channel !== null) return this.#sendRest(this.#channel);
     for (;;) {
-      if (!this.#flush()) return 'write';
+      this.#isPaused = false;
+      if (!this.#flush()) return this.#isPaused ? 'pause' : 'write';
       const { error } = this.#tls;
       if (error !== null) throw tlsNetError(error, this.#tls.info.certificate, true);
       if (this.#tls.state === 'connected') return this.#finish();
@@ -150,9 +176,13 @@ export class TlsHandshake {
       const bytes = this.#outgoing;
       if (bytes === null) return true;
       while (this.#sentBytes < bytes.length) {
-        const taken = this.#socket.write(bytes, this.#sentBytes, bytes.length - this.#sentBytes);
+        const wanted = Math.min(bytes.length - this.#sentBytes, this.#pieces?.sizeBytes ?? bytes.length);
+        const taken = this.#socket.write(bytes, this.#sentBytes, wanted);
         if (taken === WOULD_BLOCK) return false;
         this.#sentBytes += taken;
+        if (this.#pieces === null || this.#sentBytes === bytes.length) continue;
+        this.#isPaused = true;
+        return false;
       }
       this.#outgoing = null;
       this.#sentBytes = 0;
@@ -172,7 +202,25 @@ export class TlsHandshake {
     const onTicket = this.#keepsTickets
       ? (ticket: SessionTicket): void => tls.keepTicket(ticket, Date.now())
       : null;
-    this.#channel = new TlsChannel(this.#socket, onTicket, () => tls.forgetSession());
+    this.#channel = new TlsChannel(this.#socket, {
+      onTicket,
+      onFailure: () => tls.forgetSession(),
+      authenticate: tls.answersCertificateRequests
+        ? (request, secret) => tls.answerCertificateRequest(request, secret)
+        : null,
+    });
+    // RFC 8446 §4.2.10: what the server rejected has to be sent again
+    if (tls.info.earlyData !== 'accepted') this.#earlyBytes = 0;
+    return this.#sendRest(this.#channel);
+  }
+
+  /** Sends of the early data what could not be early. */
+  #sendRest(channel: TlsChannel): TlsProgress {
+    while (this.#earlyBytes < this.#early.length) {
+      const taken = channel.write(this.#early, this.#earlyBytes, this.#early.length - this.#earlyBytes);
+      if (taken === WOULD_BLOCK) return 'write';
+      this.#earlyBytes += taken;
+    }
     return 'done';
   }
 }

@@ -12,6 +12,10 @@ export const TlsRegion = {
   Finished: 12,
   /** Bytes of the peer's certificate, 0: none kept. */
   CertificateLen: 16,
+  /** What is known of a revocation of that certificate: a RevocationStatus of tls/. */
+  Revocation: 20,
+  /** Number of timestamps of certificate logs that came with it or inside of it. */
+  Timestamps: 24,
   /** Offset of the traffic state of tls/. */
   Traffic: 64,
   /** Offset of the plaintext of one record (RFC 8446 §5.1: at most 2^14 bytes). */

@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { ClientHelloDraft, TracedMessage } from '../tls/client.ts';
 import {
   INET_ERROR,
   INET_ERRORS,
@@ -41,6 +42,7 @@ import {
   SECURITY_PROTOCOL_TLS11,
   SECURITY_PROTOCOL_TLS12,
   SECURITY_PROTOCOL_TLS13,
+  SECURITY_REVOCATION_GOOD,
   SECURITYINFO,
 } from './index.ts';
 import { NOBODY, type Peer, PeerPort, startPeer } from './testing/peer.ts';
@@ -64,6 +66,7 @@ test.before(async (t) => {
     addresses: ['192.0.2.2/24', '2001:db8::2/64'],
     resolver: { servers: ['192.0.2.1'], hostsFile: null },
     caFile: peer.caFile,
+    crlFile: peer.crlFile,
   });
   t.true(started, InetGetErrorString(InetGetLastError()));
 });
@@ -144,6 +147,42 @@ test.serial('implicit TLS: the certificate and the suite are known', (t) => {
   t.is(none.dwProtocol, SECURITY_PROTOCOL_NONE);
   t.is(InetDisconnect(plain), 0);
 });
+
+test.serial(
+  'tuning: another ClientHello, cut into records and pieces, and a trace; what is known of a revocation',
+  (t) => {
+    const messages: TracedMessage[] = [];
+    const credentials = {
+      tuning: {
+        signedCertificateTimestamps: true,
+        testing: {
+          fragmentBytes: 200,
+          pieces: { sizeBytes: 400, delayMs: 2 },
+          clientHello: (draft: ClientHelloDraft): ClientHelloDraft => ({
+            ...draft,
+            extensions: [...draft.extensions, { type: 0xfafa, content: new Uint8Array(3) }],
+          }),
+          trace: (message: TracedMessage): unknown => messages.push(message),
+        },
+      },
+    };
+    const socket = InetConnect(
+      ...(['peer.test', PeerPort.TlsEcho, INET_PROTOCOL_TCP, TIMEOUT_S, SECURE] as const),
+      credentials,
+    );
+    t.not(socket, INVALID_SOCKET, InetGetErrorString(InetGetLastError()));
+    t.true(JSON.stringify(messages[0]).includes('000000'));
+    t.is(messages.at(-1)?.type, 'finished');
+    const info = new SECURITYINFO();
+    t.true(InetGetSecurityInformation(socket, info));
+    // a list of its issuer was given, and does not name it
+    t.is(info.dwRevocation, SECURITY_REVOCATION_GOOD);
+    t.is(info.dwTimestamps, 0);
+    t.is(send(socket, 'ping'), 4);
+    t.is(text(socket), 'ping');
+    t.is(InetDisconnect(socket), 0);
+  },
+);
 
 test.serial('credentials choose the version of TLS; its state survives a change of threads', async (t) => {
   const user = new User();

@@ -279,6 +279,7 @@ export function securityFor(
     fallback,
     ...versions,
     ...(client === null ? {} : { credentials: client }),
+    ...(credentials?.tuning ? { tuning: credentials.tuning } : {}),
   };
 }
 

@@ -156,3 +156,9 @@ export const SECURITY_CERTIFICATE_REVOKED = 4;
 export const SECURITY_CERTIFICATE_UNTRUSTED = 5;
 /** Damaged, or against the rules for certificates. */
 export const SECURITY_CERTIFICATE_INVALID = 6;
+
+/** Own. Nobody who would know has said anything. */
+export const SECURITY_REVOCATION_UNKNOWN = 0;
+/** Own. The stapled answer of OCSP, or lists of every issuer, say that the certificate was not revoked. */
+export const SECURITY_REVOCATION_GOOD = 1;
+export const SECURITY_REVOCATION_REVOKED = 2;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { ClientCredentials } from '../tls/client.ts';
+import type { ClientCredentials, TlsTuning } from '../tls/client.ts';
 import { CredentialsError, type CredentialsFault } from '../tls/credentials/errors.ts';
 import { readCredentials } from '../tls/credentials/store.ts';
 import {
@@ -42,6 +42,11 @@ export interface SECURITYCREDENTIALS {
   readonly lpszCertName?: string | null;
   /** The file with the private key, PEM or DER, when it is not in the store. */
   readonly lpszKeyFile?: string | null;
+  /**
+   * Own, not SocketWrench's: what few connections need to be different, for testers above all (another ClientHello, how it is cut into
+   * records and segments, a trace of the handshake's messages).
+   */
+  readonly tuning?: TlsTuning | null;
 }
 
 /**

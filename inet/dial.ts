@@ -5,7 +5,7 @@ import { SocketStatus } from '../engine/socket-block.ts';
 import { SystemRandom } from '../engine/system-random.ts';
 import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { TlsInfo } from '../tls/client.ts';
+import type { TlsInfo, TlsTuning } from '../tls/client.ts';
 import type { CertificateVerifier } from '../tls/x509/verdict.ts';
 import type { VersionRange } from './security.ts';
 import { deadlineAfter, sleepRecv, sleepSend } from './wait.ts';
@@ -20,6 +20,7 @@ export interface DialSecurity extends Partial<VersionRange> {
   readonly verifier: CertificateVerifier;
   /** INET_OPTION_SECURE_FALLBACK */
   readonly fallback?: boolean;
+  readonly tuning?: TlsTuning;
   /** Gets the connection's secrets, one line of an NSS key log at a time. */
   readonly keyLog?: (line: string) => void;
 }
@@ -34,6 +35,8 @@ export interface Dialed {
 }
 
 const random = new SystemRandom();
+/** Nobody wakes who waits here. */
+const PAUSED = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Connects and blocks the calling thread until that is done, TLS included. After a failure nothing is left over.
@@ -83,10 +86,14 @@ export function secure(
     const progress = handshake.step();
     if (progress === 'done') return { socket, channel: handshake.channel, info: handshake.info };
     throwIfEnded?.();
+    if (progress === 'pause')
+      Atomics.wait(PAUSED, 0, 0, Math.min(handshake.pauseMs, deadline - performance.now()));
     const inTime =
-      progress === 'read'
-        ? sleepRecv(socket, recvSequence, deadline)
-        : sleepSend(socket, sendSequence, deadline);
+      progress === 'pause'
+        ? performance.now() < deadline
+        : progress === 'read'
+          ? sleepRecv(socket, recvSequence, deadline)
+          : sleepSend(socket, sendSequence, deadline);
     throwIfEnded?.();
     if (!inTime) {
       const address = String(socket.remoteAddress);

@@ -8,7 +8,9 @@ import type { TlsInfo } from '../tls/client.ts';
 import { CIPHER_SUITES, cipherSuiteOf, type KeyExchange, type RecordCipher } from '../tls/keys/suites.ts';
 import type { TlsVersion } from '../tls/wire/codes.ts';
 import { Certificate } from '../tls/x509/certificate.ts';
+import { embeddedTimestamps, readTimestampList } from '../tls/x509/certificate-transparency.ts';
 import { TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
+import { DerError } from '../tls/x509/der.ts';
 import type { RevocationLists } from '../tls/x509/revocation-lists.ts';
 import { sharedVerifier } from '../tls/x509/shared-verifiers.ts';
 import type { TrustStore } from '../tls/x509/trust-store.ts';
@@ -37,6 +39,7 @@ import {
   SECURITY_PROTOCOL_TLS11,
   SECURITY_PROTOCOL_TLS12,
   SECURITY_PROTOCOL_TLS13,
+  SECURITY_REVOCATION_UNKNOWN,
 } from './constants.ts';
 import type { SECURITYCREDENTIALS } from './credentials.ts';
 import { failed } from './error-codes.ts';
@@ -82,6 +85,13 @@ export class SECURITYINFO {
   lpszCertSubject = '';
   /** SHA-256 of the certificate, in hexadecimal digits. */
   lpszFingerprint = '';
+  /**
+   * Own, not SocketWrench's: SECURITY_REVOCATION_GOOD when the stapled answer of OCSP or the revocation lists say that the certificate was
+   * not revoked, SECURITY_REVOCATION_REVOKED, or SECURITY_REVOCATION_UNKNOWN.
+   */
+  dwRevocation: number = SECURITY_REVOCATION_UNKNOWN;
+  /** Own: promises of certificate logs (RFC 6962) that came with the certificate or inside of it; nobody has verified them. */
+  dwTimestamps = 0;
 }
 
 /**
@@ -168,6 +178,11 @@ export function keepSecurity(socket: SharedSocket, info: TlsInfo): void {
   const der = info.peerCertificates[0];
   const { slab } = block.arena;
   const region = block.get(SocketWord.TlsOffset);
+  slab.view.setInt32(
+    region + TlsRegion.Revocation,
+    info.certificate?.revocation ?? SECURITY_REVOCATION_UNKNOWN,
+  );
+  slab.view.setInt32(region + TlsRegion.Timestamps, countTimestamps(info));
   // a certificate beyond 16 KB is not kept: its status is
   if (der === undefined || der.length > TLS_REGION_BYTES - TlsRegion.Certificate) return;
   slab.bytes.set(der, region + TlsRegion.Certificate);
@@ -219,6 +234,8 @@ function readSecurity(socket: SharedSocket, info: SECURITYINFO): void {
   }
   const region = block.get(SocketWord.TlsOffset);
   const { slab } = block.arena;
+  info.dwRevocation = slab.view.getInt32(region + TlsRegion.Revocation);
+  info.dwTimestamps = slab.view.getInt32(region + TlsRegion.Timestamps);
   const length = slab.view.getInt32(region + TlsRegion.CertificateLen);
   if (length > 0) {
     const from = region + TlsRegion.Certificate;
@@ -234,6 +251,17 @@ function describeCertificate(der: Uint8Array, info: SECURITYINFO): void {
   info.stCertExpires = new Date(certificate.notAfter);
   info.lpszCertIssuer = String(certificate.issuer);
   info.lpszCertSubject = String(certificate.subject);
+}
+
+function countTimestamps({ signedCertificateTimestamps: list, peerCertificates }: TlsInfo): number {
+  const leaf = peerCertificates[0] === undefined ? null : parseCertificate(peerCertificates[0]);
+  try {
+    const inside = leaf === null ? 0 : embeddedTimestamps(leaf).length;
+    return inside + (list === null ? 0 : readTimestampList(list).length);
+  } catch (error) {
+    if (error instanceof DerError) return 0;
+    throw error;
+  }
 }
 
 /** @returns null for what only TRUSTEDSITE lets through */

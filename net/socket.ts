@@ -10,7 +10,9 @@ import { SystemRandom } from '../engine/system-random.ts';
 import { TlsChannel } from '../engine/tls-channel.ts';
 import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { AlertLevel } from '../tls/alerts.ts';
 import type { TlsInfo } from '../tls/client.ts';
+import type { SignedCertificateTimestamp } from '../tls/x509/certificate-transparency.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
 import { ask } from './answer.ts';
 import { CHANNELS } from './channels.ts';
@@ -29,7 +31,7 @@ import { Outgoing } from './outgoing.ts';
 import { lastRead, readPooled } from './read-pool.ts';
 import { sessionsOf } from './sessions.ts';
 import { type TlsSettings, tlsSettings } from './tls-settings.ts';
-import { certificateError, cipherOf, peerCertificateOf } from './tls-view.ts';
+import { certificateError, cipherOf, peerCertificateOf, timestampsOf } from './tls-view.ts';
 
 /** Chunks read in one go before other sockets get their turn. */
 const READ_BUDGET = 16;
@@ -259,9 +261,12 @@ export class Socket extends Duplex {
   }
 
   #startHandshake(shared: SharedSocket, tls: TlsSettings): void {
-    if (this.#timeoutMs > 0) {
-      const leftMs = Math.max(1, this.#deadline - this.#connectedAt);
-      this.#deadlineTimer = setTimeout(() => this.#onHandshakeTimeout(), leftMs);
+    const limitMs = tls.handshakeTimeoutMs > 0 ? tls.handshakeTimeoutMs : Infinity;
+    const leftMs = this.#timeoutMs > 0 ? Math.max(1, this.#deadline - this.#connectedAt) : Infinity;
+    const isOwnLimit = limitMs < leftMs;
+    if (limitMs < Infinity || leftMs < Infinity) {
+      const onTimeout = (): void => this.#onHandshakeTimeout(isOwnLimit ? limitMs : null);
+      this.#deadlineTimer = setTimeout(onTimeout, Math.min(limitMs, leftMs));
     }
     try {
       const random = new SystemRandom();
@@ -286,19 +291,22 @@ export class Socket extends Duplex {
     };
   }
 
-  #onHandshakeTimeout(): void {
+  /** @param limitMs of the handshake alone; null: of everything */
+  #onHandshakeTimeout(limitMs: number | null): void {
     const waitedMs = Math.round(performance.now() - this.#connectedAt);
     const address = this.remoteAddress ?? this.#host;
     const port = this.remotePort ?? 0;
     const detail =
       `connected to ${address} port ${port}, then waited ${waitedMs} ms for the server's part of the TLS ` +
-      `handshake (${this.#timeoutMs} ms for everything)`;
+      `handshake (${limitMs === null ? `${this.#timeoutMs} ms for everything` : `${limitMs} ms for a handshake`})`;
     this.destroy(new NetError('TIMEOUT', { phase: Phase.Handshake, detail, address, port }));
   }
 
   #stepHandshake(handshake: TlsHandshake): void {
     try {
-      if (handshake.step() !== 'done') return;
+      const progress = handshake.step();
+      if (progress === 'pause') setTimeout(() => this.#onEvents(SocketEvent.Writable), handshake.pauseMs);
+      if (progress !== 'done') return;
     } catch (error) {
       this.#fail(error);
       return;
@@ -321,7 +329,10 @@ export class Socket extends Duplex {
       alpnProtocol: this.alpnProtocol,
       times: this.#times,
     });
-    this.emit('secureConnect');
+    if (this.#tls?.requestOCSP === true) {
+      this.emit('OCSPResponse', info.ocspResponse === null ? null : Buffer.from(info.ocspResponse));
+    }
+    if (!this.destroyed) this.emit('secureConnect');
     this.#startReading();
   }
 
@@ -635,6 +646,32 @@ export class Socket extends Duplex {
   getPeerCertificate(detailed?: boolean): PeerCertificate;
   getPeerCertificate(detailed = false): PeerCertificate | DetailedPeerCertificate {
     return this.#tlsInfo === null ? ({} as PeerCertificate) : peerCertificateOf(this.#tlsInfo, detailed);
+  }
+
+  /**
+   * The promises of logs to publish the server's certificate (RFC 6962): those that came with the handshake, when they were asked for
+   * (tuning.signedCertificateTimestamps), and those inside of the certificate. Nobody has verified them.
+   */
+  getSignedCertificateTimestamps(): readonly SignedCertificateTimestamp[] {
+    return this.#tlsInfo === null ? [] : timestampsOf(this.#tlsInfo);
+  }
+
+  /**
+   * For testers: sends an alert of TLS that nobody has called for.
+   * @param description its number, 0 … 255
+   * @param level default 'fatal'; in TLS 1.3 a formality (RFC 8446 §6). All but user_canceled (90) and no_renegotiation (100) are the last
+   * that can be sent
+   * @returns false: there is no room yet, try again at 'drain'
+   * @throws NetError NOT_CONNECTED unless TLS is established, SHUT_DOWN after the end of the own direction
+   */
+  sendTlsAlert(description: number, level: 'warning' | 'fatal' = 'fatal'): boolean {
+    if (!(this.#channel instanceof TlsChannel)) {
+      throw new NetError('NOT_CONNECTED', { phase: Phase.Argument, detail: 'TLS is not established' });
+    }
+    return this.#channel.sendAlert(
+      level === 'fatal' ? AlertLevel.Fatal : AlertLevel.Warning,
+      description & 0xff,
+    );
   }
 
   /** The TLS handshake resumed a session: the server proved to be the one of an earlier connection. */

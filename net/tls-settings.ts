@@ -15,6 +15,7 @@ import { readPem } from '../tls/x509/pem.ts';
 import { RevocationLists } from '../tls/x509/revocation-lists.ts';
 import { sharedVerifier } from '../tls/x509/shared-verifiers.ts';
 import { TrustStore } from '../tls/x509/trust-store.ts';
+import { checkMs } from './options.ts';
 
 /** How TLS is to be spoken; the names are those of `tls.connect`. */
 export interface TlsConnectOptions {
@@ -61,15 +62,32 @@ export interface TlsConnectOptions {
   readonly sessions?: SessionStore | false | undefined;
   /**
    * What few need to be different: groups and their key shares, signature schemes, Encrypted ClientHello, certificate compression,
-   * GREASE; for testers, another ClientHello and a trace of the handshake's messages.
+   * GREASE, authentication after the handshake, padding and size limits of records; for testers, another ClientHello, how it is cut
+   * into records and segments, and a trace of the handshake's messages.
    */
   readonly tuning?: TlsTuning | undefined;
+  /** Emits 'OCSPResponse' with the stapled answer of OCSP, or null, before 'secureConnect'. It is asked for and verified anyway. */
+  readonly requestOCSP?: boolean | undefined;
+  /**
+   * RFC 8446 §2.3: sent before the server has answered where a session of before allows it, else first thing after the handshake. Whoever is
+   * between can send it to the server again: only for what may be done twice.
+   */
+  readonly earlyData?: Uint8Array | undefined;
+  /** How long the handshake may take, beside what `timeoutMs` leaves. Default 120000; 0: any time. */
+  readonly handshakeTimeoutMs?: number | undefined;
   /** Gets the connection's secrets, one line of an NSS key log (RFC 9850) at a time. */
   readonly keylog?: ((line: string) => void) | undefined;
 }
 
 /** TLS options that were looked at: what a handshake needs, but the time and the randomness. */
-export type TlsSettings = Omit<TlsOptions, 'unixTimeMs' | 'random'>;
+export interface TlsSettings extends Omit<TlsOptions, 'unixTimeMs' | 'random'> {
+  readonly requestOCSP: boolean;
+  /** 0: any time. */
+  readonly handshakeTimeoutMs: number;
+}
+
+/** As long as Node lets its servers take for a handshake. */
+const HANDSHAKE_TIMEOUT_MS = 120_000;
 
 /** Where a connection goes, as far as TLS is concerned. */
 export interface TlsTarget {
@@ -100,6 +118,8 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
   // what was accepted unseen must never pass for verified
   const policy = rejectUnauthorized ? roots.name : `${roots.name}, not required`;
   return {
+    requestOCSP: options.requestOCSP ?? false,
+    handshakeTimeoutMs: checkMs('tls.handshakeTimeoutMs', options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS),
     serverName: isIP(name) === 0 ? domainToASCII(name) : name,
     verifier: rejectUnauthorized ? verifier : new TrustedSiteVerifier(verifier),
     alpn: options.alpnProtocols ?? [],
@@ -111,6 +131,7 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
     ...(sessions === false ? {} : { sessions: { store: sessions, port: target.port, policy } }),
     ...(options.tuning === undefined ? {} : { tuning: options.tuning }),
     ...(keylog === undefined ? {} : { keyLog: keylog }),
+    ...(options.earlyData === undefined ? {} : { earlyData: options.earlyData }),
   };
 }
 

@@ -3,6 +3,13 @@ import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } 
 import { certificateCode } from '../engine/tls-error.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
+import { Certificate } from '../tls/x509/certificate.ts';
+import {
+  embeddedTimestamps,
+  readTimestampList,
+  type SignedCertificateTimestamp,
+} from '../tls/x509/certificate-transparency.ts';
+import { DerError } from '../tls/x509/der.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
 
 /** What is wrong with the peer's certificate; null when it is valid. */
@@ -12,6 +19,24 @@ export function certificateError(info: TlsInfo): NetError | null {
     phase: Phase.Handshake,
     detail: info.certificate?.reason ?? 'the server sent no certificate',
   });
+}
+
+/** Timestamps of the handshake, then those of the certificate; what is malformed is left out. */
+export function timestampsOf(info: TlsInfo): readonly SignedCertificateTimestamp[] {
+  const all: SignedCertificateTimestamp[] = [];
+  try {
+    if (info.signedCertificateTimestamps !== null)
+      all.push(...readTimestampList(info.signedCertificateTimestamps));
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error;
+  }
+  try {
+    const [leaf] = info.peerCertificates;
+    if (leaf !== undefined) all.push(...embeddedTimestamps(new Certificate(leaf)));
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error;
+  }
+  return all;
 }
 
 /** The answer of `tls.TLSSocket.getCipher`. */

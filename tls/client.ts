@@ -157,8 +157,18 @@ export interface TlsTesting {
   readonly clientHello?: ClientHelloEdit;
   /** Most content bytes of a handshake record that is sent. Default 16384. */
   readonly fragmentBytes?: number;
+  /** How what the client sends during the handshake is cut for the transport, whatever its records are. Default: not at all. */
+  readonly pieces?: TlsPieces;
   /** Sees each handshake message that is sent or received until the handshake ends. */
   readonly trace?: (message: TracedMessage) => void;
+}
+
+/** Pieces that are sent one after the other. With a pause between them each goes out in segments of its own. */
+export interface TlsPieces {
+  /** At least 1. */
+  readonly sizeBytes: number;
+  /** Between two pieces. */
+  readonly delayMs: number;
 }
 
 /** What few connections need to be different; see {@link TlsClientOptions} for each. */
