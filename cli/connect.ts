@@ -1,8 +1,7 @@
 import { EngineClient } from '../engine/client.ts';
 import type { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketWord } from '../engine/socket-block.ts';
-import { type EngineHandle, startEngineSync } from '../engine/start.ts';
-import { planConnection } from '../inet/connect.ts';
+import { startEngine } from '../engine/start.ts';
 import {
   INET_OPTION_KEEPALIVE,
   INET_OPTION_NODELAY,
@@ -13,8 +12,7 @@ import {
   INET_PROTOCOL_TCP,
   INET_PROTOCOL_UDP,
 } from '../inet/constants.ts';
-import { type Dialed, dial } from '../inet/dial.ts';
-import { NetStack } from '../net/stack.ts';
+import type { Dialed } from '../inet/dial.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
@@ -39,38 +37,38 @@ const SIGNALS: readonly [NodeJS.Signals, number][] = [
 /** @returns the exit code, once everything is over */
 export async function connect(host: string, port: number, flags: ConnectFlags): Promise<ExitCode> {
   let startedAt = performance.now();
-  let engine: EngineHandle | null = null;
+  let stop = async (): Promise<void> => {};
   try {
     if (capturesToOutput(flags)) throw outputTaken();
-    const plan = planConnection(
-      host,
-      port,
-      flags.udp ? INET_PROTOCOL_UDP : INET_PROTOCOL_TCP,
-      flags.timeout,
-      optionsOf(flags),
-      null,
-      flags.cafile ?? null,
-    );
-    const options = engineOptionsOf(flags);
-    engine = startEngineSync(options);
-    const client = EngineClient.of(engine.arena);
+    // the engine loads in its thread while this one loads the rest
+    const starting = startEngine(engineOptionsOf(flags));
+    stop = () => starting.then((engine) => engine.stop()).catch(() => {});
+    starting.catch(() => {});
+    const { planConnection } = await import('../inet/connect.ts');
+    const { dial } = await import('../inet/dial.ts');
+    const protocol = flags.udp ? INET_PROTOCOL_UDP : INET_PROTOCOL_TCP;
+    const { timeout, cafile = null } = flags;
+    const plan = planConnection(host, port, protocol, timeout, optionsOf(flags), null, cafile);
+    const { arena } = await starting;
     startedAt = performance.now();
     if (flags.verbose)
       note(`connecting to ${host} port ${port} through ${deviceOf(flags)} as ${flags.addr.join(', ')}`);
     let connectedAt = startedAt;
     const keyLog = flags.secure ? keyLogOf(flags) : null;
     const security = plan.security === null || keyLog === null ? plan.security : { ...plan.security, keyLog };
-    const dialed = dial(client, plan.request, security, (socket) => {
+    const dialed = dial(EngineClient.of(arena), plan.request, security, (socket) => {
       connectedAt = performance.now();
       if (flags.verbose) noteConnected(socket, host);
     });
     if (flags.verbose && dialed.info !== null) noteSecurity(dialed.info, performance.now() - connectedAt);
-    offerControl(NetStack.attach(engine.arena), flags.verbose === true);
-    return await transfer(dialed, flags);
+    const transferred = transfer(dialed, flags);
+    const { NetStack } = await import('../net/stack.ts');
+    offerControl(NetStack.attach(arena), flags.verbose === true);
+    return await transferred;
   } catch (error) {
     return complain(error, startedAt);
   } finally {
-    await engine?.stop();
+    await stop();
   }
 }
 

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import test from 'ava';
 import { generatedFiles } from './generated-files.ts';
 import { makeProgram } from './program.ts';
@@ -18,6 +18,29 @@ test('help fits into 80 columns', (t) => {
     const long = help.split('\n').filter((line) => line.length > COLUMNS);
     t.deepEqual(long, [], command.name());
   }
+});
+
+test('the start loads definitions only: what works is loaded when it is used', (t) => {
+  const loaded = new Set<string>();
+  const packages = new Set<string>();
+  const visit = (file: string): void => {
+    if (loaded.has(file)) return;
+    loaded.add(file);
+    const source = readFileSync(resolve(ROOT, file), 'utf8');
+    for (const [, isType, specifier = ''] of source.matchAll(
+      /^(?:import|export)( type)? [^;]*?from '([^']+)';$/gms,
+    )) {
+      if (isType !== undefined) continue;
+      if (specifier.startsWith('.')) visit(join(dirname(file), specifier));
+      else packages.add(specifier);
+    }
+  };
+  visit('cli/tunwire.ts');
+  const outside = [...loaded].filter((file) => !file.startsWith('cli/'));
+  // plain tables
+  t.deepEqual(outside.sort(), ['conformance/replay/options.ts', 'conformance/script/profile.ts']);
+  t.deepEqual([...packages].sort(), ['commander', 'node:fs', 'node:path', 'node:url']);
+  t.true(loaded.has('cli/verbs/connect.ts') && !loaded.has('cli/connect.ts'));
 });
 
 test('every verb and every option says what it is for', (t) => {

@@ -1,4 +1,5 @@
-import { createStack, type NetStack } from '../net/index.ts';
+import { startEngine } from '../engine/start.ts';
+import type { NetStack } from '../net/index.ts';
 import { serveControl } from './control.ts';
 import type { ExitCode } from './exit-code.ts';
 import type { StackFlags } from './flags.ts';
@@ -36,7 +37,11 @@ export async function withStack(
     process.on(signal, () => interrupt.abort(new Interrupted(signal, number)));
   let stack: NetStack | null = null;
   try {
-    stack = await createStack(engineOptionsOf(flags));
+    // the engine loads in its thread while this one loads the rest
+    const starting = startEngine(engineOptionsOf(flags));
+    starting.catch(() => {});
+    const { NetStack } = await import('../net/stack.ts');
+    stack = NetStack.own(await starting);
     if (flags.verbose) note(`${deviceOf(flags)} as ${flags.addr.join(', ')}`);
     offerControl(stack, flags.verbose === true);
     return await body(stack, interrupt.signal);
