@@ -1,5 +1,6 @@
 import { Endpoint, EndpointEvent, type EndpointObserver } from './endpoint.ts';
 import { NetError, Phase } from './errors.ts';
+import { compareDestinations, type DestinationWay } from './ip/source-address.ts';
 import type { Lookup } from './resolver/lookup.ts';
 import { hostPort } from './resolver/name-server.ts';
 import type { Resolver } from './resolver/resolver.ts';
@@ -219,7 +220,11 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
   #addAddresses(more: readonly IpAddress[]): void {
     const { racing = false, preferIpv6 } = this.request;
     const first = racing || preferIpv6 ? 6 : 4;
-    const all = [...this.#addresses, ...more];
+    // an interface may have changed since the others were found
+    const before = this.#addresses.filter((address) => this.#hasRoute(address));
+    const ways = [...before, ...more].map((address) => this.#wayTo(address));
+    // each family by itself: which of them goes first is the caller's choice
+    const all = ways.sort(compareDestinations).map(({ address }) => address);
     const preferred = all.filter((address) => address.family === first);
     const others = all.filter((address) => address.family !== first);
     if (!racing) {
@@ -230,6 +235,13 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
     for (let i = 0; i < Math.max(preferred.length, others.length); i++) {
       this.#addresses.push(...preferred.slice(i, i + 1), ...others.slice(i, i + 1));
     }
+  }
+
+  /** An address that {@link #hasRoute} is true for. */
+  #wayTo(address: IpAddress): DestinationWay {
+    const { source, iface } = this.#stack.ip.route(address, this.request.localAddress);
+    const own = iface.addresses.find((each) => each.address.equals(source));
+    return { address, source, isSourceDeprecated: own?.isDeprecated === true };
   }
 
   #begin(): void {

@@ -13,7 +13,7 @@ import {
   REDUCED_PATH_MTU_ENTRIES,
   ROUTE_CACHE_ENTRIES,
 } from './route-table.ts';
-import { chooseSource, commonPrefixLength } from './source-address.ts';
+import { chooseSource, commonPrefixLength, compareDestinations } from './source-address.ts';
 
 function makeStack(): Stack {
   return new Stack({ random: new SeededRandom(1), rings: new HeapRings(256, 256), now: 0 });
@@ -150,6 +150,52 @@ test('RFC 6724 §5: scope, then the longest matching prefix', (t) => {
   t.is(commonPrefixLength(addressOf('192.0.2.1'), addressOf('192.0.3.1')), 23);
   t.is(commonPrefixLength(addressOf('2001:db8::1'), addressOf('2001:db8::1')), 128);
   t.is(commonPrefixLength(addressOf('2001:db8::'), addressOf('2001:db8:0:1::')), 63);
+});
+
+test('RFC 6724 §10.1: the label goes before the longest matching prefix', (t) => {
+  const prefix = (text: string): { address: ReturnType<typeof addressOf>; prefixLength: number } => ({
+    address: addressOf(text),
+    prefixLength: 64,
+  });
+  const choose = (to: string, ...own: string[]): string =>
+    String(chooseSource(own.map(prefix), addressOf(to)));
+  for (const order of [0, 1]) {
+    const own = (a: string, b: string): [string, string] => (order === 0 ? [a, b] : [b, a]);
+    t.is(
+      choose('2002:c633:6401::1', ...own('2001:db8:1::2', '2002:c633:6401::d5e3')),
+      '2002:c633:6401::d5e3',
+    );
+    t.is(choose('2001:db8:1::1', ...own('2001:db8:3::2', 'fd00::2')), '2001:db8:3::2');
+    t.is(choose('fd11::1', ...own('2001:db8:3::2', 'fd00::2')), 'fd00::2');
+  }
+});
+
+test('RFC 6724 §6, §10.2: destinations in the order of the rules', (t) => {
+  const way = (text: string): Parameters<typeof compareDestinations>[0] => {
+    const [to = '', from = '', deprecated] = text.split(' ');
+    return { address: addressOf(to), source: addressOf(from), isSourceDeprecated: deprecated !== undefined };
+  };
+  const firsts: [string, string][] = [
+    // rule 2
+    ['198.51.100.121 198.51.100.117', '2001:db8:1::1 fe80::1'],
+    ['2001:db8:1::1 2001:db8:1::2', '198.51.100.121 169.254.13.78'],
+    // rule 3
+    ['2001:db8:2::1 2001:db8:2::2', '2001:db8:1::1 2001:db8:1::2 deprecated'],
+    // rule 5
+    ['2002:c633:6401::1 2002:c633:6401::2', '2001:db8:1::1 2002:c633:6401::2'],
+    // rule 6
+    ['2001:db8:1::1 2001:db8:1::2', '10.1.2.3 10.1.2.4'],
+    ['2001:db8:1::1 2001:db8:1::2', '2002:c633:6401::1 2002:c633:6401::2'],
+    // rule 8
+    ['fe80::1 fe80::2', '2001:db8:1::1 2001:db8:1::2'],
+    // rule 9
+    ['2001:db8:1::1 2001:db8:1::2', '2001:db8:3ffe::1 2001:db8:3f44::2'],
+  ];
+  for (const [first, second] of firsts) {
+    t.true(compareDestinations(way(first), way(second)) < 0, `${first} before ${second}`);
+    t.true(compareDestinations(way(second), way(first)) > 0, `${second} after ${first}`);
+  }
+  t.is(compareDestinations(way('10.1.2.3 10.1.2.4'), way('10.200.2.3 10.1.2.4')), 0);
 });
 
 // [RFC 8201 §5.2-1] [RFC 8201 §5.3-1] [RFC 4821 §5.2-1] [RFC 4821 §5.2-2] [RFC 4821 §4-7]

@@ -1,10 +1,25 @@
-import type { IpAddress, IpPrefix } from '../wire/ip-address.ts';
+import { IpAddress, type IpPrefix } from '../wire/ip-address.ts';
 
 /** Scopes in the order of RFC 6724 §3.1; the gaps are multicast scopes. */
 const Scope = { Link: 2, Global: 14 } as const;
 
+/** The default policy table (RFC 6724 §2.1): prefix, precedence, label. The longest prefix counts. */
+const POLICY: readonly { readonly prefix: IpPrefix; readonly precedence: number; readonly label: number }[] =
+  [
+    policy([0, 0, 0, 1], 128, 50, 0),
+    policy([0, 0, 0xffff, 0], 96, 35, 4),
+    policy([0, 0, 0, 0], 96, 1, 3),
+    policy([0x20010000, 0, 0, 0], 32, 5, 5),
+    policy([0x20020000, 0, 0, 0], 16, 30, 2),
+    policy([0x3ffe0000, 0, 0, 0], 16, 1, 12),
+    policy([0xfec00000, 0, 0, 0], 10, 1, 11),
+    policy([0xfc000000, 0, 0, 0], 7, 3, 13),
+    policy([0, 0, 0, 0], 0, 40, 1),
+  ];
+
 /**
- * Chooses the address to send from among those of the outgoing interface (RFC 6724 §5, rules 1, 2, 3 and 8).
+ * Chooses the address to send from among those of the outgoing interface (RFC 6724 §5, rules 1, 2, 3, 6 and 8). Rules 4 and 7 are about
+ * addresses that we do not have (of mobile nodes, and temporary ones), rule 5 is met by the candidates.
  * @returns null when there is none of the destination's family
  */
 export function chooseSource(addresses: readonly IpPrefix[], destination: IpAddress): IpAddress | null {
@@ -27,6 +42,62 @@ export function commonPrefixLength(a: IpAddress, b: IpAddress): number {
   return bits;
 }
 
+/** A destination with the way to it. */
+export interface DestinationWay {
+  readonly address: IpAddress;
+  readonly source: IpAddress;
+  readonly isSourceDeprecated: boolean;
+}
+
+/**
+ * Orders two destinations that can be reached (RFC 6724 §6, rules 2, 3, 5, 6, 8 and 9): negative, the first is to be tried first; 0: in the
+ * order they came in. Rule 9 is left out for IPv4, whose prefixes say nothing of nearness, and whose servers share the load by their order.
+ */
+export function compareDestinations(a: DestinationWay, b: DestinationWay): number {
+  // Rule 2: prefer matching scope
+  const scopeA = scopeOf(a.address);
+  const scopeB = scopeOf(b.address);
+  const byScope = Number(scopeB === scopeOf(b.source)) - Number(scopeA === scopeOf(a.source));
+  if (byScope !== 0) return byScope;
+  // Rule 3: avoid deprecated addresses
+  if (a.isSourceDeprecated !== b.isSourceDeprecated) return a.isSourceDeprecated ? 1 : -1;
+  // Rule 5: prefer matching label
+  const policyA = policyOf(a.address);
+  const policyB = policyOf(b.address);
+  const matchesA = policyA.label === policyOf(a.source).label;
+  const matchesB = policyB.label === policyOf(b.source).label;
+  if (matchesA !== matchesB) return matchesA ? -1 : 1;
+  // Rule 6: prefer higher precedence
+  if (policyA.precedence !== policyB.precedence) return policyB.precedence - policyA.precedence;
+  // Rule 8: prefer smaller scope
+  if (scopeA !== scopeB) return scopeA - scopeB;
+  // Rule 9: use longest matching prefix
+  if (a.address.family === 4 || b.address.family === 4) return 0;
+  return commonPrefixLength(b.source, b.address) - commonPrefixLength(a.source, a.address);
+}
+
+function policy(
+  [w0, w1, w2, w3]: readonly [number, number, number, number],
+  prefixLength: number,
+  precedence: number,
+  label: number,
+): { prefix: IpPrefix; precedence: number; label: number } {
+  return { prefix: { address: new IpAddress(6, w0, w1, w2, w3), prefixLength }, precedence, label };
+}
+
+function policyOf(address: IpAddress): { readonly precedence: number; readonly label: number } {
+  const { w0, w1, w2, w3 } = address;
+  let best = POLICY[POLICY.length - 1]!;
+  for (const each of POLICY) {
+    const { address: of, prefixLength } = each.prefix;
+    if (prefixLength <= best.prefix.prefixLength) continue;
+    // IPv4 addresses are kept in their mapped form, which the table is about
+    if (of.sharesPrefix(address.family === 6 ? address : new IpAddress(6, w0, w1, w2, w3), prefixLength))
+      best = each;
+  }
+  return best;
+}
+
 function isBetter(a: IpPrefix, b: IpPrefix, destination: IpAddress, wanted: number): boolean {
   const scopeA = scopeOf(a.address);
   const scopeB = scopeOf(b.address);
@@ -36,6 +107,10 @@ function isBetter(a: IpPrefix, b: IpPrefix, destination: IpAddress, wanted: numb
   // Rule 3: avoid deprecated addresses
   const isDeprecatedB = b.isDeprecated === true;
   if ((a.isDeprecated === true) !== isDeprecatedB) return isDeprecatedB;
+  // Rule 6: prefer the matching label
+  const label = policyOf(destination).label;
+  const isMatchB = policyOf(b.address).label === label;
+  if ((policyOf(a.address).label === label) !== isMatchB) return !isMatchB;
   // Rule 8: the longest matching prefix, of the candidate's own prefix at most
   const matchA = Math.min(commonPrefixLength(a.address, destination), a.prefixLength);
   const matchB = Math.min(commonPrefixLength(b.address, destination), b.prefixLength);
