@@ -111,7 +111,8 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
     case 'tcpi_delivery_rate_app_limited':
       return info.deliveryIsAppLimited ? 1 : 0;
     case 'tcpi_delivered':
-      return segments(info.totalDeliveredBytes);
+      // Linux counts the SYN as a segment, with data in it or without
+      return segments(info.totalDeliveredBytes) + (c.isSynchronized ? 1 : 0);
     case 'tcpi_delivered_ce':
       return segments(info.totalDeliveredCeBytes);
     case 'tcpi_bytes_acked':
