@@ -63,3 +63,4 @@ export {
 } from './stack.ts';
 export type { TlsConnectOptions } from './tls-settings.ts';
 export { type Datagram, type UdpOptions, UdpSocket } from './udp.ts';
+export type { WebStreams, WebStreamsInfo } from './web-streams.ts';

@@ -120,7 +120,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     while (!this.#closed && (this.#waiting.length > 0 || this.listenerCount('connection') > 0)) {
       const shared = this.#shared.accept();
       if (shared === null) return;
-      const socket = Socket.accepted(shared, { allowHalfOpen: this.#allowHalfOpen });
+      const socket = Socket.accepted(shared, { allowHalfOpen: this.#allowHalfOpen }, this);
       CHANNELS.accepted.publish({ server: this, socket });
       const waiting = this.#waiting.shift();
       if (waiting !== undefined) waiting({ value: socket, done: false });

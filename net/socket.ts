@@ -1,6 +1,5 @@
+import type { EventEmitter } from 'node:events';
 import { type AddressInfo, isIP, type SocketConnectOpts } from 'node:net';
-import { Duplex } from 'node:stream';
-import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } from 'node:tls';
 import { type Channel, WOULD_BLOCK } from '../engine/channel.ts';
 import type { EngineClient } from '../engine/client.ts';
 import type { SocketInfo } from '../engine/questions.ts';
@@ -11,8 +10,6 @@ import { TlsChannel } from '../engine/tls-channel.ts';
 import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { AlertLevel } from '../tls/alerts.ts';
-import type { TlsInfo } from '../tls/client.ts';
-import type { SignedCertificateTimestamp } from '../tls/x509/certificate-transparency.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
 import { ask } from './answer.ts';
 import { CHANNELS } from './channels.ts';
@@ -31,7 +28,8 @@ import { Outgoing } from './outgoing.ts';
 import { lastRead, readPooled } from './read-pool.ts';
 import { sessionsOf } from './sessions.ts';
 import { type TlsSettings, tlsSettings } from './tls-settings.ts';
-import { certificateError, cipherOf, peerCertificateOf, timestampsOf } from './tls-view.ts';
+import { certificateError, ownCertificatesOf, TlsView } from './tls-view.ts';
+import { type WebStreams, webStreamsOf } from './web-streams.ts';
 
 /** Chunks read in one go before other sockets get their turn. */
 const READ_BUDGET = 16;
@@ -57,7 +55,7 @@ export interface ConnectTimes {
  * A TCP connection of a tunwire stack in the shape of Node's `net.Socket`; with the option `tls`, of `tls.TLSSocket`. Made by
  * {@link NetStack.connect}, {@link NetStack.createConnection} and {@link NetStack.listen}. All errors are {@link NetError}.
  */
-export class Socket extends Duplex {
+export class Socket extends TlsView {
   /** Quiet time until 'timeout', in milliseconds; 0: none. */
   timeout = 0;
   /** True over TLS. */
@@ -86,7 +84,8 @@ export class Socket extends Duplex {
   /** Set when application data can flow. */
   #channel: Channel | null = null;
   #handshake: TlsHandshake | null = null;
-  #tlsInfo: TlsInfo | null = null;
+  /** The listener that has accepted it; null: an own connection. */
+  readonly server: EventEmitter | null = null;
   #tls: TlsSettings | null = null;
   #host = '';
   #connecting = false;
@@ -118,13 +117,14 @@ export class Socket extends Duplex {
 
   /** @param client the engine to connect through; null: the socket cannot connect */
   constructor(client: EngineClient | null, options: SocketOptions = {}) {
-    super({ allowHalfOpen: options.allowHalfOpen === true, emitClose: false, autoDestroy: true });
+    super(options.allowHalfOpen === true);
     this.#client = client;
   }
 
   /** A socket on a connection that a listener has accepted. */
-  static accepted(shared: SharedSocket, options: SocketOptions): Socket {
+  static accepted(shared: SharedSocket, options: SocketOptions, server: EventEmitter | null = null): Socket {
     const socket = new Socket(shared.client, options);
+    Object.defineProperty(socket, 'server', { value: server, enumerable: true });
     socket.#attach(shared);
     socket.#noteAddresses(shared);
     socket.#channel = shared;
@@ -315,7 +315,9 @@ export class Socket extends Duplex {
     this.#clearDeadline();
     this.#times = { ...this.#times, handshakeMs: performance.now() - this.#connectedAt };
     const { info } = handshake;
-    this.#tlsInfo = info;
+    this.tlsInfo = info;
+    this.ownCertificates =
+      this.#tls?.credentials === undefined ? [] : ownCertificatesOf(info, this.#tls.credentials);
     this.alpnProtocol = info.alpn ?? false;
     this.authorizationError = certificateError(info);
     this.authorized = this.authorizationError === null;
@@ -627,33 +629,21 @@ export class Socket extends Duplex {
     return this.writable ? 'writeOnly' : 'closed';
   }
 
-  get times(): ConnectTimes {
-    return this.#times;
-  }
-
-  /** The TLS version as Node names it: 'TLSv1.3'; null without TLS. */
-  getProtocol(): string | null {
-    return this.#tlsInfo?.version ?? null;
-  }
-
-  /** The cipher suite agreed on; null without TLS. */
-  getCipher(): CipherNameAndProtocol | null {
-    return this.#tlsInfo === null ? null : cipherOf(this.#tlsInfo);
-  }
-
-  /** The peer's certificate as Node shows it; {} without TLS. @param detailed with its issuers as sent by the peer */
-  getPeerCertificate(detailed: true): DetailedPeerCertificate;
-  getPeerCertificate(detailed?: boolean): PeerCertificate;
-  getPeerCertificate(detailed = false): PeerCertificate | DetailedPeerCertificate {
-    return this.#tlsInfo === null ? ({} as PeerCertificate) : peerCertificateOf(this.#tlsInfo, detailed);
+  /** TLS is asked for and not established yet. */
+  get secureConnecting(): boolean {
+    return this.encrypted && this.tlsInfo === null && !this.destroyed;
   }
 
   /**
-   * The promises of logs to publish the server's certificate (RFC 6962): those that came with the handshake, when they were asked for
-   * (tuning.signedCertificateTimestamps), and those inside of the certificate. Nobody has verified them.
+   * The connection as Web Streams, in the shape of WinterTC's `connect()`: `readable` and `writable` with backpressure, `opened` and `closed`.
+   * The socket must not be used besides.
    */
-  getSignedCertificateTimestamps(): readonly SignedCertificateTimestamp[] {
-    return this.#tlsInfo === null ? [] : timestampsOf(this.#tlsInfo);
+  toWeb(): WebStreams {
+    return webStreamsOf(this);
+  }
+
+  get times(): ConnectTimes {
+    return this.#times;
   }
 
   /**
@@ -672,11 +662,6 @@ export class Socket extends Duplex {
       level === 'fatal' ? AlertLevel.Fatal : AlertLevel.Warning,
       description & 0xff,
     );
-  }
-
-  /** The TLS handshake resumed a session: the server proved to be the one of an earlier connection. */
-  isSessionReused(): boolean {
-    return this.#tlsInfo?.isResumed ?? false;
   }
 
   /**

@@ -1,8 +1,14 @@
 import { X509Certificate } from 'node:crypto';
-import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } from 'node:tls';
+import { Duplex } from 'node:stream';
+import type {
+  CipherNameAndProtocol,
+  DetailedPeerCertificate,
+  EphemeralKeyInfo,
+  PeerCertificate,
+} from 'node:tls';
 import { certificateCode } from '../engine/tls-error.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { TlsInfo } from '../tls/client.ts';
+import type { ClientCredentials, TlsInfo } from '../tls/client.ts';
 import { Certificate } from '../tls/x509/certificate.ts';
 import {
   embeddedTimestamps,
@@ -11,6 +17,116 @@ import {
 } from '../tls/x509/certificate-transparency.ts';
 import { DerError } from '../tls/x509/der.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
+
+/** What `tls.TLSSocket` tells of an established TLS connection; without one, as there before the handshake. */
+export abstract class TlsView extends Duplex {
+  /** null: no TLS (yet). */
+  protected tlsInfo: TlsInfo | null = null;
+  /** DER, what the server was given for its request, the own one first. */
+  protected ownCertificates: readonly Uint8Array[] = [];
+
+  constructor(allowHalfOpen: boolean) {
+    super({ allowHalfOpen, emitClose: false, autoDestroy: true });
+  }
+
+  /** The TLS version as Node names it: 'TLSv1.3'; null without TLS. */
+  getProtocol(): string | null {
+    return this.tlsInfo?.version ?? null;
+  }
+
+  /** The cipher suite agreed on; null without TLS. */
+  getCipher(): CipherNameAndProtocol | null {
+    return this.tlsInfo === null ? null : cipherOf(this.tlsInfo);
+  }
+
+  /** The peer's certificate as Node shows it; {} without TLS. @param detailed with its issuers as sent by the peer */
+  getPeerCertificate(detailed: true): DetailedPeerCertificate;
+  getPeerCertificate(detailed?: boolean): PeerCertificate;
+  getPeerCertificate(detailed = false): PeerCertificate | DetailedPeerCertificate {
+    return this.tlsInfo === null ? ({} as PeerCertificate) : peerCertificateOf(this.tlsInfo, detailed);
+  }
+
+  /** The peer's certificate; undefined without TLS, and when Node cannot read it. */
+  getPeerX509Certificate(): X509Certificate | undefined {
+    return readable(this.tlsInfo?.peerCertificates[0]);
+  }
+
+  /** The own certificate, if the server has asked for one and got it; {} otherwise. */
+  getCertificate(): PeerCertificate | object {
+    return this.getX509Certificate()?.toLegacyObject() ?? {};
+  }
+
+  /** {@link getCertificate} as an X509Certificate; undefined: none. */
+  getX509Certificate(): X509Certificate | undefined {
+    return readable(this.ownCertificates[0]);
+  }
+
+  /** The group of the key exchange, `{ type: 'ECDH', name: 'X25519', size: 253 }`; {} without TLS, and with RSA key exchange. */
+  getEphemeralKeyInfo(): EphemeralKeyInfo | object {
+    return this.tlsInfo === null ? {} : keyInfoOf(this.tlsInfo.group);
+  }
+
+  /**
+   * The promises of logs to publish the server's certificate (RFC 6962): those that came with the handshake, when they were asked for
+   * (tuning.signedCertificateTimestamps), and those inside of the certificate. Nobody has verified them.
+   */
+  getSignedCertificateTimestamps(): readonly SignedCertificateTimestamp[] {
+    return this.tlsInfo === null ? [] : timestampsOf(this.tlsInfo);
+  }
+
+  /** The TLS handshake resumed a session: the server proved to be the one of an earlier connection. */
+  isSessionReused(): boolean {
+    return this.tlsInfo?.isResumed ?? false;
+  }
+
+  /** There is no renegotiation: nothing to do. */
+  disableRenegotiation(): void {}
+
+  /** There is no renegotiation (RFC 9325 §3.5 advises against it). @returns false */
+  renegotiate(_options: object, callback?: (error: Error | null) => void): false {
+    const detail = 'TLS connections are not renegotiated; TLS 1.3 has nothing like it';
+    if (callback !== undefined) {
+      process.nextTick(callback, new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail }));
+    }
+    return false;
+  }
+}
+
+/** Bits of the keys of groups, as OpenSSL counts them. */
+const GROUP_BITS: Readonly<Record<string, number>> = {
+  X25519: 253,
+  X448: 448,
+  'P-256': 256,
+  'P-384': 384,
+  'P-521': 521,
+};
+
+function keyInfoOf(group: string): EphemeralKeyInfo | object {
+  if (group === '') return {};
+  const finite = /^DH of (\d+) bits$/.exec(group);
+  if (finite !== null) return { type: 'DH', size: Number(finite[1]) };
+  const size = GROUP_BITS[group];
+  return { type: 'ECDH', name: group, ...(size === undefined ? {} : { size }) };
+}
+
+function readable(der: Uint8Array | undefined): X509Certificate | undefined {
+  if (der === undefined) return undefined;
+  try {
+    return new X509Certificate(der);
+  } catch {
+    // accepted by request (rejectUnauthorized: false) although it is malformed
+    return undefined;
+  }
+}
+
+/** What the server got of our certificates. */
+export function ownCertificatesOf(
+  info: TlsInfo,
+  credentials: ClientCredentials | readonly ClientCredentials[],
+): readonly Uint8Array[] {
+  const all = Array.isArray(credentials) ? credentials : [credentials];
+  return (all[info.credentialsIndex] as ClientCredentials | undefined)?.chain ?? [];
+}
 
 /** What is wrong with the peer's certificate; null when it is valid. */
 export function certificateError(info: TlsInfo): NetError | null {
@@ -40,7 +156,7 @@ export function timestampsOf(info: TlsInfo): readonly SignedCertificateTimestamp
 }
 
 /** The answer of `tls.TLSSocket.getCipher`. */
-export function cipherOf(info: TlsInfo): CipherNameAndProtocol {
+function cipherOf(info: TlsInfo): CipherNameAndProtocol {
   return { name: info.cipherSuite, standardName: info.cipherSuite, version: info.version };
 }
 
@@ -48,10 +164,7 @@ export function cipherOf(info: TlsInfo): CipherNameAndProtocol {
  * The answer of `tls.TLSSocket.getPeerCertificate`: {} without a certificate, or when Node cannot read it.
  * @param detailed adds `issuerCertificate`: the next certificate that the peer sent, the last one being its own issuer
  */
-export function peerCertificateOf(
-  info: TlsInfo,
-  detailed: boolean,
-): PeerCertificate | DetailedPeerCertificate {
+function peerCertificateOf(info: TlsInfo, detailed: boolean): PeerCertificate | DetailedPeerCertificate {
   const chain: DetailedPeerCertificate[] = [];
   for (const der of detailed ? info.peerCertificates : info.peerCertificates.slice(0, 1)) {
     try {
