@@ -21,6 +21,8 @@ import { inputVirtio, VIRTIO_HEADER_BYTES, writeVirtioHeader } from './virtio-ne
 export interface TunOptions {
   /** Largest IP packet to send, in bytes; default: what the interface says. */
   readonly mtuBytes?: number;
+  /** One queue of several, each opened once; the interface must be made for it (`multi_queue`). Default false. */
+  readonly multiQueue?: boolean;
   /** false: plain packets, no checksum or segmentation offload. Default true. */
   readonly offload?: boolean;
 }
@@ -40,6 +42,7 @@ const IFF_TUN = 0x0001;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
+const IFF_MULTI_QUEUE = 0x0100;
 const TUN_F_CSUM = 0x01;
 const TUN_F_TSO4 = 0x02;
 const TUN_F_TSO6 = 0x04;
@@ -88,7 +91,7 @@ function openClone(mode: Mode, name: string, options: TunOptions): Device {
   if (fd < 0) throw sys.callError('DEVICE_FAILED', Phase.None, `open ${CLONE_DEVICE}`, fd, openHint(fd));
   try {
     const request = new InterfaceRequest(name);
-    const vnet = attach(fd, mode, request, options.offload !== false);
+    const vnet = attach(fd, mode, request, options.offload !== false, options.multiQueue === true);
     const mtuBytes = checkMtu(options.mtuBytes ?? askInterface(SIOCGIFMTU, request), IP_MAX_PACKET_BYTES);
     waitForCarrier(request);
     return new TunDevice(fd, mode, request.name, vnet, {
@@ -114,12 +117,19 @@ function neighbourOf(request: InterfaceRequest): Uint8Array {
 }
 
 /** @returns whether packets carry a virtio header */
-function attach(fd: number, mode: Mode, request: InterfaceRequest, offload: boolean): boolean {
+function attach(
+  fd: number,
+  mode: Mode,
+  request: InterfaceRequest,
+  offload: boolean,
+  multiQueue: boolean,
+): boolean {
   const vnet = offload && kernelKnowsVnet(fd, request);
-  request.value = (mode === 'tap' ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (vnet ? IFF_VNET_HDR : 0);
+  const kind = (mode === 'tap' ? IFF_TAP : IFF_TUN) | (multiQueue ? IFF_MULTI_QUEUE : 0);
+  request.value = kind | IFF_NO_PI | (vnet ? IFF_VNET_HDR : 0);
   const result = sys.ioctl(fd, TUNSETIFF, request.address);
   if (result < 0) {
-    const hint = attachHint(result, mode, request.name);
+    const hint = attachHint(result, mode, request.name, multiQueue);
     const what = `attach to ${mode.toUpperCase()} interface ${request.name}`;
     throw sys.callError('DEVICE_FAILED', Phase.None, what, result, hint);
   }
@@ -183,14 +193,14 @@ function openHint(errno: number): string {
   }
 }
 
-function attachHint(errno: number, mode: Mode, name: string): string {
+function attachHint(errno: number, mode: Mode, name: string, multiQueue: boolean): string {
   switch (-errno) {
     case sys.Errno.EPERM:
-      return `it does not exist or belongs to another user; make it with: sudo ip tuntap add dev ${name} mode ${mode} user $USER`;
+      return `it does not exist or belongs to another user; make it with: sudo ip tuntap add dev ${name} mode ${mode}${multiQueue ? ' multi_queue' : ''} user $USER`;
     case sys.Errno.EBUSY:
       return 'another process has it open';
     case sys.Errno.EINVAL:
-      return `an interface of this name exists and is no single-queue ${mode.toUpperCase()} interface; see: ip -d link show ${name}`;
+      return `an interface of this name exists and is no ${multiQueue ? 'multi' : 'single'}-queue ${mode.toUpperCase()} interface; see: ip -d link show ${name}`;
     default:
       return '';
   }

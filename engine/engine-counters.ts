@@ -99,3 +99,9 @@ export function readCounters(from: Float64Array): EngineCounters {
   const entries = NAMES.map((name, at) => [name, from[at] ?? 0] as const);
   return Object.fromEntries(entries) as unknown as EngineCounters;
 }
+
+/** The counters of several engines together: times add up, too. */
+export function sumOf(counters: readonly EngineCounters[]): EngineCounters {
+  const entries = NAMES.map((name) => [name, counters.reduce((sum, each) => sum + each[name], 0)] as const);
+  return Object.fromEntries(entries) as unknown as EngineCounters;
+}

@@ -14,6 +14,7 @@ import type { EngineOptions } from './options.ts';
 interface Settings {
   readonly mtuBytes?: number;
   readonly offload: boolean;
+  readonly multiQueue: boolean;
 }
 
 type Open = (rest: string, settings: Settings, options: EngineOptions, clock: () => number) => Device;
@@ -31,9 +32,15 @@ const DEVICES: Readonly<Record<string, Open>> = {
 /**
  * Opens what the option `device` names.
  * @param wakeFd the engine's eventfd. @param clock the engine's clock
+ * @param multiQueue one queue of a device that has several
  * @throws NetError DEVICE_FAILED, ARGUMENT_INVALID
  */
-export function openDevice(options: EngineOptions, wakeFd: number, clock: () => number): Device {
+export function openDevice(
+  options: EngineOptions,
+  wakeFd: number,
+  clock: () => number,
+  multiQueue = false,
+): Device {
   const { device, mtuBytes } = options;
   if (typeof device !== 'string') {
     const attachment = { eventFd: wakeFd };
@@ -48,6 +55,7 @@ export function openDevice(options: EngineOptions, wakeFd: number, clock: () => 
     });
   }
   const settings = {
+    multiQueue,
     ...(mtuBytes === undefined ? {} : { mtuBytes }),
     // each packet is disturbed or shown alone, so each has to be one
     offload:

@@ -18,6 +18,12 @@ export interface EngineOptions {
   readonly addresses: readonly string[];
   /** 16 bytes: with the same ones, `'slaac'` makes the same addresses on the same network (RFC 7217). Default: random ones. */
   readonly slaacSecret?: Uint8Array;
+  /**
+   * Threads that share the work, 1 … 16, each with a queue of the device, a share of the connections, and its part of `memoryBytes` and
+   * `maxSockets`. Above 1 only for `'tun:NAME'` (an interface made beforehand needs `multi_queue`), without capture, impairments, packetHook
+   * and clock. Default 1.
+   */
+  readonly engines?: number;
   /** Default gateways, at most one of each family. */
   readonly gateways?: readonly string[];
   /** Largest IP packet in bytes; default: what the device says. */

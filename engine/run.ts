@@ -5,6 +5,7 @@ import { impair } from '../drivers/impair.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
 import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
 import { ERRORS, NetError, Phase } from '../stack/errors.ts';
+import type { FlowShare } from '../stack/flow-share.ts';
 import type { PacketHook } from '../stack/packet-hook.ts';
 import { givenAddresses } from './address-configuration.ts';
 import { type Arena, ArenaWord, EngineState } from './arena.ts';
@@ -15,6 +16,7 @@ import { CONFIGURATION_TIMEOUT_MS, DRAIN_MS, type EngineOptions, engineSizes } f
 import { Pool } from './pool.ts';
 import { Services } from './services.ts';
 import { SocketTable } from './socket-table.ts';
+import { type QueuePlace, SteeredDevice } from './steering.ts';
 import { Trace } from './trace.ts';
 import { ClockUser } from './virtual-clock.ts';
 
@@ -31,8 +33,14 @@ const WAKE_SLOT = 1;
 /**
  * Runs an engine in the calling thread until it is told to stop. Sets the arena's state to Running, or to Failed with
  * the reason, and wakes everybody at the end.
+ * @param place among several engines on one device; null: it is alone
  */
-export function runEngine(arena: Arena, options: EngineOptions, packetHook: PacketHook | null = null): void {
+export function runEngine(
+  arena: Arena,
+  options: EngineOptions,
+  packetHook: PacketHook | null = null,
+  place: QueuePlace | null = null,
+): void {
   const wakeFd = eventfd();
   let given: ClockUser | null = null;
   arena.store(ArenaWord.EventFd, wakeFd);
@@ -44,7 +52,13 @@ export function runEngine(arena: Arena, options: EngineOptions, packetHook: Pack
   try {
     given = options.clock === undefined ? null : new ClockUser(options.clock.memory, wakeFd);
     const clock = given?.clock ?? realTime;
-    device = openDevice(options, wakeFd, clock);
+    device = openDevice(options, wakeFd, clock, place !== null);
+    let share: FlowShare | null = null;
+    if (place !== null) {
+      const steered = new SteeredDevice(device, place, wakeFd);
+      device = steered;
+      share = steered.share;
+    }
     const epochMs = Math.round(Date.now() - clock());
     if (options.impairments !== undefined) device = impair(device, { ...options.impairments, clock });
     if (options.capture !== undefined) {
@@ -55,6 +69,8 @@ export function runEngine(arena: Arena, options: EngineOptions, packetHook: Pack
     }
     const parts = buildEngine(arena, options, device, clock);
     parts.services.stack.packetHook = packetHook;
+    parts.services.stack.tcp.share = share;
+    parts.services.stack.udp.share = share;
     engine = parts.engine;
     if (writer !== null) keepJournal(parts, writer, options, device, epochMs);
     trace = parts.trace;
@@ -67,6 +83,7 @@ export function runEngine(arena: Arena, options: EngineOptions, packetHook: Pack
       wakeFd,
       clock,
       given,
+      place !== null,
     );
     loop.untilConfigured();
     setState(arena, EngineState.Running);
@@ -152,6 +169,8 @@ class Loop {
   /** Where `#clock` comes from when it is not the system's. */
   readonly #given: ClockUser | null;
   readonly #poll: PollSet = new PollSet(2);
+  /** What wakes us may be a packet that another engine has handed over. */
+  readonly #isSteered: boolean;
   #draining = false;
   /** False: poll has said that the device has nothing. */
   #readable = true;
@@ -165,6 +184,7 @@ class Loop {
     wakeFd: number,
     clock: () => number,
     given: ClockUser | null,
+    isSteered: boolean,
   ) {
     this.#arena = arena;
     this.#device = device;
@@ -174,6 +194,7 @@ class Loop {
     this.#wakeFd = wakeFd;
     this.#clock = clock;
     this.#given = given;
+    this.#isSteered = isSteered;
     this.#poll.set(WAKE_SLOT, wakeFd, POLLIN);
   }
 
@@ -261,6 +282,7 @@ class Loop {
         this.#readable = this.#device.pollFd < 0 || this.#poll.happened(DEVICE_SLOT) !== 0;
         if (this.#poll.happened(WAKE_SLOT) !== 0) {
           account.wokenByThreads++;
+          if (this.#isSteered) this.#readable = true;
           clearEvent(this.#wakeFd);
         }
       }

@@ -2,6 +2,8 @@ import { getEnvironmentData, setEnvironmentData, Worker } from 'node:worker_thre
 import { errorCodeOf, NetError, Phase } from '../stack/errors.ts';
 import { Arena, ArenaWord, EngineState } from './arena.ts';
 import { DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
+import { enginePlaces, partOf } from './several-engines.ts';
+import type { QueuePlace } from './steering.ts';
 import type { ThreadData } from './thread.ts';
 import { wakeEngine } from './wake.ts';
 
@@ -54,7 +56,8 @@ export class EngineHandle {
   #unregister(): void {
     running.delete(this.arena);
     if (running.size === 0) process.off('exit', stopAll);
-    if (getEnvironmentData(ENVIRONMENT_KEY) === this.arena.memory)
+    const published = getEnvironmentData(ENVIRONMENT_KEY);
+    if (Array.isArray(published) && published.includes(this.arena.memory))
       setEnvironmentData(ENVIRONMENT_KEY, undefined);
   }
 }
@@ -65,6 +68,12 @@ export class EngineHandle {
  * @throws RangeError for sizes out of range
  */
 export function startEngineSync(options: EngineOptions): EngineHandle {
+  if (enginePlaces(options).length > 1) {
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: 'several engines are for createStack: a handle of the blocking calls knows one',
+    });
+  }
   const { arena, worker } = launch(options);
   if (!waitForState(arena, EngineState.Starting, START_TIMEOUT_MS)) {
     requestStop(arena);
@@ -76,27 +85,64 @@ export function startEngineSync(options: EngineOptions): EngineHandle {
 /** {@link startEngineSync} without blocking the event loop. */
 export async function startEngine(options: EngineOptions): Promise<EngineHandle> {
   const { arena, worker } = launch(options);
+  await hasStarted(arena);
+  return started(arena, worker);
+}
+
+/** Waits until the engine runs, or cannot. */
+async function hasStarted(arena: Arena): Promise<void> {
   const state = Atomics.waitAsync(arena.words, ArenaWord.State, EngineState.Starting, START_TIMEOUT_MS);
   const keepAlive = setInterval(() => {}, START_TIMEOUT_MS);
   if (state.async) await state.value;
   clearInterval(keepAlive);
-  return started(arena, worker);
 }
 
-/** Lets threads started from now on find this engine with {@link sharedEngine}. */
-export function publishEngine(arena: Arena): void {
-  setEnvironmentData(ENVIRONMENT_KEY, arena.memory);
+/**
+ * Starts all engines of one stack, each on a queue of the device; the first one is the one for what cannot be shared.
+ * @throws NetError what {@link startEngine} does, RangeError for a number that cannot be; then none is left running
+ */
+export async function startEngines(options: EngineOptions): Promise<EngineHandle[]> {
+  const places = enginePlaces(options);
+  if (places.length === 1) return [await startEngine(options)];
+  // all at once: a thread gets the network namespace that its starter has now
+  const launched = places.map((place) => launch(partOf(options, place), place));
+  await Promise.all(launched.map(({ arena }) => hasStarted(arena)));
+  const handles: EngineHandle[] = [];
+  const errors: unknown[] = [];
+  for (const { arena, worker } of launched) {
+    try {
+      handles.push(started(arena, worker));
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length === 0) return handles;
+  await Promise.all(handles.map((handle) => handle.stop()));
+  throw errors[0];
 }
 
-/** The engine that the thread's parent has published; null when there is none. */
+/** Lets threads started from now on find these engines of one stack with {@link sharedEngines}. */
+export function publishEngine(arena: Arena, others: readonly Arena[] = []): void {
+  setEnvironmentData(
+    ENVIRONMENT_KEY,
+    [arena, ...others].map(({ memory }) => memory),
+  );
+}
+
+/** The engines of the stack that the thread's parent has published; empty when there is none. */
+export function sharedEngines(): Arena[] {
+  const memories = getEnvironmentData(ENVIRONMENT_KEY);
+  return Array.isArray(memories) ? memories.map((memory: SharedArrayBuffer) => new Arena(memory)) : [];
+}
+
+/** The first of {@link sharedEngines}; null when there is none. */
 export function sharedEngine(): Arena | null {
-  const memory = getEnvironmentData(ENVIRONMENT_KEY);
-  return memory instanceof SharedArrayBuffer ? new Arena(memory) : null;
+  return sharedEngines()[0] ?? null;
 }
 
-function launch(options: EngineOptions): { arena: Arena; worker: Worker } {
+function launch(options: EngineOptions, place: QueuePlace | null = null): { arena: Arena; worker: Worker } {
   const arena = Arena.create(engineSizes(options));
-  const data: ThreadData = { memory: arena.memory, options };
+  const data: ThreadData = { memory: arena.memory, options, place };
   // the published package holds .js, a checkout .ts
   const file = import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js';
   const worker = new Worker(new URL(file, import.meta.url), {

@@ -2,14 +2,17 @@ import { workerData } from 'node:worker_threads';
 import { ERRORS, NetError } from '../stack/errors.ts';
 import { Arena, ArenaWord, EngineState } from './arena.ts';
 import type { EngineOptions } from './options.ts';
+import type { QueuePlace } from './steering.ts';
 
 /** What {@link startEngine} hands to the engine's thread. */
 export interface ThreadData {
   readonly memory: SharedArrayBuffer;
   readonly options: EngineOptions;
+  /** Null: the only engine on its device. */
+  readonly place: QueuePlace | null;
 }
 
-const { memory, options } = workerData as ThreadData;
+const { memory, options, place } = workerData as ThreadData;
 const arena = new Arena(memory);
 try {
   // loaded here, so that a failure to load is a reason that a blocked starter can read
@@ -17,7 +20,7 @@ try {
   const { loadPacketHook } = await import('./packet-hook-module.ts');
   const packetHook = options.packetHook === undefined ? null : await loadPacketHook(options.packetHook);
   // leaves only at the engine's end: the thread never enters its event loop before
-  runEngine(arena, options, packetHook);
+  runEngine(arena, options, packetHook, place);
 } catch (error) {
   if (error instanceof NetError) arena.setFailure(ERRORS[error.tunwireCode].number, error.detail);
   else {

@@ -39,7 +39,10 @@ export interface ServerEvents {
  * of `node:http`, `node:https`, `node:http2` or `node:tls` on top.
  */
 export class Server extends EventEmitter<ServerEvents> implements AsyncDisposable {
-  readonly #shared: SharedSocket;
+  /** One listener on each engine of the stack. */
+  readonly #shares: readonly SharedSocket[];
+  /** The engine that was asked first last, so that none goes before the others. */
+  #turn = 0;
   readonly #allowHalfOpen: boolean;
   readonly #waiting: ((result: IteratorResult<Socket, undefined>) => void)[] = [];
   #address: AddressInfo | null = null;
@@ -49,29 +52,36 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   #stopListening: () => void = () => {};
   readonly #noteClosed: () => void;
 
-  private constructor(shared: SharedSocket, options: ListenOptions) {
+  private constructor(shares: readonly SharedSocket[], options: ListenOptions) {
     super();
-    this.#shared = shared;
+    this.#shares = shares;
     this.#allowHalfOpen = options.allowHalfOpen === true;
     this.on('newListener', (event) => {
       if (event === 'connection') process.nextTick(() => this.#accept());
     });
-    this.#noteClosed = noteOpen(shared.client, () => this.#close());
+    this.#noteClosed = noteOpen(shares[0]!.client, () => this.#close());
     this.ref();
-    shared.watch(() => this.#onEvents());
+    for (const shared of shares) shared.watch(() => this.#onEvents());
   }
 
   /**
-   * Starts to listen.
+   * Starts to listen. @param clients of all engines of the stack
    * @throws NetError ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE, PORT_INVALID, ARGUMENT_INVALID, CANCELLED, ENGINE_STOPPED
    */
-  static async listen(client: EngineClient, options: ListenOptions): Promise<Server> {
+  static async listen(clients: readonly EngineClient[], options: ListenOptions): Promise<Server> {
     const { signal } = options;
     throwIfCancelled(signal);
     const port = checkPort(options.port, 0);
     const local = checkAddress('host', options.host);
-    const shared = SharedSocket.listen(client, local, port, options.backlog ?? DEFAULT_BACKLOG);
-    const server = new Server(shared, options);
+    const backlog = options.backlog ?? DEFAULT_BACKLOG;
+    const first = SharedSocket.listen(clients[0]!, local, port, backlog);
+    const shares = [first];
+    if (clients.length > 1) {
+      // an ephemeral port is chosen once, and then everybody's
+      const chosen = port === 0 ? await portOf(first) : port;
+      for (const client of clients.slice(1)) shares.push(SharedSocket.listen(client, local, chosen, backlog));
+    }
+    const server = new Server(shares, options);
     await new Promise<void>((resolve, reject) => {
       server.#opening = { resolve, reject };
       if (signal !== undefined) {
@@ -87,10 +97,10 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
 
   #onEvents(): void {
     if (this.#closed) return;
-    const { status } = this.#shared;
-    if (status === SocketStatus.Closed) {
-      this.#fail(this.#shared.block.error ?? new NetError('ABORTED', { phase: Phase.Transfer }));
-    } else if (status === SocketStatus.Open) {
+    const ended = this.#shares.find(({ status }) => status === SocketStatus.Closed);
+    if (ended !== undefined) {
+      this.#fail(ended.block.error ?? new NetError('ABORTED', { phase: Phase.Transfer }));
+    } else if (this.#shares.every(({ status }) => status === SocketStatus.Open)) {
       if (this.#opening !== null) this.#opened(this.#opening.resolve);
       this.#accept();
     }
@@ -98,11 +108,12 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
 
   #opened(resolve: () => void): void {
     this.#opening = null;
-    const local = this.#shared.localAddress;
+    const first = this.#shares[0]!;
+    const local = first.localAddress;
     this.#address = {
       address: local === null ? '::' : local.toString(),
       family: local?.family === 4 ? 'IPv4' : 'IPv6',
-      port: this.#shared.localPort,
+      port: first.localPort,
     };
     resolve();
     process.nextTick(() => this.emit('listening'));
@@ -118,7 +129,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
 
   #accept(): void {
     while (!this.#closed && (this.#waiting.length > 0 || this.listenerCount('connection') > 0)) {
-      const shared = this.#shared.accept();
+      const shared = this.#next();
       if (shared === null) return;
       const socket = Socket.accepted(shared, { allowHalfOpen: this.#allowHalfOpen }, this);
       CHANNELS.accepted.publish({ server: this, socket });
@@ -126,6 +137,15 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
       if (waiting !== undefined) waiting({ value: socket, done: false });
       else this.emit('connection', socket);
     }
+  }
+
+  /** The next connection that waits, of the engines by turns. */
+  #next(): SharedSocket | null {
+    for (let i = 0; i < this.#shares.length; i++) {
+      const shared = this.#shares[this.#turn++ % this.#shares.length]!.accept();
+      if (shared !== null) return shared;
+    }
+    return null;
   }
 
   /** Where the server listens; null after its end. The address is '::' when it listens on all. */
@@ -153,7 +173,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     this.#address = null;
     this.#stopListening();
     this.#noteClosed();
-    this.#shared.release();
+    for (const shared of this.#shares) shared.release();
     this.unref();
     this.#opening?.reject(new NetError('ABORTED', { phase: Phase.Argument, detail: 'closed while opening' }));
     this.#opening = null;
@@ -165,14 +185,14 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   ref(): this {
     if (this.#holdsLoop || this.#closed) return this;
     this.#holdsLoop = true;
-    this.#shared.client.ref();
+    this.#shares[0]!.client.ref();
     return this;
   }
 
   unref(): this {
     if (!this.#holdsLoop) return this;
     this.#holdsLoop = false;
-    this.#shared.client.unref();
+    this.#shares[0]!.client.unref();
     return this;
   }
 
@@ -200,5 +220,26 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#close();
+  }
+}
+
+/** Waits until a listener has its port. @throws NetError why it could not listen */
+async function portOf(shared: SharedSocket): Promise<number> {
+  const { client } = shared;
+  client.ref();
+  try {
+    await new Promise<void>((resolve) => {
+      const look = (): void => {
+        if (shared.status !== SocketStatus.Opening) resolve();
+      };
+      shared.watch(look);
+      look();
+    });
+    if (shared.status === SocketStatus.Open) return shared.localPort;
+    const error = shared.block.error ?? new NetError('ABORTED', { phase: Phase.Argument });
+    shared.release();
+    throw error;
+  } finally {
+    client.unref();
   }
 }

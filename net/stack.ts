@@ -1,11 +1,12 @@
-import type { Arena } from '../engine/arena.ts';
+import { Arena } from '../engine/arena.ts';
 import { EngineClient } from '../engine/client.ts';
-import type { EngineCounters } from '../engine/engine-counters.ts';
+import { type EngineCounters, sumOf } from '../engine/engine-counters.ts';
 import type { EngineOptions } from '../engine/options.ts';
 import type { SocketSummary, StackStats } from '../engine/questions.ts';
 import { SharedSocket } from '../engine/shared-socket.ts';
-import { type EngineHandle, publishEngine, sharedEngine, startEngine } from '../engine/start.ts';
+import { type EngineHandle, publishEngine, sharedEngines, startEngines } from '../engine/start.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { FlowShare } from '../stack/flow-share.ts';
 import { canonicalType, type DnsRecord, typeNumber } from '../stack/resolver/record.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { answerOf, ask } from './answer.ts';
@@ -51,37 +52,60 @@ export interface ResolvedAddress {
 
 /** A stack on its device, in a thread of its own. Any thread can hold one on the same engine. */
 export class NetStack implements AsyncDisposable {
+  /** Of the first engine, which has all that cannot be shared. */
   readonly #client: EngineClient;
-  readonly #handle: EngineHandle | null;
+  readonly #clients: readonly EngineClient[];
+  readonly #handles: readonly EngineHandle[];
+  /** Connections go to the engines by turns. */
+  #turn = 0;
 
-  private constructor(client: EngineClient, handle: EngineHandle | null) {
-    this.#client = client;
-    this.#handle = handle;
+  private constructor(clients: readonly EngineClient[], handles: readonly EngineHandle[]) {
+    this.#client = clients[0]!;
+    this.#clients = clients;
+    this.#handles = handles;
   }
 
   /** The stack of an engine that somebody else has started, and stops. @param arena default: the process's shared one
    * @throws NetError NOT_INITIALIZED */
-  static attach(arena: Arena | null = sharedEngine()): NetStack {
-    if (arena !== null) return new NetStack(EngineClient.of(arena), null);
+  static attach(arenas: Arena | readonly Arena[] = sharedEngines()): NetStack {
+    const all = arenas instanceof Arena ? [arenas] : arenas;
+    if (all.length > 0)
+      return new NetStack(
+        all.map((arena) => EngineClient.of(arena)),
+        [],
+      );
     throw new NetError('NOT_INITIALIZED', {
       phase: Phase.Argument,
       detail: 'make a stack with createStack({ device, addresses, shared: true }), or pass one as `stack`',
     });
   }
 
-  /** The stack of an engine that ends with it. */
-  static own(handle: EngineHandle): NetStack {
-    return new NetStack(EngineClient.of(handle.arena), handle);
+  /** The stack of engines that end with it. */
+  static own(...handles: readonly EngineHandle[]): NetStack {
+    return new NetStack(
+      handles.map(({ arena }) => EngineClient.of(arena)),
+      handles,
+    );
   }
 
   /** What the engine has done since its start; while it works, as of some rounds ago. */
   get counters(): EngineCounters {
-    return this.#client.counters;
+    return sumOf(this.engineCounters);
   }
 
-  /** The shared memory of the engine: another thread makes it its own stack with {@link attach}. */
+  /** {@link counters} of each engine. */
+  get engineCounters(): EngineCounters[] {
+    return this.#clients.map((client) => client.counters);
+  }
+
+  /** The shared memory of the first engine: another thread makes it its own stack with {@link attach}. */
   get arena(): Arena {
     return this.#client.arena;
+  }
+
+  /** The same of all engines. */
+  get arenas(): Arena[] {
+    return this.#clients.map(({ arena }) => arena);
   }
 
   /**
@@ -90,7 +114,7 @@ export class NetStack implements AsyncDisposable {
    */
   connect(options: ConnectOptions): Promise<Socket> {
     return new Promise((resolve, reject) => {
-      const socket = new Socket(this.#client, options).connect(options);
+      const socket = new Socket(this.#clientFor(options), options).connect(options);
       const connected = socket.encrypted ? 'secureConnect' : 'connect';
       const closed = (): void =>
         reject(new NetError('ABORTED', { phase: Phase.Connect, detail: 'closed while connecting' }));
@@ -110,7 +134,14 @@ export class NetStack implements AsyncDisposable {
    * It can be passed on without its stack.
    */
   readonly createConnection = (options: ConnectOptions, listener?: () => void): Socket =>
-    new Socket(this.#client, options).connect(options, listener);
+    new Socket(this.#clientFor(options), options).connect(options, listener);
+
+  #clientFor({ localPort = 0, port }: ConnectOptions): EngineClient {
+    const count = this.#clients.length;
+    if (count === 1) return this.#client;
+    const own = new FlowShare(0, count);
+    return this.#clients[localPort > 0 ? own.tcpOwner(localPort, Number(port)) : this.#turn++ % count]!;
+  }
 
   /** A socket that is not connected yet, as `new net.Socket()`: for libraries that call its `connect` by themselves. */
   socket(options: SocketOptions = {}): Socket {
@@ -119,12 +150,13 @@ export class NetStack implements AsyncDisposable {
 
   /** @throws NetError ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE, PORT_INVALID … */
   listen(options: ListenOptions): Promise<Server> {
-    return Server.listen(this.#client, options);
+    return Server.listen(this.#clients, options);
   }
 
   /** @throws NetError ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE, PORT_INVALID … */
   udp(options: UdpOptions = {}): Promise<UdpSocket> {
-    return UdpSocket.open(this.#client, options);
+    const owner = new FlowShare(0, this.#clients.length).udpOwner(options.port ?? 0);
+    return UdpSocket.open(this.#clients[owner]!, options);
   }
 
   /** @throws NetError ARGUMENT_INVALID, ADDRESS_NOT_AVAILABLE … */
@@ -218,9 +250,9 @@ export class NetStack implements AsyncDisposable {
    * other threads end with ENGINE_STOPPED. An attached stack has nothing to close. May be called twice.
    */
   async close(): Promise<void> {
-    if (this.#handle === null) return;
-    closeOpen(this.#client);
-    await this.#handle.stop();
+    if (this.#handles.length === 0) return;
+    for (const client of this.#clients) closeOpen(client);
+    await Promise.all(this.#handles.map((handle) => handle.stop()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -235,9 +267,10 @@ export class NetStack implements AsyncDisposable {
  */
 export async function createStack(options: StackOptions): Promise<NetStack> {
   const { shared = false, ...engine } = options;
-  const handle = await startEngine(engine);
-  if (shared) publishEngine(handle.arena);
-  return NetStack.own(handle);
+  const handles = await startEngines(engine);
+  const [first, ...others] = handles.map(({ arena }) => arena);
+  if (shared) publishEngine(first!, others);
+  return NetStack.own(...handles);
 }
 
 let chosen: NetStack | null = null;

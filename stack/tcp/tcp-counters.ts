@@ -18,6 +18,8 @@ export class TcpCounters {
   dropTooShort = 0;
   dropBadOffset = 0;
   dropChecksum = 0;
+  /** Of connections of another engine on the same device: put together from fragments, which all engines get. */
+  dropNotOwn = 0;
   dropMulticast = 0;
   dropInvalidSource = 0;
   dropNoConnection = 0;

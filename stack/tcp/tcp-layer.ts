@@ -7,6 +7,7 @@ import {
   type TransportHandler,
 } from '../context.ts';
 import { NetError, Phase } from '../errors.ts';
+import type { FlowShare } from '../flow-share.ts';
 import { foldChecksum, sumPseudoHeaderV4, sumPseudoHeaderV6, sumSlab } from '../wire/checksum.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import { IpProtocol } from '../wire/ipv4.ts';
@@ -98,6 +99,8 @@ export class TcpLayer implements TransportHandler {
    * Told when an idle connection with an owner is folded up, and when it is back: they are two objects. Null: connections stay as they are.
    */
   onReplaced: ((owner: number, by: TcpConnection | ParkedConnection) => void) | null = null;
+  /** Which connections are this stack's; null: all. */
+  share: FlowShare | null = null;
   readonly #segment: Segment = new Segment();
   readonly #listeners: Map<number, TcpListener[]> = new Map();
   /** The packet being worked off. */
@@ -240,6 +243,10 @@ export class TcpLayer implements TransportHandler {
     }
     seg.ecn = rx.trafficClass & EcnField.Mask;
     this.#rx = rx;
+    if (this.share?.ownsTcp(seg.destinationPort, seg.sourcePort) === false) {
+      counters.dropNotOwn++;
+      return;
+    }
     const flow = this.table.findByPacket(rx, seg.destinationPort, seg.sourcePort);
     if (flow === null) this.#withoutConnection(rx, seg, 0);
     else if (flow instanceof TcpConnection) segmentArrives(flow, seg);
@@ -362,7 +369,7 @@ export class TcpLayer implements TransportHandler {
 
   #localPort(route: Route, asked: number, remotePort: number): number {
     if (asked === 0) return this.#ephemeralPort(route, remotePort);
-    if (asked === RESERVED_PORT) return this.#reservedPort();
+    if (asked === RESERVED_PORT) return this.#reservedPort(remotePort);
     if (!this.#isFree(route, asked, remotePort)) {
       throw new NetError('ADDRESS_IN_USE', {
         phase: Phase.Route,
@@ -374,8 +381,12 @@ export class TcpLayer implements TransportHandler {
   }
 
   #ephemeralPort(route: Route, remotePort: number): number {
-    const port = this.#ports.choose(route.source, route.destination, remotePort, (candidate) =>
-      this.#isFree(route, candidate, remotePort),
+    const port = this.#ports.choose(
+      route.source,
+      route.destination,
+      remotePort,
+      (candidate) =>
+        this.share?.ownsTcp(candidate, remotePort) !== false && this.#isFree(route, candidate, remotePort),
     );
     if (port >= 0) return port;
     throw new NetError('ADDRESS_NOT_AVAILABLE', {
@@ -384,8 +395,9 @@ export class TcpLayer implements TransportHandler {
     });
   }
 
-  #reservedPort(): number {
+  #reservedPort(remotePort: number): number {
     for (let port = RESERVED_LAST; port >= RESERVED_FIRST; port--) {
+      if (this.share?.ownsTcp(port, remotePort) === false) continue;
       if (this.table.usesOfPort(port) === 0 && !this.#listeners.has(port)) return port;
     }
     throw new NetError('ADDRESS_NOT_AVAILABLE', {

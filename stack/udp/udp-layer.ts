@@ -6,6 +6,7 @@ import {
   type TransportHandler,
 } from '../context.ts';
 import { NetError, Phase } from '../errors.ts';
+import type { FlowShare } from '../flow-share.ts';
 import { DEFAULT_TTL, type IcmpLayer } from '../ip/icmp.ts';
 import { verifyTransportChecksum } from '../ip/transport-checksum.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
@@ -73,6 +74,8 @@ export class UdpLayer implements TransportHandler {
   readonly #icmp: IcmpLayer;
   readonly #ports = new Map<number, UdpSocket>();
   #socketCount = 0;
+  /** Which local ports are this stack's; null: all. */
+  share: FlowShare | null = null;
   #scratch: Slab | null = null;
 
   constructor(context: StackContext, icmp: IcmpLayer) {
@@ -330,7 +333,7 @@ export class UdpLayer implements TransportHandler {
     const start = this.context.random.uint32() % count;
     for (let i = 0; i < count; i++) {
       const port = EPHEMERAL_FIRST_PORT + ((start + i) % count);
-      if (this.#isFree(local, port, false)) return port;
+      if (this.share?.ownsUdp(port) !== false && this.#isFree(local, port, false)) return port;
     }
     throw new NetError('ADDRESS_NOT_AVAILABLE', {
       phase: Phase.Connect,
