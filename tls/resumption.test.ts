@@ -21,7 +21,7 @@ import {
   testServer12,
 } from './testing/client-under-test.ts';
 import { failureOf, poke, replacing, replacing12 } from './testing/hostile-server.ts';
-import { clientHelloOf, serverHello, u16 } from './testing/scripted-server.ts';
+import { clientHelloOf, type ServerScript, serverHello, u16 } from './testing/scripted-server.ts';
 import type { ServerScript12 } from './testing/scripted-server12.ts';
 import { ExtensionType, HandshakeType } from './wire/codes.ts';
 
@@ -249,6 +249,33 @@ test('TLS 1.3: the verifier is asked again when the session is resumed', (t) => 
   t.deepEqual(failureOf({ resumes: session().secret }, client), ['Rejected', Alert.CertificateExpired]);
   t.deepEqual(asked, [QUESTION, QUESTION]);
   t.false(client.info.isResumed);
+});
+
+test('TLS 1.3: early data goes with the protocol of its session', (t) => {
+  const stored = session({ alpn: 'h2', maxEarlyDataBytes: 100 });
+  const early = (alpn: readonly string[]): TlsClient => {
+    const sessions = use();
+    sessions.store.put(sessionKey('server.test', sessions, alpn, ''), stored);
+    return testClient({ sessions, alpn, earlyData: true });
+  };
+  const selecting = (name: string): Partial<ServerScript> => ({
+    resumes: stored.secret,
+    extensions: [
+      [
+        ExtensionType.ApplicationLayerProtocolNegotiation,
+        concatBytes(u16(3), Uint8Array.of(2), Buffer.from(name)),
+      ],
+      [ExtensionType.EarlyData, NONE],
+    ],
+  });
+  t.false(helloOf(early(['h3'])).extensions.has(ExtensionType.EarlyData), 'not among those of now');
+  t.true(helloOf(early(['h3', 'h2'])).extensions.has(ExtensionType.EarlyData));
+  const refused = ['UnofferedEarlyData', Alert.IllegalParameter];
+  t.deepEqual(failureOf(selecting('h3'), early(['h3', 'h2'])), refused);
+  t.deepEqual(failureOf(selecting('h2'), early(['h3', 'h2'])), ['connected', -1]);
+  // RFC 8446 §4.2.10: without a protocol it is another one, too
+  const [, earlyOnly] = selecting('h2').extensions ?? [];
+  t.deepEqual(failureOf({ resumes: stored.secret, extensions: [earlyOnly!] }, early(['h2'])), refused);
 });
 
 for (const [suite, kept] of [
