@@ -1,13 +1,15 @@
 import { DhcpClient, type DhcpClientOwner, DhcpCounters } from '../stack/dhcp/dhcp-client.ts';
 import { type DhcpLease, settingsOf } from '../stack/dhcp/dhcp-lease.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { AddressCheck, type AddressCheckOwner } from '../stack/ip/address-check.ts';
 import type { EthernetLink } from '../stack/ip/ethernet-link.ts';
 import type { Interface, InterfaceSettings } from '../stack/ip/interface.ts';
 import { IDENTIFIER_SECRET_BYTES } from '../stack/ip/interface-identifier.ts';
 import { Slaac, SlaacCounters, type SlaacOwner } from '../stack/ip/slaac.ts';
-import type { Stack } from '../stack/stack.ts';
-import type { IpAddress } from '../stack/wire/ip-address.ts';
+import { ownPrefix, type Stack } from '../stack/stack.ts';
+import type { IpAddress, IpPrefix } from '../stack/wire/ip-address.ts';
 import { IPV6_MIN_MTU_BYTES } from '../stack/wire/ipv6.ts';
+import type { EngineOptions } from './options.ts';
 
 /** In the list of an interface's addresses: one from a DHCP server. */
 const DHCP = 'dhcp';
@@ -25,6 +27,9 @@ interface Names {
   readonly search: readonly string[];
 }
 
+/** See {@link EngineOptions}. */
+type Settings = Pick<EngineOptions, 'addresses' | 'slaacSecret' | 'checkAddresses'>;
+
 const NO_NAMES: Names = { servers: [], search: [] };
 
 /** The addresses that are given as such. */
@@ -33,24 +38,25 @@ export function givenAddresses(addresses: readonly string[]): string[] {
 }
 
 /** How an interface gets the addresses that it is not given: asks for them, and keeps them up to date. */
-export class AddressConfiguration implements DhcpClientOwner, SlaacOwner {
+export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, AddressCheckOwner {
   readonly #stack: Stack;
   readonly #iface: Interface;
   readonly #user: NameServerUser;
   readonly #dhcp: DhcpClient | null;
   readonly #slaac: Slaac | null;
+  readonly #check: AddressCheck | null;
+  readonly #free: IpPrefix[] = [];
+  #taken: IpAddress | null = null;
   #leased: Names = NO_NAMES;
   #advertised: Names = NO_NAMES;
 
   /**
-   * @param secret 16 bytes that identifiers of IPv6 addresses are made with; null: chosen by chance
-   * @throws NetError ARGUMENT_INVALID when there is something to ask for on a device that is not Ethernet
+   * @throws NetError ARGUMENT_INVALID for an address that is none, and when there is something to ask for on a device that is not Ethernet
    */
   constructor(
     stack: Stack,
     iface: Interface,
-    addresses: readonly string[],
-    secret: Uint8Array | null,
+    { addresses, slaacSecret: secret, checkAddresses }: Settings,
     user: NameServerUser,
   ) {
     this.#stack = stack;
@@ -58,12 +64,24 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner {
     this.#user = user;
     this.#dhcp = addresses.includes(DHCP) ? this.#startDhcp(this.#ethernet('an address by DHCP')) : null;
     this.#slaac = addresses.includes(SLAAC)
-      ? this.#startSlaac(this.#ethernet('an address by SLAAC'), secret)
+      ? this.#startSlaac(this.#ethernet('an address by SLAAC'), secret ?? null)
       : null;
+    this.#check =
+      checkAddresses === true
+        ? this.#startCheck(this.#ethernet('checkAddresses'), givenAddresses(addresses))
+        : null;
   }
 
-  /** What is still waited for; '': the interface has its addresses. */
+  /** What is still waited for; '': the interface has its addresses. @throws NetError ADDRESS_IN_USE */
   get awaited(): string {
+    if (this.#taken !== null)
+      throw new NetError('ADDRESS_IN_USE', {
+        phase: Phase.Argument,
+        detail: `another station on ${this.#iface.name} has the address ${this.#taken}`,
+        address: this.#taken.toString(),
+      });
+    const [unchecked] = this.#check?.pending ?? [];
+    if (unchecked !== undefined) return `an answer whether ${unchecked.address} is free`;
     if (this.#dhcp !== null && this.#dhcp.lease === null) return 'an address from a DHCP server';
     if (this.#slaac !== null && !this.#slaac.hasGlobalAddress) return 'a prefix from a router';
     return '';
@@ -73,6 +91,19 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner {
   close(): void {
     this.#dhcp?.close();
     this.#slaac?.close();
+    this.#check?.close();
+  }
+
+  /** AddressCheckOwner */
+  addressIsFree(prefix: IpPrefix): void {
+    this.#free.push(prefix);
+    const settings = { addresses: [...this.#free], routes: [], mtuBytes: Infinity };
+    this.#stack.configure(this.#iface, 'checked', settings);
+  }
+
+  /** AddressCheckOwner */
+  addressIsTaken(address: IpAddress): void {
+    this.#taken = address;
   }
 
   /** DhcpClientOwner */
@@ -112,11 +143,21 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner {
     return new DhcpClient(this.#stack, this.#stack.udp, counters, this.#iface, link, this);
   }
 
-  #startSlaac(link: EthernetLink, given: Uint8Array | null): Slaac {
+  #startCheck(link: EthernetLink, addresses: readonly string[]): AddressCheck {
+    const prefixes = addresses.map(ownPrefix);
+    if (prefixes.some(({ address }) => address.family === 6)) this.#checkMtu();
+    return new AddressCheck(this.#stack, link, prefixes, this);
+  }
+
+  #checkMtu(): void {
     const { name, capabilities } = this.#iface;
-    const secret = new Uint8Array(IDENTIFIER_SECRET_BYTES);
     if (capabilities.mtuBytes < IPV6_MIN_MTU_BYTES)
       throw invalid(`IPv6 needs an MTU of ${IPV6_MIN_MTU_BYTES} bytes; ${name} has ${capabilities.mtuBytes}`);
+  }
+
+  #startSlaac(link: EthernetLink, given: Uint8Array | null): Slaac {
+    this.#checkMtu();
+    const secret = new Uint8Array(IDENTIFIER_SECRET_BYTES);
     if (given === null) this.#stack.random.fill(secret);
     else if (given.length === secret.length) secret.set(given);
     else throw invalid(`slaacSecret has ${secret.length} bytes, got ${given.length}`);

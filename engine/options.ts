@@ -16,6 +16,11 @@ export interface EngineOptions {
    * advertise. The engine runs when it has them, and fails after 25 s.
    */
   readonly addresses: readonly string[];
+  /**
+   * On an Ethernet device: asks the link whether somebody has one of the addresses given, before they are used (RFC 4862 §5.4, RFC 5227
+   * §2.1). The engine starts up to eight seconds later, and not at all when one is taken. Default false.
+   */
+  readonly checkAddresses?: boolean;
   /** 16 bytes: with the same ones, `'slaac'` makes the same addresses on the same network (RFC 7217). Default: random ones. */
   readonly slaacSecret?: Uint8Array;
   /**

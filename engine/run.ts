@@ -123,7 +123,7 @@ function buildEngine(
     name: device.name,
     sink: device,
     capabilities: device.capabilities,
-    addresses: givenAddresses(options.addresses),
+    addresses: options.checkAddresses === true ? [] : givenAddresses(options.addresses),
     gateways: options.gateways ?? [],
   });
   services.configure(iface);
@@ -141,7 +141,7 @@ function keepJournal(
 ): void {
   const addresses = givenAddresses(options.addresses);
   const { seed } = options;
-  const isConfigured = addresses.length < options.addresses.length;
+  const isConfigured = addresses.length < options.addresses.length || options.checkAddresses === true;
   if (seed === undefined || isConfigured || device.capabilities.ethernet !== undefined) return;
   const { gateways = [] } = options;
   const sizes = engineSizes(options);

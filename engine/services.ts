@@ -40,11 +40,10 @@ export class Services implements NameServerUser {
 
   /** Starts asking the network for what the options leave to it. @throws NetError ARGUMENT_INVALID */
   configure(iface: Interface): void {
-    const { addresses, slaacSecret = null } = this.#options;
-    this.#configuration = new AddressConfiguration(this.stack, iface, addresses, slaacSecret, this);
+    this.#configuration = new AddressConfiguration(this.stack, iface, this.#options, this);
   }
 
-  /** What the interface still waits for; '': nothing. */
+  /** What the interface still waits for; '': nothing. @throws NetError ADDRESS_IN_USE */
   get awaited(): string {
     return this.#configuration?.awaited ?? '';
   }

@@ -312,7 +312,8 @@ function checkHookable(name: string, capabilities: LinkCapabilities): void {
     );
 }
 
-function ownPrefix(text: string): IpPrefix {
+/** Reads an own address with its prefix length. @throws NetError ARGUMENT_INVALID */
+export function ownPrefix(text: string): IpPrefix {
   const prefix = parsePrefix(text);
   if (prefix === null) throw invalid(`expected an address like 192.0.2.2/24 or 2001:db8::2/64, got ${text}`);
   const { address } = prefix;

@@ -38,7 +38,7 @@ export class AddressProbe implements ProbeWatcher, TimerTarget {
     this.#address = address;
     this.#owner = owner;
     this.probed = address.w3;
-    link.arp.watcher = this;
+    link.arp.watchers.push(this);
     context.timers.set(this.#timer, context.now + this.#between(0, PROBE_WAIT_MS));
   }
 
@@ -82,8 +82,9 @@ export class AddressProbe implements ProbeWatcher, TimerTarget {
   }
 
   #unwatch(): void {
-    const { arp } = this.#link;
-    if (arp.watcher === this) arp.watcher = null;
+    const { watchers } = this.#link.arp;
+    const at = watchers.indexOf(this);
+    if (at >= 0) watchers.splice(at, 1);
   }
 
   #between(fromMs: number, toMs: number): number {

@@ -24,8 +24,8 @@ export interface ProbeWatcher {
 
 /** IPv4 addresses to Ethernet addresses (RFC 826), with conflict detection (RFC 5227). */
 export class ArpLayer {
-  /** Who probes for an address on this link now; null: nobody. */
-  watcher: ProbeWatcher | null = null;
+  /** Who probes for addresses on this link now. */
+  readonly watchers: ProbeWatcher[] = [];
   readonly #link: EthernetLink;
 
   constructor(link: EthernetLink) {
@@ -55,10 +55,8 @@ export class ArpLayer {
     const sender = view.getInt32(off + Arp.SenderProtocol);
     const target = view.getInt32(off + Arp.TargetProtocol);
     const forUs = this.#owns(target);
-    const { watcher } = this;
     // RFC 5227 §2.1.1: somebody has the address, or probes for it at the same time
-    if (watcher !== null && (sender === watcher.probed || (sender === 0 && target === watcher.probed)))
-      watcher.probeAnswered();
+    if (this.watchers.length > 0) this.#tellWatchers(sender === 0 ? target : sender);
     if (this.#owns(sender)) {
       // RFC 5227 §2.4: the address is kept and defended, at most every ten seconds
       if (link.conflict(IpAddress.v4(sender), high, low)) this.announce(sender);
@@ -93,6 +91,11 @@ export class ArpLayer {
     const high = unicast ? neighbour.high : BROADCAST_HIGH;
     const low = unicast ? neighbour.low : BROADCAST_LOW;
     this.#send(ArpOperation.Request, high, low, source.w3, 0, 0, neighbour.address.w3);
+  }
+
+  #tellWatchers(address: number): void {
+    // who is told watches no more
+    for (const watcher of [...this.watchers]) if (watcher.probed === address) watcher.probeAnswered();
   }
 
   /** RFC 826: a sender that is known is updated, whatever it says; one that asks for us is remembered. */
