@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { systemEnvironment } from '../test/requirements.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -18,9 +18,9 @@ interface Block {
   readonly content: string;
 }
 
-function blocksOf(guide: string): Block[] {
+function blocksOf(path: string): Block[] {
   const fence = /^```(\w+)(?: title="([^"]+)")?\n([\s\S]*?)^```$/gm;
-  const text = readFileSync(join(GUIDES, guide), 'utf8');
+  const text = readFileSync(path, 'utf8');
   return [...text.matchAll(fence)].map(([, language = '', title = '', content = '']) => ({
     language,
     title,
@@ -59,17 +59,22 @@ function patternOf(line: string): RegExp {
   return new RegExp(parts.join('.*'));
 }
 
+async function folderFor(t: ExecutionContext): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'tunwire-guide-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  // npx finds the command of the project that it is called in
+  await run(
+    `mkdir bin; printf '#!/bin/sh\nshift\nexec "%s" "%s" "$@"\n' '${process.execPath}' '${ROOT}/cli/tunwire.js' > bin/npx; chmod +x bin/npx`,
+    folder,
+  );
+  return folder;
+}
+
 for (const guide of readdirSync(GUIDES).filter((name) => name.endsWith('.md'))) {
-  const blocks = blocksOf(guide);
+  const blocks = blocksOf(join(GUIDES, guide));
   if (blocks.length === 0) continue;
-  test(`${guide} is true`, async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), 'tunwire-guide-'));
-    t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-    // npx finds the command of the project that it is called in
-    await run(
-      `mkdir bin; printf '#!/bin/sh\nshift\nexec "%s" "%s" "$@"\n' '${process.execPath}' '${ROOT}/cli/tunwire.js' > bin/npx; chmod +x bin/npx`,
-      folder,
-    );
+  test.serial(`${guide} is true`, async (t) => {
+    const folder = await folderFor(t);
     let output = '';
     for (const { language, title, content } of blocks) {
       if (title !== '') writeFileSync(join(folder, title), fromSources(content));
@@ -83,6 +88,18 @@ for (const guide of readdirSync(GUIDES).filter((name) => name.endsWith('.md'))) 
     }
   });
 }
+
+test.serial('the two commands that README.md begins with', async (t) => {
+  const [install, command, ...more] =
+    blocksOf(join(ROOT, 'README.md'))[0]?.content.trimEnd().split('\n') ?? [];
+  t.is(install, 'npm ci');
+  t.deepEqual(more, []);
+  const folder = await folderFor(t);
+  const { code, output } = await run(command ?? '', folder);
+  t.is(code, 0, output);
+  t.regex(output, /^Hello from the kernel's side/);
+  t.true(readdirSync(folder).includes('out.pcapng'));
+});
 
 test('the guides are listed', (t) => {
   const index = readFileSync(join(GUIDES, 'README.md'), 'utf8');
