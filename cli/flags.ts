@@ -53,6 +53,7 @@ export interface StackFlags extends ImpairFlags {
   readonly write?: string;
   readonly capture?: string;
   readonly captureSecrets?: true;
+  readonly ring?: string;
   readonly verbose?: true;
 }
 
@@ -131,6 +132,14 @@ export function addStackFlags(command: Command): Command {
       ),
     )
     .addOption(records(new Option('--capture <file>', 'the same without the secrets')))
+    .addOption(
+      records(
+        new Option(
+          '--ring <files,size>',
+          'several files of a size one after the other, of which the last are kept: 10,64mb',
+        ),
+      ),
+    )
     .addOption(new Option('--capture-secrets', 'with the secrets, too').hideHelp())
     .addOption(records(new Option('-v, --verbose', 'tell what happens, with times')));
 }

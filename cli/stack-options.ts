@@ -1,4 +1,5 @@
 import { appendFileSync, readFileSync } from 'node:fs';
+import type { CaptureRing } from '../drivers/capture-files.ts';
 import { type ImpairSettings, isUnimpaired, parseImpairments } from '../drivers/impair-options.ts';
 import type { EngineOptions } from '../engine/options.ts';
 import type { TlsConnectOptions } from '../net/tls-settings.ts';
@@ -23,9 +24,25 @@ export function engineOptionsOf(flags: StackFlags): EngineOptions {
     ...(flags.mtu === undefined ? {} : { mtuBytes: flags.mtu }),
     ...(impairments === null ? {} : { impairments }),
     ...(flags.seed === undefined ? {} : { seed: Number(flags.seed) }),
-    ...(file === undefined ? {} : { capture: { file: file === '-' ? STANDARD_OUTPUT : file, secrets } }),
+    ...(file === undefined
+      ? {}
+      : { capture: { file: file === '-' ? STANDARD_OUTPUT : file, secrets, ...ringOf(flags.ring, file) } }),
   };
 }
+
+/** `10,64mb`. @throws NetError ARGUMENT_INVALID */
+function ringOf(text: string | undefined, file: string): { ring?: CaptureRing } {
+  if (text === undefined) return {};
+  const [, files = '', size = '', unit = ''] = /^(\d+),(\d+)(kb|mb|gb)?$/i.exec(text) ?? [];
+  const fileBytes = Number(size) * (RING_UNITS[unit.toLowerCase()] ?? 1);
+  if (files !== '' && file !== '-') return { ring: { files: Number(files), fileBytes } };
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: `--ring takes a number of files and their size such as 10,64mb, and a file to be named after; got '${text}'`,
+  });
+}
+
+const RING_UNITS: Readonly<Record<string, number>> = { kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 };
 
 /** `tun:lab0`. @throws NetError ARGUMENT_INVALID when none is given */
 export function deviceOf(flags: StackFlags): string {

@@ -10,6 +10,8 @@ export interface CaptureOptions {
   readonly clock: () => number;
   /** Time of day at the clock's 0, in milliseconds since 1970; default: taken from the system's clock now. */
   readonly epochMs?: number;
+  /** Called after each packet handed in: why it was dropped; '': it was not. Becomes its comment. */
+  readonly dropped?: () => string;
   /** The interface's name in the file; default the device's. */
   readonly name?: string;
 }
@@ -30,6 +32,7 @@ class CaptureDevice implements Device, PacketInput {
   readonly #device: Device;
   readonly #writer: PcapngWriter;
   readonly #clock: () => number;
+  readonly #dropped: (() => string) | null;
   readonly #epochMs: number;
   readonly #interface: number;
   readonly #isEthernet: boolean;
@@ -42,6 +45,7 @@ class CaptureDevice implements Device, PacketInput {
     this.#device = device;
     this.#writer = writer;
     this.#clock = options.clock;
+    this.#dropped = options.dropped ?? null;
     // a whole number, so that the clock's fractions are kept exactly
     this.#epochMs = Math.round(options.epochMs ?? Date.now() - options.clock());
     this.#isEthernet = device.capabilities.ethernet !== undefined;
@@ -70,6 +74,8 @@ class CaptureDevice implements Device, PacketInput {
       this.#writer.endPacket(Direction.Inbound, '');
     }
     this.#input?.input(slab, off, len, flags);
+    const reason = this.#dropped?.() ?? '';
+    if (reason !== '' && at >= 0) this.#writer.commentReceived(reason);
   }
 
   send(packet: TxPacket): boolean {

@@ -1,6 +1,6 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { NetError, Phase } from '../stack/errors.ts';
 import { Slab } from '../stack/wire/slab.ts';
+import { CaptureFiles, type CaptureRing } from './capture-files.ts';
 
 /** LINKTYPE_RAW: packets begin with an IPv4 or IPv6 header (tcpdump.org/linktypes.html). */
 export const LINKTYPE_RAW = 101;
@@ -18,6 +18,8 @@ export interface PcapngOptions {
   readonly appends?: boolean;
   /** What the file is about; shown as the capture's comment. */
   readonly comment?: string;
+  /** Several files, the oldest of which go, in place of one. */
+  readonly ring?: CaptureRing;
   /** How long a packet stays in memory at least before it is written, in milliseconds. Default 500. */
   readonly holdMs?: number;
   /** Packets that wait for being written, in bytes, 256 KiB at least. Default 4 MiB. */
@@ -49,6 +51,8 @@ const SNAP_BYTES = 262_144;
 /** Everything of a packet's block but the packet and its comment, paddings included. */
 const EPB_OVERHEAD_BYTES = 64;
 const MAX_COMMENT_BYTES = 4096;
+/** opt_endofopt, and the length of the block behind it. */
+const END_OF_OPTIONS_BYTES = 8;
 const DEFAULT_HOLD_MS = 500;
 const DEFAULT_BUFFER_BYTES: number = 4 * 1024 * 1024;
 const MIN_BUFFER_BYTES: number = 256 * 1024;
@@ -66,7 +70,7 @@ export class PcapngWriter {
   readonly slab: Slab;
   /** Packets that were left out after the file had failed. */
   dropped = 0;
-  readonly #fd: number;
+  readonly #files: CaptureFiles;
   readonly #holdMs: number;
   readonly #onError: (error: NetError) => void;
   #used = 0;
@@ -75,7 +79,8 @@ export class PcapngWriter {
   #markMs = Number.NEGATIVE_INFINITY;
   #interfaces = 0;
   #packetAt = 0;
-  #writtenBytes = 0;
+  /** Where the last inbound packet lies; -1: not in memory any more. */
+  #receivedAt = -1;
   #state: 'open' | 'failed' | 'closed' = 'open';
 
   /**
@@ -87,16 +92,7 @@ export class PcapngWriter {
     this.#holdMs = options.holdMs ?? DEFAULT_HOLD_MS;
     this.#onError = options.onError ?? ((error) => process.emitWarning(error.message, 'CaptureWarning'));
     this.slab = Slab.alloc(Math.max(options.bufferBytes ?? DEFAULT_BUFFER_BYTES, MIN_BUFFER_BYTES));
-    try {
-      this.#fd = openSync(path, options.appends === true ? 'a' : 'w', 0o600);
-      this.#writtenBytes = fstatSync(this.#fd).size;
-    } catch (cause) {
-      throw new NetError('ARGUMENT_INVALID', {
-        phase: Phase.Argument,
-        detail: `cannot write the capture: ${(cause as Error).message}`,
-        cause,
-      });
-    }
+    this.#files = new CaptureFiles(path, options.appends === true, options.ring ?? null);
     this.#sectionHeader(options);
     this.#write(this.#used);
   }
@@ -158,6 +154,27 @@ export class PcapngWriter {
       this.#u32(Option.End);
     }
     this.#end(this.#packetAt);
+    if (direction === Direction.Inbound) this.#receivedAt = this.#packetAt;
+  }
+
+  /** Adds a comment to the last inbound packet, if it is still in memory. @param comment not '' */
+  commentReceived(comment: string): void {
+    const { bytes, view } = this.slab;
+    const at = this.#receivedAt;
+    const end = this.#used;
+    if (this.#state !== 'open' || at < 0 || end + MAX_COMMENT_BYTES > bytes.length) return;
+    const lengthBytes = view.getUint32(at + 4, true);
+    // before the end of its options: written behind everything, and moved there
+    const place = at + lengthBytes - END_OF_OPTIONS_BYTES;
+    this.#text(Option.Comment, comment);
+    const text = bytes.slice(end, this.#used);
+    bytes.copyWithin(place + text.length, place, end);
+    bytes.set(text, place);
+    view.setUint32(at + 4, lengthBytes + text.length, true);
+    view.setUint32(at + lengthBytes + text.length - 4, lengthBytes + text.length, true);
+    if (this.#mark > at) this.#mark += text.length;
+    if (this.#packetAt > at) this.#packetAt += text.length;
+    this.#receivedAt = -1;
   }
 
   /** Writes text for our own reader, between the packets before and after. @param text of less than 64 KiB */
@@ -220,7 +237,7 @@ export class PcapngWriter {
     this.flush();
     this.#used = 0;
     this.#state = 'closed';
-    closeSync(this.#fd);
+    this.#files.close();
   }
 
   #sectionHeader(options: PcapngOptions): void {
@@ -296,13 +313,14 @@ export class PcapngWriter {
     if (this.#state === 'open') this.#writeOut(this.slab.bytes, lengthBytes);
     this.slab.bytes.copyWithin(0, lengthBytes, this.#used);
     this.#used -= lengthBytes;
+    this.#packetAt -= lengthBytes;
+    this.#receivedAt = Math.max(this.#receivedAt - lengthBytes, -1);
     this.#mark = Math.max(this.#mark - lengthBytes, 0);
   }
 
   #writeOut(bytes: Uint8Array, lengthBytes: number): void {
     try {
-      for (let done = 0; done < lengthBytes; ) done += writeSync(this.#fd, bytes, done, lengthBytes - done);
-      this.#writtenBytes += lengthBytes;
+      this.#files.write(bytes, lengthBytes);
     } catch (cause) {
       this.#fail(cause);
     }
@@ -310,12 +328,7 @@ export class PcapngWriter {
 
   #fail(cause: unknown): void {
     this.#state = 'failed';
-    try {
-      // half a block would make the whole file look damaged
-      ftruncateSync(this.#fd, this.#writtenBytes);
-    } catch {
-      // not a regular file: there is nothing to cut off
-    }
+    this.#files.cutOff();
     const detail = `the capture ${this.path} ends here, connections go on: ${(cause as Error).message}`;
     this.#onError(new NetError('DEVICE_FAILED', { phase: Phase.None, detail, cause }));
   }

@@ -1,3 +1,4 @@
+import type { CaptureRing } from '../drivers/capture-files.ts';
 import type { MemoryHubPort } from '../drivers/hub.ts';
 import type { ImpairSettings } from '../drivers/impair-options.ts';
 import type { MemoryLinkEnd } from '../drivers/memory.ts';
@@ -115,6 +116,8 @@ export interface PacketHookModule {
 
 export interface CaptureOptions {
   readonly file: string;
+  /** Writes files of a size one after the other (`a.pcapng` becomes `a.00001.pcapng` …) and keeps the last ones. */
+  readonly ring?: CaptureRing;
   /** Also writes the TLS secrets of all connections, so that the capture can be read decrypted. Default false. */
   readonly secrets?: boolean;
 }

@@ -4,6 +4,7 @@ import type { Device } from '../drivers/device.ts';
 import { impair } from '../drivers/impair.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
 import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
+import { DropWatch } from '../stack/drop-watch.ts';
 import { ERRORS, NetError, Phase } from '../stack/errors.ts';
 import type { FlowShare } from '../stack/flow-share.ts';
 import type { PacketHook } from '../stack/packet-hook.ts';
@@ -48,6 +49,7 @@ export function runEngine(
   let writer: PcapngWriter | null = null;
   let engine: Engine | null = null;
   let trace: Trace | null = null;
+  let drops: DropWatch | null = null;
   let failure: NetError | null = null;
   try {
     given = options.clock === undefined ? null : new ClockUser(options.clock.memory, wakeFd);
@@ -62,15 +64,18 @@ export function runEngine(
     const epochMs = Math.round(Date.now() - clock());
     if (options.impairments !== undefined) device = impair(device, { ...options.impairments, clock });
     if (options.capture !== undefined) {
-      writer = new PcapngWriter(options.capture.file);
+      const { file, ring } = options.capture;
+      writer = new PcapngWriter(file, ring === undefined ? {} : { ring });
+      const dropped = (): string => drops?.why() ?? '';
       // the stack's own time: that of its turn
-      device = capture(device, writer, { clock: () => engine?.now ?? clock(), epochMs });
+      device = capture(device, writer, { clock: () => engine?.now ?? clock(), epochMs, dropped });
       arena.store(ArenaWord.KeyLogWanted, options.capture.secrets === true ? 1 : 0);
     }
     const parts = buildEngine(arena, options, device, clock);
     parts.services.stack.packetHook = packetHook;
     parts.services.stack.tcp.share = share;
     parts.services.stack.udp.share = share;
+    drops = parts.drops;
     engine = parts.engine;
     if (writer !== null) keepJournal(parts, writer, options, device, epochMs);
     trace = parts.trace;
@@ -109,7 +114,7 @@ function buildEngine(
   options: EngineOptions,
   device: Device,
   clock: () => number,
-): { engine: Engine; trace: Trace; services: Services; table: SocketTable } {
+): { engine: Engine; trace: Trace; services: Services; table: SocketTable; drops: DropWatch } {
   const sizes = engineSizes(options);
   const pool = new Pool(arena.poolOffset, sizes.poolBytes);
   const table = new SocketTable(arena, pool, sizes);
@@ -127,8 +132,9 @@ function buildEngine(
     gateways: options.gateways ?? [],
   });
   services.configure(iface);
-  const trace = new Trace(device, iface, clock);
-  return { engine: new Engine(arena, trace, services, table, iface, clock), trace, services, table };
+  const drops = new DropWatch(services.stack.counters);
+  const trace = new Trace(device, iface, clock, new DropWatch(services.stack.counters));
+  return { engine: new Engine(arena, trace, services, table, iface, clock), trace, services, table, drops };
 }
 
 /** A run with a seed can be done again, where nothing but the capture's packets and the applications decide what happens. */

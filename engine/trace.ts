@@ -1,6 +1,7 @@
 import { capture } from '../drivers/capture.ts';
 import type { Device } from '../drivers/device.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
+import type { DropWatch } from '../stack/drop-watch.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { Interface } from '../stack/ip/interface.ts';
 
@@ -14,14 +15,16 @@ export class Trace {
   readonly #own: Device;
   readonly #iface: Interface;
   readonly #clock: () => number;
+  readonly #drops: DropWatch;
   #writer: PcapngWriter | null = null;
   #users = 0;
 
-  constructor(device: Device, iface: Interface, clock: () => number) {
+  constructor(device: Device, iface: Interface, clock: () => number, drops: DropWatch) {
     this.device = device;
     this.#own = device;
     this.#iface = iface;
     this.#clock = clock;
+    this.#drops = drops;
   }
 
   /**
@@ -44,7 +47,9 @@ export class Trace {
         });
       }
       this.#writer = new PcapngWriter(path, { appends: true });
-      this.#use(capture(this.#own, this.#writer, { clock: this.#clock }));
+      // what was dropped before has nothing to do with it
+      this.#drops.why();
+      this.#use(capture(this.#own, this.#writer, { clock: this.#clock, dropped: () => this.#drops.why() }));
     }
     this.#users++;
   }

@@ -11,6 +11,11 @@ export class Counters {
     return counters;
   }
 
+  /** The groups as they count, by name. */
+  get groups(): ReadonlyMap<string, object> {
+    return this.#groups;
+  }
+
   /** A copy as plain JSON: `{ ip: { received: 3, … }, tcp: { … } }`. */
   toJSON(): Record<string, Record<string, number>> {
     const all: Record<string, Record<string, number>> = {};
