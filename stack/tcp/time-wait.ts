@@ -95,7 +95,9 @@ export class TimeWait implements Transmitter, TimerTarget {
     if ((flags & (TcpFlag.Syn | TcpFlag.Ack | TcpFlag.Fin)) === TcpFlag.Syn) {
       // RFC 6191 §2: a later timestamp, or without them a later sequence number
       const later = hasTs ? (seg.options.tsVal - this.#tsRecent) | 0 : 0;
-      const isNew = later > 0 || (later === 0 && ((seg.seq - this.rcvNxt) | 0) > 0);
+      // … or timestamps where there were none: an old duplicate would have had none either [RFC 6191 §2-4]
+      const hasFirstTs = !this.#tsOk && seg.options.hasTimestamps && this.layer.settings.timestamps;
+      const isNew = later > 0 || hasFirstTs || (later === 0 && ((seg.seq - this.rcvNxt) | 0) > 0);
       if (isNew && this.layer.settings.reuseTimeWait && this.layer.hasListener(this.local, this.localPort)) {
         this.remove();
         return false;
