@@ -7,7 +7,7 @@ import { SPECIFICATIONS } from './specifications.ts';
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Where the tables are kept. */
 export const TABLES_FOLDER: string = join(ROOT, 'docs/requirements');
-/** MUSTs without a case, each with its reason. */
+/** Requirements without a case, each with its reason. */
 export const GAPS_FILE: string = join(ROOT, 'conformance/known-gaps.json');
 /** What counts as code, and where cases lie. */
 const FOLDERS = ['stack', 'conformance/scripts', 'conformance/script', 'engine', 'inet', 'net'];
@@ -87,10 +87,10 @@ export function outsideOf(requirement: Requirement): string {
   return RFC9293.requirements.find(({ id }) => id === requirement.is)?.outside ?? '';
 }
 
-/** MUSTs and rules that no case shows: each needs a reason in the list of gaps. What RFC 9293 has taken over is on its own list. */
-export function openMusts(text: Specification, marks: readonly Mark[]): string[] {
+/** What no case shows, whatever its level: each needs a reason in the list of gaps. What RFC 9293 has taken over is on its own list. */
+export function openRows(text: Specification, marks: readonly Mark[]): string[] {
   return text.requirements
-    .filter(({ level, is }) => (level === 'MUST' || level === 'RULE') && is === undefined)
+    .filter(({ is }) => is === undefined)
     .filter((requirement) => outsideOf(requirement) === '' && !isShown(text, requirement, marks))
     .map(({ id }) => id);
 }
@@ -128,7 +128,7 @@ function renderIndex(marks: readonly Mark[]): string {
   const lines = ['# Requirements', '', ...HEAD];
   lines.push(
     '"No part" are requirements about routers, applications, or what a newer text has replaced, each with its reason in the table.',
-    'Rules are steps of algorithms in texts that have no MUST. An open MUST or rule has its reason in `conformance/known-gaps.json`.',
+    'Rules are steps of algorithms in texts that have no MUST. What is open has its reason in `conformance/known-gaps.json`.',
     '',
     '| text | MUST and rules shown | open | SHOULD and MAY shown | open | no part |',
     '|---|---:|---:|---:|---:|---:|',

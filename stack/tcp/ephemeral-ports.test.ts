@@ -34,6 +34,7 @@ test('another destination, another address or another secret begins elsewhere', 
   t.is(new Set(firsts).size, 4);
 });
 
+// [RFC 6056 §3.2-1]
 test('ports in use are passed over, and when there are no others the answer is -1', (t) => {
   const ports = new EphemeralPorts(new SeededRandom(1));
   for (let i = 0; i < 3; i++)

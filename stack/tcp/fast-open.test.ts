@@ -146,6 +146,7 @@ test('the cache has a limit', (t) => {
   t.not(cache.find(addressOf('10.0.0.10')), null);
 });
 
+// [RFC 7413 §4.1.2-1]
 test("cookies are Linux's for the same key (net.ipv4.tcp_fastopen_key)", (t) => {
   const cookies = new FastOpenCookies(new SeededRandom(1));
   cookies.setKey([0xa0bf63f7 | 0, 0xed803d81 | 0, 0xcd641d30 | 0, 0xcebc4a90 | 0]);

@@ -110,6 +110,7 @@ test('probes are far apart, leave when nothing is being repaired, and with enoug
   t.true(counters.fastRetransmits > 3 * lost, 'congestion comes more often');
 });
 
+// [RFC 4821 §7.2-1]
 test('it was an outage: the full size is back within a few round trips', (t) => {
   const stream = new Stream(1500);
   stream.run(1000);

@@ -49,3 +49,14 @@ test('an ACK that acknowledges nothing new measures no round trip, whatever it e
   bench.seg({ flags: 'A', seq: 1, ack: 1001, ts: [1140, options.tsVal] });
   t.is(bench.connection.rtt.srttMs, srttMs);
 });
+
+// [RFC 7323 §5.5-1]
+test('after more than 24 idle days a timestamp that is older is no reason to drop', (t) => {
+  const bench = withTimestamps();
+  bench.wait(23 * DAY_MS);
+  bench.seg({ flags: 'PA', seq: 1, ack: 1, data: 10, ts: [900, 0] });
+  t.is(bench.connection.info().bytesIn, 0);
+  bench.wait(2 * DAY_MS);
+  bench.seg({ flags: 'PA', seq: 1, ack: 1, data: 10, ts: [900, 0] });
+  t.is(bench.connection.info().bytesIn, 10);
+});
