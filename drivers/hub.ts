@@ -26,7 +26,7 @@ export interface MemoryHubPort {
 }
 
 export interface MemoryHubOptions extends MemoryLinkOptions {
-  /** 2 … {@link MAX_HUB_PORTS} */
+  /** 2 … `MAX_HUB_PORTS` */
   readonly ports: number;
 }
 

@@ -46,7 +46,7 @@ export interface EngineOptions {
   readonly packetHook?: PacketHookModule;
   /** Writes every packet to a pcapng file, as the stack sends and receives them: before and after any impairment. */
   readonly capture?: CaptureOptions;
-  /** Runs the stack's timers by a {@link VirtualClock}. Default: the system's monotonic clock. */
+  /** Runs the stack's timers by a `VirtualClock`. Default: the system's monotonic clock. */
   readonly clock?: { readonly memory: SharedArrayBuffer };
   /** Makes every choice of the stack repeatable (sequence numbers, ports, identifiers). Default: the system's randomness. */
   readonly seed?: number;

@@ -65,7 +65,7 @@ export class NetStack implements AsyncDisposable {
     this.#handles = handles;
   }
 
-  /** The stack of an engine that somebody else has started, and stops. @param arena default: the process's shared one
+  /** The stack of an engine that somebody else has started, and stops. @param arenas default: the process's shared one
    * @throws NetError NOT_INITIALIZED */
   static attach(arenas: Arena | readonly Arena[] = sharedEngines()): NetStack {
     const all = arenas instanceof Arena ? [arenas] : arenas;

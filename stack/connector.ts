@@ -79,7 +79,7 @@ export class Connector {
  * One attempt to connect. It signals Ready with `connection` or `socket` set, or Closed with `error` set, once.
  *
  * Addresses are tried one after the other, IPv4 first unless asked otherwise. One that refuses gives way at once; one that is
- * silent has its share of the time that is left (the same for each address left, at least {@link MIN_ADDRESS_MS}). With `racing`
+ * silent has its share of the time that is left (the same for each address left, at least `MIN_ADDRESS_MS`). With `racing`
  * a silent one goes on while the next are tried.
  */
 export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObserver {

@@ -20,7 +20,7 @@ export interface StackContext extends EventQueue {
   readonly timers: TimerQueue;
   readonly rings: RingSource;
   readonly ip: IpOutput;
-  /** The one outgoing packet; see {@link IpOutput.begin}. */
+  /** The one outgoing packet; see `IpOutput.begin`. */
   readonly tx: TxPacket;
   /** Puts a source of packets on the list that `Stack.transmit` works off; at most once. */
   wantsToTransmit(source: Transmitter): void;

@@ -28,7 +28,7 @@ export interface HookedPacket {
 export interface PacketInjector {
   /**
    * Adds a packet, which no hook sees: `out` leaves at once; `in` is received as soon as the stack is done with what it is at.
-   * Beyond {@link MAX_INJECTED_PACKETS} that wait, or when the device is full, it is dropped and counted.
+   * Beyond `MAX_INJECTED_PACKETS` that wait, or when the device is full, it is dropped and counted.
    * @param bytes like those of a hooked packet of the interface; not referenced after the return
    * @param iface name of the interface; default: the first one
    */

@@ -258,9 +258,9 @@ export class TlsError extends Error {
   override readonly name = 'TlsError';
   readonly family: TlsErrorFamily;
   readonly member: TlsErrorMember;
-  /** The alert to send, 0 … 255, or {@link NO_ALERT}. */
+  /** The alert to send, 0 … 255, or `NO_ALERT`. */
   readonly alert: number;
-  /** The alert that the peer sent (family AlertReceived), else {@link NO_ALERT}. */
+  /** The alert that the peer sent (family AlertReceived), else `NO_ALERT`. */
   readonly alertReceived: number;
 
   /**

@@ -41,7 +41,7 @@ export interface CaptureSessions {
   readonly sessions: readonly Session[];
   /** Packets that belong to no session: other protocols, fragments, frames without IP. */
   readonly ignored: number;
-  /** What the capture says of how it is to be replayed; see {@link replayComment}. */
+  /** What the capture says of how it is to be replayed; see `replayComment`. */
   readonly options: Partial<ReplayOptions>;
 }
 

@@ -73,7 +73,7 @@ export interface PingSummary {
   readonly late: number;
   /** Replies with other data than was sent: counted, not taken as replies. */
   readonly damaged: number;
-  /** Results that nobody took in time, beyond {@link MAX_PING_RESULTS}. */
+  /** Results that nobody took in time, beyond `MAX_PING_RESULTS`. */
   readonly untaken: number;
   readonly minMs: number;
   readonly meanMs: number;

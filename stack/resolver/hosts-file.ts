@@ -29,7 +29,7 @@ const HASH = 35;
  * regard to case and to a trailing dot; a name on several lines has all their addresses, in the order of the lines.
  */
 export class HostsFile {
-  /** Lines that were left out, the first {@link MAX_SKIPPED_LINES_KEPT} of them. */
+  /** Lines that were left out, the first `MAX_SKIPPED_LINES_KEPT` of them. */
   readonly skipped: SkippedLine[] = [];
   /** How many lines were left out. */
   skippedCount = 0;

@@ -144,7 +144,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   offeredShift = 0;
   /** Size of the receive buffer, from which windows are promised; its ring may be smaller as long as that is enough. */
   recvBufferBytes = 0;
-  /** For {@link tuneReceiveBuffer}: the round trip as timestamps show it (-1: not yet), and the echo it was taken from. */
+  /** For `tuneReceiveBuffer`: the round trip as timestamps show it (-1: not yet), and the echo it was taken from. */
   roundMs = -1;
   roundEcho = 0;
   /** … when the current round began, and up to which sequence number the application had read then. */
@@ -598,7 +598,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     return this.sendRing !== null && this.sendRing.usedBytes === 0 && this.sndUna === this.sndNxt;
   }
 
-  /** Takes the place of a {@link ParkedConnection}, whose numbers it has. */
+  /** Takes the place of a `ParkedConnection`, whose numbers it has. */
   resume(): void {
     this.state = TcpState.Established;
     this.#ringsOpen = true;

@@ -63,7 +63,7 @@ export class TcpListener extends Endpoint {
     this.signal(EndpointEvent.Closed);
   }
 
-  /** RFC 9293 §3.10.7.2. @param issFloor see {@link startPassive} */
+  /** RFC 9293 §3.10.7.2. @param issFloor see `startPassive` */
   segmentArrives(rx: RxPacket, seg: Segment, issFloor: number): void {
     const { counters } = this.layer;
     const { flags } = seg;
