@@ -1,5 +1,10 @@
 import { DhcpClient, type DhcpClientOwner, DhcpCounters } from '../stack/dhcp/dhcp-client.ts';
 import { type DhcpLease, settingsOf } from '../stack/dhcp/dhcp-lease.ts';
+import {
+  DhcpV6Counters,
+  DhcpV6InformationClient,
+  type DhcpV6Owner,
+} from '../stack/dhcp/dhcpv6-information.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { AddressCheck, type AddressCheckOwner } from '../stack/ip/address-check.ts';
 import type { EthernetLink } from '../stack/ip/ethernet-link.ts';
@@ -38,7 +43,7 @@ export function givenAddresses(addresses: readonly string[]): string[] {
 }
 
 /** How an interface gets the addresses that it is not given: asks for them, and keeps them up to date. */
-export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, AddressCheckOwner {
+export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6Owner, AddressCheckOwner {
   readonly #stack: Stack;
   readonly #iface: Interface;
   readonly #user: NameServerUser;
@@ -49,6 +54,8 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, Addres
   #taken: IpAddress | null = null;
   #leased: Names = NO_NAMES;
   #advertised: Names = NO_NAMES;
+  #informed: Names = NO_NAMES;
+  #information: DhcpV6InformationClient | null = null;
 
   /**
    * @throws NetError ARGUMENT_INVALID for an address that is none, and when there is something to ask for on a device that is not Ethernet
@@ -92,6 +99,21 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, Addres
     this.#dhcp?.close();
     this.#slaac?.close();
     this.#check?.close();
+    this.#information?.close();
+  }
+
+  /** SlaacOwner */
+  serverAdvertised(): void {
+    const { link } = this.#iface;
+    if (this.#information !== null || link === null) return;
+    const counters = this.#stack.counters.group('dhcpv6', new DhcpV6Counters());
+    this.#information = new DhcpV6InformationClient(this.#stack, this.#stack.udp, counters, link, this);
+  }
+
+  /** DhcpV6Owner */
+  informed(servers: readonly IpAddress[], search: readonly string[]): void {
+    this.#informed = { servers, search };
+    this.#tellNames();
   }
 
   /** AddressCheckOwner */
@@ -131,11 +153,9 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, Addres
 
   /** RFC 8106 §5.3.1: what DHCP says goes before what routers say. */
   #tellNames(): void {
-    const both = [this.#leased, this.#advertised];
-    this.#user.nameServers(
-      both.flatMap(({ servers }) => servers),
-      [...new Set(both.flatMap(({ search }) => search))],
-    );
+    const all = [this.#leased, this.#informed, this.#advertised];
+    const servers = new Map(all.flatMap((names) => names.servers.map((each) => [each.toString(), each])));
+    this.#user.nameServers([...servers.values()], [...new Set(all.flatMap(({ search }) => search))]);
   }
 
   #startDhcp(link: EthernetLink): DhcpClient {

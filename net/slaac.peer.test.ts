@@ -25,7 +25,8 @@ async function createBed(t: { teardown(clean: () => Promise<void> | void): void 
   return { own, peer };
 }
 
-function startRadvd({ peer }: Bed): void {
+/** @param names where name servers are told of: here, or (a flag says) by DHCPv6 */
+function startRadvd({ peer }: Bed, names = `RDNSS ${PEER_V6} { };`): void {
   const file = peer.file('radvd.conf');
   writeFileSync(
     file,
@@ -33,7 +34,7 @@ function startRadvd({ peer }: Bed): void {
   AdvSendAdvert on;
   AdvLinkMTU 1400;
   prefix fd78::/64 { AdvOnLink on; AdvAutonomous on; };
-  RDNSS ${PEER_V6} { };
+  ${names}
 };
 `,
   );
@@ -79,4 +80,34 @@ test('radvd tells a prefix, a router, an MTU and a name server; the address is t
   }
   t.regex(found[0]!, /^hello fd78:/);
   t.is(new Set(found).size, 1);
+});
+
+test('radvd sends to DHCPv6, where dnsmasq tells a name server and a domain', async (t) => {
+  t.timeout(60_000);
+  const bed = await createBed(t);
+  const { peer } = bed;
+  startRadvd(bed, 'AdvOtherConfigFlag on;');
+  const server = await startDnsmasq(peer, { 'www.lab.test': [PEER_V6] }, [
+    `--interface=${ETHERNET_NAME}`,
+    '--dhcp-range=fd78::,static',
+    `--dhcp-option=option6:dns-server,[${PEER_V6}]`,
+    '--dhcp-option=option6:domain-search,lab.test',
+    `--dhcp-leasefile=${peer.file('leases')}`,
+    '--log-dhcp',
+  ]);
+  const stack = await start(bed);
+  t.teardown(() => stack.close());
+  let found = '';
+  const look = async (): Promise<boolean> => {
+    try {
+      // the domain makes the name whole
+      found = (await stack.resolve('www'))[0]?.address ?? '';
+    } catch {
+      // no name server yet
+    }
+    return found !== '';
+  };
+  await peer.until('the name is found', look);
+  t.is(found, PEER_V6);
+  t.regex(server.stderr, /DHCPINFORMATION-REQUEST/);
 });

@@ -1,5 +1,6 @@
 import { leaseOf } from '../../stack/dhcp/dhcp-lease.ts';
 import { parseDhcpReply } from '../../stack/dhcp/dhcp-message.ts';
+import { parseInformationReply } from '../../stack/dhcp/dhcpv6-message.ts';
 import { Slaac, SlaacCounters } from '../../stack/ip/slaac.ts';
 import { RxFlag } from '../../stack/link.ts';
 import { SeededRandom } from '../../stack/random.ts';
@@ -171,6 +172,7 @@ function stackTarget(isEthernet: boolean): FuzzTarget {
   if (iface.link !== null)
     new Slaac(stack, new SlaacCounters(), iface.link, Int32Array.of(1, 2, 3, 4), {
       configured: (settings) => stack.configure(iface, 'slaac', settings),
+      serverAdvertised: () => {},
       nameServersLearned: () => {},
     });
   stack.tcp.listen({ local: null, port: 7, backlog: 16 });
@@ -268,6 +270,38 @@ export function fuzzTargets(): FuzzTarget[] {
         const parsed = parseDhcpReply(new Slab(input), 0, input.length);
         if (parsed !== null) leaseOf(parsed, 0, null);
       },
+    },
+    {
+      name: 'DHCPv6 reply',
+      good: [
+        Uint8Array.of(
+          7,
+          0,
+          0,
+          1,
+          0,
+          2,
+          0,
+          2,
+          0,
+          9,
+          0,
+          23,
+          0,
+          16,
+          ...zeros(16),
+          0,
+          24,
+          0,
+          5,
+          3,
+          0x6c,
+          0x61,
+          0x62,
+          0,
+        ),
+      ],
+      run: (input) => void parseInformationReply(new Slab(input).view, 0, input.length, 1, 0x0200, 1),
     },
     dnsTarget('A'),
     dnsTarget('MX'),

@@ -28,6 +28,7 @@ function bed(): Bed {
   const names: string[] = [];
   const slaac = new Slaac(own.stack, counters, own.link, SECRET, {
     configured: (settings) => own.stack.configure(own.iface, 'slaac', settings),
+    serverAdvertised: () => {},
     nameServersLearned: (servers, domains) => void names.push(`${servers.join(' ')}; ${domains.join(' ')}`),
   });
   return { wire, own, counters, slaac, names };

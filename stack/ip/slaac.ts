@@ -43,6 +43,8 @@ export class SlaacCounters {
 /** Learns what an interface is to be; called while packets are received or timers run. */
 export interface SlaacOwner {
   configured(settings: InterfaceSettings): void;
+  /** A router says that a DHCPv6 server knows more. Called each time. */
+  serverAdvertised(): void;
   nameServersLearned(servers: readonly IpAddress[], domains: readonly string[]): void;
 }
 
@@ -142,6 +144,7 @@ export class Slaac implements TimerTarget {
     for (const { address, lifetimeMs } of said.nameServers)
       this.#learn(this.#servers, address.toString(), address, lifetimeMs);
     for (const { name, lifetimeMs } of said.domains) this.#learn(this.#domains, name, name, lifetimeMs);
+    if (said.hasServer) this.#owner.serverAdvertised();
     // RFC 4861 §6.3.7: an advertisement of a default router ends the questions
     if (said.lifetimeMs > 0) this.#solicitAt = Infinity;
     this.#changed(now);

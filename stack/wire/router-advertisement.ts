@@ -1,10 +1,12 @@
 import { IpAddress } from './ip-address.ts';
 
 /** A Router Advertisement (RFC 4861 §4.2): where its fields lie in the ICMPv6 message. */
-const Field = { Lifetime: 6, Options: 16 } as const;
+const Field = { Flags: 5, Lifetime: 6, Options: 16 } as const;
 
 const Option = { Prefix: 3, Mtu: 5, NameServers: 25, Domains: 31 } as const;
 const PREFIX_BYTES = 32;
+/** RFC 4861 §4.2: M and O. A server of addresses knows the rest too. */
+const SERVERS = 0xc0;
 const ON_LINK = 0x80;
 const AUTONOMOUS = 0x40;
 const FOREVER_SECONDS = 0xffffffff;
@@ -23,6 +25,8 @@ export interface PrefixInformation {
 export interface RouterAdvertisement {
   /** 0: it is no default router. */
   readonly lifetimeMs: number;
+  /** There is a DHCPv6 server. */
+  readonly hasServer: boolean;
   readonly prefixes: readonly PrefixInformation[];
   /** 0: not said. */
   readonly mtuBytes: number;
@@ -62,7 +66,8 @@ export function parseRouterAdvertisement(
     at = next;
   }
   const lifetimeMs = view.getUint16(off + Field.Lifetime) * 1000;
-  return { lifetimeMs, prefixes, mtuBytes, nameServers, domains };
+  const hasServer = (view.getUint8(off + Field.Flags) & SERVERS) !== 0;
+  return { lifetimeMs, hasServer, prefixes, mtuBytes, nameServers, domains };
 }
 
 function prefixAt(view: DataView, at: number): PrefixInformation {
