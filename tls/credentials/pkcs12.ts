@@ -1,8 +1,11 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import forge from 'node-forge';
+import { deriveWithOpenSsl } from './derivation.ts';
 import { CredentialsError } from './errors.ts';
 import { isUnsupported, keyOf } from './private-key.ts';
 import type { StoredCertificate, StoredKey } from './store.ts';
+
+deriveWithOpenSsl();
 
 /** What a PKCS#12 file (RFC 7292) holds. */
 export interface Pkcs12 {
