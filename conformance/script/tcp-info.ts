@@ -1,4 +1,5 @@
 import { type TcpConnection, TcpTimer } from '../../stack/tcp/connection.ts';
+import type { FastOpenFailure } from '../../stack/tcp/fast-open.ts';
 import type { CongestionState } from '../../stack/tcp/info.ts';
 import { TcpState } from '../../stack/tcp/tcp-state.ts';
 import type { ScriptSocket } from './sockets.ts';
@@ -65,6 +66,13 @@ const CA_STATES: Readonly<Record<CongestionState, number>> = {
   loss: 4,
 };
 
+const FAST_OPEN_FAILURES: Readonly<Record<FastOpenFailure, number>> = {
+  none: 0,
+  'no cookie': 1,
+  'data not acknowledged': 2,
+  'SYN lost': 3,
+};
+
 /** The value of a name in the code of a script; undefined: the stack does not tell it. */
 export function tcpInfo(name: string, socket: ScriptSocket | null): number | undefined {
   const constant = CONSTANTS[name];
@@ -98,6 +106,32 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
       return segments(c.sent.retransmittedBytes);
     case 'tcpi_total_retrans':
       return info.retransmits.fast + info.retransmits.timeout;
+    case 'tcpi_reordering':
+      return info.reorderingSegments;
+    case 'tcpi_total_rto':
+      return info.timeouts;
+    case 'tcpi_total_rto_recoveries':
+      return info.timeoutRecoveries;
+    case 'tcpi_total_rto_time':
+      return Math.round(info.timeoutMs);
+    case 'tcpi_rcv_ooopack':
+      return info.segmentsOutOfOrder;
+    case 'tcpi_received_ce':
+      return info.ceSegmentsIn;
+    case 'tcpi_fastopen_client_fail':
+      return FAST_OPEN_FAILURES[info.fastOpenFailure];
+    case 'tcpi_ato':
+      return info.delayedAckMs * 1000;
+    case 'tcpi_rcv_rtt':
+      return Math.max(Math.round(info.receiverRttMs * 1000), 0);
+    case 'tcpi_rcv_space':
+      return info.readPerRoundBytes;
+    case 'tcpi_rcv_ssthresh':
+      return info.receiveBufferBytes;
+    // The kernel keeps them for old programs only
+    case 'tcpi_fackets':
+    case 'tcpi_last_ack_sent':
+      return 0;
     case 'tcpi_reord_seen':
       return info.reorderings;
     case 'tcpi_dsack_dups':
@@ -145,7 +179,8 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
         (c.sackOk ? 2 : 0) |
         (c.scaleOk ? 4 : 0) |
         (c.ecnOk ? 8 : 0) |
-        (c.fastOpen?.succeeded ? 32 : 0)
+        (info.ectSeen ? 16 : 0) |
+        (info.fastOpen ? 32 : 0)
       );
     case 'tcpi_rtt':
       return Math.round(info.srttMs * 1000);
@@ -180,7 +215,9 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
     case 'tcpi_segs_out':
       return info.segmentsOut;
     case 'tcpi_last_data_recv':
-      return Math.round(c.now - c.lastReceivedAt);
+      return Math.round(info.sinceDataReceivedMs);
+    case 'tcpi_last_ack_recv':
+      return Math.round(info.sinceReceivedMs);
     default:
       return undefined;
   }

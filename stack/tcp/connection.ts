@@ -6,12 +6,14 @@ import { TimerEntry, type TimerTarget } from '../timers.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { IPV4_HEADER_BYTES } from '../wire/ipv4.ts';
 import { IPV6_HEADER_BYTES } from '../wire/ipv6.ts';
-import { TCP_HEADER_BYTES, TCP_MAX_HEADER_BYTES, TIMESTAMP_OPTION_BYTES } from '../wire/tcp.ts';
+import { TIMESTAMP_OPTION_BYTES } from '../wire/tcp.ts';
 import { Assembler } from './assembler.ts';
 import { ChallengeBudget } from './challenge-ack.ts';
+import { changeCongestionControl } from './change-congestion-control.ts';
 import type { CongestionControl } from './congestion/congestion-control.ts';
 import type { Flow } from './connection-table.ts';
 import { delayedAckExpired } from './delayed-ack.ts';
+import { computeMss, initializeMss } from './effective-mss.ts';
 import { earlySettled, type FastOpen, releaseSyn } from './fast-open.ts';
 import { type ConnectionInfo, describeConnection } from './info.ts';
 import { type KeepAlive, keepAliveExpired, startKeepAlive } from './keepalive.ts';
@@ -53,13 +55,6 @@ export const TcpTimer = {
 export type TcpTimer = (typeof TcpTimer)[keyof typeof TcpTimer];
 const TIMERS = 9;
 
-/** Below this a peer's MSS is not believed: every byte would cost a header (Linux's TCP_MIN_SND_MSS, CVE-2019-11479). */
-const MIN_SEND_MSS_BYTES = 48;
-/** RFC 9293 §3.7.1 [MUST-15]: what a peer takes that sends no MSS option. */
-const DEFAULT_MSS_V4_BYTES = 536;
-const DEFAULT_MSS_V6_BYTES = 1220;
-/** RFC 7323 §2.3 */
-const MAX_WINDOW_BYTES: number = 2 ** 30;
 /** Hop limit of what we send (RFC 1700, IANA). */
 const DEFAULT_TTL = 64;
 
@@ -287,6 +282,16 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   reorderings = 0;
   /** Recoveries that were a mistake. */
   undone = 0;
+  /** Received out of order. */
+  segmentsOutOfOrder = 0;
+  /** A packet was ECN-capable; segments that were marked. */
+  ectSeen = false;
+  ceSegmentsIn = 0;
+  /** Timeouts, in how many rows of them, since when the current one goes (-1: none does), and the time of the past ones. */
+  timeouts = 0;
+  timeoutRecoveries = 0;
+  timeoutBeganAt = -1;
+  timeoutMs = 0;
   /** Delivered while the peer echoed congestion (ECE). */
   deliveredCeBytes = 0;
   /** What limits sending, since when, and the times of the past. */
@@ -336,12 +341,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.sent.lossObserver = cc.lossObserver;
     this.parent = parent;
     this.passive = parent !== null;
-    this.peerMss = route.destination.family === 4 ? DEFAULT_MSS_V4_BYTES : DEFAULT_MSS_V6_BYTES;
-    // RFC 9293 §3.7.1 [MUST-67]: what the interface takes in one piece, whatever the path out is
-    this.advMss = Math.min(
-      route.iface.mtuBytes(route.destination.family) - this.ipHeaderBytes - TCP_HEADER_BYTES,
-      0xffff,
-    );
+    initializeMss(this);
     this.rtt.maxMs = layer.settings.maxRtoMs;
     this.#timer = new TimerEntry(this);
   }
@@ -423,19 +423,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
 
   /** Another congestion control from now on (TCP_CONGESTION); it begins with the window there is. @throws NetError ARGUMENT_INVALID */
   setCongestionControl(name: string): void {
-    if (name === this.cc.name) return;
-    const cc = this.layer.congestionControl(name);
-    const { cwndBytes, ssthreshBytes } = this.cc;
-    this.cc = cc;
-    this.sent.lossObserver = cc.lossObserver;
-    if (!this.isSynchronized) return;
-    cc.start(this.mss, this.sent.rate, this.rtt.srttMs, this.sackOk, this.now);
-    // What was learnt of the path is not forgotten; no window at all is not what another one has learnt
-    if (cwndBytes < MAX_WINDOW_BYTES && cc.cwndBytes < MAX_WINDOW_BYTES) {
-      cc.cwndBytes = cwndBytes;
-      cc.ssthreshBytes = ssthreshBytes;
-    }
-    this.context.wantsToTransmit(this);
+    changeCongestionControl(this, name);
   }
 
   /** @param on true: no Nagle algorithm [MUST-17] */
@@ -570,22 +558,9 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     return this.tsOk ? TIMESTAMP_OPTION_BYTES : 0;
   }
 
-  /** Recomputes the effective MSS for the path MTU of now (RFC 9293 §3.7.1 [MUST-16]). */
+  /** Recomputes the effective MSS for the path MTU of now. */
   updateMss(): void {
-    const { route } = this;
-    this.pathMtuBytes = route.pathMtuBytes;
-    const headers = this.ipHeaderBytes + TCP_HEADER_BYTES;
-    const options = this.segmentOptionBytes;
-    const byPath = Math.min(route.pathMtuBytes - headers, this.pmtuSearch?.low ?? Infinity);
-    const segment = Math.max(
-      Math.min(this.peerMss, byPath, this.maxSegmentBytes),
-      MIN_SEND_MSS_BYTES + options,
-    );
-    this.mss = segment - options;
-    const superSegment = route.iface.capabilities.txSegmentBytes;
-    const room = superSegment - this.ipHeaderBytes - TCP_MAX_HEADER_BYTES;
-    this.chunkBytes = room > this.mss ? room - (room % this.mss) : this.mss;
-    this.cc.setMss(this.mss);
+    computeMss(this);
   }
 
   /** The receive ring is empty and can be taken back. */

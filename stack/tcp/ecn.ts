@@ -36,8 +36,11 @@ export function negotiateEcn(c: TcpConnection, seg: Segment): void {
 /** The receiver's part (RFC 3168 §6.1.3): every ACK carries ECE from a CE mark on until the sender says CWR. */
 export function congestionMark(c: TcpConnection, seg: Segment): void {
   if (seg.payloadLen > 0 && (seg.flags & TcpFlag.Cwr) !== 0) c.ecnEcho = false;
+  if (seg.ecn === EcnField.NotCapable) return;
+  c.ectSeen = true;
   if (seg.ecn !== EcnField.CongestionExperienced) return;
   c.layer.counters.ecnMarksIn++;
+  c.ceSegmentsIn++;
   if (c.ecnEcho || seg.payloadLen === 0) return;
   c.ecnEcho = true;
   // The sooner the sender knows, the shorter the queue

@@ -150,6 +150,9 @@ function swapBytes(word: number): number {
   return ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 }
 
+/** Why an active open went without (Linux's tcpi_fastopen_client_fail). */
+export type FastOpenFailure = 'none' | 'no cookie' | 'data not acknowledged' | 'SYN lost';
+
 /** What one connection does about Fast Open; on connections without it there is none. */
 export class FastOpen {
   /** The option of our next SYN or SYN-ACK: null none, empty a request. */
@@ -163,6 +166,7 @@ export class FastOpen {
   synDataBytes = 0;
   /** The data in the SYN was taken by the peer, or by us. */
   succeeded = false;
+  failure: FastOpenFailure = 'none';
   /** Passive: established as far as data goes; the ACK of the SYN-ACK is still to come. */
   early = false;
   /** Where `early` counts. */
@@ -187,6 +191,7 @@ export function startFastOpen(c: TcpConnection): void {
   }
   state.asked = true;
   state.option = entry?.cookie ?? new Uint8Array(0);
+  if (state.option.length === 0) state.failure = 'no cookie';
   state.experimental = entry !== null && (entry.experimental || entry.trial === 'next');
   state.held = state.option.length > 0;
 }
@@ -217,6 +222,7 @@ export function fastOpenTimeout(c: TcpConnection): void {
   if (state === null || c.passive || c.retries > 0) return;
   if (state.option === null && state.synDataBytes === 0) return;
   state.option = null;
+  state.failure = 'SYN lost';
   const entry = c.layer.fastOpenCache.touch(c.remote);
   entry.losses++;
   if (entry.losses < LOSSES_OF_BLACK_HOLE) return;
@@ -246,7 +252,10 @@ export function fastOpenAnswered(c: TcpConnection, ack: number, slab: Slab, opti
   if (state.synDataBytes > 0) {
     state.succeeded = ackedBytes === state.synDataBytes;
     if (state.succeeded) counters.fastOpenActive++;
-    else counters.fastOpenActiveFails++;
+    else {
+      counters.fastOpenActiveFails++;
+      if (state.failure === 'none') state.failure = 'data not acknowledged';
+    }
   }
   const entry = fastOpenCache.touch(c.remote);
   if (options.mssBytes > 0) entry.mssBytes = options.mssBytes;

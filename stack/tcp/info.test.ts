@@ -110,3 +110,60 @@ test('rates: what arrives per second, and the rate of pacing', (t) => {
   t.true(rate < 560_000 && rate > 440_000, `${rate}`);
   t.is(sender.info().pacingBytesPerSecond, 500_000);
 });
+
+test('reordering: the largest distance in segments, as Linux counts it; 3 before any', (t) => {
+  const bench = TcpBench.established({ rttMs: 20, peer: { mss: MSS, sackPermitted: true } });
+  const { connection } = bench;
+  bench.write(10 * MSS);
+  bench.wait(20);
+  t.is(connection.info().reorderingSegments, 3);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[6001, 7001]] });
+  // The second of ten was five behind
+  bench.seg({
+    flags: 'A',
+    seq: 1,
+    ack: 1,
+    sack: [
+      [1001, 2001],
+      [6001, 7001],
+    ],
+  });
+  t.is(connection.info().reorderings, 1);
+  t.is(connection.info().reorderingSegments, 6);
+  bench.seg({ flags: 'A', seq: 1, ack: 7001 });
+  t.is(connection.info().reorderingSegments, 7, 'the first');
+});
+
+test('timeouts: how many, in how many rows, and how long those took', (t) => {
+  const bench = TcpBench.established({ rttMs: 20, peer: { mss: MSS, sackPermitted: true } });
+  const { connection } = bench;
+  bench.write(MSS);
+  bench.wait(700);
+  let info = connection.info();
+  t.deepEqual([info.timeouts, info.timeoutRecoveries], [2, 1]);
+  bench.seg({ flags: 'A', seq: 1, ack: 1001 });
+  info = connection.info();
+  t.true(info.timeoutMs > 400 && info.timeoutMs < 500, `${info.timeoutMs}`);
+  bench.wait(1000);
+  t.is(connection.info().timeoutMs, info.timeoutMs);
+  bench.write(MSS);
+  bench.wait(400);
+  t.is(connection.info().timeoutRecoveries, 2);
+});
+
+test('received: out of order, ECN-capable, marked; when data and when anything came', (t) => {
+  const bench = TcpBench.established({ rttMs: 20, peer: { mss: MSS, sackPermitted: true } });
+  bench.seg({ flags: 'A', seq: 101, ack: 1, data: 100 });
+  bench.wait(30);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, data: 100 });
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 201, ack: 1 });
+  bench.wait(5);
+  const info = bench.connection.info();
+  t.is(info.segmentsOutOfOrder, 1);
+  t.deepEqual([info.sinceDataReceivedMs, info.sinceReceivedMs], [45, 5]);
+  t.deepEqual(
+    [info.ectSeen, info.ceSegmentsIn, info.fastOpen, info.fastOpenFailure],
+    [false, 0, false, 'none'],
+  );
+});

@@ -1,5 +1,7 @@
 import type { TcpConnection } from './connection.ts';
+import { DELAYED_ACK_MS } from './delayed-ack.ts';
 import { isReduced } from './ecn.ts';
+import type { FastOpenFailure } from './fast-open.ts';
 import { pacingRate } from './pacing.ts';
 import { RecoveryState } from './recovery.ts';
 import { countLimit } from './send-limit.ts';
@@ -53,7 +55,13 @@ export interface ConnectionInfo {
     readonly windowProbe: number;
     readonly keepalive: number;
   };
+  /** Expired retransmission timers, in how many rows, and how long those took until something was acknowledged. */
+  readonly timeouts: number;
+  readonly timeoutRecoveries: number;
+  readonly timeoutMs: number;
   readonly reorderings: number;
+  /** The largest distance in segments by which one was late (Linux's tcpi_reordering); 3 before any was, 300 at most. */
+  readonly reorderingSegments: number;
   /** Duplicates that the peer has reported. */
   readonly dsacks: number;
   /** Recoveries that were a mistake and were taken back. */
@@ -66,6 +74,13 @@ export interface ConnectionInfo {
   readonly pathMtuBytes: number;
   readonly sendWindowBytes: number;
   readonly receiveWindowBytes: number;
+  /** From which windows are promised, as it is now. */
+  readonly receiveBufferBytes: number;
+  /** The round trip as the receiver sees it (-1: not yet), and what the application read in the last one. */
+  readonly receiverRttMs: number;
+  readonly readPerRoundBytes: number;
+  /** How long an ACK may wait. */
+  readonly delayedAckMs: number;
   /** -1: window scaling is not in use. */
   readonly sendWindowShift: number;
   readonly receiveWindowShift: number;
@@ -73,6 +88,12 @@ export interface ConnectionInfo {
   readonly timestamps: boolean;
   /** RFC 3168 is in use. */
   readonly ecn: boolean;
+  /** An ECN-capable packet has come, and segments that were marked. */
+  readonly ectSeen: boolean;
+  readonly ceSegmentsIn: number;
+  /** Data of the SYN was acknowledged with it (RFC 7413), and why it was not. */
+  readonly fastOpen: boolean;
+  readonly fastOpenFailure: FastOpenFailure;
   /** Received in order, and acknowledged by the peer. */
   readonly bytesIn: number;
   readonly bytesOut: number;
@@ -92,6 +113,9 @@ export interface ConnectionInfo {
   /** Since something was last sent and received; -1: never. */
   readonly sinceSentMs: number;
   readonly sinceReceivedMs: number;
+  readonly sinceDataReceivedMs: number;
+  /** Received out of order: in all, and ranges that wait now. */
+  readonly segmentsOutOfOrder: number;
   readonly outOfOrderRanges: number;
 }
 
@@ -131,7 +155,11 @@ export function describeConnection(c: TcpConnection): ConnectionInfo {
       windowProbe: c.windowProbes,
       keepalive: c.keepaliveProbesSent,
     },
+    timeouts: c.timeouts,
+    timeoutRecoveries: c.timeoutRecoveries,
+    timeoutMs: c.timeoutMs + (c.timeoutBeganAt < 0 ? 0 : c.now - c.timeoutBeganAt),
     reorderings: c.reorderings,
+    reorderingSegments: c.rack.reordering,
     dsacks: c.dsacksIn,
     undone: c.undone,
     mssBytes: c.mss,
@@ -141,11 +169,19 @@ export function describeConnection(c: TcpConnection): ConnectionInfo {
     pathMtuBytes: c.route.pathMtuBytes,
     sendWindowBytes: c.sndWnd,
     receiveWindowBytes: (c.rcvAdv - c.rcvNxt) | 0,
+    receiveBufferBytes: c.recvBufferBytes,
+    receiverRttMs: c.roundMs,
+    readPerRoundBytes: c.roundReadBytes,
+    delayedAckMs: DELAYED_ACK_MS,
     sendWindowShift: c.scaleOk ? c.sndShift : -1,
     receiveWindowShift: c.scaleOk ? c.rcvShift : -1,
     sack: c.sackOk,
     timestamps: c.tsOk,
     ecn: c.ecnOk,
+    ectSeen: c.ectSeen,
+    ceSegmentsIn: c.ceSegmentsIn,
+    fastOpen: c.fastOpen?.succeeded ?? false,
+    fastOpenFailure: c.fastOpen?.failure ?? 'none',
     bytesIn: c.bytesIn,
     bytesOut: c.bytesOut,
     bytesSent: c.bytesSent,
@@ -160,6 +196,8 @@ export function describeConnection(c: TcpConnection): ConnectionInfo {
     bufferLimitedMs: c.bufferLimitedMs,
     sinceSentMs: c.lastSentAt > 0 ? c.now - c.lastSentAt : -1,
     sinceReceivedMs: c.lastReceivedAt > 0 ? c.now - c.lastReceivedAt : -1,
+    sinceDataReceivedMs: c.lastDataAt === -Infinity ? -1 : c.now - c.lastDataAt,
+    segmentsOutOfOrder: c.segmentsOutOfOrder,
     outOfOrderRanges: c.assembler.count,
   };
 }

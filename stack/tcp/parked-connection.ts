@@ -43,6 +43,10 @@ const KEPT_INTS = [
   'dsacksIn',
   'reorderings',
   'undone',
+  'segmentsOutOfOrder',
+  'ceSegmentsIn',
+  'timeouts',
+  'timeoutRecoveries',
 ] as const satisfies readonly (keyof TcpConnection)[];
 
 /** Times, and sums that may be larger. */
@@ -50,6 +54,7 @@ const KEPT_DOUBLES = [
   'tsRecentAt',
   'lastSentAt',
   'lastReceivedAt',
+  'lastDataAt',
   'roundMs',
   'userTimeoutMs',
   'bytesIn',
@@ -64,6 +69,7 @@ const KEPT_DOUBLES = [
   'busyMs',
   'peerLimitedMs',
   'bufferLimitedMs',
+  'timeoutMs',
   'maxPacingBytesPerMs',
 ] as const satisfies readonly (keyof TcpConnection)[];
 
@@ -73,6 +79,7 @@ const KEPT_FLAGS = [
   'tsOk',
   'ecnAsked',
   'ecnOk',
+  'ectSeen',
   'noDelay',
   'passive',
 ] as const satisfies readonly (keyof TcpConnection)[];
@@ -129,7 +136,6 @@ const NOT_KEPT: ReadonlySet<string> = new Set<keyof TcpConnection>([
   'limitedTo',
   'isLimited',
   'mostOutBytes',
-  'lastDataAt',
   'sendLimit',
   'sendLimitAt',
   'shortSentTo',

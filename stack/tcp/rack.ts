@@ -6,6 +6,8 @@ import { DUP_THRESH } from './sent-queue.ts';
 
 /** RFC 8985 §6.2 step 4: recoveries for which a window that D-SACKs have widened stays wide. */
 const WINDOW_PERSISTS = 16;
+/** Linux's tcp_max_reordering. */
+const MAX_REORDERING = 300;
 
 /** What RACK knows of a connection (RFC 8985 §5.2). */
 export class Rack {
@@ -15,6 +17,8 @@ export class Rack {
   endSeq = 0;
   rttMs = 0;
   reorderingSeen = false;
+  /** The largest distance in segments by which one was late, as Linux's tp->reordering: 3 before any was. */
+  reordering: number = DUP_THRESH;
   /** The reordering window in quarters of the smallest round trip. */
   windowMult = 1;
   windowPersist: number = WINDOW_PERSISTS;
@@ -40,6 +44,8 @@ export function rackUpdate(c: TcpConnection, seg: Segment): void {
     if (!rack.reorderingSeen) c.layer.counters.reorderings++;
     c.reorderings++;
     rack.reorderingSeen = true;
+    const segments = Math.min(Math.ceil(sent.reorderedBytes / c.mss), MAX_REORDERING);
+    if (segments > rack.reordering) rack.reordering = segments;
   }
   if (!rack.dsackSeen) return;
   // Step 4: at most once per round trip

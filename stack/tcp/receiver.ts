@@ -165,6 +165,7 @@ export function takeQueued(c: TcpConnection): void {
 function takeOutOfOrder(c: TcpConnection, seg: Segment, seq: number, off: number, len: number): void {
   const counters = c.layer.counters;
   counters.outOfOrder++;
+  c.segmentsOutOfOrder++;
   oweDupAck(c);
   const right = (seq + len) | 0;
   reportOverlap(c, seq, right);

@@ -62,7 +62,7 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   // [MUST-37]: a peer that answers probes, or keeps its window shut over data in flight, is alive
   // … or has moved the edge of its window before what is in flight [SHLD-17]
   const beyondEdge = ((ack + c.sndWnd - c.sndNxt) | 0) < 0;
-  if (acked > 0 || !outstanding || beyondEdge) c.retries = 0;
+  if (c.retries > 0 && (acked > 0 || !outstanding || beyondEdge)) answered(c, acked);
   const { sent, rack, renoSackedBytes: renoBefore } = c;
   sent.beginAck(c.now);
   rack.dsackSeen = false;
@@ -91,6 +91,14 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
     c.cc.sampled(sent.rate, c.inFlightBytes(), rttMs, c.isLimited, c.now);
   }
   return true;
+}
+
+/** The peer is alive. @param acked bytes by which SND.UNA moves */
+function answered(c: TcpConnection, acked: number): void {
+  c.retries = 0;
+  if (acked === 0 || c.timeoutBeganAt < 0) return;
+  c.timeoutMs += c.now - c.timeoutBeganAt;
+  c.timeoutBeganAt = -1;
 }
 
 function refuse(c: TcpConnection): boolean {
@@ -315,6 +323,11 @@ export function retransmissionTimeout(c: TcpConnection): void {
     return;
   }
   c.layer.counters.timeouts++;
+  c.timeouts++;
+  if (c.timeoutBeganAt < 0) {
+    c.timeoutRecoveries++;
+    c.timeoutBeganAt = c.now;
+  }
   c.retries++;
   if (c.retries === RETRIES_BEFORE_ADVICE) c.trouble();
   suspectBlackHole(c);

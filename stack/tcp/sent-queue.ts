@@ -92,6 +92,8 @@ export class SentQueue {
   originalEnd = 0;
   /** A piece that was sent once has arrived after one that was sent later. */
   reordered = false;
+  /** … and the first such piece began so far below the highest sequence number that had arrived. */
+  reorderedBytes = 0;
   /** Highest sequence number that has arrived (RACK.fack), and the same before this ACK. */
   #arrivedTo = 0;
   #arrivedBefore = 0;
@@ -141,6 +143,7 @@ export class SentQueue {
     this.deliveredAt = -1;
     this.resentDeliveredAt = -1;
     this.reordered = false;
+    this.reorderedBytes = 0;
     this.#arrivedBefore = this.#arrivedTo;
   }
 
@@ -175,7 +178,10 @@ export class SentQueue {
         this.deliveredAt = sentAt;
         this.deliveredEnd = end;
       }
-      if (((end - this.#arrivedBefore) | 0) < 0) this.reordered = true;
+      if (((end - this.#arrivedBefore) | 0) < 0) {
+        this.reordered = true;
+        this.reorderedBytes = Math.max(this.reorderedBytes, (this.#arrivedBefore - end + bytes) | 0);
+      }
     }
     if (((end - this.#arrivedTo) | 0) > 0) this.#arrivedTo = end;
   }
