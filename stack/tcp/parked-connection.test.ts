@@ -117,6 +117,7 @@ test('an idle connection is folded up, and goes on with the next segment or call
       ...before,
       sinceSentMs: before.sinceSentMs + passedMs,
       sinceReceivedMs: before.sinceReceivedMs + passedMs,
+      sinceDataReceivedMs: before.sinceDataReceivedMs + passedMs,
     });
     t.is(pair.b.tcp.table.size, 1);
     t.is(pair.b.tcp.parkingLot.size, 0);

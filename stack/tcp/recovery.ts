@@ -19,7 +19,7 @@ import {
   recoveryEnded,
   rememberForUndo,
 } from './spurious.ts';
-import { scheduleTailProbe, tailProbeAcked } from './tail-loss-probe.ts';
+import { probeTakesPlace, scheduleTailProbe, tailProbeAcked } from './tail-loss-probe.ts';
 import { TcpState } from './tcp-state.ts';
 
 /** What loss recovery is doing. */
@@ -316,7 +316,7 @@ export function retransmissionTimeout(c: TcpConnection): void {
     handshakeTimeout(c);
     return;
   }
-  if (c.sndUna === c.sndNxt) return;
+  if (c.sndUna === c.sndNxt || probeTakesPlace(c)) return;
   const limit = c.detached ? ORPHAN_RETRIES : MAX_RETRIES;
   if (c.retries >= limit) {
     c.terminateWithReset(c.softError ?? 'TIMEOUT', `no acknowledgment after ${c.retries} retransmissions`);

@@ -8,9 +8,8 @@ const MAX_ACK_DELAY_MS = 200;
 const MIN_PROBE_TIMEOUT_MS = 2;
 
 /**
- * Sets the probe timeout (RFC 8985 §7.2) after new data or an ACK of it.
- * differs from RFC 8985 §7.2: where the retransmission timer would expire first, it does; a probe in its place would
- * repair no earlier.
+ * Sets the probe timeout (RFC 8985 §7.2) after new data, a FIN, or an ACK of them. Where the retransmission timer would expire first, the
+ * probe takes its place: it repairs as early, and costs no window.
  */
 export function scheduleTailProbe(c: TcpConnection): void {
   c.setTimer(TcpTimer.TailProbe, probeDeadline(c));
@@ -22,8 +21,16 @@ function probeDeadline(c: TcpConnection): number {
   if (c.tailProbeActive || c.sndUna === c.sndNxt || c.sent.sackedBytes > 0 || srttMs < 0) return Infinity;
   let timeoutMs = 2 * srttMs + MIN_PROBE_TIMEOUT_MS;
   if (((c.sndNxt - c.sndUna) | 0) <= c.mss) timeoutMs += MAX_ACK_DELAY_MS;
-  const deadline = c.now + timeoutMs;
-  return deadline < c.deadlineOf(TcpTimer.Retransmit) ? deadline : Infinity;
+  return Math.min(c.now + timeoutMs, c.deadlineOf(TcpTimer.Retransmit));
+}
+
+/** The retransmission timer has expired. @returns true: it is the time of a probe, which goes first */
+export function probeTakesPlace(c: TcpConnection): boolean {
+  if (c.deadlineOf(TcpTimer.TailProbe) > c.now) return false;
+  c.setTimer(TcpTimer.TailProbe, Infinity);
+  c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));
+  tailProbeExpired(c);
+  return true;
 }
 
 /** Nothing has come for two round trips: one segment more shall make the peer tell what it has. */
