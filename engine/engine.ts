@@ -532,6 +532,7 @@ export class Engine implements PacketInput {
   #attemptEvents(block: SocketBlock, attempt: ConnectAttempt): void {
     if (attempt.error !== null) {
       this.#noteTimes(block, attempt);
+      this.#table.keepFailures(block, attempt.error);
       this.#fail(block, attempt.error);
       return;
     }

@@ -1,6 +1,7 @@
 import {
   ERRORS,
   type ErrorCode,
+  type ErrorDetail,
   errorCodeOf,
   NetError,
   type Phase,
@@ -9,6 +10,7 @@ import {
 import { Ring } from '../stack/ring.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { type Arena, BLOCK_BYTES } from './arena.ts';
+import { unpackFailures } from './failures.ts';
 
 /**
  * The words of a socket's block in shared memory: 64 words, then text. Who writes what:
@@ -97,7 +99,7 @@ export const SocketWord = {
   FaceStatus: 54,
   /** (app) the options the handle was opened with, as its face numbers them */
   FaceOptions: 55,
-  /** (engine) addresses in the text area after a lookup */
+  /** (engine) addresses in the text area after a lookup; after a failed connection the bytes of {@link packFailures} in the receive ring */
   AddressCount: 56,
   /** (app) counts up with every cancellation: calls that began before it end */
   FaceCancels: 57,
@@ -295,8 +297,18 @@ export class SocketBlock {
     return new NetError(errorCodeOf(number), {
       phase: (this.get(SocketWord.ErrorPhase) || PhaseTable.None) as Phase,
       detail: this.text,
+      ...this.#failures,
       ...(remote === null ? {} : { address: remote.toString(), port: this.get(SocketWord.RemotePort) }),
     });
+  }
+
+  /** The failures of several addresses, with the whole text about them. */
+  get #failures(): Pick<ErrorDetail, 'detail' | 'errors'> {
+    const lengthBytes = this.get(SocketWord.AddressCount);
+    const place = this.get(SocketWord.RecvRing);
+    if (lengthBytes === 0 || place === 0) return {};
+    const base = ringBase(place);
+    return unpackFailures(this.arena.slab.bytes.slice(base, base + lengthBytes));
   }
 
   /** The receive ring at `place`, which is not 0. */

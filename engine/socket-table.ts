@@ -1,8 +1,10 @@
 import type { DatagramEndpoint, ElasticRings, RingSource } from '../stack/context.ts';
 import { INTERNAL_OWNER } from '../stack/endpoint.ts';
+import type { NetError } from '../stack/errors.ts';
 import { Ring } from '../stack/ring.ts';
 import { TcpConnection } from '../stack/tcp/connection.ts';
 import { type Arena, ArenaWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
+import { packFailures } from './failures.ts';
 import { LatchedRing } from './journal.ts';
 import type { Pool } from './pool.ts';
 import {
@@ -322,6 +324,16 @@ export class SocketTable implements RingSource, ElasticRings {
     block.set(SocketWord.RecvRing, place);
     block.recvRing(place).write(bytes, 0, bytes.length);
     return true;
+  }
+
+  /** Keeps the failures of several addresses for `SocketBlock.error`; without memory the summary has to do. */
+  keepFailures(block: SocketBlock, error: NetError): void {
+    if (error.errors === undefined || block.get(SocketWord.RecvRing) !== 0) return;
+    const bytes = packFailures(error);
+    if (!this.openAnswer(block, bytes)) return;
+    // it is nothing to be read from the socket
+    block.set(SocketWord.RecvHead, block.get(SocketWord.RecvTail));
+    block.set(SocketWord.AddressCount, bytes.length);
   }
 
   acceptRingHasRoom(block: SocketBlock): boolean {

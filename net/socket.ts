@@ -9,6 +9,7 @@ import { SystemRandom } from '../engine/system-random.ts';
 import { TlsChannel } from '../engine/tls-channel.ts';
 import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { hostPort } from '../stack/resolver/name-server.ts';
 import { AlertLevel } from '../tls/alerts.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
 import { ask } from './answer.ts';
@@ -308,7 +309,7 @@ export class Socket extends TlsView {
       if (progress === 'pause') setTimeout(() => this.#onEvents(SocketEvent.Writable), handshake.pauseMs);
       if (progress !== 'done') return;
     } catch (error) {
-      this.#fail(error);
+      this.#fail(this.#placed(error));
       return;
     }
     this.#handshake = null;
@@ -336,6 +337,21 @@ export class Socket extends TlsView {
     }
     if (!this.destroyed) this.emit('secureConnect');
     this.#startReading();
+  }
+
+  /** A failure of the handshake with the server that it happened with. */
+  #placed(error: unknown): unknown {
+    const address = this.#shared?.remoteAddress ?? null;
+    if (!(error instanceof NetError) || error.address !== undefined || address === null) return error;
+    const port = this.remotePort ?? 0;
+    const where = `with ${hostPort(address, port)}`;
+    return new NetError(error.tunwireCode, {
+      phase: Phase.Handshake,
+      detail: error.detail === '' ? where : `${error.detail}; ${where}`,
+      address: address.toString(),
+      port,
+      cause: error,
+    });
   }
 
   /** What was written meanwhile goes out, and the peer's end or reset is noticed even if nobody reads yet. */

@@ -395,10 +395,19 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
         ? `connecting to ${host}`
         : this.#trying.map((connection) => this.#silence(connection)).join('; ');
     const before = this.#failures.map((failure) => failure.message).join('; ');
+    const errors = [
+      ...this.#failures,
+      ...this.#trying.map((connection) => {
+        const { remote, remotePort: port } = connection;
+        const detail = this.#silence(connection);
+        return new NetError('TIMEOUT', { phase: Phase.Connect, detail, address: String(remote), port });
+      }),
+    ];
     return new NetError('TIMEOUT', {
       phase: this.phase,
       detail: before === '' ? silent : `${silent}; before that: ${before}`,
       ...(trying === null ? {} : { address: String(trying.remote), port: trying.remotePort }),
+      ...(errors.length > 1 ? { errors } : {}),
     });
   }
 
@@ -421,6 +430,7 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
       detail: `${this.request.host}, all ${this.#failures.length} addresses failed: ${all}`,
       ...(first.address === undefined ? {} : { address: first.address, port: this.request.port }),
       cause: new AggregateError(this.#failures),
+      errors: this.#failures,
     });
   }
 

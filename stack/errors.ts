@@ -125,6 +125,8 @@ export interface ErrorDetail {
   readonly address?: string;
   readonly port?: number;
   readonly cause?: unknown;
+  /** What has failed one by one, when it is several: addresses of a name. */
+  readonly errors?: readonly NetError[];
 }
 
 /**
@@ -140,6 +142,8 @@ export class NetError extends Error {
   readonly detail: string;
   readonly address: string | undefined;
   readonly port: number | undefined;
+  /** The failures of each address, in their order, when there was more than one; undefined otherwise. */
+  readonly errors: readonly NetError[] | undefined;
 
   constructor(tunwireCode: ErrorCode, where: ErrorDetail) {
     const row = ERRORS[tunwireCode];
@@ -153,5 +157,6 @@ export class NetError extends Error {
     this.detail = where.detail ?? '';
     this.address = where.address;
     this.port = where.port;
+    this.errors = where.errors;
   }
 }
