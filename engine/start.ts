@@ -9,8 +9,8 @@ import { wakeEngine } from './wake.ts';
 
 /** Where workers look for the engine of their process. */
 const ENVIRONMENT_KEY = 'tunwire:engine';
-/** How long a device may take to open. */
-const START_TIMEOUT_MS = 30_000;
+/** How long a device may take to open: more than what is waited for address configuration, which has an error of its own. */
+const START_TIMEOUT_MS = 60_000;
 
 /** Engines started by this thread. */
 const running = new Set<Arena>();

@@ -99,7 +99,15 @@ test(`passt: from the command line, as ${user}`, async (t) => {
   t.is(code, 0, stderr);
   t.is(stdout, '');
   await lab.until('it has come', () => sink.stdout.startsWith('20 '));
-  t.deepEqual(readdirSync(lab.folder), [], 'the socket is gone');
+  // the folder of control sockets stays, as tmux's does
+  const left = readdirSync(lab.folder, { recursive: true, withFileTypes: true }).filter(
+    (entry) => !entry.isDirectory(),
+  );
+  t.deepEqual(left, [], 'the sockets are gone');
+  t.false(
+    readdirSync(lab.folder).some((name) => name.startsWith('tunwire-passt-')),
+    'and the folder of one',
+  );
 });
 
 test('what passt says is told', async (t) => {
