@@ -4,7 +4,7 @@
  * command.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { publint } from 'publint';
@@ -111,5 +111,12 @@ for (const node of [process.execPath, next]) {
   step(`the command under ${version}`, () => {
     const help = run(node, join(folder, 'node_modules/tunwire/cli/tunwire.js'), '--help');
     if (!help.includes('connect')) throw new Error(`unexpected help: ${help}`);
+  });
+  step(`a lab under ${version}`, () => {
+    const inside = ['tunwire', 'get', 'https://server.lab.test/', '--loss', '5%', '-w', 'out.pcapng'];
+    const launcher = join(folder, 'node_modules/tunwire/cli/tunwire.js');
+    const page = run(node, launcher, 'lab', '--serve', ...inside);
+    if (!page.startsWith('Hello from the kernel')) throw new Error(`unexpected page: ${page}`);
+    if (!existsSync(join(folder, 'out.pcapng'))) throw new Error('there is no capture');
   });
 }
