@@ -1,5 +1,5 @@
 import test from 'ava';
-import { CASES, DEVICES, GROUPS, NODE } from './cases.ts';
+import { CASES, GROUPS, mostLinks, NODE } from './cases.ts';
 import { chart } from './chart.ts';
 import { measureGrowth } from './growth.ts';
 import { coresUsed, coreTimes, foreignShare } from './noise.ts';
@@ -24,6 +24,7 @@ const REPORT: BenchReport = {
     { connections: 1, oneActive: 1000, allByTurns: 1100 },
     { connections: 100_000, oneActive: 1250, allByTurns: 40_000 },
   ],
+  idle: [{ connections: 100_000, bytesPerConnection: 1400, callerBytesPerConnection: 300, tookMs: 9000 }],
   skipped: [],
   cases: [
     {
@@ -114,9 +115,10 @@ test('the chart is well-formed, and long bars are cut', (t) => {
 });
 
 test('every case can be selected, and has a device for each of its subjects', (t) => {
-  t.deepEqual(GROUPS, ['bulk', 'tls', 'round-trip', 'set-up', 'memory', 'udp', 'dns', 'device']);
+  t.deepEqual(GROUPS, ['bulk', 'tls', 'round-trip', 'set-up', 'engines', 'memory', 'udp', 'dns', 'device']);
   t.is(new Set(CASES.map(({ group, title }) => `${group} ${title}`)).size, CASES.length);
-  t.is(DEVICES, 3);
+  t.is(mostLinks('tun'), 3);
+  t.is(mostLinks('veth'), 1);
   for (const { job, subjects } of CASES) {
     if (job.packetBytes === 0) t.is(subjects[0], NODE);
   }

@@ -6,24 +6,28 @@ import { missing } from '../test/requirements.ts';
 import { CASES, type Case, GROUPS } from './cases.ts';
 import { chart } from './chart.ts';
 import { GROWTH_STEPS, type Growth, growth } from './growth.ts';
+import { type IdleCost, idleCosts } from './idle-connections.ts';
 import { describeMachine } from './machine.ts';
 import { type CaseReport, type MeasureOptions, measure } from './measure.ts';
 import { Network } from './network.ts';
 import { profileSummaries } from './profile.ts';
-import { type BenchReport, caseLines, growthLines, heading } from './table.ts';
+import { type BenchReport, caseLines, growthLines, heading, idleLines } from './table.ts';
 
 /** The group that is measured between two stacks in a process, without a network. */
 const GROWTH = 'growth';
-/** Without --full. */
-const SHORT_GROWTH_CONNECTIONS = 10_000;
+/** Connections that cost no port of a single peer: over TUN to the kernel, without another stack beside. */
+const IDLE = 'idle';
+const IDLE_STEPS: readonly number[] = [1000, 10_000, 100_000];
+/** With --quick. */
+const QUICK_CONNECTIONS = 10_000;
 
 const USAGE = `npm run bench -- [GROUP…] [OPTION…]
 
-Groups: ${[...GROUPS, GROWTH].join(', ')}; all of them when none is named.
+Groups: ${[...GROUPS, IDLE, GROWTH].join(', ')}; all of them when none is named.
 
   --runs N          rounds that count, by turns (default 5)
-  --seconds S       length of a run (default 0.3, with --full 1)
-  --full            also the measurements that take long
+  --seconds S       length of a run (default 0.3, with --quick 0.2)
+  --quick           shorter runs, and no more than 10,000 connections
   --json FILE       default bench/results/bench.json
   --svg FILE        default bench/results/bench.svg
   --profile FOLDER  V8 CPU profiles of all threads of the subjects, and where their time went
@@ -39,7 +43,7 @@ const { values, positionals } = parseArgs({
   options: {
     runs: { type: 'string', default: '5' },
     seconds: { type: 'string' },
-    full: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
     json: { type: 'string', default: resolve(RESULTS, 'bench.json') },
     svg: { type: 'string', default: resolve(RESULTS, 'bench.svg') },
     profile: { type: 'string' },
@@ -50,14 +54,15 @@ const { values, positionals } = parseArgs({
 
 function chosenCases(): Case[] {
   for (const name of positionals) {
-    if (name !== GROWTH && !GROUPS.includes(name)) {
-      throw new Error(`no group ${name}; there are ${[...GROUPS, GROWTH].join(', ')}`);
+    if (name !== GROWTH && name !== IDLE && !GROUPS.includes(name)) {
+      throw new Error(`no group ${name}; there are ${[...GROUPS, IDLE, GROWTH].join(', ')}`);
     }
   }
-  return CASES.filter(
-    ({ group, isLong }) =>
-      (values.full || !isLong) && (positionals.length === 0 || positionals.includes(group)),
-  );
+  return CASES.filter(({ group }) => isChosen(group));
+}
+
+function isChosen(group: string): boolean {
+  return positionals.length === 0 || positionals.includes(group);
 }
 
 function positive(name: string, value: string): number {
@@ -70,7 +75,7 @@ function positive(name: string, value: string): number {
 async function bench(): Promise<number> {
   const cases = chosenCases();
   const runs = Math.ceil(positive('runs', values.runs));
-  const seconds = positive('seconds', values.seconds ?? (values.full ? '1' : '0.3'));
+  const seconds = positive('seconds', values.seconds ?? (values.quick ? '0.2' : '0.3'));
   const reason = missing('tun');
   if (reason !== '') {
     console.log(`skipped: every measurement needs network namespaces with TUN devices: ${reason}`);
@@ -113,8 +118,14 @@ async function bench(): Promise<number> {
     await network.close();
   }
   let grown: Growth[] = [];
-  if (positionals.length === 0 || positionals.includes(GROWTH)) {
-    grown = await growth(values.full ? Math.max(...GROWTH_STEPS) : SHORT_GROWTH_CONNECTIONS);
+  const most = values.quick ? QUICK_CONNECTIONS : Math.max(...GROWTH_STEPS);
+  let idle: IdleCost[] = [];
+  if (isChosen(IDLE)) {
+    idle = await idleCosts(IDLE_STEPS.filter((step) => step <= most));
+    console.error(`${idleLines(idle)}\n`);
+  }
+  if (isChosen(GROWTH)) {
+    grown = await growth(most);
     console.error(`${growthLines(grown)}\n`);
   }
   const report: BenchReport = {
@@ -124,6 +135,7 @@ async function bench(): Promise<number> {
     congestionControls: [...congestionControls].sort(),
     cases: reports,
     growth: grown,
+    idle,
     skipped,
   };
   save(values.json, `${JSON.stringify(report, null, 2)}\n`);
@@ -132,6 +144,7 @@ async function bench(): Promise<number> {
     [
       heading(report),
       ...reports.map(caseLines),
+      ...(idle.length > 0 ? [idleLines(idle)] : []),
       ...(grown.length > 0 ? [growthLines(grown)] : []),
       ...skipped.map((what) => `skipped: ${what}`),
     ].join('\n\n'),
@@ -151,8 +164,7 @@ function save(file: string, content: string): void {
 if (values.help) {
   console.log(USAGE);
 } else if (values.list) {
-  for (const { group, title, isLong } of chosenCases())
-    console.log(`${group}: ${title}${isLong ? ' (--full)' : ''}`);
+  for (const { group, title } of chosenCases()) console.log(`${group}: ${title}`);
 } else {
   process.exitCode = await bench();
 }

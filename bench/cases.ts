@@ -6,23 +6,41 @@ export interface SubjectKind {
   readonly title: string;
   readonly face: FaceName;
   readonly offload: boolean;
+  /** Engines on one device. */
+  readonly engines: number;
+  readonly link: LinkKind;
 }
 
+/** What a subject has to the peer: the kernel's own interface, a TUN device of one queue or of several, a packet socket on an interface. */
+export type LinkKind = 'veth' | 'tun' | 'queues' | 'raw';
+
 /** The one that the others are compared with. */
-export const NODE: SubjectKind = { title: 'Node over veth', face: 'node', offload: false };
-const BLOCKING: SubjectKind = { title: 'tunwire blocking', face: 'blocking', offload: true };
-const ASYNC: SubjectKind = { title: 'tunwire asynchronous', face: 'asynchronous', offload: true };
+export const NODE: SubjectKind = {
+  title: 'Node over veth',
+  face: 'node',
+  offload: false,
+  engines: 1,
+  link: 'veth',
+};
+const TUN = { engines: 1, link: 'tun' } as const;
+const BLOCKING: SubjectKind = { ...TUN, title: 'tunwire blocking', face: 'blocking', offload: true };
+const ASYNC: SubjectKind = { ...TUN, title: 'tunwire asynchronous', face: 'asynchronous', offload: true };
+const BLOCKING_RAW: SubjectKind = { ...BLOCKING, title: 'tunwire blocking, raw:', link: 'raw' };
+const TWO_ENGINES: SubjectKind = { ...ASYNC, title: 'tunwire, 2 engines', engines: 2, link: 'queues' };
+const FOUR_ENGINES: SubjectKind = { ...TWO_ENGINES, title: 'tunwire, 4 engines', engines: 4 };
 const BLOCKING_PLAIN: SubjectKind = {
+  ...TUN,
   title: 'tunwire blocking, no offload',
   face: 'blocking',
   offload: false,
 };
 const ASYNC_PLAIN: SubjectKind = {
+  ...TUN,
   title: 'tunwire asynchronous, no offload',
   face: 'asynchronous',
   offload: false,
 };
-const DEVICE: SubjectKind = { title: 'write or read in a loop', face: 'device', offload: true };
+const DEVICE: SubjectKind = { ...TUN, title: 'write or read in a loop', face: 'device', offload: true };
 const DEVICE_PLAIN: SubjectKind = { ...DEVICE, offload: false };
 
 /** One measurement: the same job by several subjects, run by turns. */
@@ -32,8 +50,6 @@ export interface Case {
   readonly title: string;
   readonly job: Job;
   readonly subjects: readonly SubjectKind[];
-  /** Only with `--full`. */
-  readonly isLong: boolean;
   /** A new process for every run: what is measured does not come back. */
   readonly freshProcess: boolean;
 }
@@ -43,7 +59,6 @@ interface CaseOptions {
   readonly resumes?: boolean;
   readonly mtuBytes?: number;
   readonly packetBytes?: number;
-  readonly isLong?: boolean;
 }
 
 function make(
@@ -54,14 +69,13 @@ function make(
   subjects: readonly SubjectKind[],
   options: CaseOptions = {},
 ): Case {
-  const { tls = false, resumes = false, packetBytes = 0, isLong = false } = options;
+  const { tls = false, resumes = false, packetBytes = 0 } = options;
   const mtuBytes = options.mtuBytes ?? Math.max(packetBytes, MTU_BYTES);
   return {
     group,
     title,
     job: { kind, parallel, tls, resumes, packetBytes, mtuBytes },
     subjects,
-    isLong,
     freshProcess: kind === 'idle-memory',
   };
 }
@@ -74,48 +88,51 @@ const JUMBO_MTU_BYTES = 9000;
 
 const STREAMS = [NODE, BLOCKING, ASYNC];
 const ALL = [NODE, BLOCKING, ASYNC, BLOCKING_PLAIN];
+const BULK = [...ALL, BLOCKING_RAW];
+/** Throughput against the number of engines. */
+const ENGINES = [NODE, ASYNC, TWO_ENGINES, FOUR_ENGINES];
 const JUMBO = [NODE, BLOCKING, BLOCKING_PLAIN];
 /** One blocking thread serves one stream at a time. */
 const MANY = [NODE, ASYNC, ASYNC_PLAIN];
 
 export const CASES: readonly Case[] = [
-  make('bulk', 'send, 1 connection', 'send', 1, ALL),
-  make('bulk', 'receive, 1 connection', 'receive', 1, ALL),
+  make('bulk', 'send, 1 connection', 'send', 1, BULK),
+  make('bulk', 'receive, 1 connection', 'receive', 1, BULK),
   make('bulk', 'send, 64 connections', 'send', 64, MANY),
   make('bulk', 'receive, 64 connections', 'receive', 64, MANY),
   make('bulk', 'send, 1 connection, MTU 9000', 'send', 1, JUMBO, { mtuBytes: JUMBO_MTU_BYTES }),
   make('bulk', 'receive, 1 connection, MTU 9000', 'receive', 1, JUMBO, { mtuBytes: JUMBO_MTU_BYTES }),
   make('tls', 'send over TLS 1.3, 1 connection', 'send', 1, STREAMS, { tls: true }),
   make('tls', 'receive over TLS 1.3, 1 connection', 'receive', 1, STREAMS, { tls: true }),
-  make('tls', 'send over TLS 1.3, 64 connections', 'send', 64, [NODE, ASYNC], { tls: true, isLong: true }),
+  make('tls', 'send over TLS 1.3, 64 connections', 'send', 64, [NODE, ASYNC], { tls: true }),
   make('tls', 'receive over TLS 1.3, 64 connections', 'receive', 64, [NODE, ASYNC], {
     tls: true,
-    isLong: true,
   }),
   make('round-trip', 'round trips, 1 connection', 'round-trip', 1, ALL),
   make('round-trip', 'round trips, 64 connections', 'round-trip', 64, ALL),
   make('round-trip', 'round trips over TLS 1.3, 1 connection', 'round-trip', 1, STREAMS, {
     tls: true,
-    isLong: true,
   }),
   make('set-up', 'set-ups, one after another', 'set-up', 1, STREAMS),
   make('set-up', 'set-ups, 64 at once', 'set-up', 64, STREAMS),
   make('set-up', 'set-ups with TLS 1.3, one after another', 'set-up', 1, STREAMS, {
     tls: true,
-    isLong: true,
   }),
   make('set-up', 'set-ups with TLS 1.3, 64 at once', 'set-up', 64, STREAMS, { tls: true }),
   make('set-up', 'set-ups with resumed TLS 1.3, one after another', 'set-up', 1, STREAMS, {
     tls: true,
     resumes: true,
-    isLong: true,
   }),
   make('set-up', 'set-ups with resumed TLS 1.3, 64 at once', 'set-up', 64, STREAMS, {
     tls: true,
     resumes: true,
   }),
+  make('engines', 'send, 64 connections, by engines', 'send', 64, ENGINES),
+  make('engines', 'receive, 64 connections, by engines', 'receive', 64, ENGINES),
+  make('engines', 'round trips, 64 connections, by engines', 'round-trip', 64, ENGINES),
+  make('engines', 'set-ups, 64 at once, by engines', 'set-up', 64, ENGINES),
   make('memory', 'memory of 1,000 idle connections', 'idle-memory', 1000, STREAMS),
-  make('memory', 'memory of 10,000 idle connections', 'idle-memory', 10_000, STREAMS, { isLong: true }),
+  make('memory', 'memory of 10,000 idle connections', 'idle-memory', 10_000, STREAMS, {}),
   make('udp', 'UDP, sending', 'udp-send', 1, STREAMS),
   make('udp', 'UDP, receiving', 'udp-receive', 1, STREAMS),
   make('dns', 'DNS, one after another', 'dns', 1, STREAMS),
@@ -137,10 +154,10 @@ export const CASES: readonly Case[] = [
 /** The groups in their order, for the command line. */
 export const GROUPS: readonly string[] = [...new Set(CASES.map(({ group }) => group))];
 
-/** Most subjects of a case that need a device of their own. */
-export const DEVICES: number = Math.max(
-  ...CASES.map(({ subjects }) => subjects.filter(({ face }) => face !== 'node').length),
-);
+/** Most subjects of a case that need a link of a kind, each for itself. */
+export function mostLinks(kind: LinkKind): number {
+  return Math.max(...CASES.map(({ subjects }) => subjects.filter(({ link }) => link === kind).length));
+}
 
 /** The queue that a bare device needs so that none of the packets it is filled with is dropped. */
 export function deviceQueuePackets(job: Job): number {

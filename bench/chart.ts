@@ -21,6 +21,9 @@ const GROWTH_BAR = 1.3;
 const COLORS: Readonly<Record<string, string>> = {
   'tunwire blocking': '#2563eb',
   'tunwire asynchronous': '#0d9488',
+  'tunwire blocking, raw:': '#7c3aed',
+  'tunwire, 2 engines': '#0f766e',
+  'tunwire, 4 engines': '#134e4a',
   'tunwire blocking, no offload': '#93b4f5',
   'tunwire asynchronous, no offload': '#86cfc8',
 };

@@ -174,6 +174,21 @@ function echo(socket: SharedSocket): void {
   }
 }
 
+/** {@link idleOverTun} with each number of connections, in a lab of its own. Needs root. */
+export async function idleCosts(steps: readonly number[]): Promise<IdleCost[]> {
+  const costs: IdleCost[] = [];
+  for (const connections of steps) {
+    const cleanUps: (() => Promise<void> | void)[] = [];
+    const lab = await createLab({ teardown: (clean) => cleanUps.push(clean) });
+    try {
+      costs.push(await idleOverTun(lab, connections));
+    } finally {
+      for (const clean of cleanUps) await clean();
+    }
+  }
+  return costs;
+}
+
 async function main(connections: number): Promise<void> {
   const virtual = idleInVirtualTime(connections);
   console.log(`${connections} connections between two stacks, opened in ${seconds(virtual)} s`);

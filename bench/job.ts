@@ -35,8 +35,9 @@ export type FaceName = 'blocking' | 'asynchronous' | 'node' | 'device';
 export interface SubjectOptions {
   readonly face: FaceName;
   readonly job: Job;
-  /** Name of the TUN device; '' for node. */
+  /** As an engine's options take it; '' for node. */
   readonly device: string;
+  readonly engines: number;
   readonly offload: boolean;
   /** Own address; '' for node: the kernel has it. */
   readonly ownAddress: string;

@@ -184,8 +184,8 @@ class Processes {
     if (subject === undefined) {
       const kind = this.#case.subjects[which]!;
       const flags = this.#case.freshProcess ? ['--expose-gc'] : [];
-      const device = deviceOf(this.#case.subjects, which);
-      const process = await this.#network.start(kind, this.#case.job, device, flags, this.#profile(kind));
+      const link = linkOf(this.#case.subjects, which);
+      const process = await this.#network.start(kind, this.#case.job, link, flags, this.#profile(kind));
       try {
         subject = await SubjectProcess.ready(process);
       } catch (error) {
@@ -209,8 +209,7 @@ class Processes {
   }
 }
 
-/** Every subject but node's has a TUN device of its own. */
-function deviceOf(subjects: readonly SubjectKind[], which: number): number {
-  if (subjects[which]!.face === 'node') return 0;
-  return subjects.slice(0, which + 1).filter(({ face }) => face !== 'node').length;
+/** Which link of its kind a subject has: each has one of its own. */
+function linkOf(subjects: readonly SubjectKind[], which: number): number {
+  return subjects.slice(0, which).filter(({ link }) => link === subjects[which]!.link).length;
 }

@@ -1,11 +1,14 @@
 import { createLab, type Lab, type LabProcess } from '../test/netns.ts';
 import { type Credentials, makeCredentials } from '../test/peers/credentials.ts';
-import { DEVICES, deviceQueuePackets, type SubjectKind } from './cases.ts';
+import { deviceQueuePackets, type LinkKind, mostLinks, type SubjectKind } from './cases.ts';
 import { DNS_ZONE, type Job, Port, type SubjectOptions } from './job.ts';
 
-/** Addresses on one link, the peer's and the subject's. */
+/** A way from the peer to a subject, with the addresses of both. */
 interface Link {
+  readonly kind: LinkKind;
   readonly name: string;
+  /** The other end of a veth pair, in the other namespace; '' where there is none. */
+  readonly farName: string;
   readonly peerAddress: string;
   readonly ownAddress: string;
 }
@@ -17,13 +20,19 @@ const CONGESTION_CONTROL = 'cubic';
 /** How `ss -i` names what is in effect. */
 const KNOWN_CONGESTION_CONTROLS = /\b(cubic|bbr\d?|reno|dctcp|vegas|htcp|bic|westwood|illinois)\b/g;
 
-/** Number 0 is the veth pair, the others are TUN devices. */
-function link(number: number): Link {
-  return {
-    name: number === 0 ? 'veth0' : `bench${number}`,
+/** As many of each kind as a case has subjects for. */
+const LINKS: readonly Link[] = (['veth', 'tun', 'queues', 'raw'] as const)
+  .flatMap((kind) => new Array<LinkKind>(mostLinks(kind)).fill(kind))
+  .map((kind, number) => ({
+    kind,
+    name: `${kind}${number}`,
+    farName: isPair(kind) ? `far${number}` : '',
     peerAddress: `10.80.${number}.1`,
     ownAddress: `10.80.${number}.2`,
-  };
+  }));
+
+function isPair(kind: LinkKind): boolean {
+  return kind === 'veth' || kind === 'raw';
 }
 
 /**
@@ -42,8 +51,10 @@ export class Network {
     this.#peer = peer;
     this.#far = far;
     this.#cleanUps = cleanUps;
-    const addresses = Array.from({ length: DEVICES + 1 }, (_, number) => link(number).peerAddress);
-    this.#credentials = makeCredentials(peer.folder, addresses);
+    this.#credentials = makeCredentials(
+      peer.folder,
+      LINKS.map(({ peerAddress }) => peerAddress),
+    );
   }
 
   /** Needs root. {@link close} removes everything; a process of its own does when this one is killed. */
@@ -62,20 +73,24 @@ export class Network {
   }
 
   async #addLinks(): Promise<void> {
-    const { ownAddress } = link(0);
-    await this.#ip('link add veth0 type veth peer name veth1');
-    await this.#ip(`link set veth1 netns ${this.#far.namespace}`);
-    await this.#far.ok('ip', `addr add ${ownAddress}/24 dev veth1`.split(' '));
-    await this.#far.ok('ip', `link set veth1 mtu ${MTU_BYTES} addrgenmode none up`.split(' '));
-    await this.#fixCongestionControl(this.#far, 'veth1', ownAddress);
-    for (let number = 0; number <= DEVICES; number++) {
-      const { name, peerAddress } = link(number);
-      if (number > 0) await this.#ip(`tuntap add dev ${name} mode tun`);
+    for (const one of LINKS) {
+      const { kind, name, peerAddress } = one;
+      if (isPair(kind)) await this.#addPair(one);
+      else await this.#ip(`tuntap add dev ${name} mode tun${kind === 'queues' ? ' multi_queue' : ''}`);
       await this.#ip(`link set ${name} mtu ${MTU_BYTES} addrgenmode none`);
       await this.#ip(`addr add ${peerAddress}/24 dev ${name}`);
       await this.#ip(`link set ${name} up`);
       await this.#fixCongestionControl(this.#peer, name, peerAddress);
     }
+  }
+
+  /** The address of the other end is the kernel's, or a packet socket's, which the kernel must not answer for. */
+  async #addPair({ kind, name, farName, ownAddress }: Link): Promise<void> {
+    await this.#ip(`link add ${name} type veth peer name ${farName}`);
+    await this.#ip(`link set ${farName} netns ${this.#far.namespace}`);
+    if (kind === 'veth') await this.#far.ok('ip', `addr add ${ownAddress}/24 dev ${farName}`.split(' '));
+    await this.#far.ok('ip', `link set ${farName} mtu ${MTU_BYTES} addrgenmode none up`.split(' '));
+    if (kind === 'veth') await this.#fixCongestionControl(this.#far, farName, ownAddress);
   }
 
   /** By the route, which needs no right to change the namespace's settings. */
@@ -113,20 +128,21 @@ export class Network {
     await this.#peer.listening(server, 53, 'udp');
   }
 
-  /** Starts a subject's process. @param device 1 …: which TUN device; 0: the veth pair @param flags of Node
+  /** Starts a subject's process. @param number which link of its kind @param flags of Node
    * @param profile where CPU profiles go; '': none */
   async start(
     kind: SubjectKind,
     job: Job,
-    device: number,
+    number: number,
     flags: readonly string[],
     profile: string,
   ): Promise<LabProcess> {
-    const { name, peerAddress, ownAddress } = link(device);
+    const { name, farName, peerAddress, ownAddress } = LINKS.filter((one) => one.kind === kind.link)[number]!;
     const options: SubjectOptions = {
       face: kind.face,
       job,
-      device: device === 0 ? '' : name,
+      device: deviceOf(kind.link, name, farName),
+      engines: kind.engines,
       offload: kind.offload,
       ownAddress,
       peerAddress,
@@ -134,8 +150,8 @@ export class Network {
       profile,
     };
     await this.#shape(name, job);
-    if (device === 0) await this.#far.ok('ip', `link set veth1 mtu ${job.mtuBytes}`.split(' '));
-    const lab = device === 0 ? this.#far : this.#peer;
+    if (farName !== '') await this.#far.ok('ip', `link set ${farName} mtu ${job.mtuBytes}`.split(' '));
+    const lab = farName !== '' ? this.#far : this.#peer;
     const script = new URL('./subject.ts', import.meta.url).pathname;
     return lab.start(process.execPath, [...flags, script, JSON.stringify(options)]);
   }
@@ -154,5 +170,16 @@ export class Network {
 
   async close(): Promise<void> {
     for (const clean of this.#cleanUps.splice(0)) await clean();
+  }
+}
+
+function deviceOf(kind: LinkKind, name: string, farName: string): string {
+  switch (kind) {
+    case 'veth':
+      return '';
+    case 'raw':
+      return `raw:${farName}`;
+    default:
+      return `tun:${name}`;
   }
 }

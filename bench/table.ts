@@ -1,4 +1,5 @@
 import type { Growth } from './growth.ts';
+import type { IdleCost } from './idle-connections.ts';
 import type { Machine } from './machine.ts';
 import type { CaseReport, SubjectReport } from './measure.ts';
 
@@ -12,6 +13,8 @@ export interface BenchReport {
   readonly cases: readonly CaseReport[];
   /** What a packet costs with more and more connections; empty: not measured. */
   readonly growth: readonly Growth[];
+  /** What idle connections cost; empty: not measured. */
+  readonly idle: readonly IdleCost[];
   readonly skipped: readonly string[];
 }
 
@@ -35,6 +38,15 @@ export function growthLines(growth: readonly Growth[]): string {
   return ['growth: time of a core for a packet, of one active connection among many [ns]', ...lines].join(
     '\n',
   );
+}
+
+/** What idle connections cost, as lines of text. */
+export function idleLines(idle: readonly IdleCost[]): string {
+  const lines = idle.map(
+    ({ connections, bytesPerConnection, callerBytesPerConnection, tookMs }) =>
+      `  ${format(connections).padStart(9)} connections ${format(bytesPerConnection).padStart(8)}   ${format(callerBytesPerConnection)} of it the caller's; set up in ${format(tookMs / 1000)} s`,
+  );
+  return ['idle: resident memory of an idle connection over TUN [bytes]', ...lines].join('\n');
 }
 
 /** One case as lines of text. */

@@ -34,7 +34,7 @@ export class DeviceFace implements Face {
   private constructor(subject: SubjectOptions, filler: Socket) {
     this.#subject = subject;
     this.#filler = filler;
-    this.#device = openTun(subject.device, { offload: subject.offload });
+    this.#device = openTun(subject.device.slice('tun:'.length), { offload: subject.offload });
     this.#fd = this.#device.pollFd;
     this.#headerBytes = subject.offload ? VIRTIO_HEADER_BYTES : 0;
   }

@@ -14,7 +14,8 @@ const IDLE_SIZES = {
 /** The stack that a subject runs: the defaults, but for jobs that need more connections than these allow. */
 export function engineOptions(subject: SubjectOptions): EngineOptions {
   return {
-    device: `tun:${subject.device}`,
+    device: subject.device,
+    engines: subject.engines,
     addresses: [`${subject.ownAddress}/24`],
     offload: subject.offload,
     resolver: { servers: [subject.peerAddress], hostsFile: null },
