@@ -35,6 +35,8 @@ interface Bench {
 }
 
 async function bench(t: ExecutionContext): Promise<Bench> {
+  // making a database takes its time on a busy machine
+  t.timeout(180_000);
   const lab = await createLab(t);
   const options = { device: `tun:${lab.tun}`, addresses: OWN_ADDRESSES, resolver: { hostsFile: null } };
   const stack = await lab.within(() => createStack(options));
