@@ -135,11 +135,6 @@ export function sharedEngines(): Arena[] {
   return Array.isArray(memories) ? memories.map((memory: SharedArrayBuffer) => new Arena(memory)) : [];
 }
 
-/** The first of {@link sharedEngines}; null when there is none. */
-export function sharedEngine(): Arena | null {
-  return sharedEngines()[0] ?? null;
-}
-
 function launch(options: EngineOptions, place: QueuePlace | null = null): { arena: Arena; worker: Worker } {
   const arena = Arena.create(engineSizes(options));
   const data: ThreadData = { memory: arena.memory, options, place };

@@ -1,6 +1,6 @@
 import { EngineClient } from '../engine/client.ts';
 import type { EngineOptions } from '../engine/options.ts';
-import { publishEngine, sharedEngine, startEngineSync } from '../engine/start.ts';
+import { publishEngine, sharedEngines, startEngineSync } from '../engine/start.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { failed } from './error-codes.ts';
 import { dropEvents } from './events.ts';
@@ -97,8 +97,15 @@ export function InetUninitialize(): void {
 }
 
 function join(): Session {
-  const arena = sharedEngine();
-  if (arena === null) return start(optionsFromEnvironment());
+  const [arena, ...others] = sharedEngines();
+  if (arena === undefined) return start(optionsFromEnvironment());
+  if (others.length > 0) {
+    // what listens on one engine gets only that one's share of the connections
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: 'the shared stack has several engines, which are for createStack: a handle knows one',
+    });
+  }
   const client = EngineClient.of(arena);
   client.checkRunning();
   return { client, engine: null, settings: sharedSettings() ?? defaultSettings() };
