@@ -76,6 +76,28 @@ test('a mark on one fragment marks the whole datagram (RFC 3168 §5.3)', (t) => 
   t.true(bench.connection.ecnEcho);
 });
 
+// [RFC 3168 §6.1.2-3] [RFC 9438 §4.6-5]
+test('ECN-Echo with a cwnd of one segment: the next leaves after a retransmission timeout (RFC 3168 §6.1.2)', (t) => {
+  const bench = TcpBench.established({ rttMs: 20, peer: { mss: 1000 } });
+  const { connection } = bench;
+  connection.ecnOk = true;
+  bench.write(1000);
+  bench.wait(220);
+  bench.take();
+  t.is(connection.cc.cwndBytes, 1000);
+  bench.seg({ flags: 'AE', seq: 1, ack: 1001 });
+  t.is(connection.cc.cwndBytes, 1000, 'no less, and no more');
+  const { rtoMs } = connection.rtt;
+  bench.write(3000);
+  bench.wait(rtoMs - 1);
+  t.deepEqual(bench.take(), []);
+  bench.wait(1);
+  t.is(bench.take().length, 1);
+  bench.wait(20);
+  bench.seg({ flags: 'A', seq: 1, ack: 2001 });
+  t.true(bench.take().length > 0, 'without an echo nothing is held');
+});
+
 /** Sets CE; the header's checksum stays right. */
 function mark(bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -1,5 +1,6 @@
 import { TcpFlag } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
+import { holdForTimeout } from './pacing.ts';
 import { RecoveryState, usedWindow } from './recovery.ts';
 import type { Segment } from './segment.ts';
 
@@ -51,7 +52,13 @@ export function congestionMark(c: TcpConnection, seg: Segment): void {
 export function congestionEcho(c: TcpConnection): void {
   c.layer.counters.ecnEchoesIn++;
   if (c.recovery !== RecoveryState.Open || isReduced(c)) return;
+  const { cwndBytes } = c.cc;
   c.cc.congestion(usedWindow(c), c.now);
+  if (cwndBytes <= c.mss && !c.cc.ownsRecovery) {
+    // The least ssthresh is two segments; the least window is one
+    c.cc.cwndBytes = cwndBytes;
+    holdForTimeout(c);
+  }
   c.layer.counters.ecnReductions++;
   noteReduction(c);
 }

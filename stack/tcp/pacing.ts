@@ -19,6 +19,21 @@ export class Pacer {
   quantumBytes = 0;
   /** Bytes per millisecond, as computed for the last quantum; 0: nothing was paced yet. */
   bytesPerMs = 0;
+  /** Nothing leaves before (RFC 3168 §6.1.2); 0: no such time. */
+  heldUntil = 0;
+}
+
+/** RFC 3168 §6.1.2: cwnd cannot become smaller; the next segment leaves when the retransmission timer, which begins anew, would expire. */
+export function holdForTimeout(c: TcpConnection): void {
+  c.pacer.heldUntil = c.now + c.rtt.rtoMs;
+  if (c.sndUna !== c.sndNxt) c.setTimer(TcpTimer.Retransmit, c.pacer.heldUntil);
+}
+
+/** @returns true: nothing may leave yet, and a timer runs until it may */
+export function isHeld(c: TcpConnection): boolean {
+  if (c.pacer.heldUntil <= c.now) return false;
+  c.setTimer(TcpTimer.Pacing, c.pacer.heldUntil);
+  return true;
 }
 
 /** The rate at which the connection sends; Infinity: as fast as its window allows. */

@@ -12,7 +12,7 @@ import { type TcpConnection, TcpTimer } from './connection.ts';
 import { acknowledged, DELAYED_ACK_MS } from './delayed-ack.ts';
 import { EcnField } from './ecn.ts';
 import { sendSyn } from './handshake.ts';
-import { paced, pacedRoom } from './pacing.ts';
+import { isHeld, paced, pacedRoom } from './pacing.ts';
 import { probeBytesDue, probeLeaves } from './packetization-layer-pmtud.ts';
 import { startPersist, stopPersist } from './persist.ts';
 import { windowField } from './receiver.ts';
@@ -33,8 +33,10 @@ export function transmitSegments(c: TcpConnection): boolean {
   if (c.isSynchronized || c.isEarly) {
     if (c.route.pathMtuBytes !== c.pathMtuBytes) c.updateMss();
     if (c.tailProbeDue && !sendTailProbe(c)) return false;
-    if (c.sent.lostBytes > 0 && !c.undo.holdsBack && !sendLost(c)) return false;
-    if (!sendNew(c)) return false;
+    if (!isHeld(c)) {
+      if (c.sent.lostBytes > 0 && !c.undo.holdsBack && !sendLost(c)) return false;
+      if (!sendNew(c)) return false;
+    }
     noteLimit(c);
   }
   if (c.ackNow && !sendAck(c, c.ackComment)) return false;
