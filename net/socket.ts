@@ -1,16 +1,13 @@
 import type { EventEmitter } from 'node:events';
 import { type AddressInfo, isIP, type SocketConnectOpts } from 'node:net';
-import { type Channel, WOULD_BLOCK } from '../engine/channel.ts';
+import { WOULD_BLOCK } from '../engine/channel.ts';
 import type { EngineClient } from '../engine/client.ts';
 import type { SocketInfo } from '../engine/questions.ts';
 import { type KeepAlive, SharedSocket } from '../engine/shared-socket.ts';
 import { SocketEvent, SocketStatus } from '../engine/socket-block.ts';
 import { SystemRandom } from '../engine/system-random.ts';
-import { TlsChannel } from '../engine/tls-channel.ts';
 import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import { hostPort } from '../stack/resolver/name-server.ts';
-import { AlertLevel } from '../tls/alerts.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
 import { ask } from './answer.ts';
 import { CHANNELS } from './channels.ts';
@@ -29,7 +26,7 @@ import { Outgoing } from './outgoing.ts';
 import { lastRead, readPooled } from './read-pool.ts';
 import { sessionsOf } from './sessions.ts';
 import { type TlsSettings, tlsSettings } from './tls-settings.ts';
-import { certificateError, ownCertificatesOf, TlsView } from './tls-view.ts';
+import { certificateError, handshakeError, ownCertificatesOf, TlsView } from './tls-view.ts';
 import { type WebStreams, webStreamsOf } from './web-streams.ts';
 
 /** Chunks read in one go before other sockets get their turn. */
@@ -82,8 +79,6 @@ export class Socket extends TlsView {
 
   readonly #client: EngineClient | null;
   #shared: SharedSocket | null = null;
-  /** Set when application data can flow. */
-  #channel: Channel | null = null;
   #handshake: TlsHandshake | null = null;
   /** The listener that has accepted it; null: an own connection. */
   readonly server: EventEmitter | null = null;
@@ -128,7 +123,7 @@ export class Socket extends TlsView {
     Object.defineProperty(socket, 'server', { value: server, enumerable: true });
     socket.#attach(shared);
     socket.#noteAddresses(shared);
-    socket.#channel = shared;
+    socket.channel = shared;
     // whoever gets the socket first puts its listeners on
     process.nextTick(() => socket.#startReading());
     return socket;
@@ -255,10 +250,10 @@ export class Socket extends TlsView {
     const { remotePort: port } = this;
     CHANNELS.connected.publish({ socket: this, host: this.#host, port, times: this.#times });
     if (!this.destroyed && this.#tls !== null) this.#startHandshake(shared, this.#tls);
-    else this.#channel = shared;
+    else this.channel = shared;
     if (!this.destroyed) this.emit('connect');
     if (!this.destroyed) this.emit('ready');
-    if (this.#channel !== null) this.#startReading();
+    if (this.channel !== null) this.#startReading();
   }
 
   #startHandshake(shared: SharedSocket, tls: TlsSettings): void {
@@ -309,7 +304,7 @@ export class Socket extends TlsView {
       if (progress === 'pause') setTimeout(() => this.#onEvents(SocketEvent.Writable), handshake.pauseMs);
       if (progress !== 'done') return;
     } catch (error) {
-      this.#fail(this.#placed(error));
+      this.#fail(handshakeError(error, this.#shared?.remoteAddress ?? null, this.remotePort ?? 0));
       return;
     }
     this.#handshake = null;
@@ -322,7 +317,7 @@ export class Socket extends TlsView {
     this.alpnProtocol = info.alpn ?? false;
     this.authorizationError = certificateError(info);
     this.authorized = this.authorizationError === null;
-    this.#channel = handshake.channel;
+    this.channel = handshake.channel;
     this.#touch();
     CHANNELS.secured.publish({
       socket: this,
@@ -339,24 +334,9 @@ export class Socket extends TlsView {
     this.#startReading();
   }
 
-  /** A failure of the handshake with the server that it happened with. */
-  #placed(error: unknown): unknown {
-    const address = this.#shared?.remoteAddress ?? null;
-    if (!(error instanceof NetError) || error.address !== undefined || address === null) return error;
-    const port = this.remotePort ?? 0;
-    const where = `with ${hostPort(address, port)}`;
-    return new NetError(error.tunwireCode, {
-      phase: Phase.Handshake,
-      detail: error.detail === '' ? where : `${error.detail}; ${where}`,
-      address: address.toString(),
-      port,
-      cause: error,
-    });
-  }
-
   /** What was written meanwhile goes out, and the peer's end or reset is noticed even if nobody reads yet. */
   #startReading(): void {
-    if (this.destroyed || this.#channel === null) return;
+    if (this.destroyed || this.channel === null) return;
     this.#flush();
     this.#finish();
     if (this.#wantsData) this.#pull();
@@ -365,11 +345,11 @@ export class Socket extends TlsView {
 
   override _read(): void {
     this.#wantsData = true;
-    if (this.#channel !== null && !this.#readScheduled) this.#pull();
+    if (this.channel !== null && !this.#readScheduled) this.#pull();
   }
 
   #pull(): void {
-    const channel = this.#channel;
+    const channel = this.channel;
     for (let chunks = 0; channel !== null && this.#wantsData && !this.destroyed; chunks++) {
       if (chunks === READ_BUDGET) {
         this.#pullLater();
@@ -430,7 +410,7 @@ export class Socket extends TlsView {
   }
 
   #flush(): void {
-    const channel = this.#channel;
+    const channel = this.channel;
     const written = this.#written;
     if (channel === null || written === null) return;
     try {
@@ -455,7 +435,7 @@ export class Socket extends TlsView {
   }
 
   #finish(): void {
-    const channel = this.#channel;
+    const channel = this.channel;
     const callback = this.#finalCallback;
     if (channel === null || callback === null) return;
     try {
@@ -485,7 +465,7 @@ export class Socket extends TlsView {
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#connecting = false;
     this.#handshake = null;
-    this.#channel = null;
+    this.channel = null;
     this.#stopListening();
     this.#noteClosed();
     this.#clearDeadline();
@@ -660,42 +640,6 @@ export class Socket extends TlsView {
 
   get times(): ConnectTimes {
     return this.#times;
-  }
-
-  /**
-   * For testers: sends an alert of TLS that nobody has called for.
-   * @param description its number, 0 … 255
-   * @param level default 'fatal'; in TLS 1.3 a formality (RFC 8446 §6). All but user_canceled (90) and no_renegotiation (100) are the last
-   * that can be sent
-   * @returns false: there is no room yet, try again at 'drain'
-   * @throws NetError NOT_CONNECTED unless TLS is established, SHUT_DOWN after the end of the own direction
-   */
-  sendTlsAlert(description: number, level: 'warning' | 'fatal' = 'fatal'): boolean {
-    if (!(this.#channel instanceof TlsChannel)) {
-      throw new NetError('NOT_CONNECTED', { phase: Phase.Argument, detail: 'TLS is not established' });
-    }
-    return this.#channel.sendAlert(
-      level === 'fatal' ? AlertLevel.Fatal : AlertLevel.Warning,
-      description & 0xff,
-    );
-  }
-
-  /**
-   * Keys for another protocol, from the secrets of this connection (RFC 8446 §7.5, RFC 5705).
-   * @param length in bytes, at least 1 @param context default: none, which is the same as an empty one in TLS 1.3 only
-   * @throws NetError NOT_CONNECTED unless TLS is established
-   * @throws RangeError for a label or length that cannot be
-   * @throws Error with a TLS 1.2 server that does not know extended master secrets (RFC 7627)
-   */
-  exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
-    const channel = this.#channel;
-    if (channel instanceof TlsChannel) {
-      return Buffer.from(channel.exportKeyingMaterial(label, context ?? null, length));
-    }
-    throw new NetError('NOT_CONNECTED', {
-      phase: Phase.Argument,
-      detail: this.encrypted ? 'keys are exported while TLS is established' : 'the connection has no TLS',
-    });
   }
 
   /** `await using`: what was written is still sent, then the connection closes. Waits for a peer that takes no data 5 s. */

@@ -6,8 +6,13 @@ import type {
   EphemeralKeyInfo,
   PeerCertificate,
 } from 'node:tls';
+import type { Channel } from '../engine/channel.ts';
+import { TlsChannel } from '../engine/tls-channel.ts';
 import { certificateCode } from '../engine/tls-error.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { hostPort } from '../stack/resolver/name-server.ts';
+import type { IpAddress } from '../stack/wire/ip-address.ts';
+import { AlertLevel } from '../tls/alerts.ts';
 import type { ClientCredentials, TlsInfo } from '../tls/client.ts';
 import { Certificate } from '../tls/x509/certificate.ts';
 import {
@@ -20,10 +25,15 @@ import { CertificateStatus } from '../tls/x509/verdict.ts';
 
 /** What `tls.TLSSocket` tells of an established TLS connection; without one, as there before the handshake. */
 export abstract class TlsView extends Duplex {
+  /** True over TLS. */
+  abstract readonly encrypted: boolean;
   /** null: no TLS (yet). */
   protected tlsInfo: TlsInfo | null = null;
   /** DER, what the server was given for its request, the own one first. */
   protected ownCertificates: readonly Uint8Array[] = [];
+
+  /** Set when application data can flow. */
+  protected channel: Channel | null = null;
 
   constructor(allowHalfOpen: boolean) {
     super({ allowHalfOpen, emitClose: false, autoDestroy: true });
@@ -64,6 +74,40 @@ export abstract class TlsView extends Duplex {
   /** The group of the key exchange, `{ type: 'ECDH', name: 'X25519', size: 253 }`; {} without TLS, and with RSA key exchange. */
   getEphemeralKeyInfo(): EphemeralKeyInfo | object {
     return this.tlsInfo === null ? {} : keyInfoOf(this.tlsInfo.group);
+  }
+
+  /**
+   * For testers: sends an alert of TLS that nobody has called for.
+   * @param description its number, 0 … 255
+   * @param level default 'fatal'; in TLS 1.3 a formality (RFC 8446 §6). All but user_canceled (90) and no_renegotiation (100) are the last
+   * that can be sent
+   * @returns false: there is no room yet, try again at 'drain'
+   * @throws NetError NOT_CONNECTED unless TLS is established, SHUT_DOWN after the end of the own direction
+   */
+  sendTlsAlert(description: number, level: 'warning' | 'fatal' = 'fatal'): boolean {
+    const { channel } = this;
+    if (!(channel instanceof TlsChannel)) {
+      throw new NetError('NOT_CONNECTED', { phase: Phase.Argument, detail: 'TLS is not established' });
+    }
+    return channel.sendAlert(level === 'fatal' ? AlertLevel.Fatal : AlertLevel.Warning, description & 0xff);
+  }
+
+  /**
+   * Keys for another protocol, from the secrets of this connection (RFC 8446 §7.5, RFC 5705).
+   * @param length in bytes, at least 1 @param context default: none, which is the same as an empty one in TLS 1.3 only
+   * @throws NetError NOT_CONNECTED unless TLS is established
+   * @throws RangeError for a label or length that cannot be
+   * @throws Error with a TLS 1.2 server that does not know extended master secrets (RFC 7627)
+   */
+  exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
+    const { channel } = this;
+    if (channel instanceof TlsChannel) {
+      return Buffer.from(channel.exportKeyingMaterial(label, context ?? null, length));
+    }
+    throw new NetError('NOT_CONNECTED', {
+      phase: Phase.Argument,
+      detail: this.encrypted ? 'keys are exported while TLS is established' : 'the connection has no TLS',
+    });
   }
 
   /**
@@ -126,6 +170,19 @@ export function ownCertificatesOf(
 ): readonly Uint8Array[] {
   const all = Array.isArray(credentials) ? credentials : [credentials];
   return (all[info.credentialsIndex] as ClientCredentials | undefined)?.chain ?? [];
+}
+
+/** A failure of the handshake with the server that it happened with. */
+export function handshakeError(error: unknown, address: IpAddress | null, port: number): unknown {
+  if (!(error instanceof NetError) || error.address !== undefined || address === null) return error;
+  const where = `with ${hostPort(address, port)}`;
+  return new NetError(error.tunwireCode, {
+    phase: Phase.Handshake,
+    detail: error.detail === '' ? where : `${error.detail}; ${where}`,
+    address: address.toString(),
+    port,
+    cause: error,
+  });
 }
 
 /** What is wrong with the peer's certificate; null when it is valid. */
