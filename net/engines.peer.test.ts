@@ -79,7 +79,8 @@ for (const offload of [true, false]) {
     const results = await Promise.all(Array.from({ length: FLOWS }, () => echoes(stack)));
     t.deepEqual(results, new Array(FLOWS).fill(true));
     const [first, second] = stack.engineCounters;
-    t.true(first!.txPackets > 100 && second!.txPackets > 100, JSON.stringify(stack.engineCounters));
+    // each has half of the flows, and a flow is more than two packets, whatever goes out together
+    t.true(Math.min(first!.txPackets, second!.txPackets) > FLOWS, JSON.stringify(stack.engineCounters));
     t.is(stack.counters.txPackets, first!.txPackets + second!.txPackets);
   });
 }
