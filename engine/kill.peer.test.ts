@@ -111,7 +111,7 @@ test.serial(
     t.throws(() => EngineClient.of(engine.arena).take(), { message: /stopped.*deleted/ });
     await engine.stop();
     await Promise.all(pumps.map(({ worker }) => worker.terminate()));
-    await lab.until('descriptors are closed', () => openDescriptors() <= descriptors, 5000);
+    await lab.until('descriptors are closed', () => openDescriptors() <= descriptors, PATIENCE_MS);
     t.pass();
   },
 );
