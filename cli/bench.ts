@@ -10,7 +10,7 @@ import {
 import { ExitCode } from './exit-code.ts';
 import { withStack } from './own-stack.ts';
 import { formatBytes, Progress } from './progress.ts';
-import { tlsOptionsOf } from './stack-options.ts';
+import { printerOf, tlsOptionsOf } from './stack-options.ts';
 import type { BenchFlags } from './verbs/bench.ts';
 
 const DISCARD_PORT = 9;
@@ -155,13 +155,14 @@ function takesNothing(): NetError {
 }
 
 function report(flags: BenchFlags, result: BenchReport): void {
+  const print = printerOf(flags);
   if (flags.json) {
-    console.log(JSON.stringify(result));
+    print(JSON.stringify(result));
     return;
   }
   const { direction, connections, bytes, elapsedMs, bitsPerSecond, cpuMs, machine } = result;
   const over = connections === 1 ? '' : ` over ${connections} connections`;
-  console.log(
+  print(
     `${direction} ${formatBytes(bytes)} in ${(elapsedMs / 1000).toFixed(2)} s${over}: ${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s, ` +
       `${(cpuMs / 1000).toFixed(2)} s of CPU\non ${machine}`,
   );

@@ -1,5 +1,7 @@
 // needs: tun
+import { writeFileSync } from 'node:fs';
 import test from 'ava';
+import { openPcap } from '../drivers/pcap-reader.ts';
 import { createLab, KERNEL_V4, KERNEL_V6 } from '../test/netns.ts';
 import { startTunwire, tunwire } from './testing/command.ts';
 
@@ -17,6 +19,33 @@ test('echoes of the kernel over both families, and none from where nobody is', a
   t.like(JSON.parse(reply) as object, { number: 1, outcome: 'timeout', from: null });
   t.like(JSON.parse(last) as object, { statistics: { sent: 1, received: 0 } });
   t.is((await tunwire(lab, 'ping', ['192.0.2.1', '-c', '1'])).code, 7, 'there is no route');
+});
+
+test('a capture has standard output for itself, which may be a socket; the answers are told beside it', async (t) => {
+  const lab = await createLab(t);
+  for (const [verb, told] of [
+    ['ping', /2: answer from/],
+    ['trace', /^ 1 {2}10\./],
+  ] as const) {
+    const run = startTunwire(lab, verb, [
+      KERNEL_V4,
+      ...(verb === 'ping' ? ['-c', '2', '-i', '0.05'] : []),
+      '-w',
+      '-',
+    ]);
+    const chunks: Buffer[] = [];
+    run.child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+    t.is(await run.exited, 0, run.stderr);
+    t.regex(run.stderr, told);
+    const file = lab.file(`${verb}.pcapng`);
+    writeFileSync(file, Buffer.concat(chunks));
+    const reader = openPcap(file);
+    let packets = 0;
+    while (reader.next()) packets++;
+    t.is(reader.error, null);
+    t.true(packets >= 2, `${packets} packets`);
+    reader.close();
+  }
 });
 
 test('an interruption ends an endless ping with its numbers', async (t) => {

@@ -1,11 +1,13 @@
 import type { PingReply, PingStatistics, TracedHop } from '../net/index.ts';
 import { ExitCode } from './exit-code.ts';
 import { withStack } from './own-stack.ts';
+import { printerOf } from './stack-options.ts';
 import type { PingFlags, TraceFlags } from './verbs/ping.ts';
 
 /** @returns the exit code: 0 when at least one answer came */
 export function ping(host: string, flags: PingFlags): Promise<ExitCode> {
   return withStack(flags, async (stack, interrupted) => {
+    const print = printerOf(flags);
     const run = stack.ping(host, {
       family: familyOf(flags),
       count: flags.count ?? Infinity,
@@ -17,7 +19,7 @@ export function ping(host: string, flags: PingFlags): Promise<ExitCode> {
     });
     try {
       for await (const reply of run) {
-        console.log(flags.json ? JSON.stringify({ host, address: run.address, ...reply }) : replyLine(reply));
+        print(flags.json ? JSON.stringify({ host, address: run.address, ...reply }) : replyLine(reply));
       }
     } catch (error) {
       // an interruption is how a ping without a count ends
@@ -25,7 +27,7 @@ export function ping(host: string, flags: PingFlags): Promise<ExitCode> {
     }
     const { statistics } = run;
     if (statistics === null) return ExitCode.Failed;
-    console.log(flags.json ? JSON.stringify({ host, statistics }) : statisticsText(host, statistics));
+    print(flags.json ? JSON.stringify({ host, statistics }) : statisticsText(host, statistics));
     return (statistics.received ?? 0) > 0 ? ExitCode.Ok : ExitCode.Failed;
   });
 }
@@ -33,6 +35,7 @@ export function ping(host: string, flags: PingFlags): Promise<ExitCode> {
 /** @returns the exit code: 0 when the host itself answered */
 export function trace(host: string, flags: TraceFlags): Promise<ExitCode> {
   return withStack(flags, async (stack, interrupted) => {
+    const print = printerOf(flags);
     const run = stack.trace(host, {
       family: familyOf(flags),
       method: flags.icmp ? 'icmp' : 'udp',
@@ -44,7 +47,7 @@ export function trace(host: string, flags: TraceFlags): Promise<ExitCode> {
     });
     let reached = false;
     for await (const hop of run) {
-      console.log(flags.json ? JSON.stringify(hop) : hopLine(hop));
+      print(flags.json ? JSON.stringify(hop) : hopLine(hop));
       reached = hop.reached;
     }
     return reached ? ExitCode.Ok : ExitCode.Failed;

@@ -4,6 +4,7 @@ import type { RecordData } from '../stack/resolver/record.ts';
 import { ExitCode } from './exit-code.ts';
 import { withStack } from './own-stack.ts';
 import { formatMs, note } from './report.ts';
+import { printerOf } from './stack-options.ts';
 import type { ResolveFlags } from './verbs/resolve.ts';
 
 /** What was asked, after the words that dig knows have been understood. */
@@ -27,9 +28,10 @@ export function resolve(name: string, words: readonly string[], flags: ResolveFl
     const limit = flags.timeout > 0 ? AbortSignal.timeout(flags.timeout * 1000) : null;
     const signal = limit === null ? interrupted : AbortSignal.any([interrupted, limit]);
     try {
+      const print = printerOf(flags);
       for (const found of await look(stack, question, signal)) {
-        if (flags.json) console.log(JSON.stringify(found));
-        else console.log(question.short ? formatData(found.type, found.data) : recordLine(found));
+        if (flags.json) print(JSON.stringify(found));
+        else print(question.short ? formatData(found.type, found.data) : recordLine(found));
       }
     } catch (error) {
       if (!limit?.aborted) throw error;

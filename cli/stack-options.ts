@@ -63,6 +63,11 @@ export function capturesToOutput(flags: StackFlags): boolean {
   return flags.write === '-' || flags.capture === '-';
 }
 
+/** Prints results: on standard error when the capture has standard output. */
+export function printerOf(flags: StackFlags): (text: string) => void {
+  return capturesToOutput(flags) ? console.error : console.log;
+}
+
 /**
  * What was asked for; null: nothing.
  * @throws NetError ARGUMENT_INVALID, naming the flag

@@ -20,6 +20,19 @@ const SECTION_HEADER = 0x0a0d0d0a;
 const INTERFACE = 1;
 const SECRETS = 10;
 
+const STANDARD_OUTPUT_FD = 1;
+
+function openCapture(path: string, appends: boolean): number {
+  try {
+    return openSync(path, appends ? 'a' : 'w', 0o600);
+  } catch (error) {
+    // a socket cannot be opened by name, and standard output is one when Node has started this process
+    if (path === '/dev/stdout' && (error as NodeJS.ErrnoException).code === 'ENXIO')
+      return STANDARD_OUTPUT_FD;
+    throw error;
+  }
+}
+
 /** The file or files of a capture. Throws what the file system throws, unless it says otherwise. */
 export class CaptureFiles {
   readonly #path: string;
@@ -43,7 +56,7 @@ export class CaptureFiles {
     this.#path = path;
     this.#ring = ring;
     try {
-      this.#fd = openSync(this.#nameOf(1), appends ? 'a' : 'w', 0o600);
+      this.#fd = openCapture(this.#nameOf(1), appends);
       this.#writtenBytes = fstatSync(this.#fd).size;
     } catch (cause) {
       throw new NetError('ARGUMENT_INVALID', {
@@ -85,7 +98,7 @@ export class CaptureFiles {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    if (this.#fd !== STANDARD_OUTPUT_FD) closeSync(this.#fd);
   }
 
   #put(bytes: Uint8Array, from: number, to: number): void {
