@@ -591,6 +591,31 @@ test('D-SACK: a fast retransmission that was a duplicate is taken back (RFC 3708
   t.is(bench.stack.tcp.counters.spuriousRetransmits, 1);
 });
 
+test('D-SACK: what comes when nothing is in flight any more counts too (RFC 3708)', (t) => {
+  const bench = inFlight({ rttMs: 40 });
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 4001]] });
+  bench.seg({ flags: 'A', seq: 1, ack: 10_001 });
+  t.not(bench.connection.cc.ssthreshBytes, Infinity);
+  bench.seg({ flags: 'A', seq: 1, ack: 10_001, sack: [[1, 1001]] });
+  t.is(bench.connection.cc.ssthreshBytes, Infinity);
+  t.is(bench.stack.tcp.counters.spuriousRetransmits, 1);
+  t.is(bench.connection.info().dsacks, 1);
+});
+
+test('TLP: the D-SACK for a probe may come after the ACK of everything (RFC 8985 §7.4.2)', (t) => {
+  const bench = inFlight({ rttMs: 40, tailLossProbe: true });
+  bench.wait(40);
+  bench.seg({ flags: 'A', seq: 1, ack: 9001 });
+  bench.write(MSS);
+  bench.wait(85);
+  bench.seg({ flags: 'A', seq: 1, ack: 11_001 });
+  bench.seg({ flags: 'A', seq: 1, ack: 11_001, sack: [[10_001, 11_001]] });
+  bench.write(MSS);
+  bench.seg({ flags: 'A', seq: 1, ack: 12_001 });
+  t.is(bench.connection.cc.ssthreshBytes, Infinity);
+});
+
 test('TLP: a probe that a full device kept back is forgotten when the answer comes first', (t) => {
   const bench = inFlight({ rttMs: 40, tailLossProbe: true });
   bench.room = 0;

@@ -67,7 +67,7 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   sent.beginAck(c.now);
   rack.dsackSeen = false;
   const sackBlocks = c.sackOk ? seg.options.sackBlocks : 0;
-  const sacked = sackBlocks > 0 && outstanding ? takeSackBlocks(c, seg) : 0;
+  const sacked = sackBlocks > 0 ? takeSackBlocks(c, seg) : 0;
   if (acked > 0) {
     cumulativeAck(c, seg, ack, acked);
   } else if (outstanding) {
