@@ -87,6 +87,6 @@ async function runAva(paths: string[], reader: TapReader): Promise<void> {
   clearTimeout(silence);
   const code = await exited;
   reader.end();
-  if (code !== 0 && reader.failed === 0)
-    reader.fail(`AVA ended with ${code ?? 'a signal'} before all tests had run`);
+  if (code !== 0 && (reader.failed === 0 || code !== 1))
+    reader.fail(`AVA ended with ${code ?? child.signalCode} before all tests had run`);
 }
