@@ -73,7 +73,16 @@ function testFiles(folder: string): string[] {
 async function runAva(paths: string[], reader: TapReader): Promise<void> {
   const ava = join(ROOT, 'node_modules/ava/entrypoints/cli.js');
   const titles = match.flatMap((title) => ['--match', title]);
-  const args = [ava, '--tap', '--concurrency', String(CONCURRENCY), ...titles, ...paths];
+  const args = [
+    '--import',
+    join(ROOT, 'test/ava-timeout.ts'),
+    ava,
+    '--tap',
+    '--concurrency',
+    String(CONCURRENCY),
+    ...titles,
+    ...paths,
+  ];
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise<number | null>((done) => child.once('close', done));
   const silence = setTimeout(() => {
