@@ -1,14 +1,11 @@
 import { appendFileSync, readFileSync } from 'node:fs';
-import type { CaptureRing } from '../drivers/capture-files.ts';
+import { type CaptureRing, STANDARD_OUTPUT } from '../drivers/capture-files.ts';
 import { type ImpairSettings, isUnimpaired, parseImpairments } from '../drivers/impair-options.ts';
 import type { EngineOptions } from '../engine/options.ts';
 import type { TlsConnectOptions } from '../net/tls-settings.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { ImpairFlags, StackFlags, TlsFlags } from './flags.ts';
 import { note } from './report.ts';
-
-/** What the engine opens for `-w -`; the shell's redirections and pipes behind it work alike. */
-const STANDARD_OUTPUT = '/dev/stdout';
 
 /** How the stack of a verb is set up. @throws NetError ARGUMENT_INVALID, naming the flag */
 export function engineOptionsOf(flags: StackFlags): EngineOptions {

@@ -20,18 +20,11 @@ const SECTION_HEADER = 0x0a0d0d0a;
 const INTERFACE = 1;
 const SECRETS = 10;
 
+/** Stands for standard output as it is: opened by name a file would be opened anew, and written from its start. */
+export const STANDARD_OUTPUT = '/dev/stdout';
 const STANDARD_OUTPUT_FD = 1;
-
-function openCapture(path: string, appends: boolean): number {
-  try {
-    return openSync(path, appends ? 'a' : 'w', 0o600);
-  } catch (error) {
-    // a socket cannot be opened by name, and standard output is one when Node has started this process
-    if (path === '/dev/stdout' && (error as NodeJS.ErrnoException).code === 'ENXIO')
-      return STANDARD_OUTPUT_FD;
-    throw error;
-  }
-}
+/** How long to wait for the reader of a pipe that does not block. */
+const PIPE_FULL_PAUSE_MS = 2;
 
 /** The file or files of a capture. Throws what the file system throws, unless it says otherwise. */
 export class CaptureFiles {
@@ -56,7 +49,7 @@ export class CaptureFiles {
     this.#path = path;
     this.#ring = ring;
     try {
-      this.#fd = openCapture(this.#nameOf(1), appends);
+      this.#fd = this.#open(1, appends ? 'a' : 'w');
       this.#writtenBytes = fstatSync(this.#fd).size;
     } catch (cause) {
       throw new NetError('ARGUMENT_INVALID', {
@@ -90,6 +83,8 @@ export class CaptureFiles {
 
   /** After a failure: half a block would make the whole file look damaged. */
   cutOff(): void {
+    // what others have written there is theirs
+    if (this.#fd === STANDARD_OUTPUT_FD) return;
     try {
       ftruncateSync(this.#fd, this.#writtenBytes);
     } catch {
@@ -102,8 +97,18 @@ export class CaptureFiles {
   }
 
   #put(bytes: Uint8Array, from: number, to: number): void {
-    for (let done = from; done < to; ) done += writeSync(this.#fd, bytes, done, to - done);
+    for (let done = from; done < to; ) done += this.#writeSome(bytes, done, to);
     this.#writtenBytes += to - from;
+  }
+
+  #writeSome(bytes: Uint8Array, from: number, to: number): number {
+    try {
+      return writeSync(this.#fd, bytes, from, to - from);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PIPE_FULL_PAUSE_MS);
+      return 0;
+    }
   }
 
   /** What is not a packet stands at the head of all files from here on. */
@@ -123,11 +128,16 @@ export class CaptureFiles {
   #next(ring: CaptureRing): void {
     closeSync(this.#fd);
     this.#number++;
-    this.#fd = openSync(this.#nameOf(this.#number), 'w', 0o600);
+    this.#fd = this.#open(this.#number, 'w');
     this.#writtenBytes = 0;
     this.#hasPackets = false;
     for (const block of [...this.#head, ...this.#secrets]) this.#put(block, 0, block.length);
     if (this.#number > ring.files) rmSync(this.#nameOf(this.#number - ring.files), { force: true });
+  }
+
+  #open(number: number, flags: 'a' | 'w'): number {
+    const name = this.#nameOf(number);
+    return name === STANDARD_OUTPUT ? STANDARD_OUTPUT_FD : openSync(name, flags, 0o600);
   }
 
   #nameOf(number: number): string {
