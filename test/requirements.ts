@@ -27,9 +27,14 @@ export function missing(requirement: string): string {
 /** Administrators' programs are not in every PATH. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
-/** The environment with a PATH that also finds the administrators' programs. */
+/**
+ * The environment with a PATH that also finds the administrators' programs, and not the packages' commands that npm puts first: `nft` of
+ * a testing library is not the firewall's.
+ */
 export function systemEnvironment(): NodeJS.ProcessEnv {
-  return { ...process.env, PATH: [process.env['PATH'] ?? '', ...SYSTEM_FOLDERS].join(delimiter) };
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  const systems = folders.filter((folder) => !/[\\/]node_modules[\\/]/.test(folder));
+  return { ...process.env, PATH: [...systems, ...SYSTEM_FOLDERS].join(delimiter) };
 }
 
 function missingProgram(name: string): string {
