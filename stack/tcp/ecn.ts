@@ -52,13 +52,10 @@ export function congestionMark(c: TcpConnection, seg: Segment): void {
 export function congestionEcho(c: TcpConnection): void {
   c.layer.counters.ecnEchoesIn++;
   if (c.recovery !== RecoveryState.Open || isReduced(c)) return;
-  const { cwndBytes } = c.cc;
-  c.cc.congestion(usedWindow(c), c.now);
-  if (cwndBytes <= c.mss && !c.cc.ownsRecovery) {
-    // The least ssthresh is two segments; the least window is one
-    c.cc.cwndBytes = cwndBytes;
-    holdForTimeout(c);
-  }
+  const isLeast = c.cc.cwndBytes <= c.mss && !c.cc.ownsRecovery;
+  c.cc.congestion(usedWindow(c), true, c.now);
+  // RFC 9438 §4.6: cwnd cannot become less, the rate can
+  if (isLeast) holdForTimeout(c);
   c.layer.counters.ecnReductions++;
   noteReduction(c);
 }

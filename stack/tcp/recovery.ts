@@ -280,7 +280,7 @@ function enterFastRecovery(c: TcpConnection): void {
   // Without SACK a duplicate, which tells of one segment
   beginReduction(c, c.sackOk ? c.sent.deliveredBytes : c.mss);
   // RFC 3168 §6.1.2: ECE and a loss of one round trip are one event
-  if (!isReduced(c)) c.cc.congestion(usedWindow(c), c.now);
+  if (!isReduced(c)) c.cc.congestion(usedWindow(c), false, c.now);
   noteReduction(c);
   c.recovery = RecoveryState.Fast;
   c.recoveryPoint = c.sndNxt;

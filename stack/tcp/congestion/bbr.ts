@@ -565,7 +565,7 @@ export class Bbr implements CongestionControl, LossObserver {
   // ---------------------------------------------------------------- recovery (§5.6.4.4, §5.5.11)
 
   /** OnEnterFastRecovery. differs from the draft: an ECN echo comes here, too, and counts as a loss (§3.5 leaves open how). */
-  congestion(_inFlightBytes: number, now: number): void {
+  congestion(_inFlightBytes: number, _isEcho: boolean, now: number): void {
     this.#now = now;
     this.#saveCwnd();
     if (!this.#lossInRound) {

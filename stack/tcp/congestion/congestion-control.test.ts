@@ -36,7 +36,7 @@ for (const make of [() => new NewReno(), () => new Cubic()]) {
   test(`${name}: never less than two segments after congestion, one after an MSS change`, (t) => {
     const cc = make();
     cc.start(MSS);
-    cc.congestion(100, 0);
+    cc.congestion(100, false, 0);
     t.is(cc.cwndBytes, 2 * MSS);
     cc.timeout(100, false, 0);
     cc.setMss(3 * MSS);
@@ -61,7 +61,7 @@ test('cubic: a second loss below the last maximum leaves room for others: W_max 
   cc.start(MSS);
   cc.cwndBytes = 1000 * MSS;
   for (const before of [1000, 700]) {
-    cc.congestion(before * MSS, 0);
+    cc.congestion(before * MSS, false, 0);
     cc.recovered(0);
   }
   t.is(Math.round(cc.cwndBytes), 490 * MSS);
@@ -103,7 +103,7 @@ test('cubic: time in which the application was the limit does not count (RFC 943
     const cc = new Cubic();
     cc.start(MSS);
     cc.cwndBytes = 100 * MSS;
-    cc.congestion(100 * MSS, 0);
+    cc.congestion(100 * MSS, false, 0);
     for (let now = 0; now < 1000; now += 10) cc.acked(20 * MSS, 50, true, now);
     for (let now = 0; now < idleMs; now += 10) cc.acked(MSS, 50, false, 1000 + now);
     for (let now = 0; now < 1000; now += 10) cc.acked(20 * MSS, 50, true, 1000 + idleMs + now);
@@ -116,7 +116,7 @@ test('cubic: time in which the application was the limit does not count (RFC 943
 test('newreno: halves, then one segment per round trip (RFC 5681 §3.1)', (t) => {
   const cc = new NewReno();
   cc.start(MSS);
-  cc.congestion(20 * MSS, 0);
+  cc.congestion(20 * MSS, false, 0);
   cc.recovered(0);
   t.is(cc.cwndBytes, 10 * MSS);
   for (let i = 0; i < 10; i++) cc.acked(MSS, 100, true, i);
@@ -129,7 +129,7 @@ test('cubic: to 0.7, back to W_max after K seconds, slow around it, faster beyon
   const rttMs = 100;
   cc.start(MSS);
   cc.cwndBytes = 1000 * MSS;
-  cc.congestion(1000 * MSS, 0);
+  cc.congestion(1000 * MSS, false, 0);
   cc.recovered(0);
   t.is(cc.cwndBytes, 700 * MSS);
   // K = cbrt(W_max * (1 - 0.7) / 0.4) = 9.09 s
@@ -149,7 +149,7 @@ test('cubic: on short paths it is at least as fast as Reno (RFC 9438 §4.3)', (t
   const cc = new Cubic();
   cc.start(MSS);
   cc.cwndBytes = 20 * MSS;
-  cc.congestion(20 * MSS, 0);
+  cc.congestion(20 * MSS, false, 0);
   for (let now = 0; now < 100; now += 1) {
     const window = cc.cwndBytes;
     for (let acked = 0; acked < window; acked += MSS) cc.acked(MSS, 1, true, now);
@@ -204,7 +204,7 @@ for (const make of [() => new NewReno(), () => new Cubic()]) {
   test(`${make().name}: a reduction that was a mistake is taken back (RFC 4015)`, (t) => {
     const cc = make();
     cc.start(MSS);
-    cc.congestion(10 * MSS, 0);
+    cc.congestion(10 * MSS, false, 0);
     cc.undo();
     t.is(cc.cwndBytes, 10 * MSS);
     t.is(cc.ssthreshBytes, Infinity);

@@ -36,8 +36,11 @@ export interface CongestionControl {
    * @param limited the window was used up, so that it may grow (RFC 7661 §4.1)
    */
   acked(ackedBytes: number, srttMs: number, limited: boolean, now: number): void;
-  /** Loss was detected by ACKs: fast recovery begins. */
-  congestion(inFlightBytes: number, now: number): void;
+  /**
+   * Loss was detected by ACKs, and fast recovery begins; or the peer echoes a mark of congestion.
+   * @param isEcho the latter: cwnd can become less than ssthresh, which is two segments at least (RFC 9438 §4.6, RFC 3168 §6.1.2)
+   */
+  congestion(inFlightBytes: number, isEcho: boolean, now: number): void;
   /** The last `congestion` or `timeout` was a mistake: nothing was lost (RFC 4015, RFC 9438 §4.9). */
   undo(): void;
   /** Everything that was in flight at `congestion` is acknowledged. */

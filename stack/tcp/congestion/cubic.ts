@@ -97,9 +97,10 @@ export class Cubic implements CongestionControl {
     return C * (seconds - this.#k) ** 3 + this.#wMax;
   }
 
-  congestion(inFlightBytes: number, _now: number): void {
+  congestion(inFlightBytes: number, isEcho: boolean, _now: number): void {
     this.#reduce(inFlightBytes);
-    this.cwndBytes = this.ssthreshBytes;
+    // RFC 9438 §4.6, figure 5 [RFC 9438 §4.6-4]
+    this.cwndBytes = isEcho ? Math.max(inFlightBytes * BETA, this.#mssBytes) : this.ssthreshBytes;
   }
 
   #reduce(inFlightBytes: number): void {

@@ -43,11 +43,12 @@ export class NewReno implements CongestionControl {
     }
   }
 
-  congestion(inFlightBytes: number, _now: number): void {
+  congestion(inFlightBytes: number, isEcho: boolean, _now: number): void {
     this.#remember();
     // RFC 5681 §3.1 (4)
     this.ssthreshBytes = Math.max(inFlightBytes / 2, 2 * this.#mssBytes);
-    this.cwndBytes = this.ssthreshBytes;
+    // RFC 3168 §6.1.2: … and down to one segment for an echo
+    this.cwndBytes = isEcho ? Math.max(inFlightBytes / 2, this.#mssBytes) : this.ssthreshBytes;
     this.#ackedBytes = 0;
   }
 
