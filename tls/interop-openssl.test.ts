@@ -72,8 +72,13 @@ async function connect(
   return { connection, server, output: () => output, again };
 }
 
-async function waitFor(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+/** Waits until the server has said something, for a long time at most. */
+async function waitFor(condition: () => boolean, said: () => string): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`not said by the server: ${condition}; but: ${said()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 const MODES: readonly [string, readonly string[], string][] = [
@@ -130,16 +135,21 @@ for (const hasCredentials of [true, false]) {
       t.is(await connection.handshake(), null);
       t.is(client.info.clientCertificate, 'not requested');
       // a command that it reads before the end of its handshake is lost
-      await waitFor(() => output().includes('CIPHER is'));
+      await waitFor(() => output().includes('CIPHER is'), output);
       for (const round of [1, 2]) {
         server.stdin?.write('c\n');
-        await waitFor(() => output().split('SSL_do_handshake -> 1').length > round);
+        await waitFor(() => output().split('SSL_do_handshake -> 1').length > round, output);
         // the answer was taken: both directions go on
         server.stdin?.write(`number ${round}\n`);
         await connection.until(() => connection.received.includes(`number ${round}`));
         connection.send(Buffer.from(`heard ${round}\n`));
-        await waitFor(() => output().includes(`heard ${round}`));
+        await waitFor(() => output().includes(`heard ${round}`), output);
         connection.updateKey(true);
+        // s_server loses a command that comes while its own key update waits for something to be sent: it has seen ours, and sends
+        connection.send(Buffer.from(`new key ${round}\n`));
+        await waitFor(() => output().includes(`new key ${round}`), output);
+        server.stdin?.write(`new key ${round}, too\n`);
+        await connection.until(() => connection.received.includes(`new key ${round}, too`));
       }
       t.is(client.info.clientCertificate, hasCredentials ? 'sent' : 'requested');
       t.is(client.info.credentialsIndex, hasCredentials ? 0 : -1);
@@ -155,7 +165,7 @@ opensslTest(
     const { connection, server, output } = await connect(t, []);
     t.is(await connection.handshake(), null);
     server.stdin?.write('c\n');
-    await waitFor(() => /extension not received/i.test(output()));
+    await waitFor(() => /extension not received/i.test(output()), output);
     t.is(connection.error, null);
   },
 );
@@ -165,7 +175,7 @@ opensslTest('padded records and a small record_size_limit of ours', async (t) =>
   const { connection, output } = await connect(t, [], 'p256', client);
   t.is(await connection.handshake(), null);
   connection.send(Buffer.from('padded\n'));
-  await waitFor(() => output().includes('padded'));
+  await waitFor(() => output().includes('padded'), output);
   t.is(connection.error, null);
 });
 
@@ -184,7 +194,7 @@ opensslTest('early data is taken once, and rejected by another server', async (t
   t.is(await second.handshake(), null);
   t.is(second.client.info.earlyData, 'accepted');
   second.send(Buffer.from('and after it\n'));
-  await waitFor(() => output().includes('and after it'));
+  await waitFor(() => output().includes('and after it'), output);
   t.true(output().indexOf('sent before the answer') < output().indexOf('and after it'));
   await second.until(() => second.tickets.length >= 1);
   second.close();
@@ -194,7 +204,7 @@ opensslTest('early data is taken once, and rejected by another server', async (t
   t.is(other.connection.client.info.earlyData, 'rejected');
   t.false(other.connection.client.info.isResumed);
   other.connection.send(Buffer.from('said again\n'));
-  await waitFor(() => other.output().includes('said again'));
+  await waitFor(() => other.output().includes('said again'), output);
   t.false(other.output().includes('sent before'));
 });
 

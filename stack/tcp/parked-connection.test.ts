@@ -167,6 +167,7 @@ test('1,000 connections at once are small when idle, and all of them still there
 });
 
 test('connections that rest at random over a bad link lose nothing', (t) => {
+  let parked = 0;
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 1_000_000 }), (seed) => {
       let state = seed;
@@ -206,9 +207,11 @@ test('connections that rest at random over a bad link lose nothing', (t) => {
         t.is(bench.received.b[i] ?? 0, written.a[other]!, `seed ${seed}`);
         t.is(bench.received.a[other] ?? 0, written.b[i]!, `seed ${seed}`);
       }
-      t.true(pair.a.tcp.counters.parked > 0);
+      parked += pair.a.tcp.counters.parked;
       t.is(bench.aRings.usedBytes + bench.bRings.usedBytes, 0);
     }),
     { numRuns: 50 },
   );
+  // in 50 runs; about one in 300 has none
+  t.true(parked > 0);
 });
