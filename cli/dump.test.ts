@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test from 'ava';
-import fc from 'fast-check';
 import { Direction, LINKTYPE_RAW, PcapngWriter } from '../drivers/pcapng.ts';
+import { fc } from '../test/properties.ts';
 import { summarizePacket } from './packet-line.ts';
 import { temporaryFile } from './testing/temporary-file.ts';
 

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { NetError } from '../stack/errors.ts';
+import { fc } from '../test/properties.ts';
 import { checkImpairSettings, isUnimpaired, parseImpairments } from './impair-options.ts';
 
 test("netem's words", (t) => {

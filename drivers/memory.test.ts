@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import test from 'ava';
-import fc from 'fast-check';
 import { NetError } from '../stack/errors.ts';
 import { HEADER_BYTES, HEADROOM_BYTES, RxFlag, TxPacket } from '../stack/link.ts';
 import { Slab } from '../stack/wire/slab.ts';
+import { fc } from '../test/properties.ts';
 import type { Device } from './device.ts';
 import { createMemoryLink, type MemoryLinkOptions, openMemory } from './memory.ts';
 import { clearEvent, eventfd, POLLIN, PollSet } from './syscalls.ts';

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import fc from 'fast-check';
 import { NetError } from '../stack/errors.ts';
+import { fc } from '../test/properties.ts';
 import { Direction, LINKTYPE_RAW, PcapngWriter } from './pcapng.ts';
 import { readBlocks, readOptions, readPackets } from './testing/pcapng-reader.ts';
 

@@ -1,8 +1,8 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { RxFlag } from '../stack/link.ts';
 import { completePacket } from '../stack/wire/partial-checksum.ts';
 import { Slab } from '../stack/wire/slab.ts';
+import { fc } from '../test/properties.ts';
 import { DeviceCounters } from './device.ts';
 import { inputSegments } from './tcp-segments.ts';
 import { Collector, fill } from './testing/packets.ts';

@@ -1,7 +1,7 @@
 import test from 'ava';
-import fc from 'fast-check';
 import { HEADROOM_BYTES, RxFlag, type TxPacket } from '../stack/link.ts';
 import { Slab } from '../stack/wire/slab.ts';
+import { fc } from '../test/properties.ts';
 import { DeviceCounters } from './device.ts';
 import { Collector, fill } from './testing/packets.ts';
 import { bytesOf, checksumIsRight, datagram, segment } from './testing/raw-packets.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../test/properties.ts';
 import { NodeAead } from '../tls/record/aead.ts';
 import { openSslAead } from './aead.ts';
 

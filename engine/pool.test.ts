@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../test/properties.ts';
 import { Pool } from './pool.ts';
 
 test('pieces never overlap, stay inside, and come back', (t) => {

@@ -1,7 +1,7 @@
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
-import fc from 'fast-check';
 import { Slab } from '../stack/wire/slab.ts';
+import { fc } from '../test/properties.ts';
 import { AlertDescription } from './alerts.ts';
 import { TRAFFIC_STATE_BYTES } from './client.ts';
 import {

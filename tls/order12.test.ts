@@ -1,6 +1,6 @@
 import { concatBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../test/properties.ts';
 import { AlertDescription } from './alerts.ts';
 import { shakeHands12, testClient, testServer12 } from './testing/client-under-test.ts';
 import { failureOf12, poke, relength, replacing12 } from './testing/hostile-server.ts';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { parseScript } from './parser.ts';
 import { ScriptSyntaxError, type TcpSpec } from './syntax.ts';
 

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { Slab } from '../wire/slab.ts';
 import { leaseOf, MAX_LEASE_NAME_SERVERS, MAX_LEASE_ROUTES } from './dhcp-lease.ts';
 import { parseDhcpReply } from './dhcp-message.ts';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { EthernetWire, type Station } from '../testing/ethernet-wire.ts';
 import { addressOf } from '../testing/packets.ts';
 import { Slab } from '../wire/slab.ts';

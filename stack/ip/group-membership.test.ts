@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { EthernetWire, type Station } from '../testing/ethernet-wire.ts';
 import { addressOf, icmpMessage, ipPacket } from '../testing/packets.ts';
 import { foldChecksum, sumSlab } from '../wire/checksum.ts';

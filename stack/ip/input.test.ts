@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { RxFlag } from '../link.ts';
 import { SeededRandom } from '../random.ts';
 import { Stack } from '../stack.ts';

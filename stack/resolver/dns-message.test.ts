@@ -1,6 +1,6 @@
 import test from 'ava';
 import dnsPacket, { type Answer, type Packet } from 'dns-packet';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { SeededRandom } from '../random.ts';
 import { ResolverCounters } from './counters.ts';
 import {

@@ -1,6 +1,6 @@
 import { domainToASCII } from 'node:url';
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { NetError } from '../errors.ts';
 import { isLocalhost, parseHost } from './host-name.ts';
 

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import type { AddressLiteral } from './host-name.ts';
 import { HostsFile, MAX_REVERSE_NAMES, MAX_SKIPPED_LINES_KEPT } from './hosts-file.ts';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { parseResolvConf } from './resolv-conf.ts';
 
 test('name servers, search domains and options', (t) => {

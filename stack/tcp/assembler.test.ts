@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { Assembler, MAX_REASSEMBLY_RANGES } from './assembler.ts';
 
 const START = 0xffffffe0 | 0;

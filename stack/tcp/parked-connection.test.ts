@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { ElasticHeapRings } from '../testing/elastic-heap-rings.ts';
 import { addressOf } from '../testing/packets.ts';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { MAX_SENT_RECORDS, SentFlag, SentQueue } from './sent-queue.ts';
 
 const START = 0xfffffff0 | 0;

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { Ring } from '../ring.ts';
 import { Slab } from '../wire/slab.ts';
 import {

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { copyBytes } from './copy.ts';
 
 test('copies between private and shared memory, overlapping too, as Uint8Array.set does', (t) => {

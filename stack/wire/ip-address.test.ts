@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { IpAddress, parsePrefix } from './ip-address.ts';
 
 test('RFC 5952 text forms', (t) => {

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { ARP_BYTES, ArpOperation, isArpForIpv4, writeArp } from './arp.ts';
 import { formatEthernetAddress, isGroupAddress } from './ethernet.ts';
 import { findLinkAddress, NDP_MALFORMED, NdpOption } from './ndp.ts';

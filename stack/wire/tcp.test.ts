@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { Slab } from './slab.ts';
 import { parseTcpOptions, synOptionBytes, TcpOptions, writeSynOptions, writeTimestamps } from './tcp.ts';
 

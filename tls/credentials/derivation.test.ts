@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
 import forge from 'node-forge';
+import { fc } from '../../test/properties.ts';
 import { deriveWithOpenSsl } from './derivation.ts';
 
 type Derive = (...args: readonly unknown[]) => string | forge.util.ByteStringBuffer;

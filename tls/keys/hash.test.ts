@@ -3,7 +3,7 @@ import { hmac as nobleHmac } from '@noble/hashes/hmac.js';
 import * as nobleOld from '@noble/hashes/legacy.js';
 import * as nobleSha2 from '@noble/hashes/sha2.js';
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { expand, extract, hmac, md5, sha1, sha256, sha384, sha512 } from './hash.ts';
 
 const PAIRS = [

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
 import { concatBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { TlsError } from '../errors.ts';
 import type { RecordSecrets } from '../keys/prf.ts';
 import { cipherSuiteOf } from '../keys/suites.ts';

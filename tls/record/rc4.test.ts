@@ -1,6 +1,6 @@
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { applyRc4, RC4_STATE_BYTES, startRc4 } from './rc4.ts';
 
 /** RFC 6229 §2: key, and 16 bytes of the key stream at an offset. */

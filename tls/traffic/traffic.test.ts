@@ -1,8 +1,8 @@
 import { createCipheriv } from 'node:crypto';
 import { concatBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
-import fc from 'fast-check';
 import { Slab } from '../../stack/wire/slab.ts';
+import { fc } from '../../test/properties.ts';
 import { AlertDescription, AlertLevel } from '../alerts.ts';
 import { TRAFFIC_STATE_BYTES } from '../client.ts';
 import { TlsError, type TlsErrorMember } from '../errors.ts';

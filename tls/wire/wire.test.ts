@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import { TlsError } from '../errors.ts';
 import { MessageJoiner } from '../record/message-joiner.ts';
 import { checkAnswered, extensionName, readExtensions } from './extensions.ts';

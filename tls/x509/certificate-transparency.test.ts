@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import * as t from '../testing/certificates.ts';
 import * as der from '../testing/der-writer.ts';
 import { Certificate } from './certificate.ts';

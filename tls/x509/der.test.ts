@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import * as w from '../testing/der-writer.ts';
 import { DerError, DerReader, Tag } from './der.ts';
 

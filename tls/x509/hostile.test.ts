@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import * as t from '../testing/certificates.ts';
 import { Certificate } from './certificate.ts';
 import { ChainVerifier, MAX_PEER_INTERMEDIATES } from './chain-verifier.ts';

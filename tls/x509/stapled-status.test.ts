@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../test/properties.ts';
 import * as t from '../testing/certificates.ts';
 import * as der from '../testing/der-writer.ts';
 import * as r from '../testing/revocation.ts';

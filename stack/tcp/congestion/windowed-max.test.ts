@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { fc } from '../../../test/properties.ts';
 import { WindowedMax } from './windowed-max.ts';
 
 test('the largest of the window: never more than it was in it, never less than the newest value', (t) => {
