@@ -1,5 +1,6 @@
 import type { Counters } from './counters.ts';
 import type { EventQueue } from './endpoint.ts';
+import type { Identification } from './ip/identification.ts';
 import type { Interface } from './ip/interface.ts';
 import type { RawSocket } from './ip/raw-socket.ts';
 import type { TxPacket } from './link.ts';
@@ -16,6 +17,8 @@ export interface StackContext extends EventQueue {
   /** Milliseconds of the injected monotonic clock; set at every entry into the stack. */
   readonly now: number;
   readonly random: RandomSource;
+  /** Four words that keyed hashes are made with. Drawn once, before anything else. */
+  readonly secret: Int32Array;
   readonly counters: Counters;
   readonly timers: TimerQueue;
   readonly rings: RingSource;
@@ -100,6 +103,10 @@ export interface Route {
   pathMtuBytes: number;
   /** The interface has been configured anew since: whoever is free to choose asks for the way again. */
   readonly isStale: boolean;
+  /** What flow labels are made with; 0 until the first one is (`FlowLabels`). */
+  flowKey: number;
+  /** Numbers for what may come in fragments; null until something is sent that may. */
+  identification: Identification | null;
 }
 
 /** The IP layer as TCP, UDP and ICMP see it when they send. */

@@ -9,6 +9,17 @@ export interface RandomSource {
   uint32(): number;
 }
 
+const SECRET_BYTES = 16;
+
+/** Draws a key for SipHash: four words. */
+export function drawSecret(random: RandomSource): Int32Array {
+  const bytes = new Uint8Array(SECRET_BYTES);
+  random.fill(bytes);
+  const view = new DataView(bytes.buffer);
+  // by view: the same on machines of either byte order
+  return Int32Array.from({ length: SECRET_BYTES / 4 }, (_, i) => view.getInt32(4 * i, true));
+}
+
 /**
  * A repeatable source for tests and for runs that must be the same every time (xoshiro128**, D. Blackman and
  * S. Vigna 2018). Not for secrets.

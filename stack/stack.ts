@@ -23,7 +23,7 @@ import {
   TxPacket,
 } from './link.ts';
 import { HookCounters, HookRunner, type PacketHook, type PacketInjector } from './packet-hook.ts';
-import type { RandomSource } from './random.ts';
+import { drawSecret, type RandomSource } from './random.ts';
 import { TcpLayer } from './tcp/tcp-layer.ts';
 import { TimerQueue } from './timers.ts';
 import { UdpLayer } from './udp/udp-layer.ts';
@@ -65,6 +65,7 @@ export interface InterfaceOptions {
 export class Stack implements StackContext, PacketReceiver {
   now: number;
   readonly random: RandomSource;
+  readonly secret: Int32Array;
   readonly rings: RingSource;
   readonly counters: Counters = new Counters();
   readonly timers: TimerQueue = new TimerQueue();
@@ -91,6 +92,7 @@ export class Stack implements StackContext, PacketReceiver {
   constructor(options: StackOptions) {
     this.now = options.now;
     this.random = options.random;
+    this.secret = drawSecret(options.random);
     this.rings = options.rings;
     const ipCounters = this.counters.group('ip', new IpCounters());
     this.routes = new RouteTable(this.timers, ipCounters);

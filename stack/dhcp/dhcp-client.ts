@@ -390,6 +390,8 @@ export class DhcpClient implements TimerTarget, DatagramReceiver, AddressProbeOw
       nextHop: EVERYBODY,
       pathMtuBytes: this.#iface.mtuBytes(4),
       isStale: false,
+      flowKey: 0,
+      identification: null,
     };
     this.#send(route, type, own, requested, server);
   }

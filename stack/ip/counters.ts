@@ -10,6 +10,10 @@ export class IpCounters {
   fragmentsSent = 0;
   /** Datagrams of which the device took only the first fragments. */
   fragmentsLostOnSend = 0;
+  /** Datagrams in fragments whose identification another one had within two minutes: more than 65,536 were sent (RFC 6864 §4.3). */
+  identificationRepeated = 0;
+  /** Identifications that may be given again too soon, for too many destinations are sent to at a time. */
+  identificationsForgotten = 0;
   pathMtuReduced = 0;
   pathMtuRestored = 0;
 

@@ -32,9 +32,19 @@ export class Fragmenter {
   /**
    * Sends `context.tx`, whose transport header and checksum are complete, in fragments.
    * @param headerBytes room for the IP header at the start of the head
+   * @param flowLabel 0 for IPv4
+   * @param id the identification of the datagram, 32 bits
    * @returns false when the device was full before the first fragment; later ones that it does not take are lost
    */
-  send(route: Route, protocol: number, headerBytes: number, trafficClass: number, ttl: number): boolean {
+  send(
+    route: Route,
+    protocol: number,
+    headerBytes: number,
+    trafficClass: number,
+    ttl: number,
+    flowLabel: number,
+    id: number,
+  ): boolean {
     const { tx } = this.#context;
     this.#payload ??= Slab.alloc(IP_MAX_PACKET_BYTES);
     const payload = this.#payload;
@@ -46,7 +56,6 @@ export class Fragmenter {
     const overhead = v4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES + IPV6_FRAGMENT_HEADER_BYTES;
     // Every fragment but the last carries a multiple of 8 bytes.
     const pieceBytes = (route.pathMtuBytes - overhead) & ~7;
-    const id = this.#context.random.uint32();
     for (let at = 0; at < total; at += pieceBytes) {
       const length = Math.min(pieceBytes, total - at);
       tx.reset();
@@ -57,7 +66,7 @@ export class Fragmenter {
       tx.bodyLen = length;
       const more = at + length < total;
       if (v4) this.#writeV4(route, protocol, trafficClass, ttl, id & 0xffff, at, length, more);
-      else this.#writeV6(route, protocol, trafficClass, ttl, id, at, length, more);
+      else this.#writeV6(route, protocol, trafficClass, ttl, flowLabel, id, at, length, more);
       if (!route.iface.send(tx, route.nextHop)) {
         this.#counters.deviceFull++;
         if (at === 0) return false;
@@ -96,6 +105,7 @@ export class Fragmenter {
     protocol: number,
     trafficClass: number,
     ttl: number,
+    flowLabel: number,
     id: number,
     at: number,
     length: number,
@@ -106,7 +116,8 @@ export class Fragmenter {
     const off = tx.headOff;
     const { source, destination } = route;
     const payloadLength = IPV6_FRAGMENT_HEADER_BYTES + length;
-    writeIpv6Header(view, off, payloadLength, Ipv6Next.Fragment, trafficClass, 0, ttl, source, destination);
+    const next = Ipv6Next.Fragment;
+    writeIpv6Header(view, off, payloadLength, next, trafficClass, flowLabel, ttl, source, destination);
     const fragment = off + IPV6_HEADER_BYTES;
     view.setUint16(fragment + Ipv6Fragment.NextHeader, protocol << 8);
     view.setUint16(fragment + Ipv6Fragment.OffsetMore, at | (more ? 1 : 0));

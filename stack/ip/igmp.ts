@@ -10,7 +10,7 @@ import {
   writeIgmpRecord,
 } from '../wire/igmp.ts';
 import { IpAddress } from '../wire/ip-address.ts';
-import { IPV4_HEADER_BYTES, IpProtocol, Ipv4, writeIpv4Header } from '../wire/ipv4.ts';
+import { IPV4_DONT_FRAGMENT, IPV4_HEADER_BYTES, IpProtocol, Ipv4, writeIpv4Header } from '../wire/ipv4.ts';
 import type { MembershipRecord } from '../wire/membership.ts';
 import { Slab } from '../wire/slab.ts';
 import { GroupMembership, type MembershipCounters, type MembershipProtocol } from './group-membership.ts';
@@ -130,7 +130,9 @@ export class IgmpHost implements MembershipProtocol {
     view.setUint16(at + Igmp.Checksum, 0);
     view.setUint16(at + Igmp.Checksum, foldChecksum(sumSlab(head, at, length, 0)));
     const total = HEADER_BYTES + length;
-    writeIpv4Header(view, off, total, IpProtocol.Igmp, TRAFFIC_CLASS, TTL, 0, 0, from.w3, to.w3);
+    // RFC 6864 §4.1: whole, it needs no identification
+    const flags = IPV4_DONT_FRAGMENT;
+    writeIpv4Header(view, off, total, IpProtocol.Igmp, TRAFFIC_CLASS, TTL, 0, flags, from.w3, to.w3);
     view.setUint8(off + Ipv4.VersionIhl, 0x40 | (HEADER_BYTES / 4));
     view.setInt32(off + Ipv4.Options, ROUTER_ALERT);
     view.setUint16(off + Ipv4.Checksum, foldChecksum(sumSlab(head, off, HEADER_BYTES, 0)));

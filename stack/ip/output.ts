@@ -14,9 +14,14 @@ import {
 import { IPV6_HEADER_BYTES, writeIpv6Header } from '../wire/ipv6.ts';
 import { copySlab, type Slab } from '../wire/slab.ts';
 import type { IpCounters } from './counters.ts';
+import { FlowLabels } from './flow-label.ts';
 import { Fragmenter } from './fragment.ts';
+import { type Identification, Identifications } from './identification.ts';
 import type { Interface } from './interface.ts';
 import { IPV4_MIN_PATH_MTU_BYTES, type RouteTable } from './route-table.ts';
+
+/** Both ports, at the start of a TCP or UDP header. */
+const PORTS_BYTES = 4;
 
 /** The sending half of the IP layer. */
 export class IpSender implements IpOutput {
@@ -24,11 +29,15 @@ export class IpSender implements IpOutput {
   readonly #routes: RouteTable;
   readonly #counters: IpCounters;
   readonly #fragmenter: Fragmenter;
+  readonly #flowLabels: FlowLabels;
+  readonly #identifications: Identifications;
 
   constructor(context: StackContext, routes: RouteTable, counters: IpCounters) {
     this.#context = context;
     this.#routes = routes;
     this.#counters = counters;
+    this.#flowLabels = new FlowLabels(context.secret);
+    this.#identifications = new Identifications(context.random, counters);
     this.#fragmenter = new Fragmenter(context, counters);
   }
 
@@ -89,17 +98,38 @@ export class IpSender implements IpOutput {
         view.setUint16(at, sum === 0 && protocol === IpProtocol.Udp ? 0xffff : sum);
       }
     }
-    if (inFragments) return this.#fragmenter.send(route, protocol, headerBytes, trafficClass, ttl);
+    const flowLabel = v4 ? 0 : this.#flowLabel(route, protocol, headerBytes);
+    const { now } = this.#context;
+    if (inFragments) {
+      const numbers = this.#identification(route);
+      // differs from RFC 6864 §5.2, which would have us wait, because nobody does: 546 datagrams a second would be all
+      if (v4 && numbers.isUsedUp(now)) this.#counters.identificationRepeated++;
+      const id = numbers.take(now);
+      return this.#fragmenter.send(route, protocol, headerBytes, trafficClass, ttl, flowLabel, id);
+    }
 
     if (v4) {
-      // RFC 1191 §3: Don't Fragment finds the path MTU for TCP. RFC 6864 §4.1: such a datagram needs no identification.
-      const atomic = protocol === IpProtocol.Tcp && route.pathMtuBytes > IPV4_MIN_PATH_MTU_BYTES;
-      const id = atomic ? 0 : this.#context.random.uint32() & 0xffff;
+      // RFC 1191 §3: Don't Fragment finds the path MTU for TCP. RFC 6864 §4.1: such a datagram needs no identification. The others
+      // become such while there is none left for them.
+      const atomic =
+        route.pathMtuBytes > IPV4_MIN_PATH_MTU_BYTES &&
+        (protocol === IpProtocol.Tcp || this.#identification(route).isUsedUp(now));
+      const id = atomic ? 0 : this.#identification(route).take(now) & 0xffff;
       const flags = atomic ? IPV4_DONT_FRAGMENT : 0;
       writeIpv4Header(view, off, length, protocol, trafficClass, ttl, id, flags, source.w3, destination.w3);
       view.setUint16(off + Ipv4.Checksum, foldChecksum(sumSlab(tx.head, off, IPV4_HEADER_BYTES, 0)));
     } else {
-      writeIpv6Header(view, off, transportLength, protocol, trafficClass, 0, ttl, source, destination);
+      writeIpv6Header(
+        view,
+        off,
+        transportLength,
+        protocol,
+        trafficClass,
+        flowLabel,
+        ttl,
+        source,
+        destination,
+      );
     }
     if (!iface.send(tx, route.nextHop)) {
       this.#counters.deviceFull++;
@@ -108,6 +138,19 @@ export class IpSender implements IpOutput {
     this.#counters.sent++;
     this.#counters.sentBytes += length;
     return true;
+  }
+
+  /** The label of the packet in `context.tx`, by the ports that its head begins with. */
+  #flowLabel(route: Route, protocol: number, headerBytes: number): number {
+    const { head, headOff, headLen } = this.#context.tx;
+    const hasPorts =
+      (protocol === IpProtocol.Tcp || protocol === IpProtocol.Udp) && headLen >= headerBytes + PORTS_BYTES;
+    return this.#flowLabels.label(route, protocol, hasPorts ? head.view.getInt32(headOff + headerBytes) : 0);
+  }
+
+  #identification(route: Route): Identification {
+    route.identification ??= this.#identifications.of(route.source, route.destination, this.#context.now);
+    return route.identification;
   }
 
   sendWhole(route: Route, slab: Slab, lengthBytes: number): boolean {

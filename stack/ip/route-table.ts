@@ -4,6 +4,7 @@ import { TimerEntry, type TimerQueue } from '../timers.ts';
 import type { IpAddress, IpPrefix } from '../wire/ip-address.ts';
 import { IPV6_MIN_MTU_BYTES } from '../wire/ipv6.ts';
 import type { IpCounters } from './counters.ts';
+import type { Identification } from './identification.ts';
 import type { Interface } from './interface.ts';
 import { chooseSource } from './source-address.ts';
 
@@ -35,6 +36,8 @@ class CachedRoute implements Route {
   readonly destination: IpAddress;
   nextHop: IpAddress;
   pathMtuBytes = 0;
+  flowKey = 0;
+  identification: Identification | null = null;
   readonly #generation: number;
 
   constructor(iface: Interface, source: IpAddress, destination: IpAddress, nextHop: IpAddress) {

@@ -1,10 +1,8 @@
-import type { RandomSource } from '../random.ts';
-import type { IpAddress } from '../wire/ip-address.ts';
+import { type IpAddress, writeAddressWords } from '../wire/ip-address.ts';
 import { sipHash } from './siphash.ts';
 
 /** RFC 9293 §3.4.1 [MUST-8]: the clock of initial sequence numbers ticks about every 4 µs. */
 const TICKS_PER_MS = 250;
-const KEY_BYTES = 16;
 
 /** Where initial sequence numbers come from: `compute` for a pair of endpoints, then `isn` and `timestampOffset`. */
 export interface SequenceSource {
@@ -19,22 +17,19 @@ export interface SequenceSource {
  * Linux (net/core/secure_seq.c): RFC 6528 §3 wants a pseudorandom function whose key cannot be found from its results.
  */
 export class InitialSequence implements SequenceSource {
-  readonly #key: Int32Array = new Int32Array(KEY_BYTES / 4);
+  readonly #key: Int32Array;
   readonly #message: Int32Array = new Int32Array(9);
   readonly #result: Int32Array = new Int32Array(2);
 
-  constructor(random: RandomSource) {
-    const key = new Uint8Array(KEY_BYTES);
-    random.fill(key);
-    const view = new DataView(key.buffer);
-    // by view: the same on machines of either byte order
-    for (let i = 0; i < this.#key.length; i++) this.#key[i] = view.getInt32(4 * i, true);
+  /** @param key four words; whoever else hashes with it has messages of other lengths */
+  constructor(key: Int32Array) {
+    this.#key = key;
   }
 
   /** Hashes one pair of endpoints; `isn` and `timestampOffset` then tell the results. */
   compute(local: IpAddress, localPort: number, remote: IpAddress, remotePort: number): void {
-    writeWords(this.#message, 0, local);
-    writeWords(this.#message, 4, remote);
+    writeAddressWords(this.#message, 0, local);
+    writeAddressWords(this.#message, 4, remote);
     this.#message[8] = (localPort << 16) | remotePort;
     sipHash(this.#key, this.#message, this.#result);
   }
@@ -48,11 +43,4 @@ export class InitialSequence implements SequenceSource {
   get timestampOffset(): number {
     return this.#result[1]!;
   }
-}
-
-function writeWords(words: Int32Array, at: number, address: IpAddress): void {
-  words[at] = address.w0;
-  words[at + 1] = address.w1;
-  words[at + 2] = address.w2;
-  words[at + 3] = address.w3;
 }

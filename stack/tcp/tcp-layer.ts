@@ -110,7 +110,7 @@ export class TcpLayer implements TransportHandler {
     this.context = context;
     this.counters = context.counters.group('tcp', new TcpCounters());
     this.table = new ConnectionTable(context.random);
-    this.isn = new InitialSequence(context.random);
+    this.isn = new InitialSequence(context.secret);
     this.#ports = new EphemeralPorts(context.random);
     this.synCookies = new SynCookies(context.random);
     this.fastOpenCookies = new FastOpenCookies(context.random);

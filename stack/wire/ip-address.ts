@@ -107,6 +107,14 @@ export class IpAddress {
   }
 }
 
+/** Writes the four words of an address into a message to be hashed. */
+export function writeAddressWords(words: Int32Array, at: number, address: IpAddress): void {
+  words[at] = address.w0;
+  words[at + 1] = address.w1;
+  words[at + 2] = address.w2;
+  words[at + 3] = address.w3;
+}
+
 /** An address with the length of its network's prefix: `192.0.2.2/24`, `2001:db8::2/64`. */
 export interface IpPrefix {
   readonly address: IpAddress;
