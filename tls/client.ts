@@ -38,6 +38,7 @@ export type { EarlyDataStatus } from './handshake/early-data.ts';
 export type { TlsInfo } from './handshake/state.ts';
 export { NamedGroup } from './keys/groups.ts';
 export { MemorySessionStore, type SessionStore, type SessionUse, type TlsSession } from './session.ts';
+export { decodeSession, encodeSession } from './session-encoding.ts';
 export type { TracedHello, TracedMessage } from './trace.ts';
 export { exportKeyingMaterial } from './traffic/exporter.ts';
 export { TRAFFIC_STATE_BYTES } from './traffic/state.ts';
