@@ -5,8 +5,6 @@ import type { EngineClient } from '../engine/client.ts';
 import type { SocketInfo } from '../engine/questions.ts';
 import { type KeepAlive, SharedSocket } from '../engine/shared-socket.ts';
 import { SocketEvent, SocketStatus } from '../engine/socket-block.ts';
-import { SystemRandom } from '../engine/system-random.ts';
-import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
 import { ask } from './answer.ts';
@@ -25,8 +23,9 @@ import {
 import { Outgoing } from './outgoing.ts';
 import { lastRead, readPooled } from './read-pool.ts';
 import { sessionsOf } from './sessions.ts';
-import { type TlsSettings, tlsSettings } from './tls-settings.ts';
-import { certificateError, handshakeError, ownCertificatesOf, TlsView } from './tls-view.ts';
+import { SocketHandshake } from './socket-handshake.ts';
+import { type TlsConnectOptions, type TlsSettings, tlsSettings } from './tls-settings.ts';
+import { certificateError, ownCertificatesOf, TlsView } from './tls-view.ts';
 import { type WebStreams, webStreamsOf } from './web-streams.ts';
 
 /** Chunks read in one go before other sockets get their turn. */
@@ -79,7 +78,7 @@ export class Socket extends TlsView {
 
   readonly #client: EngineClient | null;
   #shared: SharedSocket | null = null;
-  #handshake: TlsHandshake | null = null;
+  #handshake: SocketHandshake | null = null;
   /** The listener that has accepted it; null: an own connection. */
   readonly server: EventEmitter | null = null;
   #tls: TlsSettings | null = null;
@@ -103,9 +102,7 @@ export class Socket extends TlsView {
   #noDelay = false;
   #keepAlive: KeepAlive | null = null;
   #deadline = 0;
-  #connectedAt = 0;
   #timeoutMs = 0;
-  #deadlineTimer: NodeJS.Timeout | null = null;
   #idleTimer: NodeJS.Timeout | null = null;
   #stopListening: () => void = () => {};
   #noteClosed: () => void = () => {};
@@ -160,13 +157,7 @@ export class Socket extends TlsView {
     const port = checkPort(options.port, 1);
     this.#host = options.host ?? 'localhost';
     this.#timeoutMs = checkMs('timeoutMs', options.timeoutMs ?? 0);
-    if (options.tls) {
-      const target = { host: this.#host, port, sessions: sessionsOf(client) };
-      const tls = options.tls === true ? {} : options.tls;
-      this.#tls = tlsSettings(tls, target);
-      this.servername = tls.servername ?? this.#host;
-      Object.defineProperty(this, 'encrypted', { value: true, enumerable: true });
-    }
+    if (options.tls) this.#secureBy(client, options.tls === true ? {} : options.tls, port);
     this.#noDelay = options.noDelay === true || this.#noDelay;
     const { keepAlive = false } = options;
     if (typeof keepAlive === 'object') this.#keepAlive = keepAlive;
@@ -194,6 +185,56 @@ export class Socket extends TlsView {
       this.#stopListening = onAbort(signal, () => this.destroy(cancelled(signal, this.#phase)));
     }
     this.#attach(shared);
+  }
+
+  #secureBy(client: EngineClient, tls: TlsConnectOptions, port: number): TlsSettings {
+    const settings = tlsSettings(tls, { host: this.#host, port, sessions: sessionsOf(client) });
+    this.#tls = settings;
+    this.servername = tls.servername ?? this.#host;
+    Object.defineProperty(this, 'encrypted', { value: true, enumerable: true });
+    return settings;
+  }
+
+  /**
+   * Goes on with TLS on a connection that has begun without, as SMTP's, IMAP's or PostgreSQL's do after STARTTLS. The server has agreed, its
+   * answer has been read, and what was written has left; what is written from now on waits for the handshake.
+   * 'secureConnect' follows, or 'error'.
+   * @returns the socket after 'secureConnect'. @throws NetError ARGUMENT_INVALID, NOT_CONNECTED, and why the handshake failed
+   */
+  startTls(options: TlsConnectOptions = {}): Promise<this> {
+    const secured = this.#startTls(options);
+    // who listens to 'error' need not look at the promise
+    secured.catch(() => {});
+    return secured;
+  }
+
+  async #startTls(options: TlsConnectOptions): Promise<this> {
+    const shared = this.#shared;
+    if (shared === null || this.channel === null || this.writableEnded) {
+      throw new NetError('NOT_CONNECTED', { phase: Phase.Argument, detail: 'TLS needs an open connection' });
+    }
+    const problem = this.encrypted
+      ? 'the connection has TLS'
+      : this.readableLength > 0
+        ? // RFC 3207 §4.2: what comes in the clear behind the answer could be anybody's
+          `${this.readableLength} bytes that came before TLS have not been read`
+        : this.writableLength > 0
+          ? `${this.writableLength} bytes that were written before TLS have not left: wait for 'drain'`
+          : '';
+    if (problem !== '') throw new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail: problem });
+    if (this.#host === '') this.#host = this.remoteAddress ?? '';
+    const settings = this.#secureBy(shared.client, options, this.remotePort ?? 0);
+    this.channel = null;
+    return new Promise((resolve, reject) => {
+      const failed = (): void =>
+        reject(this.errored ?? new NetError('ABORTED', { phase: Phase.Handshake, detail: 'closed' }));
+      this.once('close', failed);
+      this.once('secureConnect', () => {
+        this.off('close', failed);
+        resolve(this);
+      });
+      this.#startHandshake(shared, settings, Infinity);
+    });
   }
 
   get #phase(): Phase {
@@ -239,7 +280,6 @@ export class Socket extends TlsView {
     }
     if (status !== SocketStatus.Open) return;
     this.#connecting = false;
-    this.#connectedAt = performance.now();
     this.#noteAddresses(shared);
     const { resolveMs, connectMs } = shared.times;
     this.#times = { resolveMs, connectMs: connectMs - resolveMs, handshakeMs: -1 };
@@ -249,25 +289,20 @@ export class Socket extends TlsView {
     }
     const { remotePort: port } = this;
     CHANNELS.connected.publish({ socket: this, host: this.#host, port, times: this.#times });
-    if (!this.destroyed && this.#tls !== null) this.#startHandshake(shared, this.#tls);
+    const leftMs = this.#timeoutMs > 0 ? Math.max(1, this.#deadline - performance.now()) : Infinity;
+    if (!this.destroyed && this.#tls !== null) this.#startHandshake(shared, this.#tls, leftMs);
     else this.channel = shared;
     if (!this.destroyed) this.emit('connect');
     if (!this.destroyed) this.emit('ready');
     if (this.channel !== null) this.#startReading();
   }
 
-  #startHandshake(shared: SharedSocket, tls: TlsSettings): void {
-    const limitMs = tls.handshakeTimeoutMs > 0 ? tls.handshakeTimeoutMs : Infinity;
-    const leftMs = this.#timeoutMs > 0 ? Math.max(1, this.#deadline - this.#connectedAt) : Infinity;
-    const isOwnLimit = limitMs < leftMs;
-    if (limitMs < Infinity || leftMs < Infinity) {
-      const onTimeout = (): void => this.#onHandshakeTimeout(isOwnLimit ? limitMs : null);
-      this.#deadlineTimer = setTimeout(onTimeout, Math.min(limitMs, leftMs));
-    }
+  #startHandshake(shared: SharedSocket, tls: TlsSettings, leftMs: number): void {
     try {
-      const random = new SystemRandom();
-      const keyLog = this.#keyLogOf(tls);
-      this.#handshake = new TlsHandshake(shared, { ...tls, ...keyLog, unixTimeMs: Date.now(), random });
+      const sessions = this.sessionsFor(tls);
+      const limits = { leftMs, timeoutMs: this.#timeoutMs };
+      const onTimeout = (error: NetError): unknown => this.destroy(error);
+      this.#handshake = new SocketHandshake(this, shared, tls, sessions, limits, onTimeout);
     } catch (error) {
       this.#fail(error);
       return;
@@ -275,41 +310,17 @@ export class Socket extends TlsView {
     process.nextTick(() => this.#onEvents(SocketEvent.Readable));
   }
 
-  /** Secrets are told to those who asked before the handshake: by option, or by listening as to Node's event 'keylog'. */
-  #keyLogOf(tls: TlsSettings): Pick<TlsSettings, 'keyLog'> {
-    if (this.listenerCount('keylog') === 0 && !CHANNELS.keyLog.hasSubscribers) return {};
-    return {
-      keyLog: (line) => {
-        tls.keyLog?.(line);
-        CHANNELS.keyLog.publish({ socket: this, line });
-        this.emit('keylog', Buffer.from(`${line}\n`));
-      },
-    };
-  }
-
-  /** @param limitMs of the handshake alone; null: of everything */
-  #onHandshakeTimeout(limitMs: number | null): void {
-    const waitedMs = Math.round(performance.now() - this.#connectedAt);
-    const address = this.remoteAddress ?? this.#host;
-    const port = this.remotePort ?? 0;
-    const detail =
-      `connected to ${address} port ${port}, then waited ${waitedMs} ms for the server's part of the TLS ` +
-      `handshake (${limitMs === null ? `${this.#timeoutMs} ms for everything` : `${limitMs} ms for a handshake`})`;
-    this.destroy(new NetError('TIMEOUT', { phase: Phase.Handshake, detail, address, port }));
-  }
-
-  #stepHandshake(handshake: TlsHandshake): void {
+  #stepHandshake(handshake: SocketHandshake): void {
     try {
       const progress = handshake.step();
       if (progress === 'pause') setTimeout(() => this.#onEvents(SocketEvent.Writable), handshake.pauseMs);
       if (progress !== 'done') return;
     } catch (error) {
-      this.#fail(handshakeError(error, this.#shared?.remoteAddress ?? null, this.remotePort ?? 0));
+      this.#fail(error);
       return;
     }
     this.#handshake = null;
-    this.#clearDeadline();
-    this.#times = { ...this.#times, handshakeMs: performance.now() - this.#connectedAt };
+    this.#times = { ...this.#times, handshakeMs: handshake.elapsedMs };
     const { info } = handshake;
     this.tlsInfo = info;
     this.ownCertificates =
@@ -331,6 +342,7 @@ export class Socket extends TlsView {
       this.emit('OCSPResponse', info.ocspResponse === null ? null : Buffer.from(info.ocspResponse));
     }
     if (!this.destroyed) this.emit('secureConnect');
+    if (!this.destroyed) this.tellSessions();
     this.#startReading();
   }
 
@@ -464,11 +476,11 @@ export class Socket extends TlsView {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#connecting = false;
+    this.#handshake?.end();
     this.#handshake = null;
     this.channel = null;
     this.#stopListening();
     this.#noteClosed();
-    this.#clearDeadline();
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     const shared = this.#shared;
     this.#shared = null;
@@ -671,10 +683,5 @@ export class Socket extends TlsView {
 
   #touch(): void {
     this.#idleTimer?.refresh();
-  }
-
-  #clearDeadline(): void {
-    if (this.#deadlineTimer !== null) clearTimeout(this.#deadlineTimer);
-    this.#deadlineTimer = null;
   }
 }

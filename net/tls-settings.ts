@@ -4,7 +4,14 @@ import { domainToASCII } from 'node:url';
 import { loadSystemRoots } from '../drivers/system-roots.ts';
 import type { TlsOptions } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { ClientCredentials, SessionStore, TlsTuning, TlsVersion } from '../tls/client.ts';
+import {
+  type ClientCredentials,
+  decodeSession,
+  type SessionStore,
+  type TlsSession,
+  type TlsTuning,
+  type TlsVersion,
+} from '../tls/client.ts';
 import { CredentialsError } from '../tls/credentials/errors.ts';
 import { readPrivateKey } from '../tls/credentials/private-key.ts';
 import { readCredentials } from '../tls/credentials/store.ts';
@@ -60,6 +67,8 @@ export interface TlsConnectOptions {
    * protocols and certificate. Default: in memory, one store for each stack and thread; false: nowhere, each handshake is a full one.
    */
   readonly sessions?: SessionStore | false | undefined;
+  /** The session to resume before those of `sessions`: of the event 'session' or `getSession()`, of this process or another one. */
+  readonly session?: Uint8Array | undefined;
   /**
    * What few need to be different: groups and their key shares, signature schemes, Encrypted ClientHello, certificate compression,
    * GREASE, authentication after the handshake, padding and size limits of records; for testers, another ClientHello, how it is cut
@@ -84,6 +93,8 @@ export interface TlsSettings extends Omit<TlsOptions, 'unixTimeMs' | 'random'> {
   readonly requestOCSP: boolean;
   /** 0: any time. */
   readonly handshakeTimeoutMs: number;
+  /** To be resumed first; null: none was given. */
+  readonly session: TlsSession | null;
 }
 
 /** As long as Node lets its servers take for a handshake. */
@@ -119,6 +130,7 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
   const policy = rejectUnauthorized ? roots.name : `${roots.name}, not required`;
   return {
     requestOCSP: options.requestOCSP ?? false,
+    session: options.session === undefined ? null : readSession(options.session),
     handshakeTimeoutMs: checkMs('tls.handshakeTimeoutMs', options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS),
     serverName: isIP(name) === 0 ? domainToASCII(name) : name,
     verifier: rejectUnauthorized ? verifier : new TrustedSiteVerifier(verifier),
@@ -133,6 +145,13 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
     ...(keylog === undefined ? {} : { keyLog: keylog }),
     ...(options.earlyData === undefined ? {} : { earlyData: options.earlyData }),
   };
+}
+
+/** @throws NetError ARGUMENT_INVALID when the bytes are no session of ours */
+export function readSession(bytes: Uint8Array): TlsSession {
+  const session = decodeSession(bytes);
+  if (session === null) throw invalid('tls.session is no session that tunwire has given');
+  return session;
 }
 
 /** Trusted roots and what names them in the key of a session. */

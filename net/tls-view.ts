@@ -13,7 +13,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import { hostPort } from '../stack/resolver/name-server.ts';
 import type { IpAddress } from '../stack/wire/ip-address.ts';
 import { AlertLevel } from '../tls/alerts.ts';
-import type { ClientCredentials, TlsInfo } from '../tls/client.ts';
+import { type ClientCredentials, encodeSession, type TlsInfo, type TlsSession } from '../tls/client.ts';
 import { Certificate } from '../tls/x509/certificate.ts';
 import {
   embeddedTimestamps,
@@ -22,6 +22,8 @@ import {
 } from '../tls/x509/certificate-transparency.ts';
 import { DerError } from '../tls/x509/der.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
+import { ConnectionSessions } from './sessions.ts';
+import { readSession, type TlsSettings } from './tls-settings.ts';
 
 /** What `tls.TLSSocket` tells of an established TLS connection; without one, as there before the handshake. */
 export abstract class TlsView extends Duplex {
@@ -31,6 +33,11 @@ export abstract class TlsView extends Duplex {
   protected tlsInfo: TlsInfo | null = null;
   /** DER, what the server was given for its request, the own one first. */
   protected ownCertificates: readonly Uint8Array[] = [];
+
+  /** Of the last handshake; null: none were wanted. */
+  #sessions: ConnectionSessions | null = null;
+  /** See {@link setSession}. */
+  #givenSession: TlsSession | null = null;
 
   /** Set when application data can flow. */
   protected channel: Channel | null = null;
@@ -121,6 +128,49 @@ export abstract class TlsView extends Duplex {
   /** The TLS handshake resumed a session: the server proved to be the one of an earlier connection. */
   isSessionReused(): boolean {
     return this.tlsInfo?.isResumed ?? false;
+  }
+
+  /** What {@link setSession} takes, of the session that came last or that is in use; undefined: none yet. It holds secrets. */
+  getSession(): Buffer | undefined {
+    const session = this.#currentSession;
+    return session === null ? undefined : Buffer.from(encodeSession(session));
+  }
+
+  /** The ticket of {@link getSession}; undefined: none. */
+  getTLSTicket(): Buffer | undefined {
+    const ticket = this.#currentSession?.ticket ?? null;
+    return ticket === null || ticket.length === 0 ? undefined : Buffer.from(ticket);
+  }
+
+  /**
+   * The session that the handshake is to resume; before it begins. The option `tls.session` does the same.
+   * @param session of {@link getSession} or the event 'session' @throws NetError ARGUMENT_INVALID
+   */
+  setSession(session: Uint8Array): void {
+    this.#givenSession = readSession(session);
+  }
+
+  get #currentSession(): TlsSession | null {
+    const sessions = this.#sessions;
+    return sessions?.received ?? (this.isSessionReused() ? (sessions?.offered ?? null) : null);
+  }
+
+  /** The sessions of a handshake that begins; null: it is a full one, and leaves none. */
+  protected sessionsFor(tls: TlsSettings): ConnectionSessions | null {
+    const given = this.#givenSession ?? tls.session;
+    if (tls.sessions === undefined && given === null) return null;
+    this.#sessions = new ConnectionSessions(tls.sessions?.store ?? null, given);
+    return this.#sessions;
+  }
+
+  /** Emits 'session' for those that have come, and from now on for each that comes, as Node does after 'secureConnect'. */
+  protected tellSessions(): void {
+    this.#sessions?.tell((session) => {
+      // as OpenSSL: before TLS 1.3 a ticket renewed while a session is resumed is no new session
+      if (this.isSessionReused() && session.version !== 'TLSv1.3') return;
+      if (!this.destroyed && this.listenerCount('session') > 0)
+        this.emit('session', Buffer.from(encodeSession(session)));
+    });
   }
 
   /** There is no renegotiation: nothing to do. */
