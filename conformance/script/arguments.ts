@@ -18,7 +18,7 @@ const WORDS: Readonly<Record<string, number>> = {
   IPTOS_DSCP_CS7: 0xe0,
 };
 /** Flags of send and recv that change what the stack would do in ways it does not offer. */
-const UNSUPPORTED_FLAGS = 'MSG_ZEROCOPY MSG_EOR MSG_MORE MSG_ERRQUEUE MSG_TRUNC'.split(' ');
+const UNSUPPORTED_FLAGS = 'MSG_ZEROCOPY MSG_EOR MSG_ERRQUEUE MSG_TRUNC'.split(' ');
 /** EWOULDBLOCK is another name of EAGAIN. */
 const ALIASES: Readonly<Record<string, string>> = { EWOULDBLOCK: 'EAGAIN' };
 

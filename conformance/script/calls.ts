@@ -11,6 +11,7 @@ const LINUX_QUICK_ACKS = 16;
 const OUT_OF_BAND = 1;
 const PEEK = 2;
 const DONT_WAIT = 0x40;
+const MORE = 0x8000;
 const FAST_OPEN = 0x20000000;
 const NON_BLOCKING = 0x800;
 const READ_WRITE = 2;
@@ -209,7 +210,7 @@ export class Calls {
         () => () => socket.sendImplied(address, port, args.number(2)),
       );
     }
-    return socket.write(args.number(2), (flags & DONT_WAIT) !== 0, (flags & OUT_OF_BAND) !== 0);
+    return socket.write(args.number(2), dontWait, (flags & OUT_OF_BAND) !== 0, (flags & MORE) !== 0);
   }
 
   /** A connection that data can no longer begin. */
@@ -229,7 +230,8 @@ export class Calls {
     const flags = args.flags(2);
     const dontWait = (flags & DONT_WAIT) !== 0;
     const lengthBytes = args.vectorBytes(1);
-    if ((flags & FAST_OPEN) === 0 || this.#isUnderWay(socket)) return socket.write(lengthBytes, dontWait);
+    if ((flags & FAST_OPEN) === 0 || this.#isUnderWay(socket))
+      return socket.write(lengthBytes, dontWait, false, (flags & MORE) !== 0);
     const { remote } = this.#host;
     return this.#connecting(socket, remote, CONNECT_PORT, () =>
       socket.sendFastOpen(remote, CONNECT_PORT, lengthBytes, dontWait),
@@ -283,6 +285,8 @@ export class Calls {
     socket.applyToListener();
     if (socket.connection !== null) {
       socket.apply(socket.connection);
+      // Said again it still pushes what a cork holds back
+      if (name === 'TCP_NODELAY') socket.connection.setNoDelay(value !== 0);
       this.#host.settle();
     }
     return done(0);

@@ -22,6 +22,9 @@ export function setNumber(options: SocketOptions, name: string, value: number): 
     case 'TCP_NODELAY':
       options.noDelay = on;
       return true;
+    case 'TCP_CORK':
+      options.corked = on;
+      return true;
     case 'SO_KEEPALIVE':
       options.keepAlive = on;
       return true;
@@ -97,6 +100,8 @@ export function getNumber(socket: ScriptSocket, name: string): number | undefine
       return connection?.mss ?? options.maxSegmentBytes;
     case 'TCP_NODELAY':
       return options.noDelay ? 1 : 0;
+    case 'TCP_CORK':
+      return options.corked ? 1 : 0;
     case 'SO_KEEPALIVE':
       return options.keepAlive ? 1 : 0;
     case 'TCP_KEEPIDLE':

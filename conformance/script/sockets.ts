@@ -29,6 +29,7 @@ export const BLOCKS = null;
 /** Socket options that a listener hands on to its connections. */
 export interface SocketOptions {
   noDelay: boolean;
+  corked: boolean;
   keepAlive: boolean;
   keepIdleMs: number;
   keepIntervalMs: number;
@@ -85,6 +86,7 @@ export class ScriptSocket {
     this.protocol = protocol;
     this.options = {
       noDelay: false,
+      corked: false,
       keepAlive: false,
       keepIdleMs: host.keepAlive.idle * 1000,
       keepIntervalMs: host.keepAlive.interval * 1000,
@@ -210,7 +212,8 @@ export class ScriptSocket {
   /** Sets the socket's options on its connection. */
   apply(connection: TcpConnection): void {
     const o = this.options;
-    connection.setNoDelay(o.noDelay);
+    if (connection.noDelay !== o.noDelay) connection.setNoDelay(o.noDelay);
+    if (connection.corked !== o.corked) connection.setCork(o.corked);
     connection.setUserTimeout(o.userTimeoutMs);
     connection.synRetries = o.synRetries;
     if (o.congestion !== '') connection.setCongestionControl(o.congestion);
@@ -313,8 +316,8 @@ export class ScriptSocket {
     return this.nonBlocking || dontWait ? failed('EAGAIN') : BLOCKS;
   }
 
-  /** Begins to write `lengthBytes` zeros. @param urgent MSG_OOB @returns a function that goes on with it */
-  write(lengthBytes: number, dontWait: boolean, urgent = false): () => CallResult | null {
+  /** Begins to write `lengthBytes` zeros. @param urgent MSG_OOB @param more MSG_MORE @returns a function that goes on with it */
+  write(lengthBytes: number, dontWait: boolean, urgent = false, more = false): () => CallResult | null {
     if (this.protocol === 'udp') return () => this.#writeDatagram(lengthBytes);
     let written = 0;
     return () => {
@@ -341,7 +344,7 @@ export class ScriptSocket {
         ring.write(new Uint8Array(take), 0, take);
         written += take;
         if (urgent && written === lengthBytes) connection.appWroteUrgent();
-        else connection.appWrote();
+        else connection.appWrote(more);
         this.host.settle();
       }
       if (written === lengthBytes) return done(written);

@@ -12,6 +12,7 @@ import { ChallengeBudget } from './challenge-ack.ts';
 import { changeCongestionControl } from './change-congestion-control.ts';
 import type { CongestionControl } from './congestion/congestion-control.ts';
 import type { Flow } from './connection-table.ts';
+import { noteWrite, overrideCork, ShortSegment } from './cork.ts';
 import { delayedAckExpired } from './delayed-ack.ts';
 import { computeMss, initializeMss } from './effective-mss.ts';
 import { earlySettled, type FastOpen, releaseSyn } from './fast-open.ts';
@@ -252,6 +253,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
 
   // --- what the application wants
   noDelay = false;
+  corked = false;
+  shortSegment: ShortSegment = ShortSegment.Ordinary;
   /** End of the last short segment sent, for Minshall's variant of Nagle's algorithm; valid while `shortSent`. */
   shortSentTo = 0;
   shortSent = false;
@@ -348,8 +351,9 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
 
   // ---------------------------------------------------------------- user calls
 
-  /** The application has put data into the send ring. */
-  appWrote(): void {
+  /** The application has put data into the send ring. @param more it says that more follows soon (MSG_MORE) */
+  appWrote(more = false): void {
+    noteWrite(this, more);
     if (this.sendRing === null && !attachSendRing(this)) return;
     if (this.fastOpen !== null) releaseSyn(this);
     this.context.wantsToTransmit(this);
@@ -429,7 +433,13 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   /** @param on true: no Nagle algorithm [MUST-17] */
   setNoDelay(on: boolean): void {
     this.noDelay = on;
-    if (on) this.context.wantsToTransmit(this);
+    if (on) overrideCork(this);
+  }
+
+  /** @param on true: full segments only, until it is taken off (Linux's TCP_CORK); a short one for at most an RTO behind all others */
+  setCork(on: boolean): void {
+    this.corked = on;
+    if (!on) this.context.wantsToTransmit(this);
   }
 
   /** @param keepAlive null: off, which is the default [MUST-25] */

@@ -81,6 +81,7 @@ const KEPT_FLAGS = [
   'ecnOk',
   'ectSeen',
   'noDelay',
+  'corked',
   'passive',
 ] as const satisfies readonly (keyof TcpConnection)[];
 
@@ -140,6 +141,7 @@ const NOT_KEPT: ReadonlySet<string> = new Set<keyof TcpConnection>([
   'sendLimitAt',
   'shortSentTo',
   'shortSent',
+  'shortSegment',
   'dupAcks',
   // objects, looked at one by one
   'assembler',

@@ -1,4 +1,5 @@
 import { type TcpConnection, TcpTimer } from './connection.ts';
+import { holdsShort, ShortSegment } from './cork.ts';
 import { MAX_RETRIES, ORPHAN_RETRIES } from './recovery.ts';
 import { sendPersistProbe } from './sender.ts';
 
@@ -22,6 +23,11 @@ export function stopPersist(c: TcpConnection): void {
 
 export function persistExpired(c: TcpConnection): void {
   if (!c.isSynchronized) return;
+  // RFC 9293 §3.8.6.2.1 (4) [MUST-60]: the application, and not the peer, has kept it back
+  if (c.sndWnd > 0 && holdsShort(c)) {
+    c.shortSegment = ShortSegment.Ordinary;
+    if (sendPersistProbe(c)) return;
+  }
   // [MUST-37]: `retries` begins anew with every answer, so a peer that answers keeps the connection open
   const limit = c.detached ? ORPHAN_RETRIES : MAX_RETRIES;
   if (c.retries >= limit) {

@@ -2,6 +2,7 @@ import { EndpointEvent } from '../endpoint.ts';
 import { TcpFlag } from '../wire/tcp.ts';
 import { challengeAck } from './challenge-ack.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
+import { releaseShort } from './cork.ts';
 import { congestionEcho, isReduced, noteReduction } from './ecn.ts';
 import { handshakeTimeout } from './handshake.ts';
 import { onlyProbeLost, searchAcked, suspectBlackHole } from './packetization-layer-pmtud.ts';
@@ -57,6 +58,7 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
     if (!c.probeSent || ack !== ((c.sndNxt + 1) | 0)) return refuse(c);
     c.sndNxt = ack;
   }
+  releaseShort(c);
   const outstanding = c.sndNxt !== una;
   const windowChanged = ((ack - una) | 0) >= 0 && updateWindow(c, seg);
   // [MUST-37]: a peer that answers probes, or keeps its window shut over data in flight, is alive

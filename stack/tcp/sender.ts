@@ -9,6 +9,7 @@ import {
   writeTimestamps,
 } from '../wire/tcp.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
+import { holdsShort, pushesLast } from './cork.ts';
 import { acknowledged, DELAYED_ACK_MS } from './delayed-ack.ts';
 import { EcnField } from './ecn.ts';
 import { sendSyn } from './handshake.ts';
@@ -263,7 +264,9 @@ function sendTailProbe(c: TcpConnection): boolean {
 
 /** Nagle's algorithm [SHLD-7]: the last, short segment waits while anything is unacknowledged. */
 function mayNagle(c: TcpConnection, take: number): boolean {
-  if (c.noDelay || c.urgentOut || c.sndUna === c.sndNxt || take === c.mss) return true;
+  if (c.urgentOut || take === c.mss) return true;
+  if (holdsShort(c)) return false;
+  if (c.noDelay || c.sndUna === c.sndNxt) return true;
   if (c.layer.settings.nagle === 'unacknowledged') return false;
   if (c.shortSent && ((c.shortSentTo - c.sndUna) | 0) <= 0) c.shortSent = false;
   return !c.shortSent;
@@ -321,7 +324,7 @@ function sendData(
   let flags: number = TcpFlag.Ack;
   if (fin) flags |= TcpFlag.Fin;
   // [MUST-61]: what empties the send queue is pushed
-  if (payload > 0 && (fin || end === c.queuedTo())) flags |= TcpFlag.Psh;
+  if (payload > 0 && (fin || (end === c.queuedTo() && pushesLast(c)))) flags |= TcpFlag.Psh;
   if (payload === 0 || ecn === EcnField.NotCapable)
     return sendSegment(c, seq, flags, payload, mss, EcnField.NotCapable, comment);
   if (c.cwrToSend) flags |= TcpFlag.Cwr;
@@ -420,7 +423,7 @@ export function sendPersistProbe(c: TcpConnection): boolean {
   if (window > 0 && unsent > 0) {
     const mss = c.mss - sackBytes(c);
     const length = Math.min(unsent, window, mss);
-    if (!sendData(c, c.sndNxt, length, mss, EcnField.NotCapable, 'zero-window probe')) return false;
+    if (!sendData(c, c.sndNxt, length, mss, EcnField.NotCapable, 'override timeout')) return false;
     c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now, c.inFlightBytes());
     c.sndNxt = (c.sndNxt + length) | 0;
     armRetransmit(c);
