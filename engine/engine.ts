@@ -1,5 +1,5 @@
 import type { PacketInput } from '../drivers/device.ts';
-import { ConnectAttempt } from '../stack/connector.ts';
+import { type AttemptProgress, ConnectAttempt } from '../stack/connector.ts';
 import type { DatagramEndpoint } from '../stack/context.ts';
 import { type Endpoint, EndpointEvent } from '../stack/endpoint.ts';
 import { ERRORS, type ErrorCode, NetError, PHASE_NAMES, Phase } from '../stack/errors.ts';
@@ -19,6 +19,7 @@ import { UdpSocket } from '../stack/udp/udp-socket.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { type Arena, ArenaWord } from './arena.ts';
+import { noteAttempt } from './attempt-records.ts';
 import { EngineAccount } from './engine-counters.ts';
 import type { Journal } from './journal.ts';
 import { Questions } from './questions.ts';
@@ -354,6 +355,8 @@ export class Engine implements PacketInput {
       ...congestionOf(block),
       broadcast: (options & OpenOption.Broadcast) !== 0,
       dontRoute: (options & OpenOption.DontRoute) !== 0,
+      onAttempt:
+        (options & OpenOption.NoteAttempts) === 0 ? null : (progress) => this.#attempted(block, progress),
       owner: block.index,
     });
   }
@@ -527,6 +530,13 @@ export class Engine implements PacketInput {
       accepted = true;
     }
     if (accepted) this.#table.tell(block, SocketEvent.Readable);
+  }
+
+  #attempted(block: SocketBlock, progress: AttemptProgress): void {
+    if (!noteAttempt(block, progress)) return;
+    // most connections have one address that answers at once: nobody is woken for that
+    const isAwaited = (block.get(SocketWord.Options) & OpenOption.TellAttempts) !== 0;
+    if (isAwaited || block.get(SocketWord.Attempts) > 1) this.#table.tell(block, SocketEvent.Attempted);
   }
 
   #attemptEvents(block: SocketBlock, attempt: ConnectAttempt): void {

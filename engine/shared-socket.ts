@@ -55,6 +55,8 @@ export interface ConnectRequest {
   readonly preferIpv6?: boolean;
   /** Addresses are tried beside each other, IPv6 first (RFC 8305). */
   readonly racing?: boolean;
+  /** What becomes of each address is noted while connecting, see {@link attemptsFrom}. */
+  readonly notesAttempts?: boolean;
   /** 0: both. Default 0. */
   readonly family?: 0 | 4 | 6;
   readonly broadcast?: boolean;
@@ -98,6 +100,7 @@ export class SharedSocket implements Channel {
     socket.#storeOption(OpenOption.NoDelay, request.noDelay === true);
     socket.#storeOption(OpenOption.PreferIpv6, request.preferIpv6 === true);
     socket.#storeOption(OpenOption.Racing, request.racing === true);
+    socket.#storeOption(OpenOption.NoteAttempts, request.notesAttempts === true);
     socket.#storeOption(OpenOption.Broadcast, request.broadcast === true);
     socket.#storeOption(OpenOption.DontRoute, request.dontRoute === true);
     socket.#storeOption(OpenOption.ReservedPort, request.reservedPort === true);
@@ -492,6 +495,11 @@ export class SharedSocket implements Channel {
   /** Has events delivered in this thread's event loop; bits of SocketEvent. */
   watch(listener: (events: number) => void): void {
     this.client.watch(this.block, listener);
+  }
+
+  /** Has SocketEvent.Attempted told from the first attempt on; without it the first is told with the next. */
+  wantAttempts(): void {
+    this.#storeOption(OpenOption.TellAttempts, true);
   }
 
   get localAddress(): IpAddress | null {

@@ -54,6 +54,8 @@ export const SocketWord = {
   SendTail: 19,
   /** (both, with the lock) where the send ring is; 0: there is none */
   SendRing: 20,
+  /** (engine) records of {@link noteAttempt} in the text area; -1: it is used for something else now */
+  Attempts: 21,
   SendSequence: 22,
   SendWaiting: 23,
   /** Held by a thread while it writes */
@@ -179,6 +181,10 @@ export const OpenOption = {
   ReuseAddress: 64,
   Racing: 128,
   Secrets: 256,
+  /** The text area is for what {@link noteAttempt} notes. */
+  NoteAttempts: 512,
+  /** Somebody waits for the first of these notes too. */
+  TellAttempts: 1024,
 } as const;
 
 export const StreamFlag = {
@@ -201,6 +207,8 @@ export const SocketEvent = {
   /** Posted by applications, see EngineClient.post. */
   TimedOut: 16,
   Cancelled: 32,
+  /** Something was noted of the addresses that are tried. */
+  Attempted: 64,
 } as const;
 
 const RING_UNIT_SHIFT = 10;
@@ -284,6 +292,7 @@ export class SocketBlock {
   }
 
   setError(code: ErrorCode, phase: Phase, detail: string): void {
+    if (this.get(SocketWord.Attempts) !== 0) this.set(SocketWord.Attempts, -1);
     this.text = detail;
     this.set(SocketWord.ErrorPhase, phase);
     this.set(SocketWord.Error, ERRORS[code].number);

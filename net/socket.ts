@@ -8,6 +8,7 @@ import { SocketEvent, SocketStatus } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
 import { ask } from './answer.ts';
+import { AttemptEvents } from './attempt-events.ts';
 import { CHANNELS } from './channels.ts';
 import { noteOpen } from './open-sockets.ts';
 import {
@@ -65,7 +66,7 @@ export class Socket extends TlsView {
   alpnProtocol: string | false = false;
   /** The name that the peer's certificate was checked against. */
   servername = '';
-  /** For Node's `net.Socket`: the stack races addresses by itself and reports none. */
+  /** Addresses and ports tried so far. */
   readonly autoSelectFamilyAttemptedAddresses: string[] = [];
 
   // not initialised, and so without `undefined` in their types, as net.Socket has them
@@ -84,6 +85,7 @@ export class Socket extends TlsView {
   #tls: TlsSettings | null = null;
   #host = '';
   #connecting = false;
+  #attempts: AttemptEvents | null = null;
 
   /** `_read` was called and has not been satisfied. */
   #wantsData = false;
@@ -176,8 +178,10 @@ export class Socket extends TlsView {
       preferIpv6: options.preferIpv6 === true,
       racing: options.autoSelectFamily !== false,
       family: options.family ?? 0,
+      notesAttempts: true,
     });
     this.#connecting = true;
+    this.#attempts = new AttemptEvents(this, port);
     CHANNELS.connect.publish({ socket: this, host: this.#host, port });
     if (options.timeout) this.setTimeout(options.timeout);
     const { signal } = options;
@@ -248,7 +252,10 @@ export class Socket extends TlsView {
     this.#hold();
     shared.watch((events) => this.#onEvents(events));
     // what came before there was a listener
-    process.nextTick(() => this.#onEvents(SocketEvent.Readable | SocketEvent.Writable));
+    process.nextTick(() => {
+      this.#attempts?.listen(shared);
+      this.#onEvents(SocketEvent.Readable | SocketEvent.Writable);
+    });
   }
 
   #onEvents(events: number): void {
@@ -272,13 +279,19 @@ export class Socket extends TlsView {
 
   #onConnecting(shared: SharedSocket): void {
     const { status } = shared;
+    this.#attempts?.progress(shared);
+    if (this.destroyed) return;
     if (status === SocketStatus.Closed) {
       const error = shared.block.error ?? new NetError('ABORTED', { phase: Phase.Connect });
+      this.#attempts?.failed(error);
+      if (this.destroyed) return;
       if (error.phase === 'resolve') this.emit('lookup', error, undefined, undefined, this.#host);
       this.#fail(error);
       return;
     }
     if (status !== SocketStatus.Open) return;
+    this.#attempts?.connected(String(shared.remoteAddress));
+    if (this.destroyed) return;
     this.#connecting = false;
     this.#noteAddresses(shared);
     const { resolveMs, connectMs } = shared.times;

@@ -1,5 +1,5 @@
 import { Endpoint, EndpointEvent, type EndpointObserver } from './endpoint.ts';
-import { NetError, Phase } from './errors.ts';
+import { type ErrorCode, NetError, Phase } from './errors.ts';
 import { compareDestinations, type DestinationWay } from './ip/source-address.ts';
 import type { Lookup } from './resolver/lookup.ts';
 import { hostPort } from './resolver/name-server.ts';
@@ -50,8 +50,17 @@ export interface ConnectRequest {
   readonly broadcast: boolean;
   /** Only what is directly connected is reached, no gateway. */
   readonly dontRoute: boolean;
+  /** Told of each address when it is tried, and when it has failed; not of those given up for a better one. Default null. */
+  readonly onAttempt?: ((progress: AttemptProgress) => void) | null;
   /** The application's mark, carried by the attempt and by the connection or socket. */
   readonly owner: number;
+}
+
+/** What becomes of an address while others are tried too. */
+export interface AttemptProgress {
+  readonly address: IpAddress;
+  /** Why it has failed, TIMEOUT: it was silent; null: it begins. */
+  readonly code: ErrorCode | null;
 }
 
 /** Connects by name: resolves, then tries the addresses one after the other until one answers. */
@@ -177,6 +186,7 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
   #giveUpSilent(now: number): void {
     const [silent] = this.#trying;
     if (silent === undefined) return;
+    this.#tell(silent.remote, 'TIMEOUT');
     const seconds = Math.round(now - this.#triedAt) / 1000;
     this.#failures.push(
       new NetError('TIMEOUT', {
@@ -320,6 +330,7 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
 
   #openConnection(address: IpAddress): void {
     const { request } = this;
+    this.#tell(address, null);
     const connection = this.#stack.tcp.connect({
       remote: address,
       remotePort: request.port,
@@ -355,8 +366,10 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
 
   #refused(connection: TcpConnection): void {
     const { remote, remotePort, errorDetail } = connection;
+    const code = connection.error ?? 'ABORTED';
+    this.#tell(remote, code);
     this.#failures.push(
-      new NetError(connection.error ?? 'ABORTED', {
+      new NetError(code, {
         phase: Phase.Connect,
         detail:
           errorDetail === ''
@@ -372,6 +385,7 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
 
   #noteFailure(error: unknown, address: IpAddress, phase: Phase): void {
     if (!(error instanceof NetError)) throw error;
+    if (phase === Phase.Connect) this.#tell(address, error.tunwireCode);
     this.#failures.push(
       new NetError(error.tunwireCode, {
         phase,
@@ -381,6 +395,10 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
         cause: error,
       }),
     );
+  }
+
+  #tell(address: IpAddress, code: ErrorCode | null): void {
+    this.request.onAttempt?.({ address, code });
   }
 
   #timeout(): NetError {
