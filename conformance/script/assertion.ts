@@ -27,7 +27,7 @@ export class Assertions {
    */
   run(code: string, lookUp: (name: string) => number | undefined): void {
     this.#lookUp = lookUp;
-    const lines = code.replace(/\\\n/g, ' ').split('\n');
+    const lines = code.replace(/\\(\n|$)/g, ' ').split('\n');
     for (const line of lines) {
       const text = line.replace(/(^|\s)#.*$/, '').trim();
       if (text === '') continue;

@@ -70,6 +70,8 @@ export class ScriptHost implements PacketSink {
   onPassive: (connection: TcpConnection) => void = () => {};
   readonly #iface: Interface;
   readonly #seen: WeakSet<TcpConnection> = new WeakSet();
+  /** When their handshakes ended, in the stack's time. */
+  readonly #establishedAt: WeakMap<TcpConnection, number> = new WeakMap();
   #nowUs = 0;
 
   constructor(profile: ScriptProfile, network: ScriptNetwork) {
@@ -171,6 +173,11 @@ export class ScriptHost implements PacketSink {
     return START_MS + this.#nowUs / 1000;
   }
 
+  /** How long a connection is established, ms; 0: it was never. */
+  ageMs(connection: TcpConnection): number {
+    return this.#ms - (this.#establishedAt.get(connection) ?? this.#ms);
+  }
+
   /** Sets what the application says of a connection before anything of it is sent. */
   #meetConnections(): void {
     for (const flow of this.stack.tcp.table) {
@@ -180,6 +187,7 @@ export class ScriptHost implements PacketSink {
         flow.recvLimitBytes = this.defaults.receiveBufferBytes;
         if (flow.passive) this.onPassive(flow);
       }
+      if (flow.isSynchronized && !this.#establishedAt.has(flow)) this.#establishedAt.set(flow, this.#ms);
       const knowsMss = flow.state >= (flow.passive ? TcpState.Established : TcpState.SynReceived);
       if (this.profile.roundReceiveBuffer && knowsMss) roundReceiveBuffer(flow);
     }

@@ -369,6 +369,8 @@ export class ScriptSocket {
       if (rest === null && failure === null) {
         const started = this.connection === null ? this.connect(remote, port, true) : failed('EINPROGRESS');
         if (started.errno !== 'EINPROGRESS' && started.errno !== '') return started;
+        // connect() was not called, and has its result to come
+        this.#connectReported = false;
         sent = this.#putIntoSyn(lengthBytes);
         if (!wait) return sent > 0 ? done(sent) : failed('EINPROGRESS');
         rest = this.write(lengthBytes - sent, false);

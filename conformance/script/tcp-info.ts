@@ -83,10 +83,10 @@ export function tcpInfo(name: string, socket: ScriptSocket | null): number | und
     if (connection === null) return socket?.listener ? LISTEN : LINUX_STATES[TcpState.Closed];
     return LINUX_STATES[connection.state];
   }
-  return connection === null ? undefined : connectionInfo(name, connection);
+  return connection === null ? undefined : connectionInfo(name, connection, socket!.host.ageMs(connection));
 }
 
-function connectionInfo(name: string, c: TcpConnection): number | undefined {
+function connectionInfo(name: string, c: TcpConnection, ageMs: number): number | undefined {
   const info = c.info();
   const segments = (bytes: number): number => Math.ceil(bytes / Math.max(c.mss, 1));
   switch (name) {
@@ -215,7 +215,8 @@ function connectionInfo(name: string, c: TcpConnection): number | undefined {
     case 'tcpi_segs_out':
       return info.segmentsOut;
     case 'tcpi_last_data_recv':
-      return Math.round(info.sinceDataReceivedMs);
+      // Without any Linux counts from the handshake
+      return Math.round(info.sinceDataReceivedMs < 0 ? ageMs : info.sinceDataReceivedMs);
     case 'tcpi_last_ack_recv':
       return Math.round(info.sinceReceivedMs);
     default:
