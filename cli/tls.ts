@@ -1,19 +1,35 @@
 import { X509Certificate } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { WOULD_BLOCK } from '../engine/channel.ts';
 import { EngineClient } from '../engine/client.ts';
 import { planConnection } from '../inet/connect.ts';
 import { INET_PROTOCOL_TCP } from '../inet/constants.ts';
 import { type Dialed, dial } from '../inet/dial.ts';
+import { deadlineAfter, sleepRecv } from '../inet/wait.ts';
+import { ConnectionSessions } from '../net/sessions.ts';
 import { tlsSettings } from '../net/tls-settings.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import { MemorySessionStore, type TlsInfo, type TracedMessage } from '../tls/client.ts';
+import {
+  decodeSession,
+  encodeSession,
+  MemorySessionStore,
+  type TlsInfo,
+  type TlsSession,
+  type TracedMessage,
+} from '../tls/client.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
 import { ExitCode } from './exit-code.ts';
 import { withStack } from './own-stack.ts';
-import { capturesToOutput, tlsOptionsOf } from './stack-options.ts';
+import { note } from './report.ts';
+import { capturesToOutput, readInput, tlsOptionsOf } from './stack-options.ts';
+import { startTls } from './start-tls.ts';
 import { splitTarget } from './target.ts';
-import type { TlsVerbFlags } from './verbs/tls.ts';
+import { START_TLS_PORTS, type TlsVerbFlags } from './verbs/tls.ts';
 
 const HTTPS_PORT = 443;
+/** How long a server may take for the session that is to be kept. */
+const SESSION_PATIENCE_MS = 3000;
+const SCRATCH_BYTES = 4096;
 
 /** One certificate of the chain, as reports have it. */
 interface CertificateReport {
@@ -35,10 +51,13 @@ export function tls(target: string, flags: TlsVerbFlags): Promise<ExitCode> {
         detail: 'standard output is for the report: give the capture a file',
       });
     }
-    const { host, port } = splitTarget(target, HTTPS_PORT);
+    const { starttls } = flags;
+    const { host, port } = splitTarget(target, starttls ? START_TLS_PORTS[starttls] : HTTPS_PORT);
     const messages: TracedMessage[] = [];
-    const dialed = handshake(EngineClient.of(stack.arena), host, port, flags, messages);
+    const sessions = new ConnectionSessions(null, sessionOf(flags));
+    const dialed = handshake(EngineClient.of(stack.arena), host, port, flags, messages, sessions);
     const { socket, info } = dialed;
+    if (flags.sess_out !== undefined) keepSession(dialed, sessions, flags.sess_out);
     dialed.channel.shutdown();
     socket.release();
     if (info === null) throw new NetError('INTERNAL', { phase: Phase.Handshake });
@@ -58,7 +77,9 @@ function handshake(
   port: number,
   flags: TlsVerbFlags,
   messages: TracedMessage[],
+  sessions: ConnectionSessions,
 ): Dialed {
+  const { starttls } = flags;
   const { request } = planConnection(host, port, INET_PROTOCOL_TCP, flags.timeout, 0, null, null);
   const settings = tlsSettings(
     {
@@ -69,21 +90,49 @@ function handshake(
       ...(flags.tls1_2 ? { maxVersion: 'TLSv1.2' } : {}),
       ...(flags.tls1_3 ? { minVersion: 'TLSv1.3' } : {}),
       alpnProtocols: flags.alpn,
-      sessions: false,
+      sessions: flags.sess_in === undefined && flags.sess_out === undefined ? false : sessions,
       tuning: { testing: { trace: (message) => messages.push(message) } },
     },
     { host, port, sessions: new MemorySessionStore() },
   );
-  return dial(client, request, settings);
+  const deadline = deadlineAfter(request.timeoutMs);
+  return dial(client, request, settings, (socket) => {
+    if (starttls !== undefined) startTls(socket, starttls, settings.serverName, deadline);
+  });
+}
+
+function sessionOf({ sess_in }: TlsVerbFlags): TlsSession | null {
+  if (sess_in === undefined) return null;
+  const session = decodeSession(readInput('--sess_in', sess_in));
+  if (session !== null) return session;
+  const detail = `--sess_in: ${sess_in} holds no session that --sess_out has written`;
+  throw new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail });
+}
+
+/** Waits for the session, which comes after the handshake with TLS 1.3 (RFC 8446 §4.6.1), and writes it down. */
+function keepSession({ socket, channel }: Dialed, sessions: ConnectionSessions, file: string): void {
+  const deadline = deadlineAfter(SESSION_PATIENCE_MS);
+  const scratch = new Uint8Array(SCRATCH_BYTES);
+  while (sessions.received === null) {
+    const { recvSequence } = socket;
+    const got = channel.read(scratch, 0, scratch.length);
+    if (got === 0 || (got === WOULD_BLOCK && !sleepRecv(socket, recvSequence, deadline))) break;
+  }
+  if (sessions.received === null) {
+    note('the server has given no session to resume');
+    return;
+  }
+  writeFileSync(file, encodeSession(sessions.received), { mode: 0o600 });
+  note(`the session is in ${file}, with its secrets`);
 }
 
 function report({ socket }: Dialed, info: TlsInfo, flags: TlsVerbFlags): void {
   const chain = info.peerCertificates.map(certificateReport);
   const verdict = { status: statusOf(info), reason: reasonOf(info) };
   const remote = { address: String(socket.remoteAddress), port: socket.remotePort };
-  const { version, cipherSuite, group, signatureScheme, alpn, serverName } = info;
+  const { version, cipherSuite, group, signatureScheme, alpn, serverName, isResumed: resumed } = info;
   if (flags.json) {
-    const agreed = { version, cipherSuite, group, signatureScheme, alpn, serverName };
+    const agreed = { version, cipherSuite, group, signatureScheme, alpn, serverName, resumed };
     console.log(JSON.stringify({ remote, ...agreed, certificate: verdict, chain }));
   } else {
     line('server', `${remote.address} port ${remote.port}, asked for ${serverName}`);
@@ -91,6 +140,7 @@ function report({ socket }: Dialed, info: TlsInfo, flags: TlsVerbFlags): void {
     line('cipher suite', cipherSuite);
     line('group', group);
     line('signature', signatureScheme);
+    line('session', resumed ? 'resumed' : 'new');
     line('ALPN', alpn ?? 'none');
     line('OCSP', info.ocspResponse === null ? 'not stapled' : 'stapled');
     line('certificate', `${verdict.status}: ${verdict.reason}`);

@@ -6,6 +6,7 @@ _tunwire() {
     return
   fi
   case $before in
+    --starttls) COMPREPLY=($(compgen -W 'smtp pop3 imap sieve ftp ldap xmpp postgres mysql' -- "$word")); return ;;
     --link) COMPREPLY=($(compgen -W 'tun veth' -- "$word")); return ;;
     --profile) COMPREPLY=($(compgen -W 'default freebsd linux' -- "$word")); return ;;
     --against) COMPREPLY=($(compgen -W 'stack kernel' -- "$word")); return ;;
@@ -14,7 +15,7 @@ _tunwire() {
   case ${COMP_WORDS[1]} in
     connect) words='--secure --timeout --udp --no-shutdown --nodelay --keepalive --prefer-ipv6 --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
     listen) words='-k --keep -u --udp --echo --discard --chargen --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
-    tls) words='--servername --alpn --ciphersuites --tls1_2 --tls1_3 --showcerts --msg --timeout --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
+    tls) words='--starttls --servername --alpn --ciphersuites --tls1_2 --tls1_3 --sess_in --sess_out --showcerts --msg --timeout --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
     get) words='-o --output -i --include -I --head -X --request -H --header -d --data -L --location --max-redirs -f --fail --resolve --connect-timeout -m --max-time -s --silent --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
     resolve) words='-t --type -x --reverse --short --timeout --json --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
     ping) words='-4 --ipv4 -6 --ipv6 -c --count -i --interval -s --size -t --ttl -W --wait --json --device --tun --raw --no-offload --mtu --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;

@@ -1,15 +1,32 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { addStackFlags, addTlsFlags, collect, number, type StackFlags, type TlsFlags } from '../flags.ts';
 
 const DEFAULT_TIMEOUT_S = 30;
 
+/** The protocols that begin without TLS, with their ports. */
+export const START_TLS_PORTS = {
+  smtp: 25,
+  pop3: 110,
+  imap: 143,
+  sieve: 4190,
+  ftp: 21,
+  ldap: 389,
+  xmpp: 5222,
+  postgres: 5432,
+  mysql: 3306,
+} as const;
+export type StartTlsProtocol = keyof typeof START_TLS_PORTS;
+
 /** What commander makes of the flags. */
 export interface TlsVerbFlags extends StackFlags, TlsFlags {
+  readonly starttls?: StartTlsProtocol;
   readonly servername?: string;
   readonly alpn: readonly string[];
   readonly ciphersuites: readonly string[];
   readonly tls1_2?: true;
   readonly tls1_3?: true;
+  readonly sess_in?: string;
+  readonly sess_out?: string;
   readonly showcerts?: true;
   readonly msg?: true;
   readonly timeout: number;
@@ -25,12 +42,19 @@ export function addTlsCommand(program: Command): void {
       'Makes a TLS handshake and reports what was agreed on, what the certificates say and what they are worth. For a connection to talk ' +
         'over there is tunwire connect --secure.',
     )
-    .argument('<host:port>', 'a name or address; the port is 443 when there is none')
+    .argument('<host:port>', "a name or address; without a port 443, or the protocol's of --starttls")
+    .addOption(
+      new Option('--starttls <protocol>', 'first ask for TLS in a protocol that begins without').choices(
+        Object.keys(START_TLS_PORTS),
+      ),
+    )
     .option('--servername <name>', 'the name to ask for (SNI), and that the certificate must have')
     .option('--alpn <protocols>', 'application protocols in order of preference: h2,http/1.1', collect, [])
     .option('--ciphersuites <names>', 'suites in order of preference, by their IANA names', collect, [])
     .option('--tls1_2', 'TLS 1.2 only')
     .option('--tls1_3', 'TLS 1.3 only')
+    .option('--sess_in <file>', 'resume the session in the file')
+    .option('--sess_out <file>', 'keep the session for --sess_in; it holds secrets')
     .option('--showcerts', 'also write the certificates, in PEM')
     .option('--msg', 'also write the handshake messages, one object of JSON on each line')
     .option('--timeout <seconds>', 'for everything together; 0: no limit', number, DEFAULT_TIMEOUT_S)

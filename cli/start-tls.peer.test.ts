@@ -1,0 +1,71 @@
+// needs: tun openssl pg_ctlcluster mariadbd postfix setpriv dovecot vsftpd slapd prosody
+import test, { type ExecutionContext } from 'ava';
+import { createLab, KERNEL_V4, type Lab } from '../test/netns.ts';
+import { startMariadb, startPostfix, startPostgres } from '../test/peers/application-servers.ts';
+import { type Credentials, makeCredentials } from '../test/peers/credentials.ts';
+import { startOpenssl } from '../test/peers/servers.ts';
+import { startDovecot, startProsody, startSlapd, startVsftpd } from '../test/peers/start-tls-servers.ts';
+import { jsonOf, tunwire } from './testing/command.ts';
+
+const NAME = 'peer.lab.test';
+
+async function bench(t: ExecutionContext): Promise<{ lab: Lab; credentials: Credentials; flags: string[] }> {
+  t.timeout(120_000);
+  const lab = await createLab(t);
+  const credentials = makeCredentials(lab.folder, [NAME]);
+  return { lab, credentials, flags: ['--cafile', credentials.caFile, '--servername', NAME, '--json'] };
+}
+
+const SERVERS: readonly (readonly [
+  string,
+  (lab: Lab, credentials: Credentials) => Promise<unknown>,
+  readonly string[],
+])[] = [
+  ['Postfix', startPostfix, ['smtp']],
+  ['Dovecot', startDovecot, ['imap', 'pop3', 'sieve']],
+  ['vsftpd', startVsftpd, ['ftp']],
+  ['slapd', startSlapd, ['ldap']],
+  ['Prosody', (lab, credentials) => startProsody(lab, credentials, NAME), ['xmpp']],
+  ['PostgreSQL', startPostgres, ['postgres']],
+  ['MariaDB', startMariadb, ['mysql']],
+];
+
+for (const [server, start, protocols] of SERVERS) {
+  test(`tls --starttls ${protocols.join(', ')}: ${server}`, async (t) => {
+    const { lab, credentials, flags } = await bench(t);
+    await start(lab, credentials);
+    for (const protocol of protocols) {
+      const result = await tunwire(lab, 'tls', [KERNEL_V4, '--starttls', protocol, ...flags]);
+      t.is(result.code, 0, `${protocol}: ${result.stderr}`);
+      t.like(jsonOf(result), { certificate: { status: 'valid' }, serverName: NAME });
+    }
+  });
+}
+
+test('tls --starttls: a server that does not have it, and one that says nothing', async (t) => {
+  const { lab, credentials, flags } = await bench(t);
+  await startPostfix(lab, credentials);
+  const other = await tunwire(lab, 'tls', [`${KERNEL_V4}:25`, '--starttls', 'imap', ...flags]);
+  t.is(other.code, 35);
+  t.regex(other.stderr, /the server says '220 peer\.lab\.test ESMTP Postfix[^']*'; does it speak imap/);
+  await startOpenssl(lab, 4433, credentials);
+  const silent = await tunwire(lab, 'tls', [`${KERNEL_V4}:4433`, '--starttls', 'smtp', '--timeout', '1']);
+  t.is(silent.code, 28, silent.stderr);
+  t.regex(silent.stderr, /smtp's STARTTLS, and got nothing/);
+});
+
+test('tls --sess_out and --sess_in: another process resumes the session', async (t) => {
+  const { lab, credentials, flags } = await bench(t);
+  await startOpenssl(lab, 4433, credentials);
+  for (const version of ['--tls1_3', '--tls1_2']) {
+    const file = lab.file(`session${version}`);
+    const first = await tunwire(lab, 'tls', [`${KERNEL_V4}:4433`, version, '--sess_out', file, ...flags]);
+    t.is(first.code, 0, first.stderr);
+    t.like(jsonOf(first), { resumed: false });
+    const second = await tunwire(lab, 'tls', [`${KERNEL_V4}:4433`, version, '--sess_in', file, ...flags]);
+    t.is(second.code, 0, second.stderr);
+    t.like(jsonOf(second), { resumed: true, certificate: { status: 'valid' } });
+  }
+  const wrong = await tunwire(lab, 'tls', [`${KERNEL_V4}:4433`, '--sess_in', credentials.certFile, ...flags]);
+  t.is(wrong.code, 2);
+});
