@@ -37,7 +37,7 @@ test('sockets and counters of a running stack, by its socket that only its owner
   t.regex(stats.stdout, new RegExp(`${OWN_V4}/24, ${OWN_V6}/64, MTU 1500`));
   t.regex(stats.stdout, /^ +1 ESTABLISHED$/m);
   const metrics = await ss(lab, folder, ['--metrics']);
-  t.regex(metrics.stdout, /^tunwire_interface_mtu_bytes\{interface="tun:tun0"\} 1500$/m);
+  t.regex(metrics.stdout, /^tunwire_interface_mtu_bytes\{interface="tun0"\} 1500$/m);
 
   await client.stop();
   await server.stop('SIGTERM');

@@ -44,12 +44,16 @@ export const ArenaWord = {
   SpareCount: 18,
   /** 1: readers tell of every little thing they take, so that memory moves on. */
   MemoryScarce: 19,
+  /** Bytes of the names of the interfaces. */
+  InterfaceBytes: 20,
 } as const;
 
 export const EngineState = { Starting: 0, Running: 1, Stopped: 2, Failed: 3 } as const;
 
 const MAGIC = 0x74756e77;
 const HEADER_BYTES = 1024;
+const INTERFACES_OFF = 128;
+const INTERFACES_BYTES = 128;
 const COUNTERS_OFF = 256;
 const COUNTERS = 32;
 const ERROR_TEXT_OFF = 512;
@@ -238,6 +242,21 @@ export class Arena {
   }
 
   /** Why the engine failed; empty while it has not. */
+  /** The names of the stack's interfaces, in order. */
+  get interfaces(): string[] {
+    const length = this.load(ArenaWord.InterfaceBytes);
+    if (length === 0) return [];
+    return new TextDecoder()
+      .decode(this.slab.bytes.slice(INTERFACES_OFF, INTERFACES_OFF + length))
+      .split('\n');
+  }
+
+  setInterfaces(names: readonly string[]): void {
+    const bytes = new TextEncoder().encode(names.join('\n')).subarray(0, INTERFACES_BYTES);
+    this.slab.bytes.set(bytes, INTERFACES_OFF);
+    this.store(ArenaWord.InterfaceBytes, bytes.length);
+  }
+
   get failure(): string {
     const length = this.load(ArenaWord.ErrorTextBytes);
     return new TextDecoder().decode(this.slab.bytes.slice(ERROR_TEXT_OFF, ERROR_TEXT_OFF + length));

@@ -7,6 +7,7 @@ import type { Interface } from '../stack/ip/interface.ts';
 import { Ping } from '../stack/ip/ping.ts';
 import { RawSocket } from '../stack/ip/raw-socket.ts';
 import { Trace as RouteTrace } from '../stack/ip/trace.ts';
+import { parseZonedAddress, zonedAddress } from '../stack/resolver/host-name.ts';
 import { Lookup, RecordLookup } from '../stack/resolver/resolver.ts';
 import {
   CONGESTION_CONTROLS,
@@ -16,7 +17,6 @@ import { TcpConnection } from '../stack/tcp/connection.ts';
 import { TcpListener } from '../stack/tcp/listener.ts';
 import { ParkedConnection } from '../stack/tcp/parked-connection.ts';
 import { UdpSocket } from '../stack/udp/udp-socket.ts';
-import { IpAddress } from '../stack/wire/ip-address.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { type Arena, ArenaWord } from './arena.ts';
 import { noteAttempt } from './attempt-records.ts';
@@ -578,7 +578,8 @@ export class Engine implements PacketInput {
     let at = this.#arena.blockOffset(block.index) + TEXT_OFF;
     for (const address of lookup.addresses.slice(0, count)) {
       slab.bytes[at] = address.family;
-      address.write(slab.view, at + 1);
+      slab.bytes[at + 1] = address.zone;
+      address.write(slab.view, at + 2);
       at += ADDRESS_RECORD_BYTES;
     }
     block.set(SocketWord.AddressCount, count);
@@ -601,7 +602,9 @@ export class Engine implements PacketInput {
   #fail(block: SocketBlock, error: unknown): void {
     if (!(error instanceof NetError)) throw error;
     if (error.address !== undefined) {
-      block.setAddress(SocketWord.RemoteFamily, IpAddress.parse(error.address), error.port ?? 0);
+      const literal = parseZonedAddress(error.address);
+      const address = literal === null ? null : zonedAddress(literal, this.#arena.interfaces);
+      block.setAddress(SocketWord.RemoteFamily, address, error.port ?? 0);
     }
     this.#finish(block, error.tunwireCode, phaseOf(error), error.detail);
   }

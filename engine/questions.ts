@@ -3,6 +3,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import type { Interface } from '../stack/ip/interface.ts';
 import { Ping, type PingResult, type PingSummary } from '../stack/ip/ping.ts';
 import type { Trace as RouteTrace, TraceHop } from '../stack/ip/trace.ts';
+import { parseZonedAddress, requireZone } from '../stack/resolver/host-name.ts';
 import { TcpConnection } from '../stack/tcp/connection.ts';
 import type { Flow } from '../stack/tcp/connection-table.ts';
 import { type ConnectionInfo, describeConnection } from '../stack/tcp/info.ts';
@@ -141,12 +142,25 @@ export class Questions {
     const given = {
       ...options,
       ...('count' in options && options.count === 0 ? { count: Infinity } : {}),
-      destination: literal(target),
-      source: source === '' ? null : literal(source),
+      destination: this.#literal(target),
+      source: source === '' ? null : this.#literal(source),
       owner: block.index,
     };
     const { icmp } = this.#services.stack;
     return 'ping' in request ? icmp.ping(given) : icmp.trace(given);
+  }
+
+  #literal(text: string): IpAddress {
+    const literal = parseZonedAddress(text);
+    if (literal !== null)
+      return requireZone(
+        literal,
+        this.#services.stack.interfaces.map(({ name }) => name),
+      );
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: `expected an IP address, got '${text}'`,
+    });
   }
 
   /** Hands over the results that there is room for; at the end of them the block is closed in order. */
@@ -265,13 +279,4 @@ function datagramSummary(socket: UdpSocket): SocketSummary {
     receiveQueueBytes: socket.recvRing?.usedBytes ?? 0,
     sendQueueBytes: socket.sendRing?.usedBytes ?? 0,
   };
-}
-
-function literal(text: string): IpAddress {
-  const address = IpAddress.parse(text);
-  if (address !== null) return address;
-  throw new NetError('ARGUMENT_INVALID', {
-    phase: Phase.Argument,
-    detail: `expected an IP address, got '${text}'`,
-  });
 }

@@ -125,12 +125,14 @@ function buildEngine(
   settings.receiveBufferBytes = sizes.recvBytes;
   settings.maxReceiveBufferBytes = sizes.maxRecvBytes;
   const iface = services.stack.addInterface({
-    name: device.name,
+    // as the kernel calls it: zones are given so (fe80::1%eth0)
+    name: device.name.replace(/^(tun|tap|raw):/, ''),
     sink: device,
     capabilities: device.capabilities,
     addresses: options.checkAddresses === true ? [] : givenAddresses(options.addresses),
     gateways: options.gateways ?? [],
   });
+  arena.setInterfaces(services.stack.interfaces.map(({ name }) => name));
   services.configure(iface);
   const drops = new DropWatch(services.stack.counters);
   const trace = new Trace(device, iface, clock, new DropWatch(services.stack.counters));

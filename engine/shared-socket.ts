@@ -533,7 +533,9 @@ export class SharedSocket implements Channel {
     const from = this.client.arena.blockOffset(this.block.index) + TEXT_OFF;
     for (let i = 0; i < this.block.get(SocketWord.AddressCount); i++) {
       const at = from + i * ADDRESS_RECORD_BYTES;
-      found.push(IpAddress.read(slab.view, at + 1, slab.bytes[at] === 4 ? 4 : 6));
+      const address = IpAddress.read(slab.view, at + 2, slab.bytes[at] === 4 ? 4 : 6);
+      const zone = slab.bytes[at + 1]!;
+      found.push(zone === 0 ? address : address.inZone(zone));
     }
     return found;
   }

@@ -121,10 +121,12 @@ export const SocketWord = {
 
 /** Where the text begins in a block. */
 export const TEXT_OFF: number = 64 * 4;
-/** Room for a host name, an error's detail or fourteen addresses of 17 bytes. */
+/** Room for a host name, an error's detail or fourteen addresses of 18 bytes. */
 export const TEXT_BYTES: number = BLOCK_BYTES - TEXT_OFF;
-/** Bytes of an address in the answer to a lookup: family, then 16 bytes. */
-export const ADDRESS_RECORD_BYTES = 17;
+/** Bytes of an address in the answer to a lookup: family, zone, then 16 bytes. */
+export const ADDRESS_RECORD_BYTES = 18;
+/** Where the zone of an address lies in the word of its family. */
+const ZONE_SHIFT = 8;
 
 export const SocketStatus = {
   Free: 0,
@@ -275,15 +277,17 @@ export class SocketBlock {
 
   /** @param word LocalFamily or RemoteFamily */
   address(word: number): IpAddress | null {
-    const family = this.get(word);
+    const familyZone = this.get(word);
+    const family = familyZone & 0xff;
     if (family !== 4 && family !== 6) return null;
     const at = word + 2;
-    return new IpAddress(family, this.get(at), this.get(at + 1), this.get(at + 2), this.get(at + 3));
+    const zone = familyZone >>> ZONE_SHIFT;
+    return new IpAddress(family, this.get(at), this.get(at + 1), this.get(at + 2), this.get(at + 3), zone);
   }
 
   /** @param word LocalFamily or RemoteFamily */
   setAddress(word: number, address: IpAddress | null, port: number): void {
-    this.set(word, address === null ? 0 : address.family);
+    this.set(word, address === null ? 0 : address.family | (address.zone << ZONE_SHIFT));
     this.set(word + 1, port);
     this.set(word + 2, address?.w0 ?? 0);
     this.set(word + 3, address?.w1 ?? 0);

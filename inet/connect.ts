@@ -1,8 +1,9 @@
 import { domainToASCII } from 'node:url';
+import type { EngineClient } from '../engine/client.ts';
 import type { ConnectRequest, KeepAlive } from '../engine/shared-socket.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import { parseHost } from '../stack/resolver/host-name.ts';
-import { IpAddress } from '../stack/wire/ip-address.ts';
+import { parseHost, parseZonedAddress, requireZone } from '../stack/resolver/host-name.ts';
+import type { IpAddress } from '../stack/wire/ip-address.ts';
 import {
   INET_OPTION_BROADCAST,
   INET_OPTION_DONTROUTE,
@@ -130,7 +131,7 @@ export function InetConnectEx(
       credentials,
       settings.caFile,
     );
-    const local = checkLocal(localAddress, localPort, options);
+    const local = checkLocal(client, localAddress, localPort, options);
     const { socket, channel, info } = dial(client, { ...plan.request, ...local }, plan.security);
     if (info !== null) keepSecurity(socket, info);
     return registerHandle(socket, channel, options, plan.request.timeoutMs);
@@ -195,6 +196,7 @@ function checkPort(port: unknown): void {
 
 /** @throws NetError ARGUMENT_INVALID, OPTION_INVALID */
 function checkLocal(
+  client: EngineClient,
   address: unknown,
   port: unknown,
   options: number,
@@ -208,14 +210,14 @@ function checkLocal(
   if ((options & INET_OPTION_RESERVEDPORT) !== 0 && port >= 1024) {
     throw badOptions(`INET_OPTION_RESERVEDPORT wants a local port below 1024, got ${port}`);
   }
-  return { localAddress: localAddressOf(address), localPort: port };
+  return { localAddress: localAddressOf(client, address), localPort: port };
 }
 
 /** @param address what a caller gave: an IP literal; null or '': none @throws NetError ARGUMENT_INVALID */
-export function localAddressOf(address: unknown): IpAddress | null {
+export function localAddressOf(client: EngineClient, address: unknown): IpAddress | null {
   if (address === null || address === undefined || address === '') return null;
-  const parsed = typeof address === 'string' ? IpAddress.parse(address) : null;
-  if (parsed !== null) return parsed;
+  const literal = typeof address === 'string' ? parseZonedAddress(address) : null;
+  if (literal !== null) return requireZone(literal, client.arena.interfaces);
   throw new NetError('ARGUMENT_INVALID', {
     phase: Phase.Argument,
     detail: `a local address is an IP address, got ${String(address)}`,

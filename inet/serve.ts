@@ -63,7 +63,7 @@ export function InetListen(
     }
     checkOptions(options, LISTEN_OPTIONS);
     const reuse = (options & INET_OPTION_REUSEADDRESS) !== 0;
-    const local = localAddressOf(localAddress);
+    const local = localAddressOf(client, localAddress);
     const socket = SharedSocket.listen(client, local, localPort, backlog, reuse);
     try {
       awaitListening(socket);

@@ -299,7 +299,7 @@ function writeDatagram(
 ): number {
   const deadline = deadlineAfter(opened.timeoutMs);
   const { socket, block } = opened;
-  const family = to === null ? block.get(SocketWord.RemoteFamily) : to.family;
+  const family = to === null ? block.get(SocketWord.RemoteFamily) & 0xff : to.family;
   const largest = family === 6 ? UDP_MAX_PAYLOAD_V6_BYTES : UDP_MAX_PAYLOAD_V4_BYTES;
   if (length > largest) {
     throw new NetError('MESSAGE_TOO_LONG', {

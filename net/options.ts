@@ -1,11 +1,13 @@
+import type { EngineClient } from '../engine/client.ts';
 import type { KeepAlive } from '../engine/shared-socket.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { parseZonedAddress, requireZone } from '../stack/resolver/host-name.ts';
 import {
   CONGESTION_CONTROLS,
   type CongestionControlName,
   isCongestionControl,
 } from '../stack/tcp/congestion/congestion-controls.ts';
-import { IpAddress } from '../stack/wire/ip-address.ts';
+import type { IpAddress } from '../stack/wire/ip-address.ts';
 import type { TlsConnectOptions } from './tls-settings.ts';
 
 /** Where to connect to, and how. The names are Node's where Node has the same thing. */
@@ -108,11 +110,15 @@ export function checkCongestionControl(name: unknown): CongestionControlName | u
   });
 }
 
-/** @returns null for undefined: any address. @throws NetError ARGUMENT_INVALID when it is no IP literal */
-export function checkAddress(name: string, text: string | undefined): IpAddress | null {
+/**
+ * @param client of the engine, whose interfaces are the zones that an address can be in
+ * @returns null for undefined: any address
+ * @throws NetError ARGUMENT_INVALID when it is no IP literal, HOST_INVALID for a zone that there is not
+ */
+export function checkAddress(client: EngineClient, name: string, text: string | undefined): IpAddress | null {
   if (text === undefined) return null;
-  const address = IpAddress.parse(text);
-  if (address !== null) return address;
+  const literal = parseZonedAddress(text);
+  if (literal !== null) return requireZone(literal, client.arena.interfaces);
   throw new NetError('ARGUMENT_INVALID', {
     phase: Phase.Argument,
     detail: `${name} is an IP address, got '${text}'`,

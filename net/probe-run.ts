@@ -132,7 +132,7 @@ abstract class ProbeRun<Result> implements AsyncIterable<Result>, AsyncDisposabl
 
   async #start(): Promise<SharedSocket> {
     const { family = 0, localAddress, signal } = this.#options;
-    checkAddress('localAddress', localAddress);
+    checkAddress(this.#client, 'localAddress', localAddress);
     const { address } =
       isIP(this.#host) === 0 ? await this.#resolve(this.#host, family, signal) : { address: this.#host };
     this.address = address;

@@ -75,7 +75,7 @@ export class RawSocket implements AsyncDisposable {
     throwIfCancelled(signal);
     checkByte('protocol', protocol, 0);
     if (options.ttl !== undefined) checkByte('ttl', ttl, 1);
-    const local = checkAddress('host', options.host);
+    const local = checkAddress(client, 'host', options.host);
     const socket = new RawSocket(
       SharedSocket.raw(client, local, protocol, wholePackets === true, broadcast === true, ttl),
     );
@@ -95,7 +95,7 @@ export class RawSocket implements AsyncDisposable {
    */
   async send(data: Uint8Array | string, address?: string): Promise<void> {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
-    const to = checkAddress('address', address);
+    const to = checkAddress(this.#shared.client, 'address', address);
     if (this.#closed)
       throw new NetError('NOT_CONNECTED', { phase: Phase.Transfer, detail: 'the socket is closed' });
     const capacity = this.#shared.sendRing?.capacityBytes ?? 0;

@@ -72,7 +72,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     const { signal } = options;
     throwIfCancelled(signal);
     const port = checkPort(options.port, 0);
-    const local = checkAddress('host', options.host);
+    const local = checkAddress(clients[0]!, 'host', options.host);
     const backlog = options.backlog ?? DEFAULT_BACKLOG;
     const first = SharedSocket.listen(clients[0]!, local, port, backlog);
     const shares = [first];

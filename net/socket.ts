@@ -170,7 +170,7 @@ export class Socket extends TlsView {
       port,
       protocol: 'tcp',
       timeoutMs: this.#timeoutMs,
-      localAddress: checkAddress('localAddress', options.localAddress),
+      localAddress: checkAddress(client, 'localAddress', options.localAddress),
       localPort: checkPort(options.localPort ?? 0, 0),
       noDelay: this.#noDelay,
       keepAlive: this.#keepAlive,

@@ -90,7 +90,7 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
     const { signal } = options;
     throwIfCancelled(signal);
     const port = checkPort(options.port ?? 0, 0);
-    const local = checkAddress('host', options.host);
+    const local = checkAddress(client, 'host', options.host);
     const socket = new UdpSocket(
       SharedSocket.udp(client, local, port, options.broadcast === true, options.reuseAddr === true),
     );
@@ -180,7 +180,7 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
    */
   async send(data: Uint8Array | string, port: number, address: string): Promise<void> {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
-    const to = checkAddress('address', address) as IpAddress;
+    const to = checkAddress(this.#shared.client, 'address', address) as IpAddress;
     checkPort(port, 1);
     if (this.#closed)
       throw new NetError('NOT_CONNECTED', { phase: Phase.Transfer, detail: 'the socket is closed' });
@@ -233,7 +233,7 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
 
   /** The interface that datagrams to groups leave by. @param multicastInterface one of its own addresses */
   async setMulticastInterface(multicastInterface: string): Promise<void> {
-    const address = checkAddress('multicastInterface', multicastInterface);
+    const address = checkAddress(this.#shared.client, 'multicastInterface', multicastInterface);
     await this.#set(UdpSetting.MulticastInterface, 0, [address]);
   }
 
@@ -254,9 +254,9 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
     source: string | undefined,
   ): Promise<void> {
     const addresses = [
-      checkAddress('group', group),
-      checkAddress('multicastInterface', by),
-      checkAddress('source', source),
+      checkAddress(this.#shared.client, 'group', group),
+      checkAddress(this.#shared.client, 'multicastInterface', by),
+      checkAddress(this.#shared.client, 'source', source),
     ];
     await this.#set(setting, 0, addresses);
   }

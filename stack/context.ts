@@ -9,7 +9,7 @@ import type { Ring } from './ring.ts';
 import type { TcpConnection } from './tcp/connection.ts';
 import type { TimerQueue } from './timers.ts';
 import type { UdpSocket } from './udp/udp-socket.ts';
-import type { IpAddress } from './wire/ip-address.ts';
+import { IpAddress } from './wire/ip-address.ts';
 import type { Slab } from './wire/slab.ts';
 
 /** What the layers of one stack share. The stack implements it and hands it to each layer. */
@@ -190,6 +190,17 @@ export class RxPacket {
   constructor(slab: Slab, iface: Interface) {
     this.slab = slab;
     this.iface = iface;
+  }
+
+  /** Where it came from; a link-local address with its zone. */
+  get sender(): IpAddress {
+    return new IpAddress(this.family, this.src0, this.src1, this.src2, this.src3, this.senderZone);
+  }
+
+  /** See {@link Interface.zone}; 0 for an address that is the same on all links. */
+  get senderZone(): number {
+    // fe80::/10
+    return this.family === 6 && this.src0 >>> 22 === 0x3fa ? this.iface.zone : 0;
   }
 }
 

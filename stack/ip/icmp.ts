@@ -309,7 +309,7 @@ export class IcmpLayer {
   ): boolean {
     const { ip, tx } = this.#context;
     const v4 = rx.family === 4;
-    const to = new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3);
+    const to = rx.sender;
     const from = rx.multicast ? null : new IpAddress(rx.family, rx.dst0, rx.dst1, rx.dst2, rx.dst3);
     let sent = false;
     try {

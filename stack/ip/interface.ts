@@ -31,6 +31,8 @@ export interface InterfaceSettings {
 export class Interface {
   readonly name: string;
   readonly capabilities: LinkCapabilities;
+  /** Its number among several, from 1, which link-local addresses are told apart by; 0 while there is only one. */
+  zone = 0;
   /** Where packets go; may be replaced by another one of the same device. */
   sink: PacketSink;
   /** Stands before the sink as long as the stack has a packet hook. */

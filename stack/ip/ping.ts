@@ -18,7 +18,6 @@ import {
   probeRoute,
   reporterOf,
   sendEchoRequest,
-  senderOf,
 } from './probes.ts';
 
 /** Results that wait for being taken; further ones are counted only. */
@@ -219,7 +218,7 @@ export class Ping extends Prober implements TimerTarget, Transmitter {
 
   override echoReply(rx: RxPacket): boolean {
     const { destination } = this;
-    if (!destination.isMulticast && !senderOf(rx).equals(destination)) return false;
+    if (!destination.isMulticast && !rx.sender.equals(destination)) return false;
     const at = this.#find(rx.slab.view.getUint16(rx.off + Icmp.Sequence));
     if (at === null) {
       this.#late++;
@@ -239,7 +238,7 @@ export class Ping extends Prober implements TimerTarget, Transmitter {
     this.#sumSquares += rttMs * rttMs;
     this.#minMs = Math.min(this.#minMs, rttMs);
     this.#maxMs = Math.max(this.#maxMs, rttMs);
-    this.#settle(at, { outcome: 'reply', from: senderOf(rx), rttMs, ttl: rx.ttl, error: null });
+    this.#settle(at, { outcome: 'reply', from: rx.sender, rttMs, ttl: rx.ttl, error: null });
     return true;
   }
 

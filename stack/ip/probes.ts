@@ -137,11 +137,6 @@ export function isAboutPacketTo(error: IcmpError, destination: IpAddress): boole
   );
 }
 
-/** The sender of a received packet. */
-export function senderOf(rx: RxPacket): IpAddress {
-  return new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3);
-}
-
 /** The sender of an error. */
 export function reporterOf(error: IcmpError): IpAddress {
   return new IpAddress(error.family, error.from0, error.from1, error.from2, error.from3);

@@ -2,7 +2,7 @@ import type { Route, RxPacket, StackContext, Transmitter } from '../context.ts';
 import { Endpoint, EndpointEvent } from '../endpoint.ts';
 import { type ErrorCode, NetError, Phase } from '../errors.ts';
 import type { Ring } from '../ring.ts';
-import { DatagramHeader, peekDatagram, pushDatagram, shiftDatagram } from '../udp/datagram-ring.ts';
+import { DatagramHeader, peekDatagram, pushReceived, shiftDatagram } from '../udp/datagram-ring.ts';
 import { foldChecksum, sumPseudoHeader, sumSlab } from '../wire/checksum.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import {
@@ -157,14 +157,13 @@ export class RawSocket extends Endpoint implements Transmitter {
     const { counters } = this.#layer;
     const off = this.wholePackets ? rx.ipOff : rx.off;
     const len = this.wholePackets ? rx.ipLen : rx.len;
-    const { family, src0, src1, src2, src3 } = rx;
     if (this.receiver !== null) {
       counters.delivered++;
-      this.receiver.packet(this, rx.slab, off, len, new IpAddress(family, src0, src1, src2, src3));
+      this.receiver.packet(this, rx.slab, off, len, rx.sender);
       return;
     }
     const ring = this.recvRing;
-    if (ring === null || !pushDatagram(ring, family, src0, src1, src2, src3, 0, rx.slab.bytes, off, len)) {
+    if (ring === null || !pushReceived(ring, rx, 0, off, len)) {
       counters.dropReceiveRingFull++;
       return;
     }
@@ -282,7 +281,8 @@ export class RawSocket extends Endpoint implements Transmitter {
     if (this.closed)
       throw new NetError('SHUT_DOWN', { phase: Phase.Transfer, detail: 'the socket is closed' });
     let route = this.#route;
-    if (route === null || route.isStale || !route.destination.equals(to)) {
+    const isKnown = route?.destination.equals(to) === true && route.destination.zone === to.zone;
+    if (route === null || route.isStale || !isKnown) {
       route = this.#context.ip.route(to, this.local);
       this.#route = route;
     }

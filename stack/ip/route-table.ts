@@ -76,6 +76,7 @@ export class RouteTable {
   /** Adds an interface, the prefixes on its link and its gateways as default routes. */
   addInterface(iface: Interface): void {
     this.interfaces.push(iface);
+    if (this.interfaces.length > 1) for (const [i, each] of this.interfaces.entries()) each.zone = i + 1;
     this.update();
   }
 
@@ -106,7 +107,11 @@ export class RouteTable {
 
   /** The interface that has the address; null: none. */
   owner(address: IpAddress): Interface | null {
-    const { family, w0, w1, w2, w3 } = address;
+    const { family, w0, w1, w2, w3, zone } = address;
+    if (zone !== 0) {
+      const iface = this.interfaces[zone - 1];
+      return iface?.owns(family, w0, w1, w2, w3) === true ? iface : null;
+    }
     for (const iface of this.interfaces) if (iface.owns(family, w0, w1, w2, w3)) return iface;
     return null;
   }
@@ -205,20 +210,24 @@ export class RouteTable {
         destination,
         "the destination is this stack's own address; a stack does not call itself",
       );
-    const via = source === null ? null : this.owner(source);
-    if (source !== null && (via === null || source.family !== family)) {
+    const zone = this.#zoneOf(destination);
+    // the same link-local address may be on several links
+    const own = source !== null && zone !== null ? source.inZone(destination.zone) : source;
+    const owner = own === null ? null : this.owner(own);
+    if (source !== null && (owner === null || source.family !== family)) {
       const detail =
-        via === null
-          ? `${source} is not an address of this stack`
+        owner === null
+          ? `${source} is not an address of ${zone === null ? 'this stack' : `interface ${zone.name}`}`
           : `${source} cannot reach ${destination}: the address families differ`;
       throw new NetError('ADDRESS_NOT_AVAILABLE', { phase: Phase.Route, detail, address: source.toString() });
     }
+    const via = owner ?? zone;
     const row = this.#longestPrefix(destination, via);
     if (row === null) {
       const links = this.interfaces.map((iface) => iface.name).join(', ') || 'none';
       throw unreachable(destination, `no interface (${links}) has a prefix or a gateway for ${destination}`);
     }
-    const from = source ?? chooseSource(row.iface.addresses, destination);
+    const from = source?.inZone(0) ?? chooseSource(row.iface.addresses, destination);
     if (from === null) {
       throw new NetError('ADDRESS_NOT_AVAILABLE', {
         phase: Phase.Route,
@@ -227,6 +236,15 @@ export class RouteTable {
       });
     }
     return new CachedRoute(row.iface, from, destination, row.gateway ?? destination);
+  }
+
+  /** RFC 4007 §6: the interface that a destination names; null: it names none. */
+  #zoneOf(destination: IpAddress): Interface | null {
+    if (destination.zone === 0) return null;
+    const iface = this.interfaces[destination.zone - 1];
+    if (iface !== undefined) return iface;
+    const all = this.interfaces.map(({ name }, i) => `${name} (${i + 1})`).join(', ') || 'none';
+    throw unreachable(destination, `there is no interface ${destination.zone}; there are: ${all}`);
   }
 
   #longestPrefix(destination: IpAddress, via: Interface | null): Row | null {

@@ -21,7 +21,6 @@ import {
   probeRoute,
   reporterOf,
   sendEchoRequest,
-  senderOf,
 } from './probes.ts';
 
 /** traceroute's first port: nobody should listen there. Each probe goes to the next one. */
@@ -165,7 +164,7 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
 
   override echoReply(rx: RxPacket): boolean {
     if (!this.#waitsForAnswer || this.#method !== 'icmp') return false;
-    const from = senderOf(rx);
+    const from = rx.sender;
     if (!from.equals(this.destination)) return false;
     if (rx.slab.view.getUint16(rx.off + Icmp.Sequence) !== this.#sent) return false;
     if (!carriesPayload(rx, this.#payload)) return false;

@@ -126,6 +126,31 @@ export function parseZonedAddress(text: string): AddressLiteral | null {
   return { address, zone };
 }
 
+/**
+ * The address of a literal, in its zone: the interface of that name or, counted from 1, that number (RFC 4007 §11.2).
+ * @param interfaces their names, in order
+ * @returns null when there is none
+ */
+export function zonedAddress(
+  { address, zone }: AddressLiteral,
+  interfaces: readonly string[],
+): IpAddress | null {
+  if (zone === null) return address;
+  const byName = interfaces.indexOf(zone) + 1;
+  const number = byName > 0 || !/^[1-9]\d*$/.test(zone) ? byName : Number(zone);
+  return number >= 1 && number <= interfaces.length ? address.inZone(number) : null;
+}
+
+/** {@link zonedAddress}. @throws NetError HOST_INVALID, with the interfaces that there are */
+export function requireZone(literal: AddressLiteral, interfaces: readonly string[]): IpAddress {
+  const address = zonedAddress(literal, interfaces);
+  if (address !== null) return address;
+  const names = interfaces.map((name, i) => `${name} (${i + 1})`).join(', ') || 'none';
+  throw invalid(
+    `${literal.address}%${literal.zone}: this stack has no interface of that name or number; it has: ${names}`,
+  );
+}
+
 /** RFC 4291 §2.7: ff02::/16 and the interface-local ff01::/16. */
 function isLinkLocalGroup(address: IpAddress): boolean {
   return address.isMulticast && ((address.w0 >>> 16) & 0x0f) <= 2;

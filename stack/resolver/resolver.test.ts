@@ -118,12 +118,12 @@ test('a zone has to be an interface of the stack', (t) => {
   const hosts = HostsFile.parse('fe80::7%nowhere dut.example\nfe80::8%1 dut.example');
   const it = setup(NAMES, { hosts });
   const { name } = it.bench.a.interfaces[0]!;
-  t.is(result(resolve(it, `fe80::9%${name}`)), 'fe80::9');
-  t.is(result(resolve(it, '[fe80::9%251]')), 'fe80::9', 'RFC 6874, by its number');
+  t.is(result(resolve(it, `fe80::9%${name}`)), 'fe80::9%1');
+  t.is(result(resolve(it, '[fe80::9%251]')), 'fe80::9%1', 'RFC 6874, by its number');
   const wrong = resolve(it, 'fe80::9%nowhere');
   t.is(result(wrong), 'HOST_INVALID');
   t.regex(wrong.error?.message ?? '', new RegExp(name));
-  t.is(result(resolve(it, 'dut.example')), 'fe80::8', 'the other line is of another link');
+  t.is(result(resolve(it, 'dut.example')), 'fe80::8%1', 'the other line is of another link');
 });
 
 test('names outside ASCII are asked for in their ASCII form', (t) => {

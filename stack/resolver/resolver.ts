@@ -5,14 +5,15 @@ import { DnsCache } from './cache.ts';
 import { ResolverCounters } from './counters.ts';
 import { DnsQuery, type QueryOutcome, type QueryOwner, type QuerySettings } from './dns-query.ts';
 import {
-  type AddressLiteral,
   isLocalhost,
   isMulticastName,
   LOOPBACK_ADDRESSES,
   parseDnsName,
   parseHost,
+  requireZone,
   reverseName,
   type ToAscii,
+  zonedAddress,
 } from './host-name.ts';
 import type { HostsFile } from './hosts-file.ts';
 import { Lookup, type LookupFamily, type LookupOwner } from './lookup.ts';
@@ -129,8 +130,7 @@ export class Resolver implements QueryOwner, LookupOwner {
     try {
       const parsed = parseHost(host, this.#options.toAscii);
       if (parsed.kind === 'address') {
-        this.#checkZone(parsed);
-        lookup.succeed([parsed.address]);
+        lookup.succeed([requireZone(parsed, this.#interfaceNames())]);
       } else this.#find(lookup, parsed.name, parsed.absolute);
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
@@ -220,12 +220,14 @@ export class Resolver implements QueryOwner, LookupOwner {
 
   #find(lookup: Lookup, name: string, absolute: boolean): void {
     lookup.begin(name);
-    const inFile = (this.#hosts?.lookup(name) ?? []).filter(
-      ({ zone }) => zone === null || this.#hasZone(zone),
-    );
+    const interfaces = this.#interfaceNames();
+    const inFile = (this.#hosts?.lookup(name) ?? []).flatMap((literal) => {
+      const address = zonedAddress(literal, interfaces);
+      return address === null ? [] : [address];
+    });
     if (inFile.length > 0) {
       this.counters.fromHosts++;
-      lookup.succeed(inFile.map(({ address }) => address));
+      lookup.succeed(inFile);
       return;
     }
     if (isLocalhost(name)) {
@@ -237,18 +239,8 @@ export class Resolver implements QueryOwner, LookupOwner {
     this.next(lookup);
   }
 
-  #checkZone({ address, zone }: AddressLiteral): void {
-    if (zone === null || this.#hasZone(zone)) return;
-    const names = this.#stack.interfaces.map((iface) => iface.name).join(', ');
-    throw new NetError('HOST_INVALID', {
-      phase: Phase.Argument,
-      detail: `${address}%${zone}: this stack has no interface of that name or number; it has ${names}`,
-    });
-  }
-
-  /** RFC 4007 §11.2: a zone is an interface, by its name or its number counted from 1. */
-  #hasZone(zone: string): boolean {
-    return this.#stack.interfaces.some((iface, i) => iface.name === zone || String(i + 1) === zone);
+  #interfaceNames(): string[] {
+    return this.#stack.interfaces.map(({ name }) => name);
   }
 
   #ask(waiter: Waiter, name: string, type: DnsType): void {

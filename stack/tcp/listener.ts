@@ -105,7 +105,7 @@ export class TcpListener extends Endpoint {
   #open(rx: RxPacket, seg: Segment, issFloor: number): void {
     const layer = this.layer;
     const local = new IpAddress(rx.family, rx.dst0, rx.dst1, rx.dst2, rx.dst3);
-    const remote = new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3);
+    const remote = rx.sender;
     const connection = this.#connection(local, remote, seg);
     if (connection === null) {
       layer.counters.sendUnroutable++;
@@ -126,7 +126,7 @@ export class TcpListener extends Endpoint {
   #answersCookie(rx: RxPacket, seg: Segment): boolean {
     const { layer } = this;
     const local = new IpAddress(rx.family, rx.dst0, rx.dst1, rx.dst2, rx.dst3);
-    const remote = new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3);
+    const remote = rx.sender;
     if (!layer.synCookies.isExpecting(layer.context.now)) return false;
     const state = layer.synCookies.check(local, remote, seg, layer.context.now);
     if (state === null) {

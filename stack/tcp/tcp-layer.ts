@@ -318,10 +318,7 @@ export class TcpLayer implements TransportHandler {
   /** The way back to where a packet came from; null: there is none. */
   routeBack(rx: RxPacket): Route | null {
     try {
-      return this.context.ip.route(
-        new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3),
-        new IpAddress(rx.family, rx.dst0, rx.dst1, rx.dst2, rx.dst3),
-      );
+      return this.context.ip.route(rx.sender, new IpAddress(rx.family, rx.dst0, rx.dst1, rx.dst2, rx.dst3));
     } catch (error) {
       if (error instanceof NetError) return null;
       throw error;

@@ -1,9 +1,10 @@
+import type { RxPacket } from '../context.ts';
 import type { Ring } from '../ring.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 
 /**
  * Datagrams in a {@link Ring}, as records of a header and a payload padded to 4 bytes. Header, in network order: payload length
- * (u32), port (u16), family (u16: 4, 6, 0 for "the connected peer", or {@link SETTING_FAMILY}), address (4 words). In a send ring the address is the
+ * (u32), port (u16), zone of the address (u8), family (u8: 4, 6, 0 for "the connected peer", or {@link SETTING_FAMILY}), address (4 words). In a send ring the address is the
  * destination, in a receive ring the source. Records are whole or not there at all, and may wrap anywhere.
  */
 export const RECORD_HEADER_BYTES = 24;
@@ -20,6 +21,8 @@ export class DatagramHeader {
   w1 = 0;
   w2 = 0;
   w3 = 0;
+  /** Of the address, see {@link IpAddress}; 0 … 255. */
+  zone = 0;
   /** Ring position of the payload. */
   position = 0;
 }
@@ -51,7 +54,7 @@ export function pushDatagram(
   fromOff: number,
   lengthBytes: number,
 ): boolean {
-  return pushRecord(ring, family, w0, w1, w2, w3, port, from, fromOff, lengthBytes);
+  return pushRecord(ring, family, w0, w1, w2, w3, port, from, fromOff, lengthBytes, 0);
 }
 
 /** Producer: {@link pushDatagram}, or a setting. */
@@ -66,13 +69,14 @@ export function pushRecord(
   from: Uint8Array,
   fromOff: number,
   lengthBytes: number,
+  zone: number,
 ): boolean {
   const record = recordBytes(lengthBytes);
   if (record > ring.freeBytes) return false;
   const { view } = ring.slab;
   const { head } = ring;
   view.setInt32(ring.offsetOf(head), lengthBytes);
-  view.setInt32(ring.offsetOf(head + 4), (port << 16) | family);
+  view.setInt32(ring.offsetOf(head + 4), (port << 16) | (zone << 8) | family);
   view.setInt32(ring.offsetOf(head + 8), w0);
   view.setInt32(ring.offsetOf(head + 12), w1);
   view.setInt32(ring.offsetOf(head + 16), w2);
@@ -80,6 +84,18 @@ export function pushRecord(
   if (lengthBytes > 0) ring.copyIn(head + RECORD_HEADER_BYTES, from, fromOff, lengthBytes);
   ring.advanceHead(record);
   return true;
+}
+
+/** Producer: {@link pushDatagram} of what was received. @param off in the packet's slab */
+export function pushReceived(
+  ring: Ring,
+  rx: RxPacket,
+  port: number,
+  off: number,
+  lengthBytes: number,
+): boolean {
+  const { family, src0, src1, src2, src3, slab, senderZone } = rx;
+  return pushRecord(ring, family, src0, src1, src2, src3, port, slab.bytes, off, lengthBytes, senderZone);
 }
 
 /** Producer: {@link pushDatagram} with an address object; null: to the connected peer. */
@@ -92,7 +108,8 @@ export function pushDatagramTo(
   lengthBytes: number,
 ): boolean {
   if (to === null) return pushDatagram(ring, 0, 0, 0, 0, 0, port, from, fromOff, lengthBytes);
-  return pushDatagram(ring, to.family, to.w0, to.w1, to.w2, to.w3, port, from, fromOff, lengthBytes);
+  const { family, w0, w1, w2, w3, zone } = to;
+  return pushRecord(ring, family, w0, w1, w2, w3, port, from, fromOff, lengthBytes, zone);
 }
 
 /** Consumer: reads the header of the oldest datagram. @returns false when there is none */
@@ -105,10 +122,11 @@ export function peekDatagram(ring: Ring, into: DatagramHeader): boolean {
   // The other side is a thread of ours; a length that cannot be is still not followed.
   if (recordBytes(length) > used || length > used) return false;
   const portFamily = view.getInt32(ring.offsetOf(tail + 4));
-  const family = portFamily & 0xffff;
+  const family = portFamily & 0xff;
   into.lengthBytes = length;
   into.port = portFamily >>> 16;
   into.family = family === 4 || family === 6 || family === SETTING_FAMILY ? family : 0;
+  into.zone = (portFamily >>> 8) & 0xff;
   into.w0 = view.getInt32(ring.offsetOf(tail + 8));
   into.w1 = view.getInt32(ring.offsetOf(tail + 12));
   into.w2 = view.getInt32(ring.offsetOf(tail + 16));

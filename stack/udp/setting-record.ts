@@ -42,7 +42,7 @@ export function pushSetting(
     view.setInt32(at + 12, address.w2);
     view.setInt32(at + 16, address.w3);
   });
-  return pushRecord(ring, SETTING_FAMILY, value, 0, 0, 0, setting, bytes, 0, bytes.length);
+  return pushRecord(ring, SETTING_FAMILY, value, 0, 0, 0, setting, bytes, 0, bytes.length, 0);
 }
 
 /** Stack: an address of the setting that `header` is of. @returns null when it is left open */

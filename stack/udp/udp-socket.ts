@@ -9,7 +9,7 @@ import { UDP_MAX_PAYLOAD_V4_BYTES, UDP_MAX_PAYLOAD_V6_BYTES } from '../wire/udp.
 import {
   DatagramHeader,
   peekDatagram,
-  pushDatagram,
+  pushReceived,
   SETTING_FAMILY,
   shiftDatagram,
 } from './datagram-ring.ts';
@@ -178,16 +178,12 @@ export class UdpSocket extends Endpoint implements Transmitter {
     const { counters } = this.#layer;
     if (this.receiver !== null) {
       counters.delivered++;
-      const from = new IpAddress(rx.family, rx.src0, rx.src1, rx.src2, rx.src3);
+      const from = rx.sender;
       this.receiver.datagram(this, rx.slab, rx.off, rx.len, from, fromPort);
       return;
     }
     const ring = this.recvRing;
-    const { src0, src1, src2, src3 } = rx;
-    const taken =
-      ring !== null &&
-      pushDatagram(ring, rx.family, src0, src1, src2, src3, fromPort, rx.slab.bytes, rx.off, rx.len);
-    if (!taken) {
+    if (ring === null || !pushReceived(ring, rx, fromPort, rx.off, rx.len)) {
       counters.dropReceiveRingFull++;
       return;
     }
@@ -199,9 +195,10 @@ export class UdpSocket extends Endpoint implements Transmitter {
   icmpError(error: IcmpError): void {
     if (error.kind === IcmpErrorKind.TooBig) {
       const route = this.#route;
+      const zone = route?.destination.zone ?? 0;
       if (
         route !== null &&
-        leadsTo(route, error.family, error.remote0, error.remote1, error.remote2, error.remote3)
+        leadsTo(route, error.family, error.remote0, error.remote1, error.remote2, error.remote3, zone)
       )
         this.#layer.context.ip.reducePathMtu(route, error.mtuBytes);
       return;
@@ -251,7 +248,7 @@ export class UdpSocket extends Endpoint implements Transmitter {
   }
 
   #transmitRecord(ring: Ring, record: DatagramHeader): boolean {
-    const { family, w0, w1, w2, w3, lengthBytes } = record;
+    const { family, w0, w1, w2, w3, zone, lengthBytes } = record;
     let route = this.#route;
     let port = record.port;
     if (family === SETTING_FAMILY) {
@@ -261,8 +258,13 @@ export class UdpSocket extends Endpoint implements Transmitter {
     if (family === 0) {
       if (this.remote === null || route === null) throw noPeer();
       port = this.remotePort;
-    } else if (route === null || route.isStale || port === 0 || !leadsTo(route, family, w0, w1, w2, w3)) {
-      route = this.#wayTo(new IpAddress(family, w0, w1, w2, w3), port);
+    } else if (
+      route === null ||
+      route.isStale ||
+      port === 0 ||
+      !leadsTo(route, family, w0, w1, w2, w3, zone)
+    ) {
+      route = this.#wayTo(new IpAddress(family, w0, w1, w2, w3, zone), port);
     }
     checkLength(lengthBytes, route.destination, port);
     const first = ring.contiguous(record.position, lengthBytes);
@@ -338,7 +340,10 @@ export class UdpSocket extends Endpoint implements Transmitter {
       throw new NetError('PORT_INVALID', { phase: Phase.Argument, detail: `got ${port}` });
     const known = this.#route;
     const route =
-      known !== null && !known.isStale && known.destination.equals(address)
+      known !== null &&
+      !known.isStale &&
+      known.destination.equals(address) &&
+      known.destination.zone === address.zone
         ? known
         : this.#layer.context.ip.route(address, this.#sourceFor(address));
     if (!this.broadcast && address.family === 4 && route.iface.isBroadcast(address.w3)) {
@@ -385,8 +390,17 @@ function checkLength(lengthBytes: number, to: IpAddress, port: number): void {
   });
 }
 
-function leadsTo(route: Route, family: number, w0: number, w1: number, w2: number, w3: number): boolean {
+function leadsTo(
+  route: Route,
+  family: number,
+  w0: number,
+  w1: number,
+  w2: number,
+  w3: number,
+  zone: number,
+): boolean {
   const to = route.destination;
+  if (to.zone !== zone) return false;
   return to.w3 === w3 && to.family === family && to.w0 === w0 && to.w1 === w1 && to.w2 === w2;
 }
 

@@ -9,13 +9,16 @@ export class IpAddress {
   readonly w1: number;
   readonly w2: number;
   readonly w3: number;
+  /** The interface whose link a link-local IPv6 address is on, counted from 1 (RFC 4007 §11.2); 0: not said. Not on the wire. */
+  readonly zone: number;
 
-  constructor(family: 4 | 6, w0: number, w1: number, w2: number, w3: number) {
+  constructor(family: 4 | 6, w0: number, w1: number, w2: number, w3: number, zone: number = 0) {
     this.family = family;
     this.w0 = w0 | 0;
     this.w1 = w1 | 0;
     this.w2 = w2 | 0;
     this.w3 = w3 | 0;
+    this.zone = zone;
   }
 
   static v4(word: number): IpAddress {
@@ -47,6 +50,7 @@ export class IpAddress {
     return 16;
   }
 
+  /** Zones aside. */
   equals(other: IpAddress): boolean {
     return (
       this.w3 === other.w3 &&
@@ -93,9 +97,15 @@ export class IpAddress {
     );
   }
 
-  /** Dotted decimal, or the canonical text of RFC 5952. */
+  /** The same address on the link of an interface, counted from 1. */
+  inZone(zone: number): IpAddress {
+    return new IpAddress(this.family, this.w0, this.w1, this.w2, this.w3, zone);
+  }
+
+  /** Dotted decimal, or the canonical text of RFC 5952, with the number of the zone behind it where one is said: `fe80::1%2`. */
   toString(): string {
-    return this.family === 4 ? formatV4(this.w3) : formatV6(this);
+    if (this.family === 4) return formatV4(this.w3);
+    return this.zone === 0 ? formatV6(this) : `${formatV6(this)}%${this.zone}`;
   }
 
   /**
