@@ -108,6 +108,12 @@ const SETTERS: Readonly<Record<string, Setter>> = {
     const words = (first ?? '').split('-').map((word) => Number.parseInt(word, 16) | 0);
     host.stack.tcp.fastOpenCookies.setKey(words as [number, number, number, number]);
   },
+  // A choice of this stack's own
+  'tunwire.tcp.window_validation': (host, value) => {
+    if (value !== 'restart' && value !== 'decay' && value !== 'preserve')
+      throw new ScriptUnsupported(`window validation ${value}`);
+    host.stack.tcp.settings.windowValidation = value;
+  },
   'net.ipv4.tcp_timestamps': (host, value) => {
     host.stack.tcp.settings.timestamps = value !== '0';
   },

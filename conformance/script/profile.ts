@@ -98,6 +98,7 @@ const LINUX: ScriptProfile = {
     windowShift: 8,
     passiveWindowBytes: 65_535,
     nagle: 'short',
+    windowValidation: 'decay',
     advertisePathMtu: true,
     synRetries: 5,
     blackHoleDetection: false,

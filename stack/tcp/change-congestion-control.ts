@@ -1,4 +1,5 @@
 import type { TcpConnection } from './connection.ts';
+import { beginValidation } from './window-validation.ts';
 
 /** RFC 7323 §2.3 */
 const MAX_WINDOW_BYTES: number = 2 ** 30;
@@ -12,6 +13,7 @@ export function changeCongestionControl(c: TcpConnection, name: string): void {
   c.sent.lossObserver = cc.lossObserver;
   if (!c.isSynchronized) return;
   cc.start(c.mss, c.sent.rate, c.rtt.srttMs, c.sackOk, c.now);
+  beginValidation(c);
   // What was learnt of the path is not forgotten; no window at all is not what another one has learnt
   if (cwndBytes < MAX_WINDOW_BYTES && cc.cwndBytes < MAX_WINDOW_BYTES) {
     cc.cwndBytes = cwndBytes;

@@ -37,6 +37,7 @@ import type { TcpLayer } from './tcp-layer.ts';
 import { TcpState } from './tcp-state.ts';
 import { enterTimeWait, FIN_WAIT_2_TIMEOUT_MS } from './time-wait.ts';
 import { forgetPassedMark, markUrgent } from './urgent.ts';
+import type { WindowValidation } from './window-validation.ts';
 
 /** The timers of a connection: places in `deadlines`. */
 export const TcpTimer = {
@@ -234,6 +235,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   limitedTo = 0;
   isLimited = false;
   mostOutBytes = 0;
+  /** RFC 7661; null: not wanted. */
+  validation: WindowValidation | null = null;
   readonly pacer: Pacer = new Pacer();
   /** The application's limit to the rate, bytes per millisecond (SO_MAX_PACING_RATE); Infinity: none. */
   maxPacingBytesPerMs: number = Infinity;
@@ -393,10 +396,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     this.context.wantsToTransmit(this);
   }
 
-  /**
-   * The application lets go. Ends with a FIN, or with a reset when received data was never read; the connection then
-   * lives on by itself until the peer has everything.
-   */
+  /** The application lets go. A FIN, or a reset when data was never read; the connection lives on by itself until the peer has everything. */
   close(): void {
     if (this.detached) return;
     this.detached = true;

@@ -3,6 +3,7 @@ import type { TcpConnection } from './connection.ts';
 import { holdForTimeout } from './pacing.ts';
 import { RecoveryState, usedWindow } from './recovery.ts';
 import type { Segment } from './segment.ts';
+import { reduceNonValidated } from './window-validation.ts';
 
 /** The ECN field: the lower two bits of the traffic class (RFC 3168 §5). */
 export const EcnField = {
@@ -54,6 +55,7 @@ export function congestionEcho(c: TcpConnection): void {
   if (c.recovery !== RecoveryState.Open || isReduced(c)) return;
   const isLeast = c.cc.cwndBytes <= c.mss && !c.cc.ownsRecovery;
   c.cc.congestion(usedWindow(c), true, c.now);
+  if (c.validation !== null) reduceNonValidated(c, c.validation, false);
   // RFC 9438 §4.6: cwnd cannot become less, the rate can
   if (isLeast) holdForTimeout(c);
   c.layer.counters.ecnReductions++;

@@ -23,6 +23,7 @@ import type { Segment } from './segment.ts';
 import type { CookieState } from './syn-cookies.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 import { TCP_STATE_NAMES, TcpState } from './tcp-state.ts';
+import { beginValidation } from './window-validation.ts';
 
 /** RFC 7323 §2.3: higher shifts count as this. */
 const MAX_WINDOW_SHIFT = 14;
@@ -78,6 +79,7 @@ function startEarly(c: TcpConnection, seg: Segment): void {
   c.roundEnd = c.sndNxt;
   c.updateMss();
   c.cc.start(c.mss, c.sent.rate, c.rtt.srttMs, c.sackOk, c.now);
+  beginValidation(c);
   c.rcvAdv = (c.rcvNxt + synWindow(c)) | 0;
   // The text follows the SYN; a FIN with it is left to be sent again
   seg.seq = c.rcvNxt;
@@ -272,6 +274,7 @@ export function established(c: TcpConnection, seg: Segment): void {
   if (!early) {
     c.updateMss();
     c.cc.start(c.mss, c.sent.rate, c.rtt.srttMs, c.sackOk, c.now);
+    beginValidation(c);
     // RFC 5681 §3.1 [RFC 5681 §3.1-4], RFC 6928 §2 [RFC 6928 §2-2]: one segment; [RFC 6928 §2-3] not for the loss of one SYN
     if (c.synRetransmits > 1 && c.cc.name !== 'none') c.cc.cwndBytes = Math.min(c.cc.cwndBytes, c.mss);
   }

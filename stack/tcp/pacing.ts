@@ -1,4 +1,5 @@
 import { type TcpConnection, TcpTimer } from './connection.ts';
+import { mayGrow } from './window-validation.ts';
 
 /** Rates of what is not paced by a model: Linux's tcp_pacing_ss_ratio and tcp_pacing_ca_ratio, over cwnd per round trip. */
 const SLOW_START_RATIO = 2;
@@ -41,7 +42,9 @@ export function pacingRate(c: TcpConnection): number {
   const { cc, maxPacingBytesPerMs } = c;
   if (cc.pacingBytesPerMs > 0) return Math.min(cc.pacingBytesPerMs, maxPacingBytesPerMs);
   const { srttMs } = c.rtt;
-  if (!c.layer.settings.pacing || srttMs < MIN_PACED_RTT_MS) return maxPacingBytesPerMs;
+  // RFC 7661 §4.4.2 [RFC 7661 §4.4.2-1]: a window that is not validated makes no bursts
+  const isWanted = c.layer.settings.pacing || !mayGrow(c);
+  if (!isWanted || srttMs < MIN_PACED_RTT_MS) return maxPacingBytesPerMs;
   const ratio = cc.cwndBytes < cc.ssthreshBytes ? SLOW_START_RATIO : AVOIDANCE_RATIO;
   return Math.min((ratio * Math.max(cc.cwndBytes, c.inFlightBytes())) / srttMs, maxPacingBytesPerMs);
 }

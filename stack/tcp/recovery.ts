@@ -22,6 +22,7 @@ import {
 } from './spurious.ts';
 import { probeTakesPlace, scheduleTailProbe, tailProbeAcked } from './tail-loss-probe.ts';
 import { TcpState } from './tcp-state.ts';
+import { mayGrow, measureUse, reduceNonValidated, repaired } from './window-validation.ts';
 
 /** What loss recovery is doing. */
 export const RecoveryState = {
@@ -175,6 +176,7 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   const rttMs = sampleRtt(c, seg, acked);
   const roundBegins = ((ack - c.roundEnd) | 0) > 0;
   if (roundBegins) c.roundEnd = c.sndNxt;
+  if (c.validation !== null) measureUse(c, c.validation, acked, roundBegins);
   c.cc.roundTrip(rttMs, roundBegins, c.layer.settings.pacing, c.now);
 
   const wasFast = c.recovery === RecoveryState.Fast;
@@ -206,6 +208,7 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
 /** cwnd may grow: it was used up, or in slow start half of it (RFC 7661 §4.1; Linux's tcp_is_cwnd_limited). */
 function isCwndLimited(c: TcpConnection): boolean {
   const { cc } = c;
+  if (!mayGrow(c)) return false;
   if (c.isLimited || c.recovery === RecoveryState.Loss) return true;
   return cc.cwndBytes < cc.ssthreshBytes && cc.cwndBytes < 2 * c.mostOutBytes;
 }
@@ -282,7 +285,10 @@ function enterFastRecovery(c: TcpConnection): void {
   // Without SACK a duplicate, which tells of one segment
   beginReduction(c, c.sackOk ? c.sent.deliveredBytes : c.mss);
   // RFC 3168 §6.1.2: ECE and a loss of one round trip are one event
-  if (!isReduced(c)) c.cc.congestion(usedWindow(c), false, c.now);
+  if (!isReduced(c)) {
+    c.cc.congestion(usedWindow(c), false, c.now);
+    if (c.validation !== null) reduceNonValidated(c, c.validation, true);
+  }
   noteReduction(c);
   c.recovery = RecoveryState.Fast;
   c.recoveryPoint = c.sndNxt;
@@ -304,6 +310,7 @@ function partialAck(c: TcpConnection, acked: number): void {
 
 function leaveRecovery(c: TcpConnection): void {
   if (c.recovery === RecoveryState.Fast || c.cc.ownsRecovery) c.cc.recovered(c.now);
+  if (c.validation !== null) repaired(c, c.validation);
   rackRecovered(c);
   recoveryEnded(c);
   c.recovery = RecoveryState.Open;
@@ -340,6 +347,8 @@ export function retransmissionTimeout(c: TcpConnection): void {
   }
   if (c.backoff === 0) rememberForUndo(c, true);
   c.cc.timeout(usedWindow(c), c.backoff > 0, c.now);
+  // [RFC 7661 §4.4-5]
+  c.validation?.reset();
   noteReduction(c);
   c.backoff++;
   presumeAllLost(c);

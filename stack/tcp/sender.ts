@@ -22,6 +22,7 @@ import { noteLimit } from './send-limit.ts';
 import { resent } from './spurious.ts';
 import { scheduleTailProbe, tailProbeSent } from './tail-loss-probe.ts';
 import { writeUrgent } from './urgent.ts';
+import { restartAfterIdle } from './window-validation.ts';
 
 /** NOP, NOP, kind, length before the blocks of a SACK option. */
 const SACK_PREFIX_BYTES = 4;
@@ -188,7 +189,7 @@ function sendNew(c: TcpConnection): boolean {
 
 function beginAfterIdle(c: TcpConnection): void {
   const { cc } = c;
-  if (c.now - c.lastSentAt > c.rtt.rtoMs) cc.restartAfterIdle();
+  restartAfterIdle(c, c.now - c.lastSentAt);
   cc.beginTransmit(c.sent.rate, c.now);
 }
 

@@ -129,6 +129,7 @@ function takeBack(c: TcpConnection, seg: Segment, acked: number): boolean {
   undo.forward = false;
   undo.holdsBack = false;
   c.sent.forgetLosses();
+  c.validation?.reset();
   c.recovery = RecoveryState.Open;
   c.hasRecoveryPoint = false;
   c.forceRetransmit = false;

@@ -34,6 +34,12 @@ export class TcpSettings {
    * always paces, by its model.
    */
   pacing = false;
+  /**
+   * What becomes of a cwnd that is not used. 'restart': after an idle time of more than one RTO sending begins with the initial window (RFC
+   * 5681 §4.1). 'decay': cwnd is halved for every RTO of that (RFC 2861, Linux). 'preserve': cwnd is kept for five minutes, does not grow, paces what
+   * it allows, and shrinks to what was used of it when something is lost (RFC 7661). BBR, and none, have their own ways.
+   */
+  windowValidation: 'restart' | 'decay' | 'preserve' = 'restart';
   /** RFC 8985 §7: one segment more when the last ones stay without an answer. */
   tailLossProbe = true;
   /** RFC 3168. 'passive': only when the peer asks, as on Linux; 'active': our SYNs ask, too. */

@@ -47,8 +47,8 @@ export interface CongestionControl {
   recovered(now: number): void;
   /** The retransmission timer expired. @param again for the same data: ssthresh is kept (RFC 5681 §3.1) */
   timeout(inFlightBytes: number, again: boolean, now: number): void;
-  /** Nothing was sent for longer than one RTO (RFC 5681 §4.1). */
-  restartAfterIdle(): void;
+  /** Nothing was sent, or little, for a while. @param mostBytes that cwnd may have after that */
+  restartAfterIdle(mostBytes: number): void;
   /** Data is about to be sent while nothing is in flight. */
   beginTransmit(rate: DeliveryRate, now: number): void;
   /**

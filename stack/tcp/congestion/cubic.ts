@@ -142,8 +142,8 @@ export class Cubic implements CongestionControl {
 
   sampled(): void {}
 
-  restartAfterIdle(): void {
+  restartAfterIdle(mostBytes: number): void {
     this.#epochAt = -1;
-    this.cwndBytes = Math.min(this.cwndBytes, initialWindowBytes(this.#mssBytes));
+    this.cwndBytes = Math.min(this.cwndBytes, mostBytes);
   }
 }

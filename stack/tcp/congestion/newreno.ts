@@ -80,7 +80,7 @@ export class NewReno implements CongestionControl {
 
   sampled(): void {}
 
-  restartAfterIdle(): void {
-    this.cwndBytes = Math.min(this.cwndBytes, initialWindowBytes(this.#mssBytes));
+  restartAfterIdle(mostBytes: number): void {
+    this.cwndBytes = Math.min(this.cwndBytes, mostBytes);
   }
 }
