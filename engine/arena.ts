@@ -229,7 +229,7 @@ export class Arena {
     }
   }
 
-  /** Engine: lays a send ring ready. @param offset a multiple of the page size */
+  /** Lays a send ring ready. @param offset a multiple of the page size */
   giveSpare(offset: number): void {
     const page = offset >>> PAGE_SHIFT;
     for (;;) {

@@ -162,6 +162,20 @@ test('sizes that were set are kept', (t) => {
   t.is(echo.read, echo.written);
 });
 
+test('a writer who asks for a ring gets it while it still holds the lock', (t) => {
+  // so little that there are no spare ones
+  const client = bench(t, { memoryBytes: 1_048_576, maxSockets: 4 });
+  const socket = connect(client);
+  const bytes = new Uint8Array(1000);
+  socket.lockSend();
+  const { sendSequence } = socket;
+  t.is(socket.writeLocked(bytes, 0, bytes.length), WOULD_BLOCK);
+  t.true(socket.sleepSend(sendSequence, 30_000));
+  t.is(socket.writeLocked(bytes, 0, bytes.length), bytes.length);
+  socket.unlockSend();
+  socket.release();
+});
+
 test('40 connections want more than all memory: writers wait, windows close, and every byte arrives', (t) => {
   const client = bench(t, { memoryBytes: 1_048_576, maxSockets: 41 });
   const echoes = Array.from({ length: 40 }, () => new Echo(connect(client)));

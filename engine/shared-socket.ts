@@ -430,9 +430,10 @@ export class SharedSocket implements Channel {
       this.client.command(this.block, Command.Room);
       return 0;
     }
-    const capacityBytes = arena.load(ArenaWord.SpareBytes);
-    this.block.set(SocketWord.SendRing, packRing(spare, capacityBytes));
-    return capacityBytes;
+    const place = packRing(spare, arena.load(ArenaWord.SpareBytes));
+    // the engine may have given one meanwhile
+    if (this.block.takeSendPlace(place) !== place) arena.giveSpare(spare);
+    return this.#send()!.freeBytes;
   }
 
   shutdown(): boolean {

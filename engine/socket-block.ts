@@ -52,7 +52,7 @@ export const SocketWord = {
 
   SendHead: 18,
   SendTail: 19,
-  /** (both, with the lock) where the send ring is; 0: there is none */
+  /** (both) where the send ring is; 0: there is none. One that is there is changed by the engine alone, with the lock */
   SendRing: 20,
   /** (engine) records of {@link noteAttempt} in the text area; -1: it is used for something else now */
   Attempts: 21,
@@ -335,6 +335,12 @@ export class SocketBlock {
       at + SocketWord.RecvHead,
       at + SocketWord.RecvTail,
     );
+  }
+
+  /** Makes `place` the send ring's, unless there is one. @returns where the send ring is then */
+  takeSendPlace(place: number): number {
+    const there = Atomics.compareExchange(this.words, this.at + SocketWord.SendRing, 0, place);
+    return there === 0 ? place : there;
   }
 
   /** The send ring at `place`, which is not 0. */

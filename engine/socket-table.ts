@@ -88,6 +88,7 @@ export class SocketTable implements RingSource, ElasticRings {
   readonly #toTell: SocketBlock[] = [];
   readonly #noted: number[] = [];
   wakeUps = 0;
+  onFreed: () => void = () => {};
   /** A journal is kept: connections see the application's ends of their rings as that has looked them up. */
   latches = false;
 
@@ -194,26 +195,34 @@ export class SocketTable implements RingSource, ElasticRings {
     return true;
   }
 
+  giveSend(c: TcpConnection, capacityBytes: number): boolean {
+    if (this.#sendBytes + capacityBytes > this.#shareBytes) return false;
+    const place = this.#takeRing(capacityBytes);
+    if (place === 0) return false;
+    const block = this.block(c.owner);
+    // without the lock: a writer who holds it is mostly the one who asks. It takes a ring in the same way
+    const taken = block.takeSendPlace(place);
+    if (taken === place) this.#sendBytes += capacityBytes;
+    else this.#giveRing(place);
+    c.sendRing = this.#sendRing(block, taken);
+    this.#laySpares();
+    return true;
+  }
+
   resizeSend(c: TcpConnection, capacityBytes: number): boolean {
     const block = this.block(c.owner);
     const lock = block.at + SocketWord.SendLock;
     if (!tryLockWord(block.words, lock)) return false;
     try {
-      // one that the application has taken by itself meanwhile is attached with what it has written
-      if (c.sendRing === null && block.get(SocketWord.SendRing) !== 0) return false;
       if (this.#sendBytes + capacityBytes > this.#shareBytes) return false;
       const place = this.#takeRing(capacityBytes);
       if (place === 0) return false;
       this.#sendBytes += capacityBytes;
-      const ring = c.sendRing;
+      const ring = c.sendRing!;
       const old = block.get(SocketWord.SendRing);
-      if (ring === null) {
-        c.sendRing = this.#sendRing(block, place);
-      } else {
-        const usedBytes = (block.get(SocketWord.SendHead) - block.get(SocketWord.SendTail)) | 0;
-        ring.copyTo(ringBase(place), capacityBytes, ring.tail, usedBytes);
-        ring.moveTo(ringBase(place), capacityBytes);
-      }
+      const usedBytes = (block.get(SocketWord.SendHead) - block.get(SocketWord.SendTail)) | 0;
+      ring.copyTo(ringBase(place), capacityBytes, ring.tail, usedBytes);
+      ring.moveTo(ringBase(place), capacityBytes);
       block.set(SocketWord.SendRing, place);
       this.#sendBytes -= ringCapacity(old);
       this.#giveRing(old);
@@ -419,6 +428,7 @@ export class SocketTable implements RingSource, ElasticRings {
     if (place === 0) return;
     this.#pool.give(ringBase(place), ringCapacity(place));
     this.#noteMemory();
+    this.onFreed();
   }
 
   /** Neither direction may take all: data that cannot leave and data that nobody reads would hold each other up. */

@@ -63,13 +63,20 @@ export interface RingSource {
 export interface ElasticRings {
   /** Memory is running out: nobody is promised more than the least, and nothing grows. */
   readonly isScarce: boolean;
+  /** Called whenever memory has come back; whoever waits for some sets it. Nothing may be taken in the call. */
+  onFreed: () => void;
   /**
    * Sets `recvRing`, or moves it to other memory with the `keepBytes` bytes from its tail on.
    * @returns false when there is no memory
    */
   resizeReceive(connection: TcpConnection, capacityBytes: number, keepBytes: number): boolean;
   /**
-   * Sets `sendRing`, or moves it to other memory with what is in it.
+   * Sets `sendRing` of a connection that has none; to the one that the application has taken by itself meanwhile, if it has.
+   * @returns false when there is no memory
+   */
+  giveSend(connection: TcpConnection, capacityBytes: number): boolean;
+  /**
+   * Moves the send ring to other memory with what is in it.
    * @returns false when there is no memory, or the application is writing
    */
   resizeSend(connection: TcpConnection, capacityBytes: number): boolean;

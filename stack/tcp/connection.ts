@@ -358,6 +358,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   appWrote(more = false): void {
     noteWrite(this, more);
     if (this.sendRing === null && !attachSendRing(this)) return;
+    this.sendRingGivenAt = -Infinity;
     if (this.fastOpen !== null) releaseSyn(this);
     this.context.wantsToTransmit(this);
   }

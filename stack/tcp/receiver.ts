@@ -55,6 +55,8 @@ export function windowField(c: TcpConnection): number {
 
 /** Tells the peer of a window that opened (RFC 9293 §3.8.6.2.2); not for every read. */
 export function appHasRead(c: TcpConnection): void {
+  const keeper = c.layer.ringKeeper;
+  if (keeper.hasWriters && c.canDropReceive) keeper.emptied();
   if (!c.isSynchronized || (c.finSeen && ((c.rcvNxt - c.rcvFinSeq) | 0) > 0)) return;
   const offered = (c.rcvAdv - c.rcvNxt) | 0;
   // What the window field can say at most: in an unscaled window every read would look like a gain

@@ -3,7 +3,7 @@ import { TimerEntry, type TimerTarget } from '../timers.ts';
 import type { TcpConnection } from './connection.ts';
 import { park } from './parked-connection.ts';
 import { keptInReceiveRing } from './receive-buffer.ts';
-import { giveSendRing } from './send-buffer.ts';
+import { tryGiveSendRing } from './send-buffer.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 
 /** Every connection with rings is looked at so often; its rings go when nothing has moved between two looks. */
@@ -15,10 +15,10 @@ const STALLED_MS = 5000;
 /** A ring up to this size may stay while it is used at all; a larger one that is hardly used shrinks to it. */
 const MODEST_RING_BYTES = 65_536;
 /**
- * A writer that was given a ring keeps it so long, to write: two writers would take it from each other for ever. No longer, since
- * memory that is kept for one is not there for the others.
+ * A writer that was given a ring keeps it so long, to begin: two writers would take it from each other for ever, when their threads wake
+ * late. With its first write the turn is over, since memory that is kept for one is not there for the others.
  */
-const WRITERS_TURN_MS = 1;
+const WRITERS_TURN_MS = 20;
 /** So many are looked at when memory is needed at once. */
 const RECLAIM_LOOKS = 256;
 
@@ -29,8 +29,11 @@ const RECLAIM_LOOKS = 256;
 export class RingKeeper implements TimerTarget {
   readonly #layer: TcpLayer;
   readonly #held: TcpConnection[] = [];
+  /** Writers without memory, in the order in which they asked. */
   readonly #waiting: Set<TcpConnection> = new Set();
   readonly #timer: TimerEntry;
+  /** When writers are served. */
+  readonly #turn: TimerEntry;
   #hand = 0;
   #slice = 0;
   /** Looks since something has moved. */
@@ -40,6 +43,7 @@ export class RingKeeper implements TimerTarget {
   constructor(layer: TcpLayer) {
     this.#layer = layer;
     this.#timer = new TimerEntry(this);
+    this.#turn = new TimerEntry({ onDeadline: (now) => this.#serveWriters(now) });
   }
 
   /** Connections that hold rings. */
@@ -64,11 +68,28 @@ export class RingKeeper implements TimerTarget {
     this.#remove(c);
   }
 
-  /** A writer waits for memory. */
+  /** Whether anybody waits for memory to write into. */
+  get hasWriters(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  isWaiting(c: TcpConnection): boolean {
+    return this.#waiting.has(c);
+  }
+
+  /** A writer waits for memory: it gets some when all have who asked before. */
   wait(c: TcpConnection): void {
     this.#waiting.add(c);
     this.#still = 0;
     this.#wakeWithin(RING_IDLE_MS / SLICES);
+    const { elastic } = this.#layer.context.rings;
+    if (elastic !== null) elastic.onFreed = (): void => this.emptied();
+    this.#serveWithin(WRITERS_TURN_MS);
+  }
+
+  /** A ring is empty, or memory has come back: writers that wait for it are served before the engine does anything else. */
+  emptied(): void {
+    if (this.#waiting.size > 0) this.#serveWithin(0);
   }
 
   /**
@@ -97,7 +118,6 @@ export class RingKeeper implements TimerTarget {
 
   onDeadline(now: number): void {
     if (this.#layer.context.rings.elastic?.isScarce === true) this.reclaim(null);
-    this.#serveWriters();
     const size = this.#held.length;
     const from = this.#stalled ? 0 : Math.floor((size * this.#slice) / SLICES);
     this.#slice = this.#stalled ? 0 : (this.#slice + 1) % SLICES;
@@ -121,13 +141,18 @@ export class RingKeeper implements TimerTarget {
     if (at < this.#timer.deadline) this.#layer.context.timers.set(this.#timer, at);
   }
 
-  #serveWriters(): void {
+  #serveWithin(ms: number): void {
+    const at = this.#layer.context.now + ms;
+    if (at < this.#turn.deadline) this.#layer.context.timers.set(this.#turn, at);
+  }
+
+  #serveWriters(now: number): void {
     for (const c of this.#waiting) {
+      if (!tryGiveSendRing(c)) break;
       this.#waiting.delete(c);
-      giveSendRing(c);
-      // it is the last again: there is still no memory
-      if (this.#waiting.has(c)) return;
     }
+    // what has come back meanwhile was looked at; a ring that was given and is not used is free for others then
+    this.#layer.context.timers.set(this.#turn, this.#waiting.size > 0 ? now + WRITERS_TURN_MS : Infinity);
   }
 
   /** @returns true when something has moved since the last look */

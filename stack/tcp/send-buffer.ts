@@ -17,23 +17,36 @@ export function attachSendRing(c: TcpConnection): boolean {
   return true;
 }
 
-/** The application wants to write and has no ring. It gets one now, or as soon as there is memory. */
+/** The application wants to write and has no ring. It gets one now, or as soon as there is memory and its turn has come. */
 export function giveSendRing(c: TcpConnection): void {
   if (c.state === TcpState.Closed || c.sendRing !== null || attachSendRing(c)) return;
-  const { elastic } = c.context.rings;
-  if (elastic === null) return;
+  const keeper = c.layer.ringKeeper;
+  if (c.context.rings.elastic === null || keeper.isWaiting(c)) return;
+  // whoever has asked before is first
+  if (!keeper.hasWriters && tryGiveSendRing(c)) return;
+  c.layer.counters.writersWithoutMemory++;
+  keeper.wait(c);
+}
+
+/**
+ * Gives a send ring, if need be from what others do not use, and rather a small one than none.
+ * @returns false when there is no memory now; true also when the connection needs none any more
+ */
+export function tryGiveSendRing(c: TcpConnection): boolean {
+  if (c.state === TcpState.Closed || c.sendRing !== null) return true;
+  const elastic = c.context.rings.elastic!;
   const queuedTo = c.queuedTo();
   const { sendBufferBytes } = c.layer.settings;
-  const bytes = elastic.isScarce ? Math.min(sendBufferBytes, SCARCE_SEND_BYTES) : sendBufferBytes;
-  const keeper = c.layer.ringKeeper;
-  if (!elastic.resizeSend(c, bytes) && !(keeper.reclaim(c) && elastic.resizeSend(c, bytes))) {
-    c.layer.counters.writersWithoutMemory++;
-    keeper.wait(c);
-    return;
+  const least = Math.min(sendBufferBytes, SCARCE_SEND_BYTES);
+  const bytes = elastic.isScarce ? least : sendBufferBytes;
+  if (!elastic.giveSend(c, bytes)) {
+    const isReclaimed = c.layer.ringKeeper.reclaim(c) && elastic.giveSend(c, bytes);
+    if (!isReclaimed && (bytes === least || !elastic.giveSend(c, least))) return false;
   }
   tie(c, queuedTo);
   c.sendRingGivenAt = c.context.now;
   c.signal(EndpointEvent.Writable);
+  return true;
 }
 
 /** The ring continues where the last one ended: its tail is the next sequence number. */
@@ -51,6 +64,8 @@ function tie(c: TcpConnection, queuedTo: number): void {
 export function tuneSendBuffer(c: TcpConnection, acked: number): void {
   const ring = c.sendRing!;
   const { capacityBytes } = ring;
+  const keeper = c.layer.ringKeeper;
+  if (keeper.hasWriters && ring.usedBytes === 0) keeper.emptied();
   const wanted = Math.min(2 * c.cc.cwndBytes, c.layer.settings.maxSendBufferBytes);
   if (wanted <= capacityBytes || ring.usedBytes + acked < capacityBytes - (capacityBytes >> 2)) return;
   const { elastic } = c.context.rings;

@@ -14,6 +14,9 @@ export class ElasticHeapRings implements RingSource, ElasticRings {
   sendBytes = 0;
   recvBytes = 0;
   isScarce = false;
+  onFreed: () => void = () => {};
+  /** Memory is scarce from three quarters of the limit on, until five eighths, as in the engine. */
+  knowsScarcity = false;
   /** The most there ever were. */
   peakBytes = 0;
   /** Endpoints admitted and not over. */
@@ -39,6 +42,7 @@ export class ElasticHeapRings implements RingSource, ElasticRings {
     this.sendBytes -= (endpoint.sendRing ?? this.#taken.get(endpoint))?.capacityBytes ?? 0;
     this.recvBytes -= endpoint.recvRing?.capacityBytes ?? 0;
     this.#taken.delete(endpoint);
+    this.#cameBack();
   }
 
   /** Application: writes what fits now. @returns bytes taken; 0: Writable follows */
@@ -63,8 +67,16 @@ export class ElasticHeapRings implements RingSource, ElasticRings {
     if (ring === null) return false;
     const old = c.recvRing;
     this.recvBytes += capacityBytes - (old?.capacityBytes ?? 0);
+    this.#noteMemory();
     if (old !== null) this.#move(old, ring, keepBytes);
     c.recvRing = ring;
+    return true;
+  }
+
+  giveSend(c: TcpConnection, capacityBytes: number): boolean {
+    const ring = this.#takeSend(capacityBytes);
+    if (ring === null) return false;
+    c.sendRing = ring;
     return true;
   }
 
@@ -72,11 +84,9 @@ export class ElasticHeapRings implements RingSource, ElasticRings {
     if (this.isWriting()) return false;
     const ring = this.#takeSend(capacityBytes);
     if (ring === null) return false;
-    const old = c.sendRing;
-    if (old !== null) {
-      this.sendBytes -= old.capacityBytes;
-      this.#move(old, ring, old.usedBytes);
-    }
+    const old = c.sendRing!;
+    this.sendBytes -= old.capacityBytes;
+    this.#move(old, ring, old.usedBytes);
     c.sendRing = ring;
     return true;
   }
@@ -110,9 +120,19 @@ export class ElasticHeapRings implements RingSource, ElasticRings {
     return this.sendBytes + this.recvBytes;
   }
 
+  #cameBack(): void {
+    this.#noteMemory();
+    this.onFreed();
+  }
+
+  #noteMemory(): void {
+    if (this.knowsScarcity) this.isScarce = 8 * this.usedBytes > (this.isScarce ? 5 : 6) * this.limitBytes;
+  }
+
   #takeSend(capacityBytes: number): Ring | null {
     const ring = this.#take(capacityBytes, this.sendBytes);
     if (ring !== null) this.sendBytes += capacityBytes;
+    this.#noteMemory();
     return ring;
   }
 
@@ -127,6 +147,7 @@ export class ElasticHeapRings implements RingSource, ElasticRings {
   #give(ring: Ring): void {
     // nothing of it may be used after this
     ring.slab.bytes.fill(0xdb);
+    this.#cameBack();
   }
 
   #move(from: Ring, to: Ring, keepBytes: number): void {
