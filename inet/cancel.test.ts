@@ -2,11 +2,14 @@ import test from 'ava';
 import {
   INET_ERROR,
   INET_ERRORS,
+  INET_OPTION_FREETHREAD,
   INET_OPTION_RESERVEDPORT,
   INET_PROTOCOL_TCP,
+  INET_STATUS_DISCONNECT,
   INET_STATUS_READ,
   INTERNET_ADDRESS,
   INVALID_SOCKET,
+  InetAbort,
   InetCancel,
   InetConnectEx,
   InetDisconnect,
@@ -15,6 +18,7 @@ import {
   InetGetPeerAddress,
   InetGetStatus,
   InetRead,
+  InetSetTimeout,
   InetWrite,
 } from './index.ts';
 import { lastCode, open, send, setUpBench, TIMEOUT_S, text, until } from './testing/bench.ts';
@@ -50,6 +54,21 @@ test.serial('a blocked write can be cancelled', async (t) => {
   t.is((await cancelled).result, 0);
   await user.worker.terminate();
 });
+
+test.serial(
+  'a thread that waits for the end is told that another one has aborted the connection',
+  async (t) => {
+    const user = new User();
+    const socket = open(PeerPort.Full, INET_OPTION_FREETHREAD, 0.3);
+    t.true(InetWrite(socket, new Uint8Array(8 * 1024 * 1024)) > 0);
+    InetSetTimeout(socket, TIMEOUT_S);
+    const ended = user.run({ do: 'disconnect', handle: socket });
+    await until(() => InetGetStatus(socket) === INET_STATUS_DISCONNECT);
+    t.is(InetAbort(socket), 0);
+    t.deepEqual(await ended, { result: INET_ERROR, error: INET_ERRORS.ABORTED.number, text: '' });
+    await user.worker.terminate();
+  },
+);
 
 test.serial('a flush is done when the peer has acknowledged', (t) => {
   const socket = open(PeerPort.Count);

@@ -25,6 +25,7 @@ const DISCONNECT_PATIENCE_MS = 5000;
  * @returns 0 when the peer has everything; INET_ERROR otherwise:
  * - TIMEOUT (0x8004274C): not all was acknowledged in time
  * - RESET (0x80042746) and others: the connection was lost before the peer had everything
+ * - ABORTED (0x80042745): another thread has called InetAbort, or InetDisconnect, meanwhile
  * - HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
  * Source: SocketWrench 10 InetDisconnect; the close sequence and its bound are our choice.
@@ -125,6 +126,11 @@ function finish(opened: OpenHandle): void {
   if (socket.status === SocketStatus.Open) endSending(opened, deadline);
   for (;;) {
     const { sendSequence } = socket;
+    // the socket may be another connection's by now
+    if (!opened.isLive) {
+      const detail = 'another thread has ended the connection before the peer was known to have everything';
+      throw new NetError('ABORTED', { phase: Phase.Close, detail });
+    }
     // close_notify itself need not arrive: a peer that has closed completely answers it with a reset
     if (delivered()) return;
     if (socket.status === SocketStatus.Closed) {

@@ -7,6 +7,7 @@ import {
   InetAttachThread,
   InetCancel,
   InetConnect,
+  InetDisconnect,
   InetGetLastError,
   InetGetStatus,
   InetInitialize,
@@ -30,6 +31,7 @@ export type UserTask =
   /** Cancels once a thread is blocked writing. */
   | { readonly do: 'cancel when writing'; readonly handle: number }
   | { readonly do: 'accept'; readonly handle: number }
+  | { readonly do: 'disconnect'; readonly handle: number }
   | { readonly do: 'uninitialize' }
   /** Ends the thread; there is no answer. */
   | { readonly do: 'end' };
@@ -66,6 +68,8 @@ function obey(task: Exclude<UserTask, { do: 'end' }>): number {
       return InetWrite(task.handle, Buffer.from(task.text));
     case 'attach':
       return InetAttachThread(task.handle, task.thread);
+    case 'disconnect':
+      return InetDisconnect(task.handle);
     case 'accept':
       return InetAccept(task.handle);
     case 'cancel when writing':
