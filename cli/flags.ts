@@ -46,6 +46,7 @@ export interface StackFlags extends ImpairFlags {
   /** `--no-offload` makes it false. */
   readonly offload: boolean;
   readonly mtu?: number;
+  readonly vlan?: number;
   readonly addr: readonly string[];
   readonly gw: readonly string[];
   readonly dns: readonly string[];
@@ -91,6 +92,14 @@ export function addStackFlags(command: Command): Command {
     .addOption(
       network(
         new Option('--mtu <bytes>', 'largest packet (default: what the device says)').argParser(number),
+      ),
+    )
+    .addOption(
+      network(
+        new Option(
+          '--vlan <id>',
+          'the virtual LAN (802.1Q) of an Ethernet device that --addr is in',
+        ).argParser(number),
       ),
     )
     .addOption(

@@ -15,8 +15,9 @@ export function engineOptionsOf(flags: StackFlags): EngineOptions {
   return {
     device: deviceOf(flags),
     offload: flags.offload,
-    addresses: flags.addr,
-    gateways: flags.gw,
+    ...(flags.vlan === undefined
+      ? { addresses: flags.addr, gateways: flags.gw }
+      : { addresses: [], vlans: [{ id: flags.vlan, addresses: flags.addr, gateways: flags.gw }] }),
     resolver: { servers: flags.dns, ...(flags.hosts === undefined ? {} : { hostsFile: flags.hosts }) },
     ...(flags.mtu === undefined ? {} : { mtuBytes: flags.mtu }),
     ...(impairments === null ? {} : { impairments }),

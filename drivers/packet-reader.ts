@@ -1,8 +1,6 @@
 import { RxFlag } from '../stack/link.ts';
+import { EtherType } from '../stack/wire/ethernet.ts';
 import * as sys from './syscalls.ts';
-
-/** IEEE 802.1Q: the part of a tag that names the virtual LAN. */
-export const VLAN_ID_MASK = 0x0fff;
 
 /** `struct msghdr` on 64-bit systems. */
 const Message = {
@@ -19,7 +17,7 @@ const MESSAGE_BYTES = 56;
 const LinkAddress = { PacketType: 10 };
 const LINK_ADDRESS_BYTES = 20;
 /** `struct cmsghdr` with a `struct tpacket_auxdata`. */
-const Control = { Length: 0, Level: 8, Type: 12, Status: 16, VlanTag: 32 };
+const Control = { Length: 0, Level: 8, Type: 12, Status: 16, VlanTag: 32, VlanType: 34 };
 const CONTROL_BYTES = 40;
 
 // linux/if_packet.h
@@ -28,6 +26,7 @@ const PACKET_AUXDATA = 8;
 const PACKET_OUTGOING = 4;
 const TP_STATUS_CSUMNOTREADY = 0x08;
 const TP_STATUS_VLAN_VALID = 0x10;
+const TP_STATUS_VLAN_TPID_VALID = 0x40;
 const TP_STATUS_CSUM_VALID = 0x80;
 
 const NAME_AT = MESSAGE_BYTES;
@@ -69,6 +68,12 @@ export class PacketReader {
   get vlanTag(): number {
     if ((this.#status & TP_STATUS_VLAN_VALID) === 0) return 0;
     return this.#memory.getUint16(CONTROL_AT + Control.VlanTag, true);
+  }
+
+  /** What kind of tag it is: its EtherType. */
+  get vlanType(): number {
+    const isTold = (this.#status & TP_STATUS_VLAN_TPID_VALID) !== 0;
+    return isTold ? this.#memory.getUint16(CONTROL_AT + Control.VlanType, true) : EtherType.Vlan;
   }
 
   /** Bits of {@link RxFlag}; for sockets whose frames come without a virtio header. */

@@ -1,6 +1,6 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import type { LinkCapabilities, TxPacket } from '../stack/link.ts';
-import { ETHERNET_HEADER_BYTES } from '../stack/wire/ethernet.ts';
+import { ETHERNET_HEADER_BYTES, Ethernet, VLAN_ID_MASK, VLAN_TAG_BYTES } from '../stack/wire/ethernet.ts';
 import { Slab } from '../stack/wire/slab.ts';
 import { type Device, DeviceCounters, type PacketInput } from './device.ts';
 import {
@@ -14,10 +14,10 @@ import {
   SIOCGIFMTU,
 } from './interface-request.ts';
 import { kernelAddresses } from './kernel-addresses.ts';
-import { PacketReader, VLAN_ID_MASK } from './packet-reader.ts';
+import { PacketReader } from './packet-reader.ts';
 import { PacketWriter } from './packet-writer.ts';
 import * as sys from './syscalls.ts';
-import { inputVirtio, VIRTIO_SHORT_HEADER_BYTES, writeVirtioHeader } from './virtio-net.ts';
+import { inputVirtio, moveChecksum, VIRTIO_SHORT_HEADER_BYTES, writeVirtioHeader } from './virtio-net.ts';
 
 export interface RawOptions {
   /**
@@ -193,27 +193,39 @@ class RawDevice implements Device {
         throw this.#lost('read', len);
       }
       if (reader.isOutgoing) continue;
-      // the tag of another virtual LAN, taken out of the frame by the interface
-      if ((reader.vlanTag & VLAN_ID_MASK) !== 0) {
-        this.counters.rxDroppedHeader++;
-      } else if (this.#vnet) {
+      // the tag of a virtual LAN, taken out of the frame by the interface
+      const isTagged = (reader.vlanTag & VLAN_ID_MASK) !== 0;
+      const tagBytes = isTagged ? VLAN_TAG_BYTES : 0;
+      if (isTagged) this.#putTag(reader.vlanType, reader.vlanTag);
+      if (this.#vnet) {
         inputVirtio(
           this.#read,
-          READ_OFFSET,
-          len,
+          READ_OFFSET - tagBytes,
+          len + tagBytes,
           input,
           this.counters,
           VIRTIO_SHORT_HEADER_BYTES,
-          ETHERNET_HEADER_BYTES,
+          ETHERNET_HEADER_BYTES + tagBytes,
           this.capabilities.txSegmentBytes === 0,
         );
       } else {
         this.counters.rxPackets++;
-        this.counters.rxBytes += len;
-        input.input(this.#read, READ_OFFSET, len, reader.rxFlags);
+        this.counters.rxBytes += len + tagBytes;
+        input.input(this.#read, READ_OFFSET - tagBytes, len + tagBytes, reader.rxFlags);
       }
     }
     return budget;
+  }
+
+  /** Puts a tag back behind the two addresses; what is before it moves. */
+  #putTag(type: number, tag: number): void {
+    const { bytes, view } = this.#read;
+    const movedBytes = (this.#vnet ? VIRTIO_SHORT_HEADER_BYTES : 0) + Ethernet.Type;
+    bytes.copyWithin(READ_OFFSET - VLAN_TAG_BYTES, READ_OFFSET, READ_OFFSET + movedBytes);
+    const at = READ_OFFSET - VLAN_TAG_BYTES + movedBytes;
+    view.setUint16(at, type);
+    view.setUint16(at + 2, tag);
+    if (this.#vnet) moveChecksum(view, READ_OFFSET - VLAN_TAG_BYTES, VLAN_TAG_BYTES);
   }
 
   send(packet: TxPacket): boolean {

@@ -68,6 +68,12 @@ function gsoTypeOf(packet: TxPacket, linkBytes: number): number {
   return (flags & TCP_CWR) === 0 ? type : type | GSO_ECN;
 }
 
+/** Something of so many bytes was put in before what the checksum is of. */
+export function moveChecksum(view: DataView, off: number, bytes: number): void {
+  if ((view.getUint8(off + Field.Flags) & FLAG_NEEDS_CSUM) === 0) return;
+  view.setUint16(off + Field.CsumStart, view.getUint16(off + Field.CsumStart, true) + bytes, true);
+}
+
 /**
  * Hands in what the kernel put behind a header: one packet (a TCP super-segment stays in one piece unless `cut`), or the datagrams of
  * a UDP super-packet one by one.

@@ -27,15 +27,16 @@ export interface NameServerUser {
   nameServers(servers: readonly IpAddress[], search: readonly string[]): void;
 }
 
-interface Names {
+/** What a network says of its names. */
+export interface NetworkNames {
   readonly servers: readonly IpAddress[];
   readonly search: readonly string[];
 }
 
 /** See {@link EngineOptions}. */
-type Settings = Pick<EngineOptions, 'addresses' | 'slaacSecret' | 'checkAddresses'>;
+export type ConfigurationSettings = Pick<EngineOptions, 'addresses' | 'slaacSecret' | 'checkAddresses'>;
 
-const NO_NAMES: Names = { servers: [], search: [] };
+const NO_NAMES: NetworkNames = { servers: [], search: [] };
 
 /** The addresses that are given as such. */
 export function givenAddresses(addresses: readonly string[]): string[] {
@@ -52,9 +53,9 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
   readonly #check: AddressCheck | null;
   readonly #free: IpPrefix[] = [];
   #taken: IpAddress | null = null;
-  #leased: Names = NO_NAMES;
-  #advertised: Names = NO_NAMES;
-  #informed: Names = NO_NAMES;
+  #leased: NetworkNames = NO_NAMES;
+  #advertised: NetworkNames = NO_NAMES;
+  #informed: NetworkNames = NO_NAMES;
   #information: DhcpV6InformationClient | null = null;
 
   /**
@@ -63,7 +64,7 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
   constructor(
     stack: Stack,
     iface: Interface,
-    { addresses, slaacSecret: secret, checkAddresses }: Settings,
+    { addresses, slaacSecret: secret, checkAddresses }: ConfigurationSettings,
     user: NameServerUser,
   ) {
     this.#stack = stack;

@@ -23,7 +23,10 @@ const DEVICES: Readonly<Record<string, Open>> = {
   tun: (name, settings) => openTun(name, settings),
   tap: (name, settings) => openTap(name, settings),
   raw: (name, settings, options) =>
-    openRaw(name, { ...settings, addresses: givenAddresses(options.addresses) }),
+    openRaw(name, {
+      ...settings,
+      addresses: givenAddresses([options, ...(options.vlans ?? [])].flatMap(({ addresses }) => addresses)),
+    }),
   unix: (path, settings) => openUnix(path, settings),
   passt: (args, settings) => openPasst(args, settings),
   pcap: (path, settings, _options, clock) => openPcapInput(path, { ...settings, clock }),

@@ -32,6 +32,11 @@ export interface EngineOptions {
   readonly engines?: number;
   /** Default gateways, at most one of each family. */
   readonly gateways?: readonly string[];
+  /**
+   * On an Ethernet device: virtual LANs (IEEE 802.1Q), each an interface of its own, named `eth0.10`, whose frames have its tag. Their
+   * addresses are given as those of the device are.
+   */
+  readonly vlans?: readonly VlanSettings[];
   /** Largest IP packet in bytes; default: what the device says. */
   readonly mtuBytes?: number;
   /** false: the device carries plain packets, checksums and segments are made here. Default true. */
@@ -62,6 +67,14 @@ export interface EngineOptions {
   readonly maxSendBufferBytes?: number;
   /** How far a receive buffer grows, as `maxSendBufferBytes`. The window scale is chosen for it. */
   readonly maxReceiveBufferBytes?: number;
+}
+
+/** A virtual LAN on an engine's device. */
+export interface VlanSettings {
+  /** 1 … 4094 */
+  readonly id: number;
+  readonly addresses: readonly string[];
+  readonly gateways?: readonly string[];
 }
 
 export interface ResolverOptions {

@@ -132,8 +132,12 @@ function buildEngine(
     addresses: options.checkAddresses === true ? [] : givenAddresses(options.addresses),
     gateways: options.gateways ?? [],
   });
+  services.configure(iface, options);
+  for (const vlan of options.vlans ?? []) {
+    const addresses = options.checkAddresses === true ? [] : givenAddresses(vlan.addresses);
+    services.configure(services.stack.addVlan(iface, { ...vlan, addresses }), { ...options, ...vlan });
+  }
   arena.setInterfaces(services.stack.interfaces.map(({ name }) => name));
-  services.configure(iface);
   const drops = new DropWatch(services.stack.counters);
   const trace = new Trace(device, iface, clock, new DropWatch(services.stack.counters));
   return { engine: new Engine(arena, trace, services, table, iface, clock), trace, services, table, drops };

@@ -6,14 +6,18 @@ import { HostsFile } from '../stack/resolver/hosts-file.ts';
 import { Resolver, type ResolverOptions as ResolverSettings } from '../stack/resolver/resolver.ts';
 import { Stack } from '../stack/stack.ts';
 import type { IpAddress } from '../stack/wire/ip-address.ts';
-import { AddressConfiguration, type NameServerUser } from './address-configuration.ts';
+import {
+  AddressConfiguration,
+  type ConfigurationSettings,
+  type NetworkNames,
+} from './address-configuration.ts';
 import { HostsSource } from './hosts-source.ts';
 import type { EngineOptions } from './options.ts';
 import { nameServersAt, resolverSettings } from './resolver-settings.ts';
 import { SystemRandom } from './system-random.ts';
 
 /** A stack with what an application expects of a host around it: names and connections by name. */
-export class Services implements NameServerUser {
+export class Services {
   readonly stack: Stack;
   readonly resolver: Resolver;
   readonly connector: Connector;
@@ -21,7 +25,9 @@ export class Services implements NameServerUser {
   readonly #options: EngineOptions;
   readonly #random: RandomSource;
   readonly #settings: ResolverSettings;
-  #configuration: AddressConfiguration | null = null;
+  readonly #configurations: AddressConfiguration[] = [];
+  /** What the network says of names, by interface. */
+  readonly #names = new Map<Interface, NetworkNames>();
 
   constructor(options: EngineOptions, rings: RingSource, now: number) {
     const random: RandomSource =
@@ -38,24 +44,34 @@ export class Services implements NameServerUser {
     this.connector = new Connector(this.stack, this.resolver);
   }
 
-  /** Starts asking the network for what the options leave to it. @throws NetError ARGUMENT_INVALID */
-  configure(iface: Interface): void {
-    this.#configuration = new AddressConfiguration(this.stack, iface, this.#options, this);
+  /** Starts asking the network of an interface for what is left to it. @throws NetError ARGUMENT_INVALID */
+  configure(iface: Interface, settings: ConfigurationSettings): void {
+    const user = {
+      nameServers: (servers: readonly IpAddress[], search: readonly string[]): void => {
+        this.#names.set(iface, { servers, search });
+        this.#useNames();
+      },
+    };
+    this.#configurations.push(new AddressConfiguration(this.stack, iface, settings, user));
   }
 
-  /** What the interface still waits for; '': nothing. @throws NetError ADDRESS_IN_USE */
+  /** What the interfaces still wait for; '': nothing. @throws NetError ADDRESS_IN_USE */
   get awaited(): string {
-    return this.#configuration?.awaited ?? '';
+    for (const { awaited } of this.#configurations) if (awaited !== '') return awaited;
+    return '';
   }
 
   /** Gives back what the network has lent. */
   release(): void {
-    this.#configuration?.close();
+    for (const configuration of this.#configurations) configuration.close();
   }
 
-  /** NameServerUser: what is given by options goes before what the network says. */
-  nameServers(servers: readonly IpAddress[], search: readonly string[]): void {
+  /** What is given by options goes before what the network says. */
+  #useNames(): void {
     const given = this.#settings;
+    const all = [...this.#names.values()];
+    const servers = all.flatMap((names) => names.servers);
+    const search = all.flatMap((names) => names.search);
     this.resolver.setServers(
       given.servers.length > 0
         ? given.servers

@@ -17,6 +17,8 @@ export interface LinkCapabilities {
 export interface EthernetCapabilities {
   /** Its own station address, six bytes. */
   readonly address: Uint8Array;
+  /** Its frames are those of one virtual LAN, with a tag (IEEE 802.1Q): 1 … 4094. Default: those without. */
+  readonly vlanId?: number;
 }
 
 /** What a device knows of a packet it hands in; bits of the `flags` argument of `Interface.input`. */

@@ -27,7 +27,7 @@ import { drawSecret, type RandomSource } from './random.ts';
 import { TcpLayer } from './tcp/tcp-layer.ts';
 import { TimerQueue } from './timers.ts';
 import { UdpLayer } from './udp/udp-layer.ts';
-import { ETHERNET_ADDRESS_BYTES, isGroupAddress } from './wire/ethernet.ts';
+import { ETHERNET_ADDRESS_BYTES, isGroupAddress, MAX_VLAN_ID } from './wire/ethernet.ts';
 import { IpAddress, type IpPrefix, parsePrefix } from './wire/ip-address.ts';
 import { IP_MAX_PACKET_BYTES, IpProtocol, Ipv4, ipVersion } from './wire/ipv4.ts';
 import { IPV6_MIN_MTU_BYTES, Ipv6 } from './wire/ipv6.ts';
@@ -55,6 +55,15 @@ export interface InterfaceOptions {
   readonly addresses: readonly string[];
   /** Routers on the link for everything that is not on it. */
   readonly gateways: readonly string[];
+}
+
+/** What an interface of a virtual LAN (IEEE 802.1Q) is made of. */
+export interface VlanOptions {
+  /** 1 … 4094 */
+  readonly id: number;
+  /** As those of an interface. */
+  readonly addresses: readonly string[];
+  readonly gateways?: readonly string[];
 }
 
 /**
@@ -127,12 +136,18 @@ export class Stack implements StackContext, PacketReceiver {
     this.#hookRunner?.close();
     this.#packetHook = hook;
     this.#hookRunner = hook === null ? null : this.#runnerOf(hook);
-    for (const iface of this.interfaces) iface.hook = this.#hookRunner?.sinkOf(iface) ?? null;
+    for (const iface of this.interfaces) iface.hook = this.#hookOf(iface);
   }
 
   /** Adds packets, as a hook does; null: there is no hook. */
   get packetInjector(): PacketInjector | null {
     return this.#hookRunner;
+  }
+
+  /** Packets of virtual LANs pass the hook of the interface below. */
+  #hookOf(iface: Interface): PacketSink | null {
+    const isVlan = iface.capabilities.ethernet?.vlanId !== undefined;
+    return isVlan ? null : (this.#hookRunner?.sinkOf(iface) ?? null);
   }
 
   #runnerOf(hook: PacketHook): HookRunner {
@@ -178,11 +193,41 @@ export class Stack implements StackContext, PacketReceiver {
     if (this.#packetHook !== null) checkHookable(name, capabilities);
     const iface = new Interface(this, name, sink, capabilities, addresses, gateways);
     if (capabilities.ethernet !== undefined) iface.link = this.#ethernet(iface, capabilities.ethernet);
-    iface.hook = this.#hookRunner?.sinkOf(iface) ?? null;
+    iface.hook = this.#hookOf(iface);
     iface.igmp = new IgmpHost(this, iface, this.#membershipCounters);
     iface.mld = new MldHost(this, iface, this.#membershipCounters);
     iface.mld.addressesChanged();
     this.routes.addInterface(iface);
+    return iface;
+  }
+
+  /**
+   * Adds an interface for the frames of a virtual LAN on the device of another, named `eth0.10`. It gets its frames from there: the
+   * device calls `input` of the other one. Checksums and segments are made here.
+   * @throws NetError ARGUMENT_INVALID
+   */
+  addVlan(parent: Interface, { id, addresses, gateways = [] }: VlanOptions): Interface {
+    const { link, capabilities } = parent;
+    const { ethernet } = capabilities;
+    if (link === null || ethernet === undefined)
+      throw invalid(`a virtual LAN takes an Ethernet device (raw:INTERFACE); ${parent.name} is none`);
+    if (!Number.isInteger(id) || id < 1 || id > MAX_VLAN_ID || link.vlanId !== 0 || link.hasVlan(id))
+      throw invalid(
+        `the number of a virtual LAN is 1 … ${MAX_VLAN_ID}, each once on a device; got ${id} on ${parent.name}`,
+      );
+    const iface = this.addInterface({
+      name: `${parent.name}.${id}`,
+      sink: { send: (packet) => parent.emit(packet) },
+      capabilities: {
+        mtuBytes: capabilities.mtuBytes,
+        txChecksum: false,
+        txSegmentBytes: 0,
+        ethernet: { address: ethernet.address, vlanId: id },
+      },
+      addresses,
+      gateways,
+    });
+    link.addVlan(iface.link!);
     return iface;
   }
 

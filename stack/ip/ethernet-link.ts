@@ -66,6 +66,11 @@ export class EthernetLink implements NeighbourLink {
   /** The first two and last four bytes of our own address. */
   readonly high: number;
   readonly low: number;
+  /** IEEE 802.1Q: of the frames that are ours; 0: those without. */
+  readonly vlanId: number;
+  readonly #headerBytes: number;
+  /** The links of virtual LANs on the same device, which this one hands their frames to; null: there are none. */
+  #vlans: Map<number, EthernetLink> | null = null;
   observer: LinkObserver | null = null;
   /** Of the frame that is being received: where it lies, and who sent it. */
   frame: Slab | null = null;
@@ -92,6 +97,8 @@ export class EthernetLink implements NeighbourLink {
     this.neighbourCounters = neighbourCounters;
     this.high = ethernetHigh(view, 0);
     this.low = ethernetLow(view, 0);
+    this.vlanId = ethernet.vlanId ?? 0;
+    this.#headerBytes = ETHERNET_HEADER_BYTES + (this.vlanId === 0 ? 0 : VLAN_TAG_BYTES);
     this.#context = context;
     this.#user = user;
     this.neighbours = new NeighbourCache(context, this, neighbourCounters);
@@ -112,28 +119,41 @@ export class EthernetLink implements NeighbourLink {
       counters.dropOtherStation++;
       return;
     }
-    this.senderHigh = ethernetHigh(view, off + Ethernet.Source);
-    this.senderLow = ethernetLow(view, off + Ethernet.Source);
-    if (this.isOwn(this.senderHigh, this.senderLow)) {
+    const senderHigh = ethernetHigh(view, off + Ethernet.Source);
+    const senderLow = ethernetLow(view, off + Ethernet.Source);
+    if (this.isOwn(senderHigh, senderLow)) {
       counters.dropOwn++;
       return;
     }
     let type = view.getUint16(off + Ethernet.Type);
     let headerBytes = ETHERNET_HEADER_BYTES;
+    let link: EthernetLink | undefined = this;
     if (type === EtherType.Vlan || type === EtherType.ServiceVlan) {
       if (len < headerBytes + VLAN_TAG_BYTES) {
         counters.dropTruncated++;
         return;
       }
-      if ((view.getUint16(off + headerBytes) & VLAN_ID_MASK) !== 0) {
-        counters.dropVlan++;
-        return;
-      }
+      const vlanId = view.getUint16(off + headerBytes) & VLAN_ID_MASK;
+      if (vlanId !== 0) link = type === EtherType.Vlan ? this.#vlans?.get(vlanId) : undefined;
       type = view.getUint16(off + headerBytes + 2);
       headerBytes += VLAN_TAG_BYTES;
     }
-    const at = off + headerBytes;
-    const length = len - headerBytes;
+    if (link === undefined) counters.dropVlan++;
+    else link.#take(slab, off + headerBytes, len - headerBytes, type, flags, senderHigh, senderLow);
+  }
+
+  /** Takes what a frame of this LAN carries. */
+  #take(
+    slab: Slab,
+    at: number,
+    length: number,
+    type: number,
+    flags: number,
+    senderHigh: number,
+    senderLow: number,
+  ): void {
+    this.senderHigh = senderHigh;
+    this.senderLow = senderLow;
     this.frame = slab;
     switch (type) {
       case EtherType.Ipv4:
@@ -144,9 +164,20 @@ export class EthernetLink implements NeighbourLink {
         this.arp.input(slab, at, length);
         break;
       default:
-        counters.dropUnknownType++;
+        this.counters.dropUnknownType++;
     }
     this.frame = null;
+  }
+
+  /** Frames of its virtual LAN are from now on for another link of the device. */
+  addVlan(link: EthernetLink): void {
+    this.#vlans ??= new Map();
+    this.#vlans.set(link.vlanId, link);
+  }
+
+  /** True when there is a link for a virtual LAN. */
+  hasVlan(vlanId: number): boolean {
+    return this.#vlans?.has(vlanId) === true;
   }
 
   /**
@@ -180,16 +211,23 @@ export class EthernetLink implements NeighbourLink {
 
   /** Puts an Ethernet header before a packet and sends it. @returns false when the device is full */
   transmit(packet: TxPacket, high: number, low: number, type: number): boolean {
-    packet.headOff -= ETHERNET_HEADER_BYTES;
-    packet.headLen += ETHERNET_HEADER_BYTES;
+    const headerBytes = this.#headerBytes;
+    packet.headOff -= headerBytes;
+    packet.headLen += headerBytes;
     const partial = packet.csumStart >= 0;
-    if (partial) packet.csumStart += ETHERNET_HEADER_BYTES;
-    writeEthernetHeader(packet.head.view, packet.headOff, high, low, this.high, this.low, type);
+    if (partial) packet.csumStart += headerBytes;
+    const { view } = packet.head;
+    const first = this.vlanId === 0 ? type : EtherType.Vlan;
+    writeEthernetHeader(view, packet.headOff, high, low, this.high, this.low, first);
+    if (this.vlanId !== 0) {
+      view.setUint16(packet.headOff + ETHERNET_HEADER_BYTES, this.vlanId);
+      view.setUint16(packet.headOff + ETHERNET_HEADER_BYTES + 2, type);
+    }
     const sent = this.iface.emit(packet);
     // the packet is its maker's again, as it was
-    packet.headOff += ETHERNET_HEADER_BYTES;
-    packet.headLen -= ETHERNET_HEADER_BYTES;
-    if (partial) packet.csumStart -= ETHERNET_HEADER_BYTES;
+    packet.headOff += headerBytes;
+    packet.headLen -= headerBytes;
+    if (partial) packet.csumStart -= headerBytes;
     return sent;
   }
 

@@ -19,6 +19,9 @@ export const VLAN_TAG_BYTES = 4;
 /** IEEE 802.1Q §9.6: VLAN 0 means that the tag holds a priority only. */
 export const VLAN_ID_MASK = 0x0fff;
 
+/** IEEE 802.1Q table 9-2: the last one is reserved. */
+export const MAX_VLAN_ID = 4094;
+
 /** The first two bytes of the broadcast address, and its last four. */
 export const BROADCAST_HIGH = 0xffff;
 export const BROADCAST_LOW = -1;
