@@ -143,6 +143,7 @@ test('the congestion control is the one that was asked for', (t) => {
   );
 });
 
+// [RFC 1122 §3.1-2]
 test('a refusal moves on at once; the rings of the failed connection are closed by then', (t) => {
   const it = setup();
   listen(it, B.v6);
@@ -264,6 +265,7 @@ test('the deadline while connecting', (t) => {
   t.is(it.bench.aRings.openCount, 0);
 });
 
+// [RFC 1122 §3.3.1.1-2]
 test('without gateways only what is directly connected is reached', (t) => {
   const bench = new TestBench({ startMs: 0, aGateways: ['192.0.2.2'] });
   const it = setup(NAMES, bench);

@@ -15,7 +15,8 @@ test('RFC 9293, appendix B: 69 MUST, 31 SHLD, 18 MAY, one REC', (t) => {
 });
 
 test('RFC 1122, §4.2.5: 101 rows, and what they are in RFC 9293 exists', (t) => {
-  const rows = SPECIFICATIONS.find(({ name }) => name === 'RFC 1122')!.requirements;
+  const all = SPECIFICATIONS.find(({ name }) => name === 'RFC 1122')!.requirements;
+  const rows = all.filter(({ id }) => id.startsWith('§4.2'));
   t.is(rows.length, 101);
   const known = new Set(RFC9293.requirements.map(({ id }) => id));
   t.deepEqual(

@@ -50,6 +50,7 @@ test('what a lease says', (t) => {
   t.deepEqual(routes([[3, bytesOf('192.0.2.1')]]), ['192.0.2.1/0 192.0.2.1']);
 });
 
+// [RFC 1122 §3.3.1.2-4]
 test('classless routes replace the router (RFC 3442)', (t) => {
   const value = [0, ...bytesOf('192.0.2.1'), 24, 10, 1, 2, ...bytesOf('192.0.2.9'), 8, 10, 0, 0, 0, 0];
   const router: Options[number] = [3, bytesOf('192.0.2.254')];

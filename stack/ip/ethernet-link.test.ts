@@ -138,6 +138,7 @@ for (const family of FAMILIES) {
     t.like(a.counters('neighbour'), { created: 1, resolved: 1, queued: 1, queueDropped: 0 });
   });
 
+  // [RFC 1122 §3.3.1.4-3] [RFC 1122 §3.3.1.4-4]
   test(`NUD: reachable becomes stale, is delayed, probed and confirmed (${family})`, (t) => {
     const both = bed();
     const { wire, a } = both;
@@ -161,6 +162,7 @@ for (const family of FAMILIES) {
     t.is(a.counters('neighbour')['probesFailed'], 0);
   });
 
+  // [RFC 1122 §3.3.1.4-1] [RFC 1122 §3.3.1.4-2]
   test(`NUD: a neighbour that is gone is probed three times and asked for anew (${family})`, (t) => {
     const both = bed();
     const { wire, a } = both;
@@ -245,6 +247,7 @@ for (const family of FAMILIES) {
   });
 }
 
+// [RFC 1122 §3.3.6-2]
 test('groups have addresses of their own', (t) => {
   const { wire, a } = bed();
   const send = (to: string): string => {

@@ -142,6 +142,7 @@ for (const family of FAMILIES) {
     return { wire, own, groups: family.groups(own), said };
   };
 
+  // [RFC 1122 §3.3.7-1] [RFC 1122 §3.3.7-2]
   test(`${name}: joining and leaving is told twice, the second time within a second`, (t) => {
     const { wire, groups, said } = bed();
     const { size } = groups;

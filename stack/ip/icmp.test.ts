@@ -32,6 +32,7 @@ function sentByB(pair: StackPair): Uint8Array[] {
 for (const family of ['v4', 'v6'] as const) {
   const header = family === 'v4' ? 20 : 40;
 
+  // [RFC 1122 §3.2.2.6-1] [RFC 1122 §3.2.2.6-5]
   test(`echo: everything comes back (${family})`, (t) => {
     for (const length of [0, 1, 56, 1400, 5000]) {
       const pair = new StackPair({ mtuBytes: 9000 });
@@ -72,6 +73,7 @@ for (const family of ['v4', 'v6'] as const) {
     t.is(pair.a.icmp.counters.echoReplies, 1);
   });
 
+  // [RFC 1122 §3.2.2.6-3]
   test(`wrong checksums, truncations and multicast are not answered (${family})`, (t) => {
     const pair = new StackPair();
     const request = toB(family, family === 'v4' ? 8 : 128, 0, 1, bytes(9));
@@ -94,6 +96,7 @@ for (const family of ['v4', 'v6'] as const) {
     t.is(pair.trace.length, 0);
   });
 
+  // [RFC 1122 §3.2.2-2] [RFC 1122 §3.2.2-3]
   test(`errors quote what caused them, within their size, and are limited in rate (${family})`, (t) => {
     const pair = new StackPair();
     const from = a[family];
@@ -111,6 +114,7 @@ for (const family of ['v4', 'v6'] as const) {
     t.is(pair.b.icmp.counters.errorsSent, ICMP_ERROR_BURST + ICMP_ERRORS_PER_SECOND / 10);
   });
 
+  // [RFC 1122 §3.2.2-6] [RFC 1122 §3.2.2-7] [RFC 1122 §3.2.2-9]
   test(`no errors about errors, later fragments and multicast (${family})`, (t) => {
     const pair = new StackPair();
     const from = a[family];
@@ -140,6 +144,7 @@ for (const family of ['v4', 'v6'] as const) {
       icmpMessage(b[family], a[family], type, code, rest, data),
     );
 
+  // [RFC 1122 §3.2.2-4] [RFC 1122 §3.2.2.1-2] [RFC 1122 §3.2.2.4-1] [RFC 1122 §3.2.2.5-2] [RFC 1122 §4.1.3.3-1]
   test(`errors are mapped to what the socket sees (${family})`, (t) => {
     const cases: [number, number, string | null][] =
       family === 'v4'
@@ -179,6 +184,7 @@ for (const family of ['v4', 'v6'] as const) {
     t.is(pair.trace.length, 0);
   });
 
+  // [RFC 1122 §3.4-3]
   test(`errors about packets that are not ours change nothing (${family})`, (t) => {
     const pair = new StackPair();
     const socket = pair.a.udp.open({ ...ANY, remote: addressOf(b[family]), remotePort: 99 });
@@ -199,6 +205,7 @@ for (const family of ['v4', 'v6'] as const) {
     t.is(socket.pendingError, 'CONNECT_REFUSED');
   });
 
+  // [RFC 1122 §3.3.3-1]
   test(`too big: the path MTU shrinks, and larger datagrams are cut (${family})`, (t) => {
     const pair = new StackPair();
     const socket = pair.a.udp.open({ ...ANY, remote: addressOf(b[family]), remotePort: 99 });

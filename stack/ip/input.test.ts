@@ -64,6 +64,7 @@ function withHeaders(first: number, headers: Uint8Array): Uint8Array {
   return ipPacket({ from: PEER.v6, to: OURS.v6, protocol: first }, all);
 }
 
+// [RFC 1122 §3.1-1]
 test('a datagram for us is delivered, with whatever the link put behind the packet', (t) => {
   for (const family of ['v4', 'v6'] as const) {
     const bed = new Bed();
@@ -100,6 +101,7 @@ test('every truncation is dropped and counted', (t) => {
   }
 });
 
+// [RFC 1122 §3.2.1.2-1]
 test('every single turned bit of an IPv4 header is noticed', (t) => {
   const packet = datagram(PEER.v4, OURS.v4);
   for (let bit = 0; bit < 160; bit++) {
@@ -111,6 +113,7 @@ test('every single turned bit of an IPv4 header is noticed', (t) => {
   }
 });
 
+// [RFC 1122 §3.2.1.3-3] [RFC 1122 §3.2.1.3-4]
 test('RFC 1122 §3.2.1.3: martian sources and destinations', (t) => {
   const sources = [
     '0.0.0.0',
@@ -138,6 +141,7 @@ test('RFC 1122 §3.2.1.3: martian sources and destinations', (t) => {
   t.is(bed.sink.packets.length, 0);
 });
 
+// [RFC 1122 §3.3.6-1] [RFC 1122 §3.3.7-3]
 test('broadcasts, all-hosts and our solicited-node address are ours', (t) => {
   const bed = new Bed();
   for (const to of ['192.0.2.255', '255.255.255.255', '224.0.0.1']) bed.input(datagram(PEER.v4, to));
@@ -145,6 +149,7 @@ test('broadcasts, all-hosts and our solicited-node address are ours', (t) => {
   t.is(bed.received.length, 6);
 });
 
+// [RFC 1122 §3.2.1.8-3] [RFC 1122 §3.2.1.8-6]
 test('RFC 7126: source routes are refused, other options are skipped [RFC 9293 MUST-50], broken ones dropped', (t) => {
   const udp = udpDatagram(PEER.v4, OURS.v4, 1234, 53, payload);
   const send = (options: number[]): Bed => {
@@ -157,6 +162,8 @@ test('RFC 7126: source routes are refused, other options are skipped [RFC 9293 M
   t.is(send([1, 137, 7, 4, 1, 2, 3, 4]).counters.dropSourceRoute, 1);
   t.is(send([1, 1, 1, 1]).received.length, 1);
   t.is(send([148, 4, 0, 0]).received.length, 1);
+  // the stream identifier
+  t.is(send([136, 4, 1, 2]).received.length, 1);
   t.is(send([0, 137, 3, 4]).received.length, 1);
   t.is(send([68, 0, 0, 0]).counters.dropOptions, 1);
   t.is(send([68, 1, 0, 0]).counters.dropOptions, 1);

@@ -131,6 +131,7 @@ for (const family of ['v4', 'v6'] as const) {
   });
 }
 
+// [RFC 1122 §3.2.1.8-5] [RFC 1122 §3.2.1.8-10]
 test('header fields: class, hop limit, protocol; Don’t Fragment for TCP only', (t) => {
   const none: [Uint8Array, Uint8Array] = [new Uint8Array(0), new Uint8Array(0)];
   const tcp = send('v4', 6, none).packets[0]!.bytes;

@@ -29,6 +29,7 @@ function start(pair: StackPair, options: PingOptions): Run {
 for (const family of FAMILIES) {
   const destination = addressOf(b[family]);
 
+  // [RFC 1122 §3.2.2.6-2] [RFC 1122 §3.2.2.6-6]
   test(`requests are sent at their interval, and replies have their times (${family})`, (t) => {
     const pair = new StackPair({ forward: { latencyMs: 15 }, backward: { latencyMs: 5 } });
     const run = start(pair, { destination, count: 3, intervalMs: 100, payloadBytes: 100 });

@@ -101,6 +101,7 @@ function cutUp(family: Family, id: number, payload: Uint8Array, cuts: number[], 
 }
 
 for (const family of ['v4', 'v6'] as const) {
+  // [RFC 1122 §3.2.1.4-1]
   test(`fragments in any order, some twice, make the datagram (${family})`, (t) => {
     fc.assert(
       fc.property(
@@ -169,6 +170,7 @@ for (const family of ['v4', 'v6'] as const) {
     t.is(bed.reassembler.openCount, 0);
   });
 
+  // [RFC 1122 §3.3.2-3] [RFC 1122 §3.3.2-4]
   test(`the timeout tells the sender when the first fragment is there (${family})`, (t) => {
     const bed = new Bed();
     const [first, second] = cutUp(family, 9, bytes(100), [5]);

@@ -96,6 +96,7 @@ for (const family of [V4, V6]) {
   const name = family === V4 ? 'IPv4' : 'IPv6';
   const way = ({ own }: Bed): string => own.stack.ip.route(addressOf(family.far), null).nextHop.toString();
 
+  // [RFC 1122 §3.2.2.2-2] [RFC 1122 §3.2.2.2-3]
   test(`${name}: a better first hop is taken, also by those who have the route already`, (t) => {
     const b = bed(family);
     const route = b.own.stack.ip.route(addressOf(family.far), null);
@@ -105,9 +106,17 @@ for (const family of [V4, V6]) {
     // and from there to another one
     redirect(b, family, { from: family.better, target: family.first });
     t.is(way(b), family.first);
-    t.like(b.own.counters('icmp'), { redirectsFollowed: 2, ignoredRedirect: 0 });
+    // of a whole network: only the host is believed about
+    if (family === V4) {
+      redirect(b, family, { code: 0 });
+      t.is(way(b), family.better);
+      redirect(b, family, { code: 0, from: family.better, target: family.first });
+    }
+    t.is(way(b), family.first);
+    t.like(b.own.counters('icmp'), { redirectsFollowed: family === V4 ? 4 : 2, ignoredRedirect: 0 });
   });
 
+  // [RFC 1122 §3.2.2.2-4]
   test(`${name}: redirects that nobody may send are ignored`, (t) => {
     const b = bed(family);
     // before anything goes that way

@@ -47,6 +47,7 @@ function failure(t: { throws<E extends Error>(f: () => unknown): E | undefined }
   return `${error?.tunwireCode} ${error?.phase}`;
 }
 
+// [RFC 1122 §3.2.1.3-1] [RFC 1122 §3.2.2.9-1] [RFC 1122 §3.3.1.1-1] [RFC 1122 §3.3.1.2-2]
 test('the longest prefix wins, gateways take the rest', (t) => {
   const stack = twoLinks();
   t.is(way(stack, '10.9.9.9'), 'lab 10.0.0.2 10.9.9.9 9000');
@@ -56,6 +57,7 @@ test('the longest prefix wins, gateways take the rest', (t) => {
   t.is(way(stack, '2606::1'), 'out 2001:db8::2 2001:db8::1 1500');
 });
 
+// [RFC 1122 §3.3.6-4]
 test('link-local, multicast and broadcast destinations are on the link', (t) => {
   const stack = twoLinks();
   t.is(way(stack, 'fe80::99'), 'lab fe80::2 fe80::99 9000');
@@ -103,6 +105,7 @@ test('nowhere to go', (t) => {
     );
 });
 
+// [RFC 1122 §3.3.1.6-1]
 test('an interface added later changes the routes', (t) => {
   const stack = makeStack();
   add(stack, 'out', ['192.0.2.2/24'], ['192.0.2.1']);
@@ -111,6 +114,7 @@ test('an interface added later changes the routes', (t) => {
   t.is(way(stack, '10.0.0.9'), 'lab 10.0.0.2 10.0.0.9 1500');
 });
 
+// [RFC 1122 §3.2.1.3-5]
 test('interfaces that cannot be are refused', (t) => {
   const bad: [string[], string[], number][] = [
     [['192.0.2.300/24'], [], 1500],
@@ -199,6 +203,7 @@ test('RFC 6724 §6, §10.2: destinations in the order of the rules', (t) => {
 });
 
 // [RFC 8201 §5.2-1] [RFC 8201 §5.3-1] [RFC 4821 §5.2-1] [RFC 4821 §5.2-2] [RFC 4821 §4-7]
+// [RFC 1122 §3.3.1.2-1]
 test('the path MTU is shared, has a lower bound, and is forgotten after ten minutes', (t) => {
   const stack = twoLinks();
   const { ip } = stack;

@@ -126,6 +126,7 @@ test('a zone that there is not is an error of the route, with those that there a
   t.regex(error?.message ?? '', /no interface 3; there are: eth0 \(1\), eth1 \(2\)/);
 });
 
+// [RFC 1122 §3.4-2]
 test('datagrams and pings go to their zone, and where they come from is told with it', (t) => {
   const host = new Host();
   const got: string[] = [];
@@ -148,6 +149,7 @@ test('datagrams and pings go to their zone, and where they come from is told wit
   t.deepEqual(host.sent(), [`eth1 58 fe80::2 > ${PEER}`]);
 });
 
+// [RFC 1122 §3.2.2.6-4] [RFC 1122 §3.3.4.2-1]
 test('answers leave by the interface that the question came in by', (t) => {
   const host = new Host();
   for (const at of [1, 0]) {
@@ -159,6 +161,7 @@ test('answers leave by the interface that the question came in by', (t) => {
   }
 });
 
+// [RFC 1122 §3.3.4.2-3] [RFC 1122 §3.3.4.2-4]
 test('RFC 1122 §3.3.4.2: a strong host takes packets only where their destination is, and sends from where their source is', (t) => {
   const host = new Host();
   const open = (local: string | null): void => {

@@ -36,6 +36,7 @@ function pairWith(options: Partial<PairOptions> = {}): StackPair {
 
 for (const family of ['v4', 'v6'] as const) {
   for (const variant of [{}, { txChecksum: true }, { mtuBytes: 9000 }, { mtuBytes: 1280 }]) {
+    // [RFC 1122 §3.3.2-1] [RFC 1122 §3.3.2-2] [RFC 1122 §3.3.3-2]
     test(`datagrams of every size arrive over ${family} ${JSON.stringify(variant)}`, (t) => {
       const pair = pairWith(variant);
       const server = pair.b.udp.open({ ...ANY, localPort: 53 });
@@ -222,6 +223,7 @@ test('a record that cannot be sent leaves its reason, and the next one goes', (t
   t.is(receive(server), null);
 });
 
+// [RFC 1122 §4.1.3.4-2]
 test('checksums: wrong ones are dropped, none is allowed over IPv4 only', (t) => {
   const pair = pairWith();
   const server = pair.b.udp.open({ ...ANY, localPort: 53 });
@@ -323,6 +325,7 @@ for (const [family, group, host] of [
     t.is(pair.b.counters.toJSON()['ip']!['dropNotForUs'], before + 1);
   });
 
+  // [RFC 1122 §3.2.1.7-1]
   test(`multicast: own members hear it too; a TTL of 0 keeps it here (${family})`, (t) => {
     const pair = pairWith();
     const to = addressOf(group);
