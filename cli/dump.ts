@@ -5,10 +5,14 @@ import { Direction } from '../drivers/pcapng.ts';
 import { openRaw } from '../drivers/raw.ts';
 import { POLLIN, PollSet } from '../drivers/syscalls.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { EtherType, VLAN_TAG_BYTES } from '../stack/wire/ethernet.ts';
+import { type ObservedMessage, ObservedSecrets } from '../tls/observer.ts';
 import { ExitCode } from './exit-code.ts';
-import { hexLines, type PacketSummary, summarizePacket } from './packet-line.ts';
+import { hexLines, type PacketSummary, summarizeArp, summarizePacket, tcpSegmentOf } from './packet-line.ts';
 import { complain } from './report.ts';
+import { readInput } from './stack-options.ts';
 import { writeAll } from './standard-io.ts';
+import { TlsFlows, tlsJson, tlsLines } from './tls-flows.ts';
 import type { DumpFlags } from './verbs/dump.ts';
 
 const STDIN = 0;
@@ -18,6 +22,7 @@ const BUFFER_CHARACTERS = 65_536;
 /** How long live packets wait, so that signals and standard output get their turn. */
 const POLL_MS = 50;
 const BATCH = 64;
+const ETHERTYPE_OFFSET = 12;
 
 /** One packet with what is known of it. */
 interface Seen {
@@ -29,6 +34,9 @@ interface Seen {
   /** Of the IP packet; -1: it carries none. */
   readonly off: number;
   readonly len: number;
+  /** Of the ARP packet; -1: it carries none. */
+  readonly arpOff: number;
+  readonly arpLen: number;
   /** The frame's bytes on the wire. */
   readonly frameBytes: number;
 }
@@ -57,6 +65,7 @@ export async function dump(
 async function dumpFile(file: string, printer: Printer): Promise<ExitCode> {
   const isLive = file === '-';
   const reader = isLive ? new PcapReader('standard input', readStandardInput) : openPcap(file);
+  reader.onSecrets = (keyLog) => printer.secrets.add(keyLog);
   while (!printer.isDone && reader.next()) {
     await printer.print(seenIn(reader.frame));
     if (isLive) await printer.flush();
@@ -83,6 +92,8 @@ function readStandardInput(into: Uint8Array, off: number, len: number): number {
 }
 
 function seenIn(frame: PcapFrame): Seen {
+  const isEthernet = frame.linkType === LinkType.Ethernet;
+  const arp = isEthernet ? arpOffset(frame.slab.view, frame.off, frame.len) : -1;
   return {
     timeMs: frame.epochMs,
     nanoseconds: frame.nanoseconds,
@@ -91,6 +102,8 @@ function seenIn(frame: PcapFrame): Seen {
     view: frame.slab.view,
     off: frame.ipOff,
     len: frame.ipLen,
+    arpOff: arp,
+    arpLen: frame.off + frame.len - arp,
     frameBytes: frame.originalLen,
   };
 }
@@ -113,6 +126,7 @@ async function dumpInterface(name: string, printer: Printer): Promise<ExitCode> 
       const copy = slab.bytes.slice(off, off + len);
       const view = new DataView(copy.buffer);
       const ip = ipOffset(view, 0, len, LinkType.Ethernet);
+      const arp = arpOffset(view, 0, len);
       const time = performance.timeOrigin + performance.now();
       seen.push({
         timeMs: Math.floor(time),
@@ -122,6 +136,8 @@ async function dumpInterface(name: string, printer: Printer): Promise<ExitCode> 
         view,
         off: ip,
         len: ip < 0 ? 0 : len - ip,
+        arpOff: arp,
+        arpLen: len - arp,
         frameBytes: len,
       });
     },
@@ -144,12 +160,17 @@ async function dumpInterface(name: string, printer: Printer): Promise<ExitCode> 
 class Printer {
   readonly #filter: Filter;
   readonly #flags: DumpFlags;
+  readonly #tlsFlows: TlsFlows;
+  /** That open the TLS of the packets. */
+  readonly secrets: ObservedSecrets = new ObservedSecrets();
   #text = '';
   #printed = 0;
 
   constructor(filter: Filter, flags: DumpFlags) {
     this.#filter = filter;
     this.#flags = flags;
+    if (flags.keylog) this.secrets.add(readInput('--keylog', flags.keylog).toString('latin1'));
+    this.#tlsFlows = new TlsFlows(this.secrets);
   }
 
   get isDone(): boolean {
@@ -157,12 +178,14 @@ class Printer {
   }
 
   async print(seen: Seen): Promise<void> {
-    const summary = seen.off < 0 ? null : summarizePacket(seen.view, seen.off, seen.len);
+    const summary = summaryOf(seen);
+    const segment = summary?.protocol === 'tcp' ? tcpSegmentOf(seen.view, seen.off, seen.len) : null;
+    const tls = summary === null || segment === null ? [] : this.#tlsFlows.add(summary, segment);
     if (summary === null ? !this.#filter(NO_IP) : !this.#filter(summary)) return;
     this.#printed++;
     this.#text += this.#flags.json
-      ? `${JSON.stringify(jsonOf(seen, summary))}\n`
-      : this.#lines(seen, summary);
+      ? `${JSON.stringify(jsonOf(seen, summary, tls))}\n`
+      : this.#lines(seen, summary) + tls.map(tlsLines).join('');
     if (this.#text.length >= BUFFER_CHARACTERS) await this.flush();
   }
 
@@ -195,6 +218,7 @@ const NO_IP: PacketSummary = {
 
 function lineOf({ frameBytes }: Seen, summary: PacketSummary | null): string {
   if (summary === null) return `no IP packet, length ${frameBytes}`;
+  if (summary.protocol === 'arp') return summary.text;
   const { source, destination, sourcePort, destinationPort, text } = summary;
   const family = source.includes(':') ? 'IP6' : 'IP';
   return `${family} ${end(source, sourcePort)} > ${end(destination, destinationPort)}: ${text}`;
@@ -214,7 +238,23 @@ function timeOfDay({ timeMs, nanoseconds }: Seen): string {
   return `${time}${String(Math.floor(nanoseconds / 1000)).padStart(3, '0')}`;
 }
 
-function jsonOf(seen: Seen, summary: PacketSummary | null): object {
+/** Where the ARP packet of an Ethernet frame begins, behind VLAN tags; -1: it carries none. */
+function arpOffset(view: DataView, off: number, len: number): number {
+  let at = ETHERTYPE_OFFSET;
+  for (; at + 2 <= len; at += VLAN_TAG_BYTES) {
+    const type = view.getUint16(off + at);
+    if (type === EtherType.Arp) return off + at + 2;
+    if (type !== EtherType.Vlan && type !== EtherType.ServiceVlan) return -1;
+  }
+  return -1;
+}
+
+function summaryOf({ view, off, len, arpOff, arpLen }: Seen): PacketSummary | null {
+  if (arpOff >= 0) return summarizeArp(view, arpOff, arpLen);
+  return off < 0 ? null : summarizePacket(view, off, len);
+}
+
+function jsonOf(seen: Seen, summary: PacketSummary | null, tls: readonly ObservedMessage[]): object {
   const direction = arrow(seen.direction).trim().toLowerCase();
   return {
     time: new Date(seen.timeMs).toISOString(),
@@ -223,6 +263,7 @@ function jsonOf(seen: Seen, summary: PacketSummary | null): object {
     lengthBytes: seen.frameBytes,
     ...summary,
     comment: seen.comment === '' ? null : seen.comment,
+    ...(tls.length === 0 ? {} : { tls: tls.map(tlsJson) }),
   };
 }
 
@@ -232,7 +273,7 @@ function filterOf(words: readonly string[]): Filter {
   const left = words.flatMap((word) => word.split(/\s+/)).filter((word) => word !== 'and' && word !== '');
   while (left.length > 0) {
     const word = left.shift();
-    if (word === 'tcp' || word === 'udp') tests.push(({ protocol }) => protocol === word);
+    if (word === 'tcp' || word === 'udp' || word === 'arp') tests.push(({ protocol }) => protocol === word);
     else if (word === 'icmp') tests.push(({ protocol }) => protocol.startsWith('icmp'));
     else if (word === 'host') {
       const host = left.shift();
@@ -240,7 +281,7 @@ function filterOf(words: readonly string[]): Filter {
     } else if (word === 'port') {
       const port = Number(left.shift());
       tests.push(({ sourcePort, destinationPort }) => sourcePort === port || destinationPort === port);
-    } else throw usage(`a filter is made of host ADDRESS, port NUMBER, tcp, udp, icmp; got '${word}'`);
+    } else throw usage(`a filter is made of host ADDRESS, port NUMBER, tcp, udp, icmp, arp; got '${word}'`);
   }
   return (packet) => tests.every((test) => test(packet));
 }

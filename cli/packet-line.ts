@@ -1,3 +1,4 @@
+import { Arp, ArpOperation, isArpForIpv4 } from '../stack/wire/arp.ts';
 import { Icmp } from '../stack/wire/icmp.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { IPV4_HEADER_BYTES, IPV4_OFFSET_MASK, IpProtocol, Ipv4, ipVersion } from '../stack/wire/ipv4.ts';
@@ -7,7 +8,7 @@ import { UDP_HEADER_BYTES, Udp } from '../stack/wire/udp.ts';
 
 /** What a line about a packet says; plain JSON. */
 export interface PacketSummary {
-  readonly protocol: 'tcp' | 'udp' | 'icmp' | 'icmp6' | 'ip';
+  readonly protocol: 'tcp' | 'udp' | 'icmp' | 'icmp6' | 'arp' | 'ip';
   readonly source: string;
   readonly destination: string;
   /** 0: it has none. */
@@ -15,6 +16,15 @@ export interface PacketSummary {
   readonly destinationPort: number;
   /** What is special to the protocol, as tcpdump has it. */
   readonly text: string;
+}
+
+/** What a TCP segment carries. */
+export interface TcpSegment {
+  /** Sequence number of the first byte (int32). */
+  readonly sequence: number;
+  readonly isSyn: boolean;
+  /** Borrowed. */
+  readonly bytes: Uint8Array;
 }
 
 const FLAGS: readonly (readonly [number, string])[] = [
@@ -29,7 +39,7 @@ const FLAGS: readonly (readonly [number, string])[] = [
 ];
 /** The names of the messages that are seen most, for each IP version. */
 const ICMP_NAMES: Readonly<Record<4 | 6, Readonly<Record<number, string>>>> = {
-  4: { 0: 'echo reply', 3: 'destination unreachable', 8: 'echo request', 11: 'time exceeded' },
+  4: { 0: 'echo reply', 3: 'destination unreachable', 5: 'redirect', 8: 'echo request', 11: 'time exceeded' },
   6: {
     1: 'destination unreachable',
     2: 'packet too big',
@@ -42,6 +52,11 @@ const ICMP_NAMES: Readonly<Record<4 | 6, Readonly<Record<number, string>>>> = {
     136: 'neighbor advertisement',
   },
 };
+/** Of an echo, and of a neighbour's message up to its options (RFC 4861 §4.3, §4.4). */
+const ECHO_BYTES = 8;
+const NEIGHBOR_BYTES = 24;
+const NEIGHBOR_SOLICITATION = 135;
+const NEIGHBOR_ADVERTISEMENT = 136;
 /** Extension headers that are passed over at most. */
 const MAX_EXTENSIONS = 8;
 
@@ -52,6 +67,58 @@ export function summarizePacket(view: DataView, off: number, len: number): Packe
   if (version === 4 && len >= IPV4_HEADER_BYTES) return summarizeV4(view, off, len);
   if (version === 6 && len >= IPV6_HEADER_BYTES) return summarizeV6(view, off, len);
   return null;
+}
+
+/** Describes an ARP packet for IPv4 (RFC 826) as tcpdump does. @param len with the frame's padding @returns null when it is none */
+export function summarizeArp(view: DataView, off: number, len: number): PacketSummary | null {
+  if (!isArpForIpv4(view, off, len)) return null;
+  const source = IpAddress.read(view, off + Arp.SenderProtocol, 4).toString();
+  const destination = IpAddress.read(view, off + Arp.TargetProtocol, 4).toString();
+  const operation = view.getUint16(off + Arp.Operation);
+  const from = hardwareOf(view, off + Arp.SenderHardware);
+  const to = hardwareOf(view, off + Arp.TargetHardware);
+  let what = `operation ${operation}`;
+  if (operation === ArpOperation.Reply) what = `Reply ${source} is-at ${from}`;
+  if (operation === ArpOperation.Request)
+    what = `Request who-has ${destination}${to === NO_HARDWARE ? '' : ` (${to})`} tell ${source}`;
+  const text = `ARP, ${what}, length ${len}`;
+  return { protocol: 'arp', source, destination, sourcePort: 0, destinationPort: 0, text };
+}
+
+const NO_HARDWARE = '00:00:00:00:00:00';
+
+function hardwareOf(view: DataView, off: number): string {
+  const bytes = Array.from({ length: 6 }, (_, i) =>
+    view
+      .getUint8(off + i)
+      .toString(16)
+      .padStart(2, '0'),
+  );
+  return bytes.join(':');
+}
+
+/** What the TCP segment of a whole IP packet without extension headers carries; null: it is something else. */
+export function tcpSegmentOf(view: DataView, off: number, len: number): TcpSegment | null {
+  if (len < 1) return null;
+  const isV4 = ipVersion(view, off) === 4;
+  if (len < (isV4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES)) return null;
+  const protocol = view.getUint8(off + (isV4 ? Ipv4.Protocol : Ipv6.NextHeader));
+  const isPart = isV4 && (view.getUint16(off + Ipv4.FlagsFragment) & 0x3fff) !== 0;
+  if (protocol !== IpProtocol.Tcp || isPart) return null;
+  // 0: segmentation offload fills it in
+  const lengthBytes = isV4
+    ? view.getUint16(off + Ipv4.TotalLength) || len
+    : (view.getUint16(off + Ipv6.PayloadLength) || len - IPV6_HEADER_BYTES) + IPV6_HEADER_BYTES;
+  const at = off + (isV4 ? (view.getUint8(off) & 15) * 4 : IPV6_HEADER_BYTES);
+  const end = off + Math.min(len, lengthBytes);
+  if (at + TCP_HEADER_BYTES > end) return null;
+  const from = at + (view.getUint8(at + Tcp.DataOffset) >> 4) * 4;
+  const isSyn = (view.getUint8(at + Tcp.Flags) & TcpFlag.Syn) !== 0;
+  return {
+    sequence: (view.getUint32(at + Tcp.Sequence) + (isSyn ? 1 : 0)) | 0,
+    isSyn,
+    bytes: new Uint8Array(view.buffer, view.byteOffset + from, Math.max(0, end - from)),
+  };
 }
 
 function summarizeV4(view: DataView, off: number, len: number): PacketSummary {
@@ -113,11 +180,23 @@ function transport(
   }
   const isIcmp = protocol === (family === 4 ? IpProtocol.Icmp : IpProtocol.Icmpv6);
   if (isIcmp && length >= 4) {
-    const type = view.getUint8(at + Icmp.Type);
-    const name = ICMP_NAMES[family][type] ?? `type ${type} code ${view.getUint8(at + Icmp.Code)}`;
-    return { protocol: family === 4 ? 'icmp' : 'icmp6', ...ends, text: `${name}, length ${length}` };
+    const text = `${icmpText(view, at, length, family)}, length ${length}`;
+    return { protocol: family === 4 ? 'icmp' : 'icmp6', ...ends, text };
   }
   return { protocol: 'ip', ...ends, text: `protocol ${protocol}, length ${length}` };
+}
+
+/** `ICMP echo request, id 1, seq 2`, `ICMP6, neighbor solicitation, who has fe80::1` */
+function icmpText(view: DataView, at: number, length: number, family: 4 | 6): string {
+  const type = view.getUint8(at + Icmp.Type);
+  const name = ICMP_NAMES[family][type] ?? `type ${type} code ${view.getUint8(at + Icmp.Code)}`;
+  const prefix = family === 4 ? 'ICMP ' : 'ICMP6, ';
+  const isEcho = name.startsWith('echo ') && length >= ECHO_BYTES;
+  if (isEcho) return `${prefix}${name}, id ${view.getUint16(at + 4)}, seq ${view.getUint16(at + 6)}`;
+  const isNeighbour = family === 6 && (type === NEIGHBOR_SOLICITATION || type === NEIGHBOR_ADVERTISEMENT);
+  if (!isNeighbour || length < NEIGHBOR_BYTES) return `${prefix}${name}`;
+  const target = IpAddress.read(view, at + ECHO_BYTES, 6).toString();
+  return `${prefix}${name}, ${type === NEIGHBOR_SOLICITATION ? 'who has' : 'tgt is'} ${target}`;
 }
 
 function ports(view: DataView, at: number): { sourcePort: number; destinationPort: number } {

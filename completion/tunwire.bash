@@ -21,7 +21,7 @@ _tunwire() {
     ping) words='-4 --ipv4 -6 --ipv6 -c --count -i --interval -s --size -t --ttl -W --wait --json --device --tun --raw --no-offload --mtu --vlan --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
     trace) words='-4 --ipv4 -6 --ipv6 -I --icmp -f --first-ttl -m --max-hops -q --queries -W --wait --json --device --tun --raw --no-offload --mtu --vlan --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
     bench) words='-t --time -P --parallel -R --reverse --secure --congestion --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --vlan --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
-    dump) words='-i --interface -c --count -X --hex --json -h --help' ;;
+    dump) words='-i --interface -c --count -X --hex --keylog --json -h --help' ;;
     ss) words='-t --tcp -u --udp -l --listening -s --statistics -m --metrics --json -h --help' ;;
     lab) words='--link --serve -v --verbose -h --help' ;;
     doctor) words='--json -h --help' ;;

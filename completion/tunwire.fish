@@ -281,6 +281,7 @@ complete -c tunwire -n '__fish_seen_subcommand_from bench' -s h -l help -d 'disp
 complete -c tunwire -n '__fish_seen_subcommand_from dump' -s i -l interface -x -d 'an Ethernet interface in place of a file (CAP_NET_RAW)'
 complete -c tunwire -n '__fish_seen_subcommand_from dump' -s c -l count -x -d 'end after so many packets'
 complete -c tunwire -n '__fish_seen_subcommand_from dump' -s X -l hex -d 'with their bytes'
+complete -c tunwire -n '__fish_seen_subcommand_from dump' -l keylog -r -d 'TLS secrets, as SSLKEYLOGFILE has them'
 complete -c tunwire -n '__fish_seen_subcommand_from dump' -l json -d 'one object of JSON on each line'
 complete -c tunwire -n '__fish_seen_subcommand_from dump' -s h -l help -d 'display help for command'
 complete -c tunwire -n '__fish_seen_subcommand_from ss' -s t -l tcp -d 'TCP only'

@@ -2,7 +2,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { ipOffset } from './pcap-link.ts';
 import { ByteWindow, CaptureFile, type ReadBytes } from './pcap-source.ts';
-import { Direction, NOTE_BLOCK } from './pcapng.ts';
+import { Direction, NOTE_BLOCK, TLS_KEY_LOG } from './pcapng.ts';
 
 /** The largest frame; libpcap's own limit (MAXIMUM_SNAPLEN). */
 export const MAX_FRAME_BYTES = 262_144;
@@ -70,6 +70,7 @@ const Block = {
   OldPacket: 2,
   SimplePacket: 3,
   EnhancedPacket: 6,
+  Secrets: 10,
 } as const;
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const BLOCK_OVERHEAD_BYTES = 12;
@@ -89,6 +90,8 @@ export class PcapReader {
   error: NetError | null = null;
   /** pcapng: what the first section says of itself; '' nothing. Known with the first frame. */
   comment = '';
+  /** pcapng: gets the TLS secrets, lines of an NSS key log, each before the frames behind it are read; null: they are passed over. */
+  onSecrets: ((keyLog: string) => void) | null = null;
   /** pcapng: gets the notes of our own writer, each before the frames behind it are read; null: they are passed over. */
   onNote: ((text: string) => void) | null = null;
   readonly #window: ByteWindow;
@@ -189,7 +192,7 @@ export class PcapReader {
       const lengthBytes = this.#u32(4);
       if (lengthBytes < BLOCK_OVERHEAD_BYTES || lengthBytes % 4 !== 0)
         throw this.#broken(`a block of ${lengthBytes} bytes`);
-      if (!isLookedInto(type) && (type !== NOTE_BLOCK || this.onNote === null)) {
+      if (!isLookedInto(type) && !this.#isWanted(type)) {
         this.#passBlock(lengthBytes);
         continue;
       }
@@ -201,6 +204,11 @@ export class PcapReader {
       window.pass(lengthBytes);
       if (isFrame) return true;
     }
+  }
+
+  #isWanted(type: number): boolean {
+    if (type === Block.Secrets) return this.onSecrets !== null;
+    return type === NOTE_BLOCK && this.onNote !== null;
   }
 
   #passBlock(lengthBytes: number): void {
@@ -243,6 +251,11 @@ export class PcapReader {
       case NOTE_BLOCK:
         if (this.#body(end, 8, 4) && this.#body(end, 12, this.#u32(8)))
           this.onNote?.(this.#text(12, this.#u32(8)));
+        return false;
+      case Block.Secrets:
+        // §4.7
+        if (this.#body(end, 8, 8) && this.#u32(8) === TLS_KEY_LOG && this.#body(end, 16, this.#u32(12)))
+          this.onSecrets?.(this.#text(16, this.#u32(12)));
         return false;
       default:
         return false;

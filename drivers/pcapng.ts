@@ -42,7 +42,7 @@ const Option = {
   EpbFlags: 2,
 } as const;
 /** §4.7: 'TLSK', lines of the NSS key log format (draft-ietf-tls-keylogfile). */
-const TLS_KEY_LOG = 0x544c534b;
+export const TLS_KEY_LOG = 0x544c534b;
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 /** Nanoseconds: 10^-9. */
 const TIME_RESOLUTION = 9;

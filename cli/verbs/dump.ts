@@ -7,6 +7,7 @@ export interface DumpFlags {
   readonly count?: number;
   readonly hex?: true;
   readonly json?: true;
+  readonly keylog?: string;
 }
 
 /** Adds the verb `dump`. */
@@ -16,14 +17,15 @@ export function addDumpCommand(program: Command): void {
     .summary('print the packets of a capture or an interface, like tcpdump')
     .description(
       'Writes one line for each packet of a capture (pcap or pcapng, - is standard input), or of an Ethernet interface, as they come. ' +
-        'Comments in the capture follow in the next line. A filter is made of words: host ADDRESS, port NUMBER, tcp, udp, icmp; ' +
-        'all have to fit.',
+        'Comments in the capture follow in the next line. A filter is made of words: host ADDRESS, port NUMBER, tcp, udp, icmp, arp; ' +
+        'all have to fit. Messages of TLS follow their packets, opened when the capture or a key log has their secrets.',
     )
     .argument('[file]', 'a capture')
     .argument('[filter...]', 'host 10.9.0.1 port 443 tcp')
     .option('-i, --interface <name>', 'an Ethernet interface in place of a file (CAP_NET_RAW)')
     .option('-c, --count <number>', 'end after so many packets', whole)
     .option('-X, --hex', 'with their bytes')
+    .option('--keylog <file>', 'TLS secrets, as SSLKEYLOGFILE has them')
     .option('--json', 'one object of JSON on each line')
     .addHelpText(
       'after',
