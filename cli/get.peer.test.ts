@@ -30,6 +30,15 @@ test('nginx: bodies, heads, redirections, ranges, failures', async (t) => {
   t.like(tls, { version: 'TLSv1.3', authorized: true });
   t.like(remote, { address: KERNEL_V6, port: 443 });
 
+  // the name that is asked for and that the certificate has stays
+  const elsewhere = ['--connect-to', `${NAME}:8443:[${KERNEL_V6}]:443`, '--cafile', credentials.caFile];
+  const other = await tunwire(lab, 'get', [`https://${NAME}:8443/hello.txt`, '--json', ...elsewhere]);
+  t.is(other.code, 0, other.stderr);
+  t.like(jsonOf(other), { url: `https://${NAME}:8443/hello.txt`, remote: { address: KERNEL_V6, port: 443 } });
+  const any = ['--connect-to', `::${KERNEL_V4}:`];
+  t.is((await tunwire(lab, 'get', ['http://nowhere.test/hello.txt', ...any])).stdout, HELLO);
+  t.is((await tunwire(lab, 'get', ['http://nowhere.test/', '--connect-to', 'nowhere.test'])).code, 2);
+
   const head = await tunwire(lab, 'get', ['-I', '-v', `https://${NAME}/hello.txt`, ...secure]);
   t.is(head.code, 0, head.stderr);
   t.regex(head.stdout, /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\nContent-Length: 17\r\n[\s\S]*\r\n\r\n$/);

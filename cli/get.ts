@@ -161,10 +161,11 @@ function requestError(error: unknown, socket: Socket): unknown {
 }
 
 async function connect(stack: NetStack, url: URL, flags: GetFlags, signal: AbortSignal): Promise<Socket> {
-  const name = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const name = withoutBrackets(url.hostname);
   const secure = url.protocol === 'https:';
-  const port = url.port === '' ? (secure ? HTTPS_PORT : HTTP_PORT) : Number(url.port);
-  const host = pinned(flags.resolve, name, port) ?? name;
+  const asked = url.port === '' ? (secure ? HTTPS_PORT : HTTP_PORT) : Number(url.port);
+  const { name: reached, port } = redirected(flags.connectTo, name, asked);
+  const host = pinned(flags.resolve, reached, port) ?? reached;
   const socket = await stack.connect({
     host,
     port,
@@ -175,6 +176,32 @@ async function connect(stack: NetStack, url: URL, flags: GetFlags, signal: Abort
   });
   if (flags.verbose) noteConnected(socket);
   return socket;
+}
+
+/** Where `--connect-to` has a name and port go instead; as with curl, what is left empty stands for any, or for the same. */
+function redirected(entries: readonly string[], name: string, port: number): { name: string; port: number } {
+  const end = '(\\[[^\\]]*\\]|[^:]*):(\\d*)';
+  const form = new RegExp(`^${end}:${end}$`);
+  for (const entry of entries) {
+    const [match, host = '', at = '', otherHost = '', otherPort = ''] = form.exec(entry) ?? [];
+    if (match === undefined || Number(otherPort) > 65_535) {
+      throw new NetError('ARGUMENT_INVALID', {
+        phase: Phase.Argument,
+        detail: `--connect-to is HOST:PORT:HOST:PORT, got '${entry}'`,
+      });
+    }
+    if (host !== '' && withoutBrackets(host).toLowerCase() !== name.toLowerCase()) continue;
+    if (at !== '' && Number(at) !== port) continue;
+    return {
+      name: otherHost === '' ? name : withoutBrackets(otherHost),
+      port: otherPort === '' ? port : Number(otherPort),
+    };
+  }
+  return { name, port };
+}
+
+function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1');
 }
 
 /** The address that `--resolve` has for a name and port. */

@@ -124,6 +124,7 @@ complete -c tunwire -n '__fish_seen_subcommand_from get' -s L -l location -d 'fo
 complete -c tunwire -n '__fish_seen_subcommand_from get' -l max-redirs -x -d 'as many as that'
 complete -c tunwire -n '__fish_seen_subcommand_from get' -s f -l fail -d 'end with 22 when the status is 400 or higher, without the body'
 complete -c tunwire -n '__fish_seen_subcommand_from get' -l resolve -x -d 'use this address for the name; repeatable'
+complete -c tunwire -n '__fish_seen_subcommand_from get' -l connect-to -x -d 'connect to the second instead of the first; repeatable'
 complete -c tunwire -n '__fish_seen_subcommand_from get' -l connect-timeout -x -d 'for lookup, connection and TLS handshake together; 0: no limit'
 complete -c tunwire -n '__fish_seen_subcommand_from get' -s m -l max-time -x -d 'for everything; 0: no limit'
 complete -c tunwire -n '__fish_seen_subcommand_from get' -s s -l silent -d 'no progress bar'

@@ -16,6 +16,7 @@ export interface GetFlags extends StackFlags, TlsFlags {
   readonly maxRedirs: number;
   readonly fail?: true;
   readonly resolve: readonly string[];
+  readonly connectTo: readonly string[];
   readonly connectTimeout: number;
   readonly maxTime: number;
   readonly silent?: true;
@@ -42,6 +43,12 @@ export function addGetCommand(program: Command): void {
     .option('--max-redirs <number>', 'as many as that', whole, DEFAULT_REDIRECTS)
     .option('-f, --fail', 'end with 22 when the status is 400 or higher, without the body')
     .option('--resolve <host:port:address>', 'use this address for the name; repeatable', add, [])
+    .option(
+      '--connect-to <host:port:host:port>',
+      'connect to the second instead of the first; repeatable',
+      add,
+      [],
+    )
     .option(
       '--connect-timeout <seconds>',
       'for lookup, connection and TLS handshake together; 0: no limit',
