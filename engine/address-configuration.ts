@@ -34,7 +34,10 @@ export interface NetworkNames {
 }
 
 /** See {@link EngineOptions}. */
-export type ConfigurationSettings = Pick<EngineOptions, 'addresses' | 'slaacSecret' | 'checkAddresses'>;
+export type ConfigurationSettings = Pick<
+  EngineOptions,
+  'addresses' | 'slaacSecret' | 'temporaryAddresses' | 'checkAddresses'
+>;
 
 const NO_NAMES: NetworkNames = { servers: [], search: [] };
 
@@ -64,7 +67,7 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
   constructor(
     stack: Stack,
     iface: Interface,
-    { addresses, slaacSecret: secret, checkAddresses }: ConfigurationSettings,
+    { addresses, slaacSecret: secret, temporaryAddresses, checkAddresses }: ConfigurationSettings,
     user: NameServerUser,
   ) {
     this.#stack = stack;
@@ -72,7 +75,7 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
     this.#user = user;
     this.#dhcp = addresses.includes(DHCP) ? this.#startDhcp(this.#ethernet('an address by DHCP')) : null;
     this.#slaac = addresses.includes(SLAAC)
-      ? this.#startSlaac(this.#ethernet('an address by SLAAC'), secret ?? null)
+      ? this.#startSlaac(this.#ethernet('an address by SLAAC'), secret ?? null, temporaryAddresses === true)
       : null;
     this.#check =
       checkAddresses === true
@@ -176,14 +179,14 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
       throw invalid(`IPv6 needs an MTU of ${IPV6_MIN_MTU_BYTES} bytes; ${name} has ${capabilities.mtuBytes}`);
   }
 
-  #startSlaac(link: EthernetLink, given: Uint8Array | null): Slaac {
+  #startSlaac(link: EthernetLink, given: Uint8Array | null, isTemporary: boolean): Slaac {
     this.#checkMtu();
     const secret = new Uint8Array(IDENTIFIER_SECRET_BYTES);
     if (given === null) this.#stack.random.fill(secret);
     else if (given.length === secret.length) secret.set(given);
     else throw invalid(`slaacSecret has ${secret.length} bytes, got ${given.length}`);
     const counters = this.#stack.counters.group('slaac', new SlaacCounters());
-    return new Slaac(this.#stack, counters, link, new Int32Array(secret.buffer), this);
+    return new Slaac(this.#stack, counters, link, new Int32Array(secret.buffer), this, isTemporary);
   }
 
   #ethernet(what: string): EthernetLink {

@@ -24,6 +24,8 @@ export interface EngineOptions {
   readonly checkAddresses?: boolean;
   /** 16 bytes: with the same ones, `'slaac'` makes the same addresses on the same network (RFC 7217). Default: random ones. */
   readonly slaacSecret?: Uint8Array;
+  /** With `'slaac'`: addresses with random identifiers too, each for a day, which connections begin from (RFC 8981). Default false. */
+  readonly temporaryAddresses?: boolean;
   /**
    * Threads that share the work, 1 … 16, each with a queue of the device, a share of the connections, and its part of `memoryBytes` and
    * `maxSockets`. Above 1 only for `'tun:NAME'` (an interface made beforehand needs `multi_queue`), without capture, impairments, packetHook

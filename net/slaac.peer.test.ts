@@ -41,12 +41,13 @@ function startRadvd({ peer }: Bed, names = `RDNSS ${PEER_V6} { };`): void {
   peer.start('radvd', ['-n', '-C', file, '-p', peer.file('radvd.pid'), '-m', 'stderr', '-u', 'root']);
 }
 
-function start({ own }: Bed): Promise<NetStack> {
+function start({ own }: Bed, temporaryAddresses = false): Promise<NetStack> {
   return own.within(() =>
     createStack({
       device: `raw:${ETHERNET_NAME}`,
       addresses: ['slaac'],
       slaacSecret: SECRET,
+      temporaryAddresses,
       resolver: { hostsFile: null },
     }),
   );
@@ -80,6 +81,28 @@ test('radvd tells a prefix, a router, an MTU and a name server; the address is t
   }
   t.regex(found[0]!, /^hello fd78:/);
   t.is(new Set(found).size, 1);
+});
+
+test('temporary addresses: connections begin from one that is another at each start', async (t) => {
+  t.timeout(60_000);
+  const bed = await createBed(t);
+  startRadvd(bed);
+  await startNodeServer(bed.peer, PORT, 'echo');
+  const found: string[] = [];
+  for (let turn = 0; turn < 2; turn++) {
+    const stack = await start(bed, true);
+    t.teardown(() => stack.close());
+    const addresses = async (): Promise<string[]> =>
+      (await stack.stats()).interface.addresses.filter((address) => address.startsWith('fd78:'));
+    await bed.own.until('there are two', async () => (await addresses()).length === 2);
+    const [stable] = await addresses();
+    const answer = await echo(stack, PEER_V6);
+    t.regex(answer, /^hello fd78:/);
+    t.not(`${answer.slice('hello '.length)}/128`, stable!);
+    found.push(stable!, answer);
+    await stack.close();
+  }
+  t.is(new Set(found).size, 3, 'the stable address is the same');
 });
 
 test('radvd sends to DHCPv6, where dnsmasq tells a name server and a domain', async (t) => {

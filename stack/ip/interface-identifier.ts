@@ -20,12 +20,13 @@ export function stableAddress(
   const out = new Int32Array(2);
   for (let round = 0; ; round++) {
     sipHash(secret, Int32Array.of(prefix.w0, prefix.w1, high, low, attempt, round), out);
-    if (!isReserved(out[0]!, out[1]!)) return new IpAddress(6, prefix.w0, prefix.w1, out[0]!, out[1]!);
+    if (!isReservedIdentifier(out[0]!, out[1]!))
+      return new IpAddress(6, prefix.w0, prefix.w1, out[0]!, out[1]!);
   }
 }
 
 /** RFC 5453 §3: the anycast address of routers, those of IANA's block, and anycast addresses of subnets. */
-function isReserved(w2: number, w3: number): boolean {
+export function isReservedIdentifier(w2: number, w3: number): boolean {
   if (w2 === 0 && w3 === 0) return true;
   if (w2 === 0x02005eff) return w3 >>> 24 === 0xfe;
   return w2 === (0xfdffffff | 0) && w3 >>> 0 >= 0xffffff80;

@@ -8,6 +8,7 @@ import { TentativeAddress } from './duplicate-address-detection.ts';
 import type { EthernetLink } from './ethernet-link.ts';
 import type { InterfaceSettings } from './interface.ts';
 import { stableAddress } from './interface-identifier.ts';
+import { TemporaryAddresses, TemporaryCounters } from './temporary-addresses.ts';
 
 /** RFC 4861 §10 */
 export const MAX_ROUTER_SOLICITATIONS = 3;
@@ -23,7 +24,7 @@ const LINK_LOCAL = new IpAddress(6, 0xfe800000, 0, 0, 0);
 const IDENTIFIER_BITS = 64;
 
 /** What routers have said, on all links of a stack. */
-export class SlaacCounters {
+export class SlaacCounters extends TemporaryCounters {
   solicitationsSent = 0;
   advertisementsReceived = 0;
   addressesMade = 0;
@@ -81,6 +82,8 @@ export class Slaac implements TimerTarget {
   readonly #onLink = new Map<string, Learned<PrefixInformation>>();
   readonly #servers = new Map<string, Learned<IpAddress>>();
   readonly #domains = new Map<string, Learned<string>>();
+  /** null: none are wanted. */
+  readonly #temporary: TemporaryAddresses | null;
   #mtuBytes = Infinity;
   #solicitations = 0;
   #solicitAt = Infinity;
@@ -88,19 +91,26 @@ export class Slaac implements TimerTarget {
   #told = '';
   #toldNames = '';
 
-  /** @param secret four words that identifiers are made with: the same ones, the same addresses */
+  /**
+   * @param secret four words that identifiers are made with: the same ones, the same addresses
+   * @param isTemporary there are to be temporary addresses too (RFC 8981)
+   */
   constructor(
     context: StackContext,
     counters: SlaacCounters,
     link: EthernetLink,
     secret: Int32Array,
     owner: SlaacOwner,
+    isTemporary = false,
   ) {
     this.#context = context;
     this.counters = counters;
     this.#link = link;
     this.#secret = secret;
     this.#owner = owner;
+    this.#temporary = isTemporary
+      ? new TemporaryAddresses(context, counters, link, () => this.#changed(context.now))
+      : null;
     link.ndp.routers = this;
     this.#make(LINK_LOCAL, Infinity, Infinity);
   }
@@ -115,6 +125,7 @@ export class Slaac implements TimerTarget {
   close(): void {
     for (const { tentative } of this.#addresses.values()) tentative?.cancel();
     this.#addresses.clear();
+    this.#temporary?.close();
     this.#context.timers.remove(this.#timer);
     this.#link.ndp.routers = null;
   }
@@ -161,6 +172,7 @@ export class Slaac implements TimerTarget {
       this.#addresses.delete(key);
       this.counters.addressesExpired++;
     }
+    this.#temporary?.advance(now);
     this.#changed(now);
   }
 
@@ -189,6 +201,9 @@ export class Slaac implements TimerTarget {
       if (this.#addresses.size > MAX_LEARNED) this.counters.ignoredTooMany++;
       else this.#make(prefix, now + preferredMs, now + validMs);
     }
+    const stable = this.#addresses.get(keyOf(prefix));
+    if (stable !== undefined)
+      this.#temporary?.advertised(stable.prefix, stable.preferredUntil, stable.validUntil);
   }
 
   #make(prefix: IpAddress, preferredUntil: number, validUntil: number): void {
@@ -263,7 +278,7 @@ export class Slaac implements TimerTarget {
       for (const { until } of map.values()) next = Math.min(next, until);
     for (const { preferredUntil, validUntil } of this.#addresses.values())
       next = Math.min(next, validUntil, preferredUntil > now ? preferredUntil : Infinity);
-    this.#context.timers.set(this.#timer, next);
+    this.#context.timers.set(this.#timer, Math.min(next, this.#temporary?.next(now) ?? Infinity));
 
     const settings = this.#settings(now);
     const text = JSON.stringify([
@@ -296,11 +311,14 @@ export class Slaac implements TimerTarget {
         : [...onLink, { prefix: { address: router.value, prefixLength: 0 }, gateway: router.value }];
     return {
       // RFC 5942 §4: that an address has a prefix does not say that the prefix is on the link
-      addresses: usable.map(({ address, preferredUntil }) => ({
-        address,
-        prefixLength: 128,
-        isDeprecated: preferredUntil <= now,
-      })),
+      addresses: [
+        ...usable.map(({ address, preferredUntil }) => ({
+          address,
+          prefixLength: 128,
+          isDeprecated: preferredUntil <= now,
+        })),
+        ...(this.#temporary?.usable(now) ?? []),
+      ],
       routes,
       mtuBytes: this.#mtuBytes,
     };

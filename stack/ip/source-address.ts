@@ -18,8 +18,8 @@ const POLICY: readonly { readonly prefix: IpPrefix; readonly precedence: number;
   ];
 
 /**
- * Chooses the address to send from among those of the outgoing interface (RFC 6724 §5, rules 1, 2, 3, 6 and 8). Rules 4 and 7 are about
- * addresses that we do not have (of mobile nodes, and temporary ones), rule 5 is met by the candidates.
+ * Chooses the address to send from among those of the outgoing interface (RFC 6724 §5, rules 1, 2, 3, 6, 7 and 8). Rule 4 is about
+ * addresses that we do not have (of mobile nodes), rule 5 is met by the candidates. Who does not want a temporary address says which.
  * @returns null when there is none of the destination's family
  */
 export function chooseSource(addresses: readonly IpPrefix[], destination: IpAddress): IpAddress | null {
@@ -111,6 +111,9 @@ function isBetter(a: IpPrefix, b: IpPrefix, destination: IpAddress, wanted: numb
   const label = policyOf(destination).label;
   const isMatchB = policyOf(b.address).label === label;
   if ((policyOf(a.address).label === label) !== isMatchB) return !isMatchB;
+  // Rule 7: prefer temporary addresses
+  const isTemporaryB = b.isTemporary === true;
+  if ((a.isTemporary === true) !== isTemporaryB) return !isTemporaryB;
   // Rule 8: the longest matching prefix, of the candidate's own prefix at most
   const matchA = Math.min(commonPrefixLength(a.address, destination), a.prefixLength);
   const matchB = Math.min(commonPrefixLength(b.address, destination), b.prefixLength);

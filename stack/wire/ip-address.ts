@@ -131,6 +131,8 @@ export interface IpPrefix {
   readonly prefixLength: number;
   /** RFC 4862 §5.5.4: an own address that new connections do not begin from while there is another. */
   readonly isDeprecated?: boolean;
+  /** RFC 8981: an own address of a day, which connections begin from before others. */
+  readonly isTemporary?: boolean;
 }
 
 /** Parses CIDR notation. @returns null when it is not; without `/n` the prefix is the whole address */
