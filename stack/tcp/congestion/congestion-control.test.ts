@@ -215,3 +215,44 @@ for (const make of [() => new NewReno(), () => new Cubic()]) {
     t.is(cc.ssthreshBytes, Infinity);
   });
 }
+
+/** CUBIC on a path so short that the estimate for Reno is ahead: how much cwnd grows in each of so many round trips, in segments. */
+function growthPerRound(cc: Cubic, rounds: number, from: number): number[] {
+  const growth: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const before = cc.cwndBytes;
+    const segments = Math.round(before / MSS);
+    for (let i = 0; i < segments; i++) cc.acked(MSS, 1, true, from + round + i / segments);
+    growth.push((cc.cwndBytes - before) / MSS);
+  }
+  return growth;
+}
+
+// [RFC 9438 §4.3-2]
+test('cubic: the estimate for Reno grows by 0.53 of a segment per round trip, from the last cwnd on by one (RFC 9438 §4.3)', (t) => {
+  const cc = new Cubic();
+  cc.start(MSS);
+  cc.cwndBytes = 40 * MSS;
+  cc.congestion(40 * MSS, false, 0);
+  cc.recovered(0);
+  const growth = growthPerRound(cc, 60, 1);
+  const early = growth.slice(2, 12);
+  const late = growth.slice(40, 50);
+  for (const one of early) t.true(Math.abs(one - 0.53) < 0.1, `${early}`);
+  for (const one of late) t.true(Math.abs(one - 1) < 0.1, `${late}`);
+});
+
+// [RFC 9438 §4.8-1]
+test('cubic: after a timeout the estimate for Reno begins at cwnd, when slow start is over (RFC 9438 §4.8)', (t) => {
+  const cc = new Cubic();
+  cc.start(MSS);
+  cc.cwndBytes = 40 * MSS;
+  cc.congestion(40 * MSS, false, 0);
+  cc.recovered(0);
+  growthPerRound(cc, 20, 1);
+  cc.timeout(cc.cwndBytes, false, 30);
+  while (cc.cwndBytes < cc.ssthreshBytes) cc.acked(MSS, 1, true, 31);
+  const from = cc.cwndBytes;
+  const [first = 0] = growthPerRound(cc, 1, 32);
+  t.true(first > 0.3 && first < 0.7, `${first} segments from ${from} octets`);
+});
