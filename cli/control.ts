@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import type { NetStack } from '../net/index.ts';
 
 /** What a control socket is asked, and answers with JSON, or Prometheus' text. */
-export const CONTROL_QUESTIONS = ['sockets', 'stats', 'metrics'] as const;
+export const CONTROL_QUESTIONS = ['sockets', 'described', 'stats', 'metrics'] as const;
 export type ControlQuestion = (typeof CONTROL_QUESTIONS)[number];
 
 /** Only their owner may look into stacks. */
@@ -75,6 +75,7 @@ function answer(stack: NetStack, socket: KernelSocket): void {
 async function answerTo(stack: NetStack, question: string): Promise<string> {
   try {
     if (question === 'sockets') return `${JSON.stringify(await stack.sockets())}\n`;
+    if (question === 'described') return `${JSON.stringify(await stack.sockets({ info: true }))}\n`;
     if (question === 'stats') return `${JSON.stringify(await stack.stats())}\n`;
     if (question === 'metrics') return await stack.metrics();
     return `${JSON.stringify({ error: `there are ${CONTROL_QUESTIONS.join(', ')}` })}\n`;

@@ -11,6 +11,16 @@ function ss(lab: Lab, folder: string, args: readonly string[]): Promise<RunResul
   return lab.run(process.execPath, [TUNWIRE, 'ss', ...args], { env: { TUNWIRE_RUN: folder } });
 }
 
+/** `rto:204`, `send 3bps` and `cubic` by their names, of the first line that has such. */
+function wordsOf(text: string): Map<string, string> {
+  const line = text.split('\n').find((each) => each.includes(' rto:')) ?? '';
+  const words = line
+    .trim()
+    .replace(/ ([\d.]+[KMG]?bps)/g, ':$1')
+    .split(/\s+/);
+  return new Map(words.map((word) => [word.split(':')[0] ?? '', word.split(':').slice(1).join(':')]));
+}
+
 test('sockets and counters of a running stack, by its socket that only its owner can open', async (t) => {
   const lab = await createLab(t);
   const folder = lab.file('run');
@@ -31,6 +41,20 @@ test('sockets and counters of a running stack, by its socket that only its owner
   t.is(table.code, 0, table.stderr);
   t.regex(table.stdout, /^tcp {2}LISTEN +0 +0 {2}\*:7 +\*:\*$/m);
   t.regex(table.stdout, new RegExp(`^tcp  ESTABLISHED +0 +0  ${OWN_V4}:7 `, 'm'));
+  // what both ends know must agree, in the words of the kernel's own ss
+  const ours = wordsOf((await ss(lab, folder, ['-i'])).stdout);
+  const theirs = wordsOf(await lab.ok('ss', ['-tin', 'state', 'established', 'dport', '=', ':7']));
+  t.deepEqual(
+    [ours.get('bytes_received'), ours.get('bytes_acked'), ours.get('data_segs_in'), ours.get('wscale')],
+    [
+      theirs.get('bytes_sent'),
+      theirs.get('bytes_received'),
+      '1',
+      theirs.get('wscale')?.split(',').reverse().join(','),
+    ],
+  );
+  for (const name of ['rto', 'rtt', 'mss', 'cwnd', 'segs_out', 'lastsnd', 'minrtt', 'rcv_space'])
+    t.true(ours.has(name) && theirs.has(name), name);
   const json = await ss(lab, folder, ['--json', '--listening']);
   t.like(JSON.parse(json.stdout) as object, { sockets: { length: 1, 0: { localPort: 7, state: 'LISTEN' } } });
   const stats = await ss(lab, folder, ['-s', name.split('-')[0] ?? '']);

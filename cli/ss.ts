@@ -2,11 +2,12 @@ import { basename } from 'node:path';
 import type { SocketSummary, StackStats } from '../engine/questions.ts';
 import { askControl, type ControlQuestion, controlFolder, controlSockets } from './control.ts';
 import { ExitCode } from './exit-code.ts';
+import { infoLine } from './info-line.ts';
 import type { SsFlags } from './verbs/ss.ts';
 
 /** @returns the exit code */
 export async function ss(target: string | undefined, flags: SsFlags): Promise<ExitCode> {
-  const question: ControlQuestion = flags.metrics ? 'metrics' : flags.statistics ? 'stats' : 'sockets';
+  const question: ControlQuestion = questionOf(flags);
   let answers = 0;
   for (const path of pathsOf(target)) {
     const reply = await askControl(path, question);
@@ -21,6 +22,12 @@ export async function ss(target: string | undefined, flags: SsFlags): Promise<Ex
     `tunwire: ${target === undefined ? 'no stack runs' : `no stack runs as '${target}'`}, as far as ${controlFolder()} tells; tunwire listen 7 --echo would make one`,
   );
   return ExitCode.Failed;
+}
+
+function questionOf(flags: SsFlags): ControlQuestion {
+  if (flags.metrics) return 'metrics';
+  if (flags.statistics) return 'stats';
+  return flags.info ? 'described' : 'sockets';
 }
 
 function pathsOf(target: string | undefined): readonly string[] {
@@ -57,6 +64,7 @@ function showSockets(process: string, sockets: readonly SocketSummary[], flags: 
     const local = end(one.localAddress, one.localPort);
     const peer = end(one.remoteAddress, one.remotePort);
     console.log(row(protocol, state, String(receiveQueueBytes), String(sendQueueBytes), local, peer));
+    if (one.info !== undefined) console.log(`\t ${infoLine(one.info)}`);
   }
 }
 

@@ -22,7 +22,7 @@ _tunwire() {
     trace) words='-4 --ipv4 -6 --ipv6 -I --icmp -f --first-ttl -m --max-hops -q --queries -W --wait --json --device --tun --raw --no-offload --mtu --vlan --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
     bench) words='-t --time -P --parallel -R --reverse --secure --congestion --json --cafile -k --trusted-site --secure-fallback --keylog --device --tun --raw --no-offload --mtu --vlan --addr --gw --dns --hosts --loss --delay --jitter --reorder --duplicate --corrupt --rate --seed -w --write --capture --ring -v --verbose -h --help' ;;
     dump) words='-i --interface -c --count -X --hex --keylog --json -h --help' ;;
-    ss) words='-t --tcp -u --udp -l --listening -s --statistics -m --metrics --json -h --help' ;;
+    ss) words='-t --tcp -u --udp -l --listening -i --info -s --statistics -m --metrics --json -h --help' ;;
     lab) words='--link --serve -v --verbose -h --help' ;;
     doctor) words='--json -h --help' ;;
     script) words='--profile --lenient --define --junit --against --packetdrill --jobs -h --help' ;;

@@ -288,6 +288,7 @@ complete -c tunwire -n '__fish_seen_subcommand_from dump' -s h -l help -d 'displ
 complete -c tunwire -n '__fish_seen_subcommand_from ss' -s t -l tcp -d 'TCP only'
 complete -c tunwire -n '__fish_seen_subcommand_from ss' -s u -l udp -d 'UDP only'
 complete -c tunwire -n '__fish_seen_subcommand_from ss' -s l -l listening -d 'listeners only'
+complete -c tunwire -n '__fish_seen_subcommand_from ss' -s i -l info -d 'what is known of each connection, in the words of ss'
 complete -c tunwire -n '__fish_seen_subcommand_from ss' -s s -l statistics -d 'counters that are not 0'
 complete -c tunwire -n '__fish_seen_subcommand_from ss' -s m -l metrics -d 'counters in Prometheus\' text format'
 complete -c tunwire -n '__fish_seen_subcommand_from ss' -l json -d 'one line of JSON for each stack'

@@ -19,6 +19,8 @@ import type { SocketTable } from './socket-table.ts';
 
 /** Sockets that one answer lists at most; the counts are of all. */
 export const MAX_LISTED_SOCKETS = 10_000;
+/** The same when each connection is described: that is some 2 KB for each. */
+export const MAX_DESCRIBED_SOCKETS = 1000;
 /** Memory for results of a ping or a trace on their way to the asking thread. */
 const RESULT_RING_BYTES = 16_384;
 
@@ -36,6 +38,8 @@ export interface SocketSummary {
   /** Bytes that the application has not read, and that the peer has not acknowledged. */
   readonly receiveQueueBytes: number;
   readonly sendQueueBytes: number;
+  /** Of a TCP connection, when it was asked for. */
+  readonly info?: ConnectionInfo;
 }
 
 /** What a stack is and has done so far. Plain JSON. */
@@ -55,7 +59,7 @@ export interface StackStats {
 /** The answer to a question about one connection. */
 export type SocketInfo = ConnectionInfo;
 
-export type Question = 'stats' | 'sockets' | { readonly socket: number };
+export type Question = 'stats' | 'sockets' | 'described sockets' | { readonly socket: number };
 
 /** What an engine is asked to send, as it travels in a socket block: short names, for there is little room. */
 export type ProbeRequest =
@@ -123,8 +127,8 @@ export class Questions {
     const answer =
       question === 'stats'
         ? this.#stats()
-        : question === 'sockets'
-          ? this.#sockets(endpoints)
+        : question === 'sockets' || question === 'described sockets'
+          ? this.#sockets(endpoints, question !== 'sockets')
           : infoOf(awake(question.socket));
     if (!this.#table.openAnswer(block, new TextEncoder().encode(JSON.stringify(answer)))) {
       throw new NetError('NO_BUFFERS', { phase: Phase.Argument, detail: 'no memory for the answer' });
@@ -203,14 +207,21 @@ export class Questions {
     };
   }
 
-  #sockets(endpoints: readonly (Endpoint | ParkedConnection | null)[]): SocketSummary[] {
+  #sockets(
+    endpoints: readonly (Endpoint | ParkedConnection | null)[],
+    isDescribed: boolean,
+  ): SocketSummary[] {
     const found: SocketSummary[] = [];
+    const limit = isDescribed ? MAX_DESCRIBED_SOCKETS : MAX_LISTED_SOCKETS;
     for (const endpoint of endpoints) {
       if (endpoint instanceof TcpListener) found.push(listenerSummary(endpoint));
       else if (endpoint instanceof UdpSocket) found.push(datagramSummary(endpoint));
-      if (found.length === MAX_LISTED_SOCKETS) return found;
+      if (found.length === limit) return found;
     }
-    for (const flow of this.#services.stack.tcp.table) {
+    const { table } = this.#services.stack.tcp;
+    // who is described wakes, which changes the table
+    for (const each of isDescribed ? [...table].slice(0, limit) : table) {
+      const flow = isDescribed && each instanceof ParkedConnection ? each.wake() : each;
       const isLive = flow instanceof TcpConnection;
       found.push({
         protocol: 'tcp',
@@ -221,8 +232,9 @@ export class Questions {
         remotePort: flow.remotePort,
         receiveQueueBytes: isLive ? (flow.recvRing?.usedBytes ?? 0) : 0,
         sendQueueBytes: isLive ? (flow.sendRing?.usedBytes ?? 0) : 0,
+        ...(isDescribed && isLive ? { info: describeConnection(flow) } : {}),
       });
-      if (found.length === MAX_LISTED_SOCKETS) break;
+      if (found.length === limit) break;
     }
     return found;
   }

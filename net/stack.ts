@@ -240,9 +240,13 @@ export class NetStack implements AsyncDisposable {
     return prometheusText(await this.stats(options));
   }
 
-  /** All sockets of the stack, those of other threads and connections in TIME-WAIT among them; 10,000 at most. */
-  sockets(options: SignalOption = {}): Promise<SocketSummary[]> {
-    return ask(this.#client, 'sockets', options.signal) as Promise<SocketSummary[]>;
+  /**
+   * All sockets of the stack, those of other threads and connections in TIME-WAIT among them; 10,000 at most.
+   * @param options with `info` each connection is described as by {@link Socket.info}; 1000 at most
+   */
+  sockets(options: SignalOption & { readonly info?: boolean } = {}): Promise<SocketSummary[]> {
+    const question = options.info === true ? 'described sockets' : 'sockets';
+    return ask(this.#client, question, options.signal) as Promise<SocketSummary[]>;
   }
 
   /**

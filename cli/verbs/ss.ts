@@ -5,6 +5,7 @@ export interface SsFlags {
   readonly tcp?: true;
   readonly udp?: true;
   readonly listening?: true;
+  readonly info?: true;
   readonly statistics?: true;
   readonly metrics?: true;
   readonly json?: true;
@@ -23,6 +24,12 @@ export function addSsCommand(program: Command): void {
     .option('-t, --tcp', 'TCP only')
     .option('-u, --udp', 'UDP only')
     .option('-l, --listening', 'listeners only')
+    .addOption(
+      new Option('-i, --info', 'what is known of each connection, in the words of ss').conflicts([
+        'statistics',
+        'metrics',
+      ]),
+    )
     .addOption(new Option('-s, --statistics', 'counters that are not 0').conflicts('metrics'))
     .option('-m, --metrics', "counters in Prometheus' text format")
     .option('--json', 'one line of JSON for each stack')
