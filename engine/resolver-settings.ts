@@ -1,22 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { domainToASCII } from 'node:url';
-import { loadRoots, loadSystemRoots } from '../drivers/system-roots.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { RandomSource } from '../stack/random.ts';
 import type { HostsFile } from '../stack/resolver/hosts-file.ts';
 import type { NameServerAddress, NameServerTls } from '../stack/resolver/name-server.ts';
 import { parseResolvConf, type ResolvConf } from '../stack/resolver/resolv-conf.ts';
 import type { ResolverOptions as StackResolverOptions } from '../stack/resolver/resolver.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
-import { ChainVerifier, TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
-import type { TrustStore } from '../tls/x509/trust-store.ts';
-import type { CertificateVerifier } from '../tls/x509/verdict.ts';
-import { DnsTlsChannel } from './dns-over-tls.ts';
 import type { ResolverOptions } from './options.ts';
 
 const DNS_PORT = 53;
 /** RFC 7858 §3.1 */
 const DNS_OVER_TLS_PORT = 853;
+const TLS_SCHEME = 'tls://';
 
 /**
  * What the stack's resolver is made with: what was given, below it what a resolv.conf says, below that the defaults.
@@ -25,12 +20,11 @@ const DNS_OVER_TLS_PORT = 853;
 export function resolverSettings(
   options: ResolverOptions,
   hosts: HostsFile,
-  random: RandomSource,
+  tls: NameServerTlsMaker,
 ): StackResolverOptions {
   const conf = options.resolvConf ? readResolvConf(options.resolvConf) : null;
-  const tls = new ServerTls(options, random);
-  const given = options.servers?.map((text) => parseServer(text, tls));
-  const configured = conf?.servers.map((address) => tls.opportunistic(address, DNS_PORT));
+  const given = options.servers?.map((text) => parseServer(text, options, tls));
+  const configured = conf?.servers.map((address) => opportunistic(address, DNS_PORT, options, tls));
   return {
     servers: given ?? configured ?? [],
     hosts,
@@ -50,10 +44,9 @@ export function resolverSettings(
 export function nameServersAt(
   addresses: readonly IpAddress[],
   options: ResolverOptions,
-  random: RandomSource,
+  tls: NameServerTlsMaker,
 ): NameServerAddress[] {
-  const tls = new ServerTls(options, random);
-  return addresses.map((address) => tls.opportunistic(address, DNS_PORT));
+  return addresses.map((address) => opportunistic(address, DNS_PORT, options, tls));
 }
 
 function readResolvConf(path: string): ResolvConf {
@@ -68,50 +61,43 @@ function readResolvConf(path: string): ResolvConf {
   }
 }
 
-/** Makes the TLS side of name servers; the roots are read when first needed. */
-class ServerTls {
-  readonly #options: ResolverOptions;
-  readonly #random: RandomSource;
-  #verifier: ChainVerifier | null = null;
+/** Whether name servers are asked over TLS: what for takes a while to load, and is handed in as {@link NameServerTlsMaker}. */
+export function needsEncryptedDns(options: ResolverOptions): boolean {
+  return options.opportunisticTls === true || options.servers?.some(isOverTls) === true;
+}
 
-  constructor(options: ResolverOptions, random: RandomSource) {
-    this.#options = options;
-    this.#random = random;
-  }
+/** What makes the TLS side of a name server, as `encrypted-dns.ts` does. */
+export type NameServerTlsMaker = (port: number, serverName: string, strict: boolean) => NameServerTls;
 
-  /** RFC 8310 §5: over TLS with the right certificate, or not at all. */
-  strict(address: IpAddress, port: number, serverName: string): NameServerAddress {
-    return { address, port, tls: this.#tls(port, serverName, true) };
-  }
+function strictServer(
+  address: IpAddress,
+  port: number,
+  serverName: string,
+  tls: NameServerTlsMaker,
+): NameServerAddress {
+  // RFC 8310 §5: over TLS with the right certificate, or not at all
+  return { address, port, tls: tls(port, serverName, true) };
+}
 
-  /** Plain, unless the options ask for TLS where there is some (RFC 7858 §4.1: whoever answers is believed). */
-  opportunistic(address: IpAddress, port: number): NameServerAddress {
-    if (this.#options.opportunisticTls !== true) return { address, port };
-    return { address, port, tls: this.#tls(DNS_OVER_TLS_PORT, address.toString(), false) };
-  }
+/** Plain, unless the options ask for TLS where there is some (RFC 7858 §4.1: whoever answers is believed). */
+function opportunistic(
+  address: IpAddress,
+  port: number,
+  options: ResolverOptions,
+  tls: NameServerTlsMaker,
+): NameServerAddress {
+  if (options.opportunisticTls !== true) return { address, port };
+  return { address, port, tls: tls(DNS_OVER_TLS_PORT, address.toString(), false) };
+}
 
-  #tls(port: number, serverName: string, strict: boolean): NameServerTls {
-    return {
-      port,
-      strict,
-      channel: () => new DnsTlsChannel({ serverName, verifier: this.#verifierFor(strict) }, this.#random),
-    };
-  }
-
-  #verifierFor(strict: boolean): CertificateVerifier {
-    this.#verifier ??= new ChainVerifier(this.#roots());
-    return strict ? this.#verifier : new TrustedSiteVerifier(this.#verifier);
-  }
-
-  #roots(): TrustStore {
-    return this.#options.caFile === undefined ? loadSystemRoots() : loadRoots(this.#options.caFile);
-  }
+function isOverTls(server: string): boolean {
+  return server.startsWith(TLS_SCHEME);
 }
 
 /** `192.0.2.53`, `2001:db8::53`, either with `#port`; `tls://dns.example@192.0.2.53#853`, where name and port can be left out. */
-function parseServer(text: string, tls: ServerTls): NameServerAddress {
-  const isTls = text.startsWith('tls://');
-  const rest = isTls ? text.slice('tls://'.length) : text;
+function parseServer(text: string, options: ResolverOptions, tls: NameServerTlsMaker): NameServerAddress {
+  const isTls = isOverTls(text);
+  const rest = isTls ? text.slice(TLS_SCHEME.length) : text;
   const at = rest.lastIndexOf('@');
   const serverName = at < 0 ? null : rest.slice(0, at);
   const [host = '', port] = rest.slice(at + 1).split('#');
@@ -126,6 +112,6 @@ function parseServer(text: string, tls: ServerTls): NameServerAddress {
         `got '${text}'`,
     });
   }
-  if (!isTls) return tls.opportunistic(address, number);
-  return tls.strict(address, number, serverName ?? address.toString());
+  if (!isTls) return opportunistic(address, number, options, tls);
+  return strictServer(address, number, serverName ?? address.toString(), tls);
 }

@@ -10,6 +10,7 @@ import type { FlowShare } from '../stack/flow-share.ts';
 import type { PacketHook } from '../stack/packet-hook.ts';
 import { givenAddresses } from './address-configuration.ts';
 import { type Arena, ArenaWord, EngineState } from './arena.ts';
+import type { EncryptedDns } from './encrypted-dns.ts';
 import { Engine } from './engine.ts';
 import { Journal } from './journal.ts';
 import { openDevice } from './open-device.ts';
@@ -35,12 +36,14 @@ const WAKE_SLOT = 1;
  * Runs an engine in the calling thread until it is told to stop. Sets the arena's state to Running, or to Failed with
  * the reason, and wakes everybody at the end.
  * @param place among several engines on one device; null: it is alone
+ * @param encryptedDns null: the options ask for none (`needsEncryptedDns`)
  */
 export function runEngine(
   arena: Arena,
   options: EngineOptions,
   packetHook: PacketHook | null = null,
   place: QueuePlace | null = null,
+  encryptedDns: typeof EncryptedDns | null = null,
 ): void {
   const wakeFd = eventfd();
   let given: ClockUser | null = null;
@@ -71,7 +74,7 @@ export function runEngine(
       device = capture(device, writer, { clock: () => engine?.now ?? clock(), epochMs, dropped });
       arena.store(ArenaWord.KeyLogWanted, options.capture.secrets === true ? 1 : 0);
     }
-    const parts = buildEngine(arena, options, device, clock);
+    const parts = buildEngine(arena, options, device, clock, encryptedDns);
     parts.services.stack.packetHook = packetHook;
     parts.services.stack.tcp.share = share;
     parts.services.stack.udp.share = share;
@@ -114,11 +117,12 @@ function buildEngine(
   options: EngineOptions,
   device: Device,
   clock: () => number,
+  encryptedDns: typeof EncryptedDns | null,
 ): { engine: Engine; trace: Trace; services: Services; table: SocketTable; drops: DropWatch } {
   const sizes = engineSizes(options);
   const pool = new Pool(arena.poolOffset, sizes.poolBytes);
   const table = new SocketTable(arena, pool, sizes);
-  const services = new Services(options, table, clock());
+  const services = new Services(options, table, clock(), encryptedDns);
   const { settings } = services.stack.tcp;
   settings.sendBufferBytes = sizes.sendBytes;
   settings.maxSendBufferBytes = sizes.maxSendBytes;

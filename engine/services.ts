@@ -11,9 +11,10 @@ import {
   type ConfigurationSettings,
   type NetworkNames,
 } from './address-configuration.ts';
+import type { EncryptedDns } from './encrypted-dns.ts';
 import { HostsSource } from './hosts-source.ts';
 import type { EngineOptions } from './options.ts';
-import { nameServersAt, resolverSettings } from './resolver-settings.ts';
+import { type NameServerTlsMaker, nameServersAt, resolverSettings } from './resolver-settings.ts';
 import { SystemRandom } from './system-random.ts';
 
 /** A stack with what an application expects of a host around it: names and connections by name. */
@@ -23,13 +24,19 @@ export class Services {
   readonly connector: Connector;
   readonly #hosts: HostsSource | null;
   readonly #options: EngineOptions;
-  readonly #random: RandomSource;
+  readonly #tls: NameServerTlsMaker;
   readonly #settings: ResolverSettings;
   readonly #configurations: AddressConfiguration[] = [];
   /** What the network says of names, by interface. */
   readonly #names = new Map<Interface, NetworkNames>();
 
-  constructor(options: EngineOptions, rings: RingSource, now: number) {
+  /** @param encryptedDns null: the options ask for none (`needsEncryptedDns`) */
+  constructor(
+    options: EngineOptions,
+    rings: RingSource,
+    now: number,
+    encryptedDns: typeof EncryptedDns | null,
+  ) {
     const random: RandomSource =
       options.seed === undefined ? new SystemRandom() : new SeededRandom(options.seed);
     this.stack = new Stack({ random, rings, now });
@@ -38,8 +45,9 @@ export class Services {
     this.#hosts = hostsFile === null ? null : new HostsSource(hostsFile);
     const hosts = this.#hosts?.reload(now) ?? HostsFile.parse('');
     this.#options = options;
-    this.#random = random;
-    this.#settings = resolverSettings(resolver, hosts, random);
+    const encrypted = encryptedDns === null ? null : new encryptedDns(resolver, random);
+    this.#tls = (...server) => encrypted!.server(...server);
+    this.#settings = resolverSettings(resolver, hosts, this.#tls);
     this.resolver = new Resolver(this.stack, this.#settings);
     this.connector = new Connector(this.stack, this.resolver);
   }
@@ -75,7 +83,7 @@ export class Services {
     this.resolver.setServers(
       given.servers.length > 0
         ? given.servers
-        : nameServersAt(servers, this.#options.resolver ?? {}, this.#random),
+        : nameServersAt(servers, this.#options.resolver ?? {}, this.#tls),
       given.search !== undefined && given.search.length > 0 ? given.search : search,
     );
   }

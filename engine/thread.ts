@@ -18,9 +18,13 @@ try {
   // loaded here, so that a failure to load is a reason that a blocked starter can read
   const { runEngine } = await import('./run.ts');
   const { loadPacketHook } = await import('./packet-hook-module.ts');
+  const { needsEncryptedDns } = await import('./resolver-settings.ts');
+  const encryptedDns = needsEncryptedDns(options.resolver ?? {})
+    ? (await import('./encrypted-dns.ts')).EncryptedDns
+    : null;
   const packetHook = options.packetHook === undefined ? null : await loadPacketHook(options.packetHook);
   // leaves only at the engine's end: the thread never enters its event loop before
-  runEngine(arena, options, packetHook, place);
+  runEngine(arena, options, packetHook, place, encryptedDns);
 } catch (error) {
   if (error instanceof NetError) arena.setFailure(ERRORS[error.tunwireCode].number, error.detail);
   else {
