@@ -146,7 +146,8 @@ class Run {
       return (connection, from, off, length) => {
         if (rings !== undefined) return rings.write(connection, from, off, length, seed % 2 === 0);
         const count = connection.sendRing?.write(from, off, length) ?? 0;
-        if (count > 0) connection.appWrote();
+        // Some always say that more follows, and nothing may wait for ever
+        if (count > 0) connection.appWrote(seed % 4 === 1);
         return count;
       };
     };

@@ -147,7 +147,10 @@ export function scenarioOf(seed: number): Scenario {
     parks: elastic && chance.happens(0.7),
     startMs: chance.happens(0.2) ? 2 ** 32 - chance.within([0, 3000]) : chance.within([0, 1_000_000]),
     wraps: chance.happens(0.3),
-    settings: { a: settingsOf(chance), b: settingsOf(chance) },
+    settings: {
+      a: { ...settingsOf(chance), windowValidation: WINDOW_VALIDATIONS[seed % 3]! },
+      b: { ...settingsOf(chance), windowValidation: WINDOW_VALIDATIONS[(seed >> 2) % 3]! },
+    },
     forward: linkOf(chance, rates),
     backward: linkOf(chance, rates),
     changes: changesOf(chance),
@@ -161,6 +164,9 @@ export function scenarioOf(seed: number): Scenario {
     sessions,
   };
 }
+
+/** Chosen by the seed itself. */
+const WINDOW_VALIDATIONS = ['restart', 'decay', 'preserve'] as const;
 
 /** Nothing in it keeps the connections from ending in order. */
 export function isMild(scenario: Scenario): boolean {
