@@ -36,7 +36,7 @@ export interface NetworkNames {
 /** See {@link EngineOptions}. */
 export type ConfigurationSettings = Pick<
   EngineOptions,
-  'addresses' | 'slaacSecret' | 'temporaryAddresses' | 'checkAddresses'
+  'addresses' | 'slaacSecret' | 'temporaryAddresses' | 'optimisticAddresses' | 'checkAddresses'
 >;
 
 const NO_NAMES: NetworkNames = { servers: [], search: [] };
@@ -64,18 +64,14 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
   /**
    * @throws NetError ARGUMENT_INVALID for an address that is none, and when there is something to ask for on a device that is not Ethernet
    */
-  constructor(
-    stack: Stack,
-    iface: Interface,
-    { addresses, slaacSecret: secret, temporaryAddresses, checkAddresses }: ConfigurationSettings,
-    user: NameServerUser,
-  ) {
+  constructor(stack: Stack, iface: Interface, settings: ConfigurationSettings, user: NameServerUser) {
+    const { addresses, checkAddresses } = settings;
     this.#stack = stack;
     this.#iface = iface;
     this.#user = user;
     this.#dhcp = addresses.includes(DHCP) ? this.#startDhcp(this.#ethernet('an address by DHCP')) : null;
     this.#slaac = addresses.includes(SLAAC)
-      ? this.#startSlaac(this.#ethernet('an address by SLAAC'), secret ?? null, temporaryAddresses === true)
+      ? this.#startSlaac(this.#ethernet('an address by SLAAC'), settings)
       : null;
     this.#check =
       checkAddresses === true
@@ -179,14 +175,18 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
       throw invalid(`IPv6 needs an MTU of ${IPV6_MIN_MTU_BYTES} bytes; ${name} has ${capabilities.mtuBytes}`);
   }
 
-  #startSlaac(link: EthernetLink, given: Uint8Array | null, isTemporary: boolean): Slaac {
+  #startSlaac(link: EthernetLink, settings: ConfigurationSettings): Slaac {
     this.#checkMtu();
+    const { slaacSecret: given, temporaryAddresses, optimisticAddresses } = settings;
     const secret = new Uint8Array(IDENTIFIER_SECRET_BYTES);
-    if (given === null) this.#stack.random.fill(secret);
+    if (given === undefined) this.#stack.random.fill(secret);
     else if (given.length === secret.length) secret.set(given);
     else throw invalid(`slaacSecret has ${secret.length} bytes, got ${given.length}`);
     const counters = this.#stack.counters.group('slaac', new SlaacCounters());
-    return new Slaac(this.#stack, counters, link, new Int32Array(secret.buffer), this, isTemporary);
+    return new Slaac(this.#stack, counters, link, new Int32Array(secret.buffer), this, {
+      temporary: temporaryAddresses === true,
+      optimistic: optimisticAddresses === true,
+    });
   }
 
   #ethernet(what: string): EthernetLink {

@@ -26,6 +26,8 @@ export interface EngineOptions {
   readonly slaacSecret?: Uint8Array;
   /** With `'slaac'`: addresses with random identifiers too, each for a day, which connections begin from (RFC 8981). Default false. */
   readonly temporaryAddresses?: boolean;
+  /** With `'slaac'`: addresses are used while the link is asked whether somebody has them (RFC 4429). Default false. */
+  readonly optimisticAddresses?: boolean;
   /**
    * Threads that share the work, 1 … 16, each with a queue of the device, a share of the connections, and its part of `memoryBytes` and
    * `maxSockets`. Above 1 only for `'tun:NAME'` (an interface made beforehand needs `multi_queue`), without capture, impairments, packetHook

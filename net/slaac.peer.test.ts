@@ -41,13 +41,16 @@ function startRadvd({ peer }: Bed, names = `RDNSS ${PEER_V6} { };`): void {
   peer.start('radvd', ['-n', '-C', file, '-p', peer.file('radvd.pid'), '-m', 'stderr', '-u', 'root']);
 }
 
-function start({ own }: Bed, temporaryAddresses = false): Promise<NetStack> {
+function start(
+  { own }: Bed,
+  how: { temporaryAddresses?: boolean; optimisticAddresses?: boolean } = {},
+): Promise<NetStack> {
   return own.within(() =>
     createStack({
       device: `raw:${ETHERNET_NAME}`,
       addresses: ['slaac'],
       slaacSecret: SECRET,
-      temporaryAddresses,
+      ...how,
       resolver: { hostsFile: null },
     }),
   );
@@ -90,7 +93,7 @@ test('temporary addresses: connections begin from one that is another at each st
   await startNodeServer(bed.peer, PORT, 'echo');
   const found: string[] = [];
   for (let turn = 0; turn < 2; turn++) {
-    const stack = await start(bed, true);
+    const stack = await start(bed, { temporaryAddresses: true });
     t.teardown(() => stack.close());
     const addresses = async (): Promise<string[]> =>
       (await stack.stats()).interface.addresses.filter((address) => address.startsWith('fd78:'));
@@ -103,6 +106,16 @@ test('temporary addresses: connections begin from one that is another at each st
     await stack.close();
   }
   t.is(new Set(found).size, 3, 'the stable address is the same');
+});
+
+test('optimistic addresses are used before anybody was asked for them', async (t) => {
+  t.timeout(60_000);
+  const bed = await createBed(t);
+  startRadvd(bed);
+  await startNodeServer(bed.peer, PORT, 'echo');
+  await using stack = await start(bed, { optimisticAddresses: true });
+  t.regex(await echo(stack, PEER_V6), /^hello fd78:/);
+  t.regex(await echo(stack, FAR), /^hello fd78:/);
 });
 
 test('radvd sends to DHCPv6, where dnsmasq tells a name server and a domain', async (t) => {

@@ -9,9 +9,11 @@ export const RETRANS_TIMER_MS = 1000;
 /** RFC 4862 §5.4.2: the first question waits up to so long. */
 export const MAX_SOLICITATION_DELAY_MS = 1000;
 
-/** An IPv6 address that is not ours yet: it receives nothing, but the link is asked for it. */
+/** An IPv6 address that is not ours yet: it receives nothing, unless it is optimistic, but the link is asked for it. */
 export class TentativeAddress implements TimerTarget {
   readonly address: IpAddress;
+  /** RFC 4429: it is used meanwhile, in a way that harms nobody who has it. */
+  readonly isOptimistic: boolean;
   readonly #context: StackContext;
   readonly #link: EthernetLink;
   readonly #ended: (isFree: boolean) => void;
@@ -27,10 +29,12 @@ export class TentativeAddress implements TimerTarget {
     link: EthernetLink,
     address: IpAddress,
     ended: (isFree: boolean) => void,
+    isOptimistic = false,
   ) {
     this.#context = context;
     this.#link = link;
     this.address = address;
+    this.isOptimistic = isOptimistic;
     this.#ended = ended;
     link.iface.tentative.push(this);
     link.iface.mld?.addressesChanged();

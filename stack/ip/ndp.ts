@@ -88,7 +88,8 @@ export class NdpLayer {
     if (tentative !== null) {
       // RFC 4862 §5.4.3: who asks from an address gets no answer, who has none wants the same one
       if (source.isUnspecified) tentative.duplicate();
-      return;
+      // RFC 4429 §3: of an optimistic address there is an answer
+      if (source.isUnspecified || !tentative.isOptimistic) return;
     }
     if (!this.#owns(target)) {
       counters.dropNotForUs++;
@@ -153,7 +154,10 @@ export class NdpLayer {
   /** Asks for the link address of a neighbour: its group, or itself whether it is still there. */
   solicit(neighbour: Neighbour, unicast: boolean): void {
     const { address } = neighbour;
-    const source = chooseSource(this.#link.iface.addresses, address);
+    // RFC 4429 §3.2: nobody is to take the link address of an optimistic one from a question. Differs from §3.2, which asks for nobody
+    // meanwhile: with another source, as Linux has it, no harm is done.
+    const sources = this.#link.iface.addresses.filter((own) => this.#tentative(own.address) === null);
+    const source = chooseSource(sources, address);
     // an interface without an IPv6 address has no routes that lead here
     if (source === null) return;
     const to = unicast ? address : solicitedNode(address);
@@ -182,7 +186,9 @@ export class NdpLayer {
 
   #advertise(target: IpAddress, to: IpAddress, high: number, low: number, solicited: boolean): void {
     this.#link.neighbourCounters.advertisementsSent++;
-    const flags = (solicited ? NdpFlag.Solicited : 0) | NdpFlag.Override;
+    // RFC 4429 §3: whoever has the address keeps the entries of caches
+    const override = this.#tentative(target) === null ? NdpFlag.Override : 0;
+    const flags = (solicited ? NdpFlag.Solicited : 0) | override;
     const type = IcmpV6Type.NeighborAdvertisement;
     this.#send(type, flags << 24, target, NdpOption.TargetLinkAddress, target, to, high, low);
   }

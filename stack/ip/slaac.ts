@@ -49,12 +49,19 @@ export interface SlaacOwner {
   nameServersLearned(servers: readonly IpAddress[], domains: readonly string[]): void;
 }
 
+export interface SlaacOptions {
+  /** There are to be temporary addresses too (RFC 8981). Default false. */
+  readonly temporary?: boolean;
+  /** Stable addresses are used while the link is asked for them (RFC 4429); the link-local one is not. Default false. */
+  readonly optimistic?: boolean;
+}
+
 /** An address made from a prefix. */
 interface MadeAddress {
   readonly prefix: IpAddress;
   address: IpAddress;
   attempt: number;
-  /** null: it is ours, or (with `isFailed`) never will be. */
+  /** null: it is ours, or (with `isFailed`) never will be. An optimistic one is used all the same. */
   tentative: TentativeAddress | null;
   isFailed: boolean;
   preferredUntil: number;
@@ -82,6 +89,7 @@ export class Slaac implements TimerTarget {
   readonly #onLink = new Map<string, Learned<PrefixInformation>>();
   readonly #servers = new Map<string, Learned<IpAddress>>();
   readonly #domains = new Map<string, Learned<string>>();
+  readonly #isOptimistic: boolean;
   /** null: none are wanted. */
   readonly #temporary: TemporaryAddresses | null;
   #mtuBytes = Infinity;
@@ -91,24 +99,22 @@ export class Slaac implements TimerTarget {
   #told = '';
   #toldNames = '';
 
-  /**
-   * @param secret four words that identifiers are made with: the same ones, the same addresses
-   * @param isTemporary there are to be temporary addresses too (RFC 8981)
-   */
+  /** @param secret four words that identifiers are made with: the same ones, the same addresses */
   constructor(
     context: StackContext,
     counters: SlaacCounters,
     link: EthernetLink,
     secret: Int32Array,
     owner: SlaacOwner,
-    isTemporary = false,
+    options: SlaacOptions = {},
   ) {
     this.#context = context;
     this.counters = counters;
     this.#link = link;
     this.#secret = secret;
     this.#owner = owner;
-    this.#temporary = isTemporary
+    this.#isOptimistic = options.optimistic === true;
+    this.#temporary = options.temporary
       ? new TemporaryAddresses(context, counters, link, () => this.#changed(context.now))
       : null;
     link.ndp.routers = this;
@@ -221,11 +227,13 @@ export class Slaac implements TimerTarget {
   }
 
   #detect(made: MadeAddress): void {
-    made.tentative = new TentativeAddress(this.#context, this.#link, made.address, (isFree) => {
+    const ended = (isFree: boolean): void => {
       made.tentative = null;
       if (isFree) this.#isOurs(made);
       else this.#isDuplicate(made);
-    });
+    };
+    const isOptimistic = this.#isOptimistic && made.prefix !== LINK_LOCAL;
+    made.tentative = new TentativeAddress(this.#context, this.#link, made.address, ended, isOptimistic);
   }
 
   #isOurs(made: MadeAddress): void {
@@ -241,11 +249,13 @@ export class Slaac implements TimerTarget {
     if (made.attempt >= IDENTIFIER_RETRIES) {
       made.isFailed = true;
       this.counters.failed++;
-      return;
+    } else {
+      made.attempt++;
+      made.address = this.#addressFor(made.prefix, made.attempt);
+      this.#detect(made);
     }
-    made.attempt++;
-    made.address = this.#addressFor(made.prefix, made.attempt);
-    this.#detect(made);
+    // an optimistic one was in use
+    this.#changed(this.#context.now);
   }
 
   #addressFor(prefix: IpAddress, attempt: number): IpAddress {
@@ -312,10 +322,11 @@ export class Slaac implements TimerTarget {
     return {
       // RFC 5942 §4: that an address has a prefix does not say that the prefix is on the link
       addresses: [
-        ...usable.map(({ address, preferredUntil }) => ({
+        ...usable.map(({ address, tentative, preferredUntil }) => ({
           address,
           prefixLength: 128,
-          isDeprecated: preferredUntil <= now,
+          // RFC 4429 §2: one that is optimistic is avoided as those are that are deprecated
+          isDeprecated: preferredUntil <= now || tentative !== null,
         })),
         ...(this.#temporary?.usable(now) ?? []),
       ],
@@ -326,7 +337,7 @@ export class Slaac implements TimerTarget {
 }
 
 function isUsable({ tentative, isFailed }: MadeAddress): boolean {
-  return tentative === null && !isFailed;
+  return (tentative === null || tentative.isOptimistic) && !isFailed;
 }
 
 function keyOf({ w0, w1 }: IpAddress): string {

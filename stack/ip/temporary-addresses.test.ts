@@ -35,7 +35,7 @@ function bed(isTemporary = true): Bed {
     serverAdvertised: (): void => {},
     nameServersLearned: (): void => {},
   };
-  new Slaac(own.stack, counters, own.link, secret, owner, isTemporary);
+  new Slaac(own.stack, counters, own.link, secret, owner, { temporary: isTemporary });
   wire.runFor(5000);
   return { wire, own, counters };
 }
