@@ -3,7 +3,7 @@ import { addressOf, ipPacket } from '../testing/packets.ts';
 import { PAIR_ADDRESSES, StackPair } from '../testing/stack-pair.ts';
 import { Slab } from '../wire/slab.ts';
 import { TcpFlag } from '../wire/tcp.ts';
-import type { TcpConnection } from './connection.ts';
+import { TcpConnection } from './connection.ts';
 import { TcpBench } from './testing.ts';
 
 /** Two stacks with an established connection; the first sends. */
@@ -96,6 +96,35 @@ test('ECN-Echo with a cwnd of one segment: the next leaves after a retransmissio
   bench.wait(20);
   bench.seg({ flags: 'A', seq: 1, ack: 2001 });
   t.true(bench.take().length > 0, 'without an echo nothing is held');
+});
+
+// [BBR §3.7-1]
+test('BBR: marks where packets were ECN-capable count as congestion: less is in flight (draft-ietf-ccwg-bbr §3.7)', (t) => {
+  const most = (marks: boolean): { cwndBytes: number; reductions: number } => {
+    const { pair, sender } = pairWithEcn();
+    sender.setCongestionControl('bbr');
+    pair.forward.filter = (bytes) => {
+      if (marks && (bytes[1]! & 3) === 2) mark(bytes);
+      return 'pass';
+    };
+    pair.onEvents = (endpoint) => {
+      if (!(endpoint instanceof TcpConnection) || endpoint === sender) return;
+      endpoint.recvRing?.advanceTail(endpoint.recvRing.usedBytes);
+      endpoint.appRead();
+    };
+    for (let i = 0; i < 100; i++) {
+      const room = sender.sendRing!.freeBytes;
+      sender.sendRing!.write(new Uint8Array(room), 0, room);
+      sender.appWrote();
+      pair.runFor(5);
+    }
+    return { cwndBytes: sender.cc.cwndBytes, reductions: pair.a.tcp.counters.ecnReductions };
+  };
+  const marked = most(true);
+  const plain = most(false);
+  t.is(plain.reductions, 0);
+  t.true(marked.reductions > 0);
+  t.true(marked.cwndBytes < plain.cwndBytes, `${marked.cwndBytes} ${plain.cwndBytes}`);
 });
 
 /** Sets CE; the header's checksum stays right. */
