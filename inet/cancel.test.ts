@@ -70,6 +70,16 @@ test.serial(
   },
 );
 
+test.serial('an abort ends the calls of other threads as cancelled', async (t) => {
+  const user = new User();
+  const socket = open(PeerPort.Silent, INET_OPTION_FREETHREAD);
+  const blocked = user.run({ do: 'read', handle: socket });
+  await until(() => InetGetStatus(socket) === INET_STATUS_READ);
+  t.is(InetAbort(socket), 0);
+  t.deepEqual(await blocked, { result: INET_ERROR, error: INET_ERRORS.CANCELLED.number, text: '' });
+  await user.worker.terminate();
+});
+
 test.serial('a flush is done when the peer has acknowledged', (t) => {
   const socket = open(PeerPort.Count);
   send(socket, 'x'.repeat(100_000));

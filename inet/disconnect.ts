@@ -53,7 +53,8 @@ export function InetDisconnect(handle: number): number {
 }
 
 /**
- * Ends a connection at once, and the handle with it: the peer gets a reset, what was not yet delivered is lost.
+ * Ends a connection at once, and the handle with it: the peer gets a reset, what was not yet delivered is lost. Calls that other
+ * threads have blocked in it end with CANCELLED (0x80042714), an InetDisconnect with ABORTED (0x80042745).
  * @param handle a connection of this thread; invalid after the call
  * @returns 0; INET_ERROR for HANDLE_INVALID (0x80042736), WRONG_THREAD, NOT_INITIALIZED (0x8004276D)
  *
@@ -65,6 +66,8 @@ export function InetDisconnect(handle: number): number {
 export function InetAbort(handle: number): number {
   try {
     const opened = openHandle(handle);
+    // first: calls that are blocked end as cancelled, whatever they would see of the connection's end
+    endCalls(opened);
     opened.socket.abort();
     releaseHandle(opened);
     forgetHandle(opened);

@@ -25,7 +25,7 @@ const scratch = new Uint8Array(16_384);
  * @returns bytes read; 0 when the peer has closed its direction and everything was read (UDP: an empty datagram);
  * INET_ERROR on failure:
  * - TIMEOUT (0x8004274C): nothing came for the handle's timeout; the connection lives on
- * - RESET (0x80042746), ABORTED (0x80042745), TIMEOUT (the connection was lost), TLS_TRUNCATED (closed without close_notify),
+ * - RESET (0x80042746), TIMEOUT (the connection was lost), TLS_TRUNCATED (closed without close_notify),
  *   TLS_PROTOCOL, TLS_ALERT
  * - UDP: MESSAGE_TOO_LONG (0x80042738): the datagram is longer than the buffer, which has its first bytes; the rest is
  *   lost, as in Winsock. CONNECT_REFUSED: the peer reports that nothing listens on its port
@@ -58,7 +58,7 @@ export function InetRead(handle: number, buffer: Uint8Array, length?: number): n
  * @returns bytes taken over: fewer than `length` only when the peer did not take the rest within the handle's timeout. INET_ERROR
  * when nothing was taken:
  * - TIMEOUT (0x8004274C): there was no room during the handle's timeout, or the connection was lost
- * - RESET (0x80042746), ABORTED (0x80042745), SHUT_DOWN (0x8004274A), NOT_CONNECTED (0x80042749: it has ended)
+ * - RESET (0x80042746), SHUT_DOWN (0x8004274A), NOT_CONNECTED (0x80042749: it has ended)
  * - UDP: MESSAGE_TOO_LONG (0x80042738): at most 65,507 bytes over IPv4, 65,527 over IPv6
  * - CANCELLED (0x80042714), ARGUMENT_INVALID (0x80042726), HANDLE_INVALID (0x80042736), WRONG_THREAD,
  *   NOT_INITIALIZED (0x8004276D), ENGINE_STOPPED
