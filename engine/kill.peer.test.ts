@@ -1,9 +1,11 @@
 // needs: tun socat
+import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
+import type { NetError } from '../stack/errors.ts';
 import { createLab, KERNEL_V4, type Lab, type LabProcess, OWN_V4 } from '../test/netns.ts';
 import { Arena, ArenaWord, EngineState } from './arena.ts';
 import { EngineClient } from './client.ts';
@@ -103,7 +105,14 @@ test.serial(
     const { lab, engine, descriptors } = await bench(t);
     const pumps = [new Pump(engine, true), new Pump(engine, false)];
     await Promise.all(pumps.map(({ running }) => running));
+    const told = new Promise((resolve) => {
+      subscribe('tunwire:engine:error', (message) => {
+        const { arena, error } = message as { arena: Arena; error: NetError };
+        if (arena === engine.arena) resolve(error.tunwireCode);
+      });
+    });
     await lab.ok('ip', ['link', 'del', lab.tun]);
+    t.is(await Promise.race([told, sleep(PATIENCE_MS, 'nothing', { ref: false })]), 'DEVICE_LOST');
     t.deepEqual(await Promise.all(pumps.map(({ outcome }) => outcome)), ['DEVICE_LOST', 'DEVICE_LOST']);
     t.is(engine.arena.load(ArenaWord.State), EngineState.Failed);
     const { failure } = engine.arena;

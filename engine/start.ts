@@ -1,6 +1,7 @@
 import { getEnvironmentData, setEnvironmentData, Worker } from 'node:worker_threads';
 import { errorCodeOf, NetError, Phase } from '../stack/errors.ts';
 import { Arena, ArenaWord, EngineState } from './arena.ts';
+import { ENGINE_CHANNELS } from './channels.ts';
 import { DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
 import { enginePlaces, partOf } from './several-engines.ts';
 import type { QueuePlace } from './steering.ts';
@@ -32,6 +33,10 @@ export class EngineHandle {
     // a thread asleep in poll(2) cannot be terminated: it has to be told before this one ends
     if (running.size === 0) process.on('exit', stopAll);
     running.add(arena);
+    ENGINE_CHANNELS.start.publish({ arena });
+    worker.once('exit', () => {
+      if (running.has(arena)) ENGINE_CHANNELS.error.publish({ arena, error: failureOf(arena) });
+    });
   }
 
   /** Stops the engine and waits for it. Sockets still open fail with ENGINE_STOPPED. May be called twice. */
@@ -54,7 +59,7 @@ export class EngineHandle {
   }
 
   #unregister(): void {
-    running.delete(this.arena);
+    if (running.delete(this.arena)) ENGINE_CHANNELS.stop.publish({ arena: this.arena });
     if (running.size === 0) process.off('exit', stopAll);
     const published = getEnvironmentData(ENVIRONMENT_KEY);
     if (Array.isArray(published) && published.includes(this.arena.memory))
@@ -162,11 +167,19 @@ function started(arena: Arena, worker: Worker): EngineHandle {
   const state = arena.load(ArenaWord.State);
   if (state === EngineState.Running) return new EngineHandle(arena, worker);
   void worker.terminate();
-  if (state === EngineState.Starting) {
-    requestStop(arena);
-    throw new NetError('TIMEOUT', { phase: Phase.None, detail: 'the engine thread did not start' });
-  }
-  throw new NetError(errorCodeOf(arena.load(ArenaWord.ErrorCode)), {
+  if (state === EngineState.Starting) requestStop(arena);
+  const error =
+    state === EngineState.Starting
+      ? new NetError('TIMEOUT', { phase: Phase.None, detail: 'the engine thread did not start' })
+      : failureOf(arena);
+  ENGINE_CHANNELS.error.publish({ arena, error });
+  throw error;
+}
+
+/** Why an engine has ended. */
+function failureOf(arena: Arena): NetError {
+  const number = arena.load(ArenaWord.ErrorCode);
+  return new NetError(number === 0 ? 'ENGINE_STOPPED' : errorCodeOf(number), {
     phase: Phase.None,
     detail: arena.failure,
   });

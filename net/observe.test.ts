@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import tls from 'node:tls';
 import test from 'ava';
-import { createMemoryLink, createStack, type NetStack, VirtualClock } from './index.ts';
+import { createMemoryLink, createStack, type NetError, type NetStack, VirtualClock } from './index.ts';
 import { CLIENT_V4, NOBODY_V4, SERVER_V4, SERVER_V6, type StackPair, stackPair } from './testing/pair.ts';
 import { makeIdentity, SERVER_NAME } from './testing/tls-identity.ts';
 
@@ -180,6 +180,26 @@ test.serial('diagnostics channels tell what happens to connections', async (t) =
   t.true(heard.indexOf('net:connected') < heard.indexOf('net:secured'));
   t.true(secrets.some((line) => line.startsWith('CLIENT_TRAFFIC_SECRET_0 ')));
   listener.close();
+});
+
+test.serial('diagnostics channels tell of engines: start, stop, and why one cannot start', async (t) => {
+  const heard: [string, string][] = [];
+  const note = (message: unknown, name: string | symbol): void => {
+    const { error } = message as { error?: NetError };
+    heard.push([String(name), error?.tunwireCode ?? '']);
+  };
+  const names = ['start', 'stop', 'error'].map((name) => `tunwire:engine:${name}`);
+  for (const name of names) subscribe(name, note);
+  const stack = await createStack({ device: createMemoryLink()[0], addresses: ['192.0.2.9/24'] });
+  await stack.close();
+  await stack.close();
+  await t.throwsAsync(createStack({ device: 'pcap:/nowhere/file', addresses: ['192.0.2.9/24'] }));
+  for (const name of names) unsubscribe(name, note);
+  t.deepEqual(
+    heard.map(([name]) => name),
+    names,
+  );
+  t.not(heard[2]?.[1], '');
 });
 
 /** A stack and its peer on one clock that somebody else moves. */
