@@ -95,6 +95,11 @@ export interface TlsClientOptions {
    * none (RFC 8446 §4.4.2), and decides.
    */
   readonly mustAuthenticate?: boolean;
+  /**
+   * The server has to select one of `alpn`, else the handshake ends with no_application_protocol (as RFC 9001 §8.1 has it for QUIC).
+   * RFC 7301 leaves the choice to the server; default false: what it selected is told.
+   */
+  readonly mustSelectProtocol?: boolean;
   /** Resumes sessions, and keeps those of this connection. Default: none. */
   readonly sessions?: SessionUse | null;
   /** RFC 5077: asks for tickets before TLS 1.3; without them a session is known by its id. Default: with `sessions`. */
@@ -183,6 +188,7 @@ export type TlsTuning = Pick<
   | 'groups'
   | 'keyShares'
   | 'mustAuthenticate'
+  | 'mustSelectProtocol'
   | 'permuteExtensions'
   | 'postHandshakeAuth'
   | 'recordPaddingBytes'
@@ -230,6 +236,7 @@ export class TlsClient {
       keyShares: options.keyShares ?? null,
       signatureSchemes: schemesWished(options.signatureSchemes, fallback),
       alpn,
+      mustSelectProtocol: options.mustSelectProtocol ?? false,
       recordSizeLimit: recordSizeLimitOf(options.recordSizeLimit ?? false),
       wantsTicket: (options.tickets ?? true) && this.#sessions !== null,
       fallbackScsv: options.fallbackScsv ?? false,

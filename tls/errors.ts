@@ -137,6 +137,11 @@ export const TLS_ERRORS = {
     'IllegalParameter',
     'the server selected an application protocol that was not offered',
   ],
+  NoApplicationProtocol: [
+    'PeerIncompatible',
+    'NoApplicationProtocol',
+    'the server selected none of the application protocols',
+  ],
   InvalidRecordSizeLimit: ['PeerMisbehaved', 'IllegalParameter', 'the record size limit is below 64'],
   InvalidRenegotiationInfo: [
     'PeerMisbehaved',

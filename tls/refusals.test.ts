@@ -326,6 +326,24 @@ test('refused: ALPN answers with an unoffered, an empty and two names', (t) => {
   t.deepEqual(answer(0, 3, 2, 104, 50), ['connected', -1]);
 });
 
+test('ALPN: a server that selects nothing is refused when a protocol is a must', (t) => {
+  const alpn = ['h2', 'http/1.1'];
+  t.deepEqual(failureOf({}, testClient({ alpn })), ['connected', -1]);
+  const client = testClient({ alpn, mustSelectProtocol: true });
+  t.deepEqual(failureOf({}, client), ['NoApplicationProtocol', Alert.NoApplicationProtocol]);
+  t.regex(client.error?.message ?? '', /selected none of the application protocols: h2, http\/1\.1$/);
+  const selected = [0, 3, 2, 104, 50];
+  const extensions = [
+    [ExtensionType.ApplicationLayerProtocolNegotiation, Uint8Array.from(selected)],
+  ] as const;
+  t.deepEqual(failureOf({ extensions: [...extensions] }, testClient({ alpn, mustSelectProtocol: true })), [
+    'connected',
+    -1,
+  ]);
+  // nothing was asked for
+  t.deepEqual(failureOf({}, testClient({ mustSelectProtocol: true })), ['connected', -1]);
+});
+
 test('the verdict of the verifier decides, and its alert is sent', (t) => {
   const asked: unknown[] = [];
   const client = testClient({

@@ -350,6 +350,13 @@ test('no extensions at all: renegotiation_info is missed, but with fallback', (t
   }
 });
 
+test('refused: no application protocol where one is a must', (t) => {
+  const alpn = ['h2'];
+  const refused: [string, number] = ['NoApplicationProtocol', Alert.NoApplicationProtocol];
+  t.deepEqual(failureOf12({}, testClient({ alpn, mustSelectProtocol: true })), refused);
+  t.deepEqual(failureOf12({}, testClient({ alpn })), ['connected', -1]);
+});
+
 test('accepted: extensions that mean nothing', (t) => {
   const groups = [ExtensionType.SupportedGroups, Uint8Array.of(0, 2, 0, 29)] as const;
   t.deepEqual(failureOf12({ extensions: [groups, [11, Uint8Array.of(3, 1, 0, 2)]] }), ['connected', -1]);

@@ -47,7 +47,7 @@ export class ExpectEncryptedExtensions implements HandshakeState {
     extensions.get(ExtensionType.ServerName)?.finish();
     // RFC 8446 §4.2.7: the groups of the server must not be acted upon before the handshake ends: for later connections
     extensions.get(ExtensionType.SupportedGroups)?.vector16('named_group_list');
-    handshake.info.alpn = selectedProtocol(extensions, offer);
+    handshake.info.alpn = selectedProtocol(extensions, offer, handshake);
     const limits = recordLimits(extensions, offer, 'TLSv1.3');
     handshake.records.receiveLimitBytes = limits.receiveBytes;
     readRetryConfigs(extensions, handshake);
@@ -91,10 +91,15 @@ function readRetryConfigs(extensions: Extensions, { info }: Handshake): void {
   if (info.ech === 'rejected') info.echRetryConfigs = list;
 }
 
-/** RFC 7301 §3.1: the one protocol that the server selected of those offered, or null. */
-export function selectedProtocol(extensions: Extensions, offer: Offer): string | null {
+/** RFC 7301 §3.1: the one protocol that the server selected of those offered, or null. @throws TlsError when there has to be one */
+export function selectedProtocol(extensions: Extensions, offer: Offer, { info }: Handshake): string | null {
   const content = extensions.get(ExtensionType.ApplicationLayerProtocolNegotiation);
-  if (content === undefined) return null;
+  if (content === undefined) {
+    // RFC 9849 §6.1.6: a rejected ECH is what ends the handshake, with the new configurations
+    if (offer.mustSelectProtocol && offer.alpn.length > 0 && info.ech !== 'rejected')
+      throw new TlsError('NoApplicationProtocol', offer.alpn.join(', '));
+    return null;
+  }
   const bytes = readSelectedProtocol(content);
   const selected = offer.alpn.find((name) => equalBytes(utf8ToBytes(name), bytes));
   if (selected === undefined) {

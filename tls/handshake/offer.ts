@@ -29,6 +29,8 @@ export interface Wish {
   /** In order of preference. */
   readonly signatureSchemes: readonly number[];
   readonly alpn: readonly string[];
+  /** A server that selects none of `alpn` is refused. */
+  readonly mustSelectProtocol: boolean;
   /** RFC 8449: in TLS 1.3 with the content type; 0: none is sent. */
   readonly recordSizeLimit: number;
   readonly wantsTicket: boolean;
@@ -51,6 +53,7 @@ export interface Offer
     | 'groups'
     | 'signatureSchemes'
     | 'alpn'
+    | 'mustSelectProtocol'
     | 'recordSizeLimit'
     | 'certificateStatus'
     | 'signedCertificateTimestamps'
@@ -147,6 +150,7 @@ export function makeOffer(
     keyShares: with13 ? generateKeyShares(wish.keyShares ?? sharedGroups(groups), random) : [],
     hostName: hostNameForSni(wish.serverName),
     alpn: wish.alpn,
+    mustSelectProtocol: wish.mustSelectProtocol,
     recordSizeLimit: wish.recordSizeLimit,
     session,
     earlyData: wish.earlyData && session !== null && isEarly(session.session, wish),

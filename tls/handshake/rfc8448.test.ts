@@ -97,6 +97,7 @@ function traceOffer(): Offer {
     keyShares: [generateKeyShare(NamedGroup.X25519, TRACE_RANDOM)],
     hostName: 'server',
     alpn: [],
+    mustSelectProtocol: false,
     recordSizeLimit: 16385,
     session: null,
     earlyData: false,

@@ -92,7 +92,7 @@ export function agreeOnTls12(
   handshake.info.cipherSuite = suite.name;
   handshake.info.cipherBits = suite.bits;
   handshake.info.extendedMasterSecret = agreed.isMasterSecretExtended;
-  handshake.info.alpn = selectedProtocol(extensions, offer);
+  handshake.info.alpn = selectedProtocol(extensions, offer, handshake);
   handshake.info.secureRenegotiation = extensions.has(ExtensionType.RenegotiationInfo);
   const timestamps = extensions.get(ExtensionType.SignedCertificateTimestamp);
   if (timestamps !== undefined) handshake.info.signedCertificateTimestamps = readTimestamps(timestamps);
