@@ -22,6 +22,7 @@ const CAP_NET_RAW = 13;
 const NODE_MAJOR = 24;
 const NODE_MINOR = 12;
 const CLONE_DEVICE = '/dev/net/tun';
+const OPEN_REPAIR = `sudo chmod 666 ${CLONE_DEVICE}`;
 
 const CHECKS: Readonly<Record<string, () => Finding>> = {
   node: checkNode,
@@ -102,7 +103,11 @@ function checkLab(): Finding {
   }
   const flags = namespaceFlags(unshare);
   const probe = spawnSync(unshare, [...flags, '--fork', '--pid', 'true'], { encoding: 'utf8' });
-  if (probe.status === 0) return works('lab', 'tunwire lab COMMAND: a network of its own, without root');
+  const detail = 'tunwire lab COMMAND: a network of its own, without root';
+  if (probe.status === 0)
+    return openProblem(CLONE_DEVICE) === ''
+      ? works('lab', detail)
+      : works('lab', `${detail}, over veth; over a TUN device with:`, OPEN_REPAIR);
   return missing('lab', (probe.stderr ?? '').trim() || 'unshare fails', NAMESPACE_REPAIR);
 }
 
@@ -112,12 +117,8 @@ function checkTun(kind: 'tun' | 'tap'): Finding {
     const repair = 'sudo modprobe tun; in a container: --device /dev/net/tun';
     return missing(kind, `there is no ${CLONE_DEVICE}`, repair);
   }
-  try {
-    closeSync(openSync(CLONE_DEVICE, 'r+'));
-  } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    return missing(kind, `cannot open ${CLONE_DEVICE} (${code})`, `sudo chmod 666 ${CLONE_DEVICE}`);
-  }
+  const problem = openProblem(CLONE_DEVICE);
+  if (problem !== '') return missing(kind, `cannot open ${CLONE_DEVICE} (${problem})`, OPEN_REPAIR);
   if (hasCapability(CAP_NET_ADMIN))
     return works(kind, `--device ${kind}:NAME is made when it does not exist`);
   return works(kind, `--device ${kind}:NAME for a device that is yours; make one with:`, make);
@@ -144,6 +145,16 @@ function checkPasst(): Finding {
       '--device passt: --addr dhcp --addr slaac: the connectivity of this machine, without root',
     );
   return missing('passt', 'there is no program passt', 'sudo apt-get install passt');
+}
+
+/** The code of the error, '' when it can be opened. */
+function openProblem(path: string): string {
+  try {
+    closeSync(openSync(path, 'r+'));
+    return '';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'failed';
+  }
 }
 
 function hasCapability(bit: number): boolean {
