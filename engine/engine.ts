@@ -493,11 +493,7 @@ export class Engine implements PacketInput {
 
   #socketEvents(block: SocketBlock, socket: DatagramEndpoint, events: number): void {
     if (socket.pendingError !== null) {
-      block.setError(
-        socket.pendingError,
-        Phase.Transfer,
-        socket instanceof RawSocket ? '' : 'the peer reports that nothing listens on its port',
-      );
+      block.setError(socket.pendingError, Phase.Transfer, socket.pendingDetail);
       socket.pendingError = null;
     }
     if (socket instanceof UdpSocket) {

@@ -79,6 +79,8 @@ export class RawSocket extends Endpoint implements Transmitter {
   readonly receiver: RawReceiver | null;
   /** What went wrong with a packet sent; null: nothing. Signalled as Readable. */
   pendingError: ErrorCode | null = null;
+  /** What is known about it, in words. */
+  pendingDetail = '';
   closed = false;
   readonly #layer: RawLayer;
   readonly #context: StackContext;
@@ -211,6 +213,7 @@ export class RawSocket extends Endpoint implements Transmitter {
     if (!(error instanceof NetError)) throw error;
     this.#layer.counters.dropSendFailed++;
     this.pendingError = error.tunwireCode;
+    this.pendingDetail = error.detail;
     this.signal(EndpointEvent.Readable);
   }
 

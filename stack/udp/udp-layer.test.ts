@@ -134,6 +134,7 @@ test('a connected socket hears its peer only; others get port unreachable', (t) 
   t.is(receive(client)?.payload.length, 4);
   t.is(receive(client), null);
   t.is(stranger.takeError(), 'CONNECT_REFUSED');
+  t.is(stranger.pendingDetail, 'the peer reports that nothing listens on its port');
   t.is(server.takeError(), null);
 });
 
@@ -213,11 +214,13 @@ test('a record that cannot be sent leaves its reason, and the next one goes', (t
   client.appWrote();
   pair.runFor(10);
   t.is(client.takeError(), 'NETWORK_UNREACHABLE');
+  t.notRegex(client.pendingDetail, /nothing listens/);
   pushDatagramTo(ring, null, 0, bytes(3), 0, 3);
   pushDatagramTo(ring, addressOf(b.v4), 0, bytes(3), 0, 3);
   client.appWrote();
   pair.runFor(10);
   t.is(client.takeError(), 'PORT_INVALID');
+  t.notRegex(client.pendingDetail, /nothing listens/);
   t.is(pair.a.udp.counters.dropSendFailed, 3);
   t.is(receive(server)?.payload.length, 2);
   t.is(receive(server), null);

@@ -69,6 +69,8 @@ export class UdpSocket extends Endpoint implements Transmitter {
   readonly receiver: DatagramReceiver | null;
   /** What went wrong since {@link takeError}; null: nothing. */
   pendingError: ErrorCode | null = null;
+  /** What is known about it, in words. */
+  pendingDetail = '';
   closed = false;
   /** The next socket with the same local port. */
   nextOnPort: UdpSocket | null = null;
@@ -207,11 +209,12 @@ export class UdpSocket extends Endpoint implements Transmitter {
       this.#layer.counters.icmpUnconnected++;
       return;
     }
-    this.#fail(errorCodeOfIcmp(error.kind));
+    this.#fail(errorCodeOfIcmp(error.kind), ICMP_DETAILS[error.kind]);
   }
 
-  #fail(code: ErrorCode): void {
+  #fail(code: ErrorCode, detail: string): void {
     this.pendingError = code;
+    this.pendingDetail = detail;
     this.signal(EndpointEvent.Readable);
   }
 
@@ -330,7 +333,7 @@ export class UdpSocket extends Endpoint implements Transmitter {
   #sendFailed(error: unknown): void {
     if (!(error instanceof NetError)) throw error;
     this.#layer.counters.dropSendFailed++;
-    this.#fail(error.tunwireCode);
+    this.#fail(error.tunwireCode, error.detail);
   }
 
   #wayTo(address: IpAddress, port: number): Route {
@@ -403,6 +406,17 @@ function leadsTo(
   if (to.zone !== zone) return false;
   return to.w3 === w3 && to.family === family && to.w0 === w0 && to.w1 === w1 && to.w2 === w2;
 }
+
+const ICMP_DETAILS: Readonly<Record<IcmpErrorKind, string>> = {
+  [IcmpErrorKind.UnreachableNet]: 'a router reports that it knows no way to the network',
+  [IcmpErrorKind.UnreachableHost]: 'a router reports that the host does not answer',
+  [IcmpErrorKind.UnreachableProtocol]: 'the peer reports that it does not speak UDP',
+  [IcmpErrorKind.UnreachablePort]: 'the peer reports that nothing listens on its port',
+  [IcmpErrorKind.TooBig]: 'a router reports that the datagram is too long for the path',
+  [IcmpErrorKind.TimeExceeded]: 'a router reports that the datagram was under way for too many hops',
+  [IcmpErrorKind.ParameterProblem]: 'the datagram was refused for its IP header',
+  [IcmpErrorKind.AdminProhibited]: 'a filter on the way refuses the datagram',
+};
 
 function errorCodeOfIcmp(kind: IcmpErrorKind): ErrorCode {
   switch (kind) {
