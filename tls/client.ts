@@ -1,6 +1,7 @@
 import type { RandomSource } from '../stack/random.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { NO_ALERT, TlsError } from './errors.ts';
+import { evidenceOf } from './handshake/accept-chain.ts';
 import { type ClientCredentials, ClientIdentities } from './handshake/client-credentials.ts';
 import { type ClientHelloEdit, writeClientHello } from './handshake/client-hello.ts';
 import {
@@ -258,6 +259,7 @@ export class TlsClient {
       unixTimeMs: options.unixTimeMs,
       random: options.random,
       verifier: options.verifier,
+      isStatusAsked: this.#wish.certificateStatus,
       keyLog: options.keyLog ?? null,
       identities,
       keepSession: this.#sessions === null ? null : (session) => this.#keepSession(session),
@@ -347,7 +349,8 @@ export class TlsClient {
    */
   #isTrusted(session: TlsSession): boolean {
     const { verifier, serverName, unixTimeMs } = this.#handshake;
-    return verifier.verify(session.chain, serverName, unixTimeMs, session).accepted;
+    const evidence = evidenceOf(session, this.#handshake);
+    return verifier.verify(session.chain, serverName, unixTimeMs, evidence).accepted;
   }
 
   /**

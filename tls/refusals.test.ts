@@ -12,6 +12,7 @@ import { clientHelloOf, type ServerScript, serverHello, u16 } from './testing/sc
 import { TrafficSealer } from './traffic/sealer.ts';
 import { ExtensionType, HandshakeType } from './wire/codes.ts';
 import { handshakeMessage } from './wire/messages.ts';
+import type { CertificateVerifier } from './x509/verdict.ts';
 
 const Alert = AlertDescription;
 
@@ -342,6 +343,22 @@ test('ALPN: a server that selects nothing is refused when a protocol is a must',
   ]);
   // nothing was asked for
   t.deepEqual(failureOf({}, testClient({ mustSelectProtocol: true })), ['connected', -1]);
+});
+
+test('the verifier is told whether a stapled answer was asked for', (t) => {
+  for (const certificateStatus of [true, false]) {
+    const told: unknown[] = [];
+    const verifier: CertificateVerifier = {
+      verify: (_chain, _name, _time, evidence) => {
+        told.push(evidence);
+        return { accepted: true, status: 1, reason: '', alert: -1 };
+      },
+    };
+    t.deepEqual(failureOf({}, testClient({ certificateStatus, verifier })), ['connected', -1]);
+    t.deepEqual(told, [
+      { ocspResponse: null, isStatusAsked: certificateStatus, signedCertificateTimestamps: null },
+    ]);
+  }
 });
 
 test('the verdict of the verifier decides, and its alert is sent', (t) => {

@@ -1,5 +1,6 @@
 import { TlsError } from '../errors.ts';
 import type { TlsSession } from '../session.ts';
+import { evidenceOf } from './accept-chain.ts';
 import type { Handshake } from './state.ts';
 
 /**
@@ -13,7 +14,7 @@ export function acceptResumption(session: TlsSession, handshake: Handshake): voi
   info.peerCertificates = session.chain;
   info.ocspResponse = session.ocspResponse;
   info.signedCertificateTimestamps = session.signedCertificateTimestamps;
-  const verdict = verifier.verify(session.chain, serverName, unixTimeMs, session);
+  const verdict = verifier.verify(session.chain, serverName, unixTimeMs, evidenceOf(session, handshake));
   info.certificate = verdict;
   if (!verdict.accepted) throw new TlsError('Rejected', verdict.reason, verdict.alert);
   info.isResumed = true;

@@ -162,6 +162,7 @@ test('RFC 8448 §3: the handshake states go through the trace byte for byte', (t
   const handshake: Handshake = {
     serverName: 'server',
     echPublicName: '',
+    isStatusAsked: true,
     unixTimeMs: 0,
     random: TRACE_RANDOM,
     verifier: ACCEPTING,

@@ -100,6 +100,8 @@ export interface Handshake {
   readonly unixTimeMs: number;
   readonly random: RandomSource;
   readonly verifier: CertificateVerifier;
+  /** Whether a stapled answer is asked for. */
+  readonly isStatusAsked: boolean;
   readonly keyLog: ((line: string) => void) | null;
   /** What we can prove ourselves with. */
   readonly identities: ClientIdentities;

@@ -239,7 +239,9 @@ export class ChainVerifier implements CertificateVerifier {
   ): RevocationVerdict {
     const [leaf, issuer] = path;
     if (evidence === undefined || leaf === undefined || issuer === undefined) return NOT_REVOKED;
-    const mustStaple = leaf.extensions.tlsFeatures?.includes(STATUS_REQUEST) === true;
+    // RFC 7633 §4.2: a feature counts when the client has asked for it
+    const mustStaple =
+      evidence.isStatusAsked !== false && leaf.extensions.tlsFeatures?.includes(STATUS_REQUEST) === true;
     // RFC 6066 §8, RFC 8446 §6.2: what is not satisfactory ends the handshake with this alert.
     const unsatisfactory = (reason: string): RevocationVerdict =>
       revocationFailure(CertificateStatus.Invalid, CertificateAlert.BadCertificateStatusResponse, reason);
@@ -360,8 +362,8 @@ function digest(
   for (const der of chain) hash.update(der);
   // Without an answer is not the same as not asked: a certificate may call for one.
   if (evidence !== undefined) {
-    const { ocspResponse, signedCertificateTimestamps: timestamps } = evidence;
-    hash.update(`${ocspResponse?.length} ${timestamps?.length};`);
+    const { ocspResponse, isStatusAsked = true, signedCertificateTimestamps: timestamps } = evidence;
+    hash.update(`${ocspResponse?.length} ${isStatusAsked} ${timestamps?.length};`);
     hash.update(ocspResponse ?? '').update(timestamps ?? '');
   }
   return hash.digest('base64');

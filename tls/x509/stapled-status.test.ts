@@ -85,6 +85,10 @@ test('nothing known, nothing sent: accepted, unless the certificate must come wi
     x.is(verdict.status, CertificateStatus.Invalid);
     x.is(verdict.alert, CertificateAlert.BadCertificateStatusResponse);
   }
+  // RFC 7633 §4.2: nor is who did not ask, also not by what was found out for somebody who did
+  const unasked = { ocspResponse: null, isStatusAsked: false, signedCertificateTimestamps: null };
+  x.true(verifier.verify([stapling.der, ca.der], HOST, t.TEST_TIME, unasked).accepted);
+  x.false(verify(null, stapling).accepted);
   // who has no handshake to look at is not told of a staple, nor of its absence
   x.true(verifier.verify([stapling.der, ca.der], HOST, t.TEST_TIME).accepted);
 });

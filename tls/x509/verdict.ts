@@ -62,6 +62,8 @@ export interface CertificateVerdict {
 export interface PeerEvidence {
   /** The stapled answer of OCSP (RFC 6066 §8), DER, as it came; null: none. */
   readonly ocspResponse: Uint8Array | null;
+  /** false: the client did not ask for it, so that the server breaks no promise of the certificate (RFC 7633 §4.2). Default true. */
+  readonly isStatusAsked?: boolean;
   /** The SignedCertificateTimestampList (RFC 6962 §3.3) of the handshake, as it came; null: none. */
   readonly signedCertificateTimestamps: Uint8Array | null;
 }
