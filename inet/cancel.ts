@@ -3,7 +3,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import { INET_ERROR } from './constants.ts';
 import { failed } from './error-codes.ts';
 import { anyHandle, type OpenHandle, openConnection } from './handles.ts';
-import { deadlineAfter, waitWritable } from './wait.ts';
+import { deadlineAfter, throwIfEnded, waitWritable } from './wait.ts';
 
 /**
  * Ends the calls that are blocked in a handle now, in whatever thread: they fail with CANCELLED (0x80042714). The handle and
@@ -61,6 +61,8 @@ export function InetFlush(handle: number): number {
     const deadline = deadlineAfter(opened.timeoutMs);
     for (;;) {
       const { sendSequence } = socket;
+      // the socket may be another connection's by now
+      throwIfEnded(opened);
       if (((socket.acknowledgedTo - written) | 0) >= 0) return 0;
       if (socket.status === SocketStatus.Closed) {
         socket.throwIfFailed();
