@@ -315,3 +315,28 @@ test('crl: as in Node, every issuer needs a list, and what is on one is refused'
   t.is(await reason(other), 'CERT_INVALID');
   t.is(await reason('no list'), 'ARGUMENT_INVALID');
 });
+
+test('timestampLogs: a certificate that none of the known logs has promised to publish is refused', async (t) => {
+  const times = { notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000 };
+  const ca = issueCa('logged', times);
+  const leaf = issueServer([SERVER_NAME], ca, times);
+  const key = leaf.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const { port } = await serveTls(pair.server, { key, cert: leaf.pem }, (peer) => peer.end('hello'));
+  const log = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({
+    type: 'spki',
+    format: 'pem',
+  });
+  const attempt = async (tls: TlsConnectOptions): Promise<Buffer> =>
+    readAll(await connectTls(port, { ca: ca.pem, ...tls }));
+  t.is(`${await attempt({ timestampLogs: [log], minTimestamps: 0 })}`, 'hello');
+  const refused = await t.throwsAsync(attempt({ timestampLogs: [log] }), {
+    message: /timestamps of 0 known logs, not of 1/,
+  });
+  t.is(refused instanceof NetError ? refused.tunwireCode : null, 'CERT_INVALID');
+  await t.throwsAsync(attempt({ timestampLogs: [log], minTimestamps: 2 }), {
+    message: /tls.minTimestamps: expected 0 to the 1 /,
+  });
+  await t.throwsAsync(attempt({ timestampLogs: ['no key'] }), {
+    message: /tls.timestampLogs cannot be read/,
+  });
+});

@@ -17,6 +17,7 @@ import { readPrivateKey } from '../tls/credentials/private-key.ts';
 import { readCredentials } from '../tls/credentials/store.ts';
 import { CIPHER_SUITES } from '../tls/keys/suites.ts';
 import { TLS_VERSIONS } from '../tls/wire/codes.ts';
+import { type TimestampLog, timestampLog } from '../tls/x509/certificate-transparency.ts';
 import { TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
 import { readPem } from '../tls/x509/pem.ts';
 import { RevocationLists } from '../tls/x509/revocation-lists.ts';
@@ -35,6 +36,16 @@ export interface TlsConnectOptions {
    * the path then; what is revoked is refused with CERT_REVOKED, what nobody has a list for with CERT_INVALID. Default: none.
    */
   readonly crl?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  /**
+   * Certificate Transparency (RFC 6962): the public keys of the logs whose timestamps count, PEM text or DER bytes (SubjectPublicKeyInfo).
+   * Default: none.
+   */
+  readonly timestampLogs?: readonly (string | Uint8Array)[] | undefined;
+  /**
+   * So many different logs of `timestampLogs` must have promised to publish the server's certificate, in it, in the handshake or in the
+   * stapled answer of OCSP; CERT_INVALID says how many have. 0 … the number of logs; default 0, or 1 when there are logs.
+   */
+  readonly minTimestamps?: number | undefined;
   /** false: go on whatever the certificate is worth; `authorized` and `authorizationError` say. Default true. */
   readonly rejectUnauthorized?: boolean | undefined;
   /** Application protocols in the order of preference (ALPN). */
@@ -121,6 +132,7 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
   const verifier = sharedVerifier(roots.store, lists, {
     legacy: fallback,
     requireRevocationLists: lists !== null,
+    ...transparencyOf(options),
   });
   checkVersions(minVersion, maxVersion, fallback);
   checkSuites(cipherSuites ?? [], fallback);
@@ -193,6 +205,20 @@ function listsOf(crl: TlsConnectOptions['crl']): RevocationLists | null {
     knownLists.set(key, lists);
   }
   return lists;
+}
+
+function transparencyOf({ timestampLogs = [], minTimestamps }: TlsConnectOptions): {
+  timestampLogs: readonly TimestampLog[];
+  minTimestamps: number;
+} {
+  const least = minTimestamps ?? Math.min(timestampLogs.length, 1);
+  if (!Number.isInteger(least) || least < 0 || least > timestampLogs.length) {
+    throw invalid(
+      `tls.minTimestamps: expected 0 to the ${timestampLogs.length} of tls.timestampLogs; got ${least}`,
+    );
+  }
+  const logs = timestampLogs.map((key) => readOr('tls.timestampLogs', () => timestampLog(key)));
+  return { timestampLogs: logs, minTimestamps: least };
 }
 
 function nameOf(store: TrustStore): string {

@@ -24,9 +24,13 @@ export interface TimestampLog {
   readonly key: KeyObject;
 }
 
-/** @param spki SubjectPublicKeyInfo, DER @throws Error when it is no public key */
-export function timestampLog(spki: Uint8Array): TimestampLog {
-  const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+/** @param publicKey SubjectPublicKeyInfo, DER, or PEM as text @throws Error when it is no public key */
+export function timestampLog(publicKey: string | Uint8Array): TimestampLog {
+  const key =
+    typeof publicKey === 'string'
+      ? createPublicKey(publicKey)
+      : createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' });
+  const spki = key.export({ format: 'der', type: 'spki' });
   return { id: createHash('sha256').update(spki).digest(), key };
 }
 

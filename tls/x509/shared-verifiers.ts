@@ -1,3 +1,4 @@
+import type { TimestampLog } from './certificate-transparency.ts';
 import { ChainVerifier } from './chain-verifier.ts';
 import { RevocationLists } from './revocation-lists.ts';
 import type { TrustStore } from './trust-store.ts';
@@ -8,6 +9,8 @@ export interface SharedVerifierRules {
   readonly legacy: boolean;
   /** Whether nothing may be unknown about revocation. */
   readonly requireRevocationLists: boolean;
+  readonly timestampLogs?: readonly TimestampLog[];
+  readonly minTimestamps?: number;
 }
 
 const NO_LISTS: RevocationLists = new RevocationLists();
@@ -28,7 +31,8 @@ export function sharedVerifier(
   verifiers.set(roots, byLists);
   const byRules = byLists.get(revocationLists) ?? new Map<string, ChainVerifier>();
   byLists.set(revocationLists, byRules);
-  const key = `${rules.legacy} ${rules.requireRevocationLists}`;
+  const logs = (rules.timestampLogs ?? []).map(({ id }) => Buffer.from(id).toString('hex'));
+  const key = `${rules.legacy} ${rules.requireRevocationLists} ${rules.minTimestamps ?? 0} ${logs.join(' ')}`;
   let verifier = byRules.get(key);
   if (verifier === undefined) {
     verifier = new ChainVerifier(roots, { ...rules, revocationLists });
