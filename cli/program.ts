@@ -4,6 +4,7 @@ import { Command, Help, type Option } from 'commander';
 import { LAUNCHER } from './launcher.ts';
 import { addBenchCommand } from './verbs/bench.ts';
 import { addConnectCommand } from './verbs/connect.ts';
+import { addDemoCommand } from './verbs/demo.ts';
 import { addDoctorCommand } from './verbs/doctor.ts';
 import { addDumpCommand } from './verbs/dump.ts';
 import { addGetCommand } from './verbs/get.ts';
@@ -48,6 +49,7 @@ export function makeProgram(): Command {
   addSsCommand(program);
   addLabCommand(program);
   addDoctorCommand(program);
+  addDemoCommand(program);
   addScriptCommand(program);
   addReplayCommand(program);
   for (const verb of program.commands) verb.showHelpAfterError(`(see 'tunwire ${verb.name()} --help')`);

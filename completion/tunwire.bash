@@ -2,7 +2,7 @@
 _tunwire() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=''
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W 'connect listen tls get resolve ping trace bench dump ss lab doctor script replay help' -- "$word"))
+    COMPREPLY=($(compgen -W 'connect listen tls get resolve ping trace bench dump ss lab doctor demo script replay help' -- "$word"))
     return
   fi
   case $before in
@@ -25,6 +25,7 @@ _tunwire() {
     ss) words='-t --tcp -u --udp -l --listening -i --info -s --statistics -m --metrics --json -h --help' ;;
     lab) words='--link --serve -v --verbose -h --help' ;;
     doctor) words='--json -h --help' ;;
+    demo) words='-h --help' ;;
     script) words='--profile --lenient --define --junit --against --packetdrill --jobs -h --help' ;;
     replay) words='--connection --strict --exact --json --seed --window-tolerance --time-tolerance --patience --reads --nagle --congestion --recv-buffer --send-buffer -h --help' ;;
   esac

@@ -1,3 +1,5 @@
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { getEnvironmentData, setEnvironmentData, Worker } from 'node:worker_threads';
 import { errorCodeOf, NetError, Phase } from '../stack/errors.ts';
 import { Arena, ArenaWord, EngineState } from './arena.ts';
@@ -142,7 +144,7 @@ export function sharedEngines(): Arena[] {
 
 function launch(options: EngineOptions, place: QueuePlace | null = null): { arena: Arena; worker: Worker } {
   const arena = Arena.create(engineSizes(options));
-  const data: ThreadData = { memory: arena.memory, options, place };
+  const data: ThreadData = { memory: arena.memory, options, place, compileCache: compileCacheFolder() };
   // the published package holds .js, a checkout .ts
   const file = import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js';
   const worker = new Worker(new URL(file, import.meta.url), {
@@ -161,6 +163,12 @@ function launch(options: EngineOptions, place: QueuePlace | null = null): { aren
   });
   worker.unref();
   return { arena, worker };
+}
+
+/** Where this process keeps compiled code; null: nowhere. A thread has to be told, and in which folder Node makes one for its version. */
+function compileCacheFolder(): string | null {
+  const folder = getCompileCacheDir();
+  return folder === undefined ? null : dirname(folder);
 }
 
 function started(arena: Arena, worker: Worker): EngineHandle {

@@ -1,3 +1,4 @@
+import { enableCompileCache, flushCompileCache } from 'node:module';
 import { workerData } from 'node:worker_threads';
 import { ERRORS, NetError } from '../stack/errors.ts';
 import { Arena, ArenaWord, EngineState } from './arena.ts';
@@ -10,10 +11,13 @@ export interface ThreadData {
   readonly options: EngineOptions;
   /** Null: the only engine on its device. */
   readonly place: QueuePlace | null;
+  /** The starting thread's folder of compiled code; null: it has none. */
+  readonly compileCache: string | null;
 }
 
-const { memory, options, place } = workerData as ThreadData;
+const { memory, options, place, compileCache } = workerData as ThreadData;
 const arena = new Arena(memory);
+if (compileCache !== null) enableCompileCache(compileCache);
 try {
   // loaded here, so that a failure to load is a reason that a blocked starter can read
   const { runEngine } = await import('./run.ts');
@@ -23,6 +27,8 @@ try {
     ? (await import('./encrypted-dns.ts')).EncryptedDns
     : null;
   const packetHook = options.packetHook === undefined ? null : await loadPacketHook(options.packetHook);
+  // a thread that is ended from outside writes nothing more
+  if (compileCache !== null) flushCompileCache();
   // leaves only at the engine's end: the thread never enters its event loop before
   runEngine(arena, options, packetHook, place, encryptedDns);
 } catch (error) {
