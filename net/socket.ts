@@ -1,6 +1,5 @@
 import type { EventEmitter } from 'node:events';
 import { type AddressInfo, isIP, type SocketConnectOpts } from 'node:net';
-import { WOULD_BLOCK } from '../engine/channel.ts';
 import type { EngineClient } from '../engine/client.ts';
 import type { SocketInfo } from '../engine/questions.ts';
 import { type KeepAlive, SharedSocket } from '../engine/shared-socket.ts';
@@ -21,16 +20,12 @@ import {
   keepAliveBy,
   keepAliveOf,
 } from './options.ts';
-import { Outgoing } from './outgoing.ts';
-import { lastRead, readPooled } from './read-pool.ts';
 import { sessionsOf } from './sessions.ts';
 import { SocketHandshake } from './socket-handshake.ts';
 import { type TlsConnectOptions, type TlsSettings, tlsSettings } from './tls-settings.ts';
 import { certificateError, ownCertificatesOf, TlsView } from './tls-view.ts';
 import { type WebStreams, webStreamsOf } from './web-streams.ts';
 
-/** Chunks read in one go before other sockets get their turn. */
-const READ_BUDGET = 16;
 /** How long {@link Socket}'s `await using` waits for a peer that takes no data. */
 const DISPOSE_PATIENCE_MS = 5000;
 
@@ -54,8 +49,6 @@ export interface ConnectTimes {
  * {@link NetStack.connect}, {@link NetStack.createConnection} and {@link NetStack.listen}. All errors are {@link NetError}.
  */
 export class Socket extends TlsView {
-  /** Quiet time until 'timeout', in milliseconds; 0: none. */
-  timeout = 0;
   /** True over TLS. */
   readonly encrypted: boolean = false;
   /** The peer's certificate is valid; false without TLS. */
@@ -87,15 +80,6 @@ export class Socket extends TlsView {
   #connecting = false;
   #attempts: AttemptEvents | null = null;
 
-  /** `_read` was called and has not been satisfied. */
-  #wantsData = false;
-  #readScheduled = false;
-  #bytesRead = 0;
-  /** What `_write` was given and the send ring had no room for. */
-  readonly #outgoing: Outgoing = new Outgoing();
-  #written: ((error?: Error | null) => void) | null = null;
-  #finalCallback: ((error?: Error | null) => void) | null = null;
-
   /** Why the channel failed: the peer knows already, or gets an alert. */
   #failure: unknown = null;
   #resetOnDestroy = false;
@@ -105,7 +89,6 @@ export class Socket extends TlsView {
   #keepAlive: KeepAlive | null = null;
   #deadline = 0;
   #timeoutMs = 0;
-  #idleTimer: NodeJS.Timeout | null = null;
   #stopListening: () => void = () => {};
   #noteClosed: () => void = () => {};
   #times: ConnectTimes = { resolveMs: -1, connectMs: -1, handshakeMs: -1 };
@@ -124,7 +107,7 @@ export class Socket extends TlsView {
     socket.#noteAddresses(shared);
     socket.channel = shared;
     // whoever gets the socket first puts its listeners on
-    process.nextTick(() => socket.#startReading());
+    process.nextTick(() => socket.startReading());
     return socket;
   }
 
@@ -269,11 +252,8 @@ export class Socket extends TlsView {
       this.#stepHandshake(this.#handshake);
       return;
     }
-    if ((events & (SocketEvent.Readable | SocketEvent.Closed)) !== 0 && this.#wantsData) this.#pull();
-    if ((events & (SocketEvent.Writable | SocketEvent.Closed)) !== 0) {
-      this.#flush();
-      this.#finish();
-    }
+    if ((events & (SocketEvent.Readable | SocketEvent.Closed)) !== 0) this.flowIn();
+    if ((events & (SocketEvent.Writable | SocketEvent.Closed)) !== 0) this.flowOut();
     if ((events & SocketEvent.Closed) !== 0) this.#onClosed(shared);
   }
 
@@ -286,7 +266,7 @@ export class Socket extends TlsView {
       this.#attempts?.failed(error);
       if (this.destroyed) return;
       if (error.phase === 'resolve') this.emit('lookup', error, undefined, undefined, this.#host);
-      this.#fail(error);
+      this.fail(error);
       return;
     }
     if (status !== SocketStatus.Open) return;
@@ -296,7 +276,7 @@ export class Socket extends TlsView {
     this.#noteAddresses(shared);
     const { resolveMs, connectMs } = shared.times;
     this.#times = { resolveMs, connectMs: connectMs - resolveMs, handshakeMs: -1 };
-    this.#touch();
+    this.touch();
     if (isIP(this.#host) === 0) {
       this.emit('lookup', null, this.remoteAddress, shared.remoteAddress?.family, this.#host);
     }
@@ -307,7 +287,7 @@ export class Socket extends TlsView {
     else this.channel = shared;
     if (!this.destroyed) this.emit('connect');
     if (!this.destroyed) this.emit('ready');
-    if (this.channel !== null) this.#startReading();
+    if (this.channel !== null) this.startReading();
   }
 
   #startHandshake(shared: SharedSocket, tls: TlsSettings, leftMs: number): void {
@@ -317,7 +297,7 @@ export class Socket extends TlsView {
       const onTimeout = (error: NetError): unknown => this.destroy(error);
       this.#handshake = new SocketHandshake(this, shared, tls, sessions, limits, onTimeout);
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
       return;
     }
     process.nextTick(() => this.#onEvents(SocketEvent.Readable));
@@ -329,7 +309,7 @@ export class Socket extends TlsView {
       if (progress === 'pause') setTimeout(() => this.#onEvents(SocketEvent.Writable), handshake.pauseMs);
       if (progress !== 'done') return;
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
       return;
     }
     this.#handshake = null;
@@ -342,7 +322,7 @@ export class Socket extends TlsView {
     this.authorizationError = certificateError(info);
     this.authorized = this.authorizationError === null;
     this.channel = handshake.channel;
-    this.#touch();
+    this.touch();
     CHANNELS.secured.publish({
       socket: this,
       servername: this.servername,
@@ -356,131 +336,22 @@ export class Socket extends TlsView {
     }
     if (!this.destroyed) this.emit('secureConnect');
     if (!this.destroyed) this.tellSessions();
-    this.#startReading();
-  }
-
-  /** What was written meanwhile goes out, and the peer's end or reset is noticed even if nobody reads yet. */
-  #startReading(): void {
-    if (this.destroyed || this.channel === null) return;
-    this.#flush();
-    this.#finish();
-    if (this.#wantsData) this.#pull();
-    else if (!this.isPaused() && !this.destroyed) this.read(0);
-  }
-
-  override _read(): void {
-    this.#wantsData = true;
-    if (this.channel !== null && !this.#readScheduled) this.#pull();
-  }
-
-  #pull(): void {
-    const channel = this.channel;
-    for (let chunks = 0; channel !== null && this.#wantsData && !this.destroyed; chunks++) {
-      if (chunks === READ_BUDGET) {
-        this.#pullLater();
-        return;
-      }
-      let bytes = 0;
-      try {
-        bytes = readPooled(channel);
-      } catch (error) {
-        this.#fail(error);
-        return;
-      }
-      if (bytes === WOULD_BLOCK) return;
-      this.#touch();
-      if (bytes === 0) {
-        this.#wantsData = false;
-        this.push(null);
-        // 'end' comes to pass for those who wait for nothing else
-        if (this.readableLength === 0) this.read(0);
-        return;
-      }
-      this.#bytesRead += bytes;
-      this.#wantsData = this.push(lastRead);
-    }
-  }
-
-  #pullLater(): void {
-    if (this.#readScheduled) return;
-    this.#readScheduled = true;
-    setImmediate(() => {
-      this.#readScheduled = false;
-      this.#pull();
-    });
-  }
-
-  override _write(
-    chunk: Uint8Array,
-    _encoding: BufferEncoding,
-    callback: (error?: Error | null) => void,
-  ): void {
-    this.#send([chunk], callback);
-  }
-
-  override _writev(
-    chunks: { chunk: Uint8Array; encoding: BufferEncoding }[],
-    callback: (error?: Error | null) => void,
-  ): void {
-    this.#send(
-      chunks.map(({ chunk }) => chunk),
-      callback,
-    );
-  }
-
-  #send(chunks: readonly Uint8Array[], callback: (error?: Error | null) => void): void {
-    this.#outgoing.put(chunks);
-    this.#written = callback;
-    this.#flush();
-  }
-
-  #flush(): void {
-    const channel = this.channel;
-    const written = this.#written;
-    if (channel === null || written === null) return;
-    try {
-      if (this.#outgoing.flush(channel) !== WOULD_BLOCK) this.#touch();
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
-    if (!this.#outgoing.isEmpty) return;
-    this.#written = null;
-    written();
+    this.startReading();
   }
 
   override _final(callback: (error?: Error | null) => void): void {
-    this.#finalCallback = callback;
-    if (this.#shared === null) {
-      this.#finalCallback = null;
-      callback();
-      return;
-    }
-    this.#finish();
-  }
-
-  #finish(): void {
-    const channel = this.channel;
-    const callback = this.#finalCallback;
-    if (channel === null || callback === null) return;
-    try {
-      if (!channel.shutdown()) return;
-    } catch (error) {
-      this.#fail(error);
-      return;
-    }
-    this.#finalCallback = null;
-    callback();
+    if (this.#shared === null) callback();
+    else super._final(callback);
   }
 
   /** The stack is done with the connection. Nobody would ask why if there is nothing left to read. */
   #onClosed(shared: SharedSocket): void {
     const { error } = shared.block;
-    if (error !== null && !this.destroyed && shared.readableBytes === 0) this.#fail(error);
+    if (error !== null && !this.destroyed && shared.readableBytes === 0) this.fail(error);
   }
 
   /** The connection itself has failed; TLS has told the peer what there is to tell. */
-  #fail(error: unknown): void {
+  protected override fail(error: unknown): void {
     this.#failure = error;
     this.destroy(
       error instanceof Error ? error : new NetError('INTERNAL', { phase: Phase.None, cause: error }),
@@ -491,10 +362,8 @@ export class Socket extends TlsView {
     this.#connecting = false;
     this.#handshake?.end();
     this.#handshake = null;
-    this.channel = null;
     this.#stopListening();
     this.#noteClosed();
-    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     const shared = this.#shared;
     this.#shared = null;
     if (shared !== null) {
@@ -505,9 +374,7 @@ export class Socket extends TlsView {
       shared.release();
     }
     this.#letGo();
-    const written = this.#written;
-    this.#written = null;
-    written?.(error ?? new NetError('ABORTED', { phase: Phase.Transfer, detail: 'destroyed while writing' }));
+    this.endFlow(error);
     callback(error);
     // after 'error', as with net.Socket
     process.nextTick(() => this.emit('close', error !== null));
@@ -525,20 +392,6 @@ export class Socket extends TlsView {
   resetAndDestroy(): this {
     this.#resetOnDestroy = true;
     return this.destroy();
-  }
-
-  /** Emits 'timeout' after `ms` milliseconds without data in either direction; 0: never. The connection stays as it is. */
-  setTimeout(ms: number, listener?: () => void): this {
-    this.timeout = checkMs('timeout', ms);
-    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
-    this.#idleTimer = null;
-    if (this.timeout === 0) {
-      if (listener !== undefined) this.removeListener('timeout', listener);
-      return this;
-    }
-    if (listener !== undefined) this.once('timeout', listener);
-    if (!this.destroyed) this.#idleTimer = setTimeout(() => this.emit('timeout'), this.timeout).unref();
-    return this;
   }
 
   /** Sends small pieces at once instead of waiting for acknowledgements (Nagle's algorithm off). */
@@ -622,20 +475,6 @@ export class Socket extends TlsView {
     return (await ask(shared.client, { socket: shared.block.index }, options.signal)) as SocketInfo;
   }
 
-  get bytesRead(): number {
-    return this.#bytesRead;
-  }
-
-  /** Bytes written, those still waiting in the socket included. */
-  get bytesWritten(): number {
-    return this.#outgoing.dispatchedBytes + this.writableLength;
-  }
-
-  /** Bytes waiting in the socket for room in the send buffer. */
-  get bufferSize(): number {
-    return this.writableLength;
-  }
-
   get connecting(): boolean {
     return this.#connecting;
   }
@@ -692,9 +531,5 @@ export class Socket extends TlsView {
       this.remotePort = shared.remotePort;
       this.remoteFamily = `IPv${remoteAddress.family}`;
     }
-  }
-
-  #touch(): void {
-    this.#idleTimer?.refresh();
   }
 }

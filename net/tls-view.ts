@@ -1,12 +1,10 @@
 import { X509Certificate } from 'node:crypto';
-import { Duplex } from 'node:stream';
 import type {
   CipherNameAndProtocol,
   DetailedPeerCertificate,
   EphemeralKeyInfo,
   PeerCertificate,
 } from 'node:tls';
-import type { Channel } from '../engine/channel.ts';
 import { TlsChannel } from '../engine/tls-channel.ts';
 import { certificateCode } from '../engine/tls-error.ts';
 import { NetError, Phase } from '../stack/errors.ts';
@@ -22,11 +20,12 @@ import {
 } from '../tls/x509/certificate-transparency.ts';
 import { DerError } from '../tls/x509/der.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
+import { DataFlow } from './data-flow.ts';
 import { ConnectionSessions } from './sessions.ts';
 import { readSession, type TlsSettings } from './tls-settings.ts';
 
 /** What `tls.TLSSocket` tells of an established TLS connection; without one, as there before the handshake. */
-export abstract class TlsView extends Duplex {
+export abstract class TlsView extends DataFlow {
   /** True over TLS. */
   abstract readonly encrypted: boolean;
   /** null: no TLS (yet). */
@@ -38,13 +37,6 @@ export abstract class TlsView extends Duplex {
   #sessions: ConnectionSessions | null = null;
   /** See {@link setSession}. */
   #givenSession: TlsSession | null = null;
-
-  /** Set when application data can flow. */
-  protected channel: Channel | null = null;
-
-  constructor(allowHalfOpen: boolean) {
-    super({ allowHalfOpen, emitClose: false, autoDestroy: true });
-  }
 
   /** The TLS version as Node names it: 'TLSv1.3'; null without TLS. */
   getProtocol(): string | null {
