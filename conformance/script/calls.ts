@@ -28,6 +28,8 @@ export class Calls {
   /** Told of a connection attempt before its SYN is sent. */
   onConnect: (socket: ScriptSocket, remote: IpAddress, port: number) => void = () => {};
   onListen: () => void = () => {};
+  /** The other end of the packets so far. */
+  peer: () => { remote: IpAddress; remotePort: number } | null = () => null;
 
   constructor(host: ScriptHost) {
     this.#host = host;
@@ -118,8 +120,7 @@ export class Calls {
   }
 
   #bind(args: Arguments): CallResult {
-    this.#socketOf(args).boundPort = args.address(1, this.#host.local, BIND_PORT).port;
-    return done(0);
+    return this.#socketOf(args).bind(args.address(1, this.#host.local, BIND_PORT).port);
   }
 
   #listen(args: Arguments): CallResult {
@@ -188,6 +189,7 @@ export class Calls {
     args.buffer(1);
     const flags = args.flags(3);
     const dontWait = (flags & DONT_WAIT) !== 0;
+    if (socket.protocol === 'udp' && args.has(4)) return this.#sendDatagram(socket, args);
     if ((flags & FAST_OPEN) !== 0 && socket.isConnecting) return () => failed('EALREADY');
     if ((flags & FAST_OPEN) !== 0 && !this.#isUnderWay(socket)) {
       if (args.isWord(4, 'AF_UNSPEC')) return () => failed('EOPNOTSUPP');
@@ -211,6 +213,17 @@ export class Calls {
       );
     }
     return socket.write(args.number(2), dontWait, (flags & OUT_OF_BAND) !== 0, (flags & MORE) !== 0);
+  }
+
+  /** sendto() of a datagram; `...` as the address is the peer that packets came from. */
+  #sendDatagram(socket: ScriptSocket, args: Arguments): Attempt {
+    const known = this.peer();
+    const peer = known ?? { remote: this.#host.remote, remotePort: CONNECT_PORT };
+    const { address, port } = args.address(4, peer.remote, peer.remotePort);
+    return () => {
+      if (known?.remotePort !== port || !known.remote.equals(address)) this.onConnect(socket, address, port);
+      return socket.writeDatagramTo(address, port, args.number(2));
+    };
   }
 
   /** A connection that data can no longer begin. */

@@ -10,8 +10,12 @@ export function parsePacket(tokens: TokenReader): PacketSpec {
   const prefix = tokens.peek();
   if (prefix.kind === 'word' && /^(ipv4|ipv6|gre|GREv0|mpls)$/.test(prefix.text))
     return unsupported(tokens, inbound, `packets inside ${prefix.text}`);
-  if (tokens.sees('sctp')) return unsupported(tokens, inbound, 'SCTP');
+  if (tokens.sees('[') && tokens.sees('sctp', 1)) return unsupported(tokens, inbound, 'SCTP');
+  const quoted = parseQuotedInFront(tokens);
+  if (quoted !== null) return parseIcmp(tokens, inbound, NO_IP, quoted);
   const ip = parseIpInfo(tokens);
+  if (tokens.sees('sctp')) return unsupported(tokens, inbound, 'SCTP');
+  if (tokens.sees('udplite')) return unsupported(tokens, inbound, 'UDP-Lite');
   if (tokens.sees('encap')) return unsupported(tokens, inbound, 'PSP encapsulation');
   if (tokens.take('icmp')) return parseIcmp(tokens, inbound, ip);
   if (tokens.take('udp')) {
@@ -24,10 +28,31 @@ export function parsePacket(tokens: TokenReader): PacketSpec {
   return parseTcp(tokens, inbound, ip);
 }
 
-/** Leaves out everything up to the next event. */
+/** `[1:1461(1460)] icmp …`: the first packetdrill's place for what an ICMP error quotes. */
+function parseQuotedInFront(tokens: TokenReader): IcmpSpec['quoted'] {
+  if (!tokens.sees('[') || tokens.peek(1).kind !== 'integer' || !tokens.sees(':', 2)) return null;
+  tokens.expect('[');
+  const { seq, payloadBytes } = parseSequence(tokens);
+  tokens.expect(']');
+  tokens.expect('icmp');
+  return { protocol: 'tcp', seq: seq ?? 0, payloadBytes };
+}
+
+/** Leaves out everything up to the next event: the line, and further ones while a bracket or a list is open. */
 function unsupported(tokens: TokenReader, inbound: boolean, reason: string): PacketSpec {
-  const { line } = tokens.peek();
-  while (tokens.peek().kind !== 'end' && tokens.peek().line === line) tokens.next();
+  let lastLine = tokens.peek().line;
+  let depth = 0;
+  let last = '';
+  while (
+    tokens.peek().kind !== 'end' &&
+    (depth > 0 || /^[,;:]$/.test(last) || tokens.peek().line === lastLine)
+  ) {
+    const { text, line } = tokens.next();
+    last = text;
+    lastLine = line;
+    if ('([{'.includes(text)) depth++;
+    else if (')]}'.includes(text)) depth--;
+  }
   return { kind: 'unsupported', inbound, reason };
 }
 
@@ -57,16 +82,23 @@ function parsePorts(tokens: TokenReader): readonly [number, number] | null {
 }
 
 /** `unreachable frag_needed mtu 1200 [1:1001(1000)]`, `echo_request id 7` */
-function parseIcmp(tokens: TokenReader, inbound: boolean, ip: IpSpec): PacketSpec {
+function parseIcmp(
+  tokens: TokenReader,
+  inbound: boolean,
+  ip: IpSpec,
+  quotedInFront: IcmpSpec['quoted'] = null,
+): PacketSpec {
   const type = tokens.next().text;
   let code = '';
   let mtuBytes = -1;
   let id = 0;
-  let quoted: IcmpSpec['quoted'] = null;
+  let quoted = quotedInFront;
   if (tokens.peek().kind === 'word' && !tokens.sees('mtu') && !tokens.sees('id')) code = tokens.next().text;
   if (tokens.take('mtu')) mtuBytes = tokens.integer('an MTU');
   if (tokens.take('id')) id = tokens.integer('an identifier');
   if (tokens.take('[')) {
+    if (tokens.sees('sctp')) return unsupported(tokens, inbound, 'SCTP');
+    if (tokens.sees('udplite')) return unsupported(tokens, inbound, 'UDP-Lite');
     if (tokens.sees('udp') || tokens.sees('raw')) {
       const protocol = tokens.next().text === 'udp' ? 'udp' : 'raw';
       tokens.expect('(');

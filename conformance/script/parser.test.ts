@@ -88,6 +88,30 @@ test('flags: none, the ACK alone, the AccECN counter; numbers that stand for any
   t.is(spec('. 4294967295:4(5) ack 1').seq, 0xffffffff);
 });
 
+test('what an ICMP error quotes may stand in front; packets of other protocols are told apart and passed over', (t) => {
+  const { events } = parseScript(`0 < [1:1001(1000)] icmp unreachable frag_needed mtu 1200
++0 > sctp: ERROR[flgs=0, CAUSE[code=0x0001,
+                               len=8]];
+           SACK[flgs=0, gaps=[]]
++0 < [sctp(2)] icmp unreachable protocol_unreachable
++0 < icmp unreachable port_unreachable [udplite(1000, 0)]
++0 < udplite(1000, 0)
++0 close(3) = 0
+`);
+  t.deepEqual(
+    events.map(({ line, action }) => [line, action.kind === 'unsupported' ? action.reason : action.kind]),
+    [
+      [1, 'icmp'],
+      [2, 'SCTP'],
+      [5, 'SCTP'],
+      [6, 'UDP-Lite'],
+      [7, 'UDP-Lite'],
+      [8, 'call'],
+    ],
+  );
+  t.like(events[0]?.action, { mtuBytes: 1200, quoted: { protocol: 'tcp', seq: 1, payloadBytes: 1000 } });
+});
+
 test('#ifdef, #ifndef, #else and #endif leave line numbers as they are', (t) => {
   const text =
     '#ifdef A\n0 close(1) = 0\n#else\n0 close(2) = 0\n#endif\n#ifndef A\n0 close(3) = 0\n#endif\n0 close(4) = 0\n';

@@ -163,6 +163,25 @@ test('IPv6, UDP and ICMP', (t) => {
   t.like(runScript(udp), { kind: 'pass' });
 });
 
+test('datagrams without a connection: the address may be the peer of the script', (t) => {
+  const server = `0 socket(..., SOCK_DGRAM, IPPROTO_UDP) = 3
++0 bind(3, ..., ...) = 0
++1 < udp(1000)
++0 recvfrom(3, ..., 2000, 0, ..., ...) = 1000
++1 sendto(3, ..., 300, 0, ..., ...) = 300
++0 > udp(300)
+`;
+  const client = `0 socket(..., SOCK_DGRAM, IPPROTO_UDP) = 3
++1 sendto(3, ..., 200, 0, ..., ...) = 200
++0 > udp(200)
++1 < udp(100)
++0 recvfrom(3, ..., 1000, 0, ..., ...) = 100
+`;
+  t.is(runScript(server).kind, 'pass');
+  t.is(runScript(client).kind, 'pass');
+  t.is(runScript(client.replace('> udp(200)', '> udp(201)')).kind, 'fail');
+});
+
 test('a script that is no script fails with its line', (t) => {
   t.like(runScript('0 close(3) = 0\n+0 nonsense\n'), { kind: 'fail', line: 3 });
 });

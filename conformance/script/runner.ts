@@ -147,6 +147,7 @@ class Runner {
     this.#calls.onConnect = (socket, remote, port) => {
       this.#pendingConnect = { socket, remote, port };
     };
+    this.#calls.peer = () => this.#map;
     this.#calls.onListen = () => {
       this.#map = null;
     };

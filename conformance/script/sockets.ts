@@ -166,20 +166,37 @@ export class ScriptSocket {
     return failed('EINPROGRESS');
   }
 
+  /** The datagram socket, opened when something first needs it; its port is the one of bind(). @throws NetError */
+  #openUdp(): UdpSocket {
+    this.udp ??= this.host.stack.udp.open({
+      local: null,
+      localPort: this.boundPort,
+      remote: null,
+      remotePort: 0,
+      broadcast: false,
+      receiver: {
+        datagram: (_socket, slab, off, len) => {
+          this.datagrams.push(slab.bytes.slice(off, off + len));
+        },
+      },
+    });
+    return this.udp;
+  }
+
   #connectUdp(remote: IpAddress, port: number): CallResult {
     try {
-      this.udp = this.host.stack.udp.open({
-        local: null,
-        localPort: this.boundPort,
-        remote,
-        remotePort: port,
-        broadcast: false,
-        receiver: {
-          datagram: (_socket, slab, off, len) => {
-            this.datagrams.push(slab.bytes.slice(off, off + len));
-          },
-        },
-      });
+      this.#openUdp().connect(remote, port);
+    } catch (error) {
+      return failureOf(error);
+    }
+    return done(0);
+  }
+
+  bind(port: number): CallResult {
+    this.boundPort = port;
+    if (this.protocol === 'tcp') return done(0);
+    try {
+      this.#openUdp();
     } catch (error) {
       return failureOf(error);
     }
@@ -415,8 +432,21 @@ export class ScriptSocket {
     const error = this.takeError();
     if (error !== '') return failed(error);
     if (this.udp === null) return failed('EDESTADDRREQ');
+    return this.#sendDatagram(this.udp, lengthBytes, null, 0);
+  }
+
+  /** sendto() with an address: the socket stays unconnected. */
+  writeDatagramTo(remote: IpAddress, port: number, lengthBytes: number): CallResult {
     try {
-      this.udp.sendTo(new Uint8Array(lengthBytes), 0, lengthBytes, null, 0);
+      return this.#sendDatagram(this.#openUdp(), lengthBytes, remote, port);
+    } catch (failure) {
+      return failureOf(failure);
+    }
+  }
+
+  #sendDatagram(udp: UdpSocket, lengthBytes: number, remote: IpAddress | null, port: number): CallResult {
+    try {
+      udp.sendTo(new Uint8Array(lengthBytes), 0, lengthBytes, remote, port);
     } catch (failure) {
       return failureOf(failure);
     }
