@@ -13,6 +13,7 @@ const root = t.issueCa('Root');
 const SERIAL = integer(4711);
 const server = t.issueServer(['www.example.com'], root, { serial: SERIAL });
 const crl = (revoked: readonly Uint8Array[]): string => t.toPem(issueCrl(root, { revoked }), 'X509 CRL');
+const strangersCrl: string = t.toPem(issueCrl(t.issueCa('Stranger'), {}), 'X509 CRL');
 
 function limboCase(id: string, changes: Record<string, unknown>): Record<string, unknown> {
   return {
@@ -55,12 +56,13 @@ test('agreement, cases left out, and listed disagreements', (a) => {
       limboCase('crl::none', { features: ['has-crl'], crls: [crl([])] }),
       limboCase('crl::revoked', { crls: [crl([revokedEntry(SERIAL)])], expected_result: 'FAILURE' }),
       limboCase('crl::broken', { crls: ['no list'], expected_result: 'FAILURE' }),
+      limboCase('crl::of-another', { crls: [strangersCrl], expected_result: 'FAILURE' }),
       limboCase('webpki::cn::any-mismatch', { expected_result: 'FAILURE' }),
     ],
   };
   const { status, output } = run(a, 'suite.json.gz', gzipSync(JSON.stringify(suite)));
   a.is(status, 0, output);
-  a.regex(output, /^own: 5 passed, 1 skipped, 1 wrongly accepted, 0 wrongly rejected$/m);
+  a.regex(output, /^own: 6 passed, 1 skipped, 1 wrongly accepted, 0 wrongly rejected$/m);
   a.regex(output, /^bettertls::pathbuilding: 1 passed, 0 skipped/m);
   a.regex(output, /^accepted: webpki::cn::any-mismatch$/m);
   a.regex(output, /^ {4}listed: RFC 9525/m);

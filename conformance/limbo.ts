@@ -101,9 +101,11 @@ function verify(test: LimboCase, now: number): CertificateVerdict {
   const chain = [test.peer_certificate, ...test.untrusted_intermediates].flatMap((pem) =>
     readPem(pem).map((block) => block.bytes),
   );
-  const depth = test.max_chain_depth;
+  const { max_chain_depth: depth, crls: lists = [] } = test;
   const verifier = new ChainVerifier(roots, {
-    revocationLists: RevocationLists.fromFiles(test.crls ?? []),
+    revocationLists: RevocationLists.fromFiles(lists),
+    // as net does: who gives lists wants to know of every certificate
+    requireRevocationLists: lists.length > 0,
     ...(depth === null ? {} : { maxIntermediates: depth }),
   });
   const time = test.validation_time === null ? now : Date.parse(test.validation_time);
