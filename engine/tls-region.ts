@@ -10,18 +10,20 @@ export const TlsRegion = {
   Closed: 8,
   /** Our close_notify was sent: 1. */
   Finished: 12,
-  /** Bytes of the peer's certificate, 0: none kept. */
-  CertificateLen: 16,
+  /** Bytes of the peer's certificates, 0: none kept. */
+  CertificatesLen: 16,
   /** What is known of a revocation of that certificate: a RevocationStatus of tls/. */
   Revocation: 20,
   /** Number of timestamps of certificate logs that came with it or inside of it. */
   Timestamps: 24,
+  /** Whether a session was resumed, and early data taken: 0, 1, 2. */
+  Resumption: 28,
   /** Offset of the traffic state of tls/. */
   Traffic: 64,
   /** Offset of the plaintext of one record (RFC 8446 §5.1: at most 2^14 bytes). */
   Plain: 0x6000,
-  /** Offset of the peer's certificate (DER), for whoever asks about the connection; up to the end of the region. */
-  Certificate: 0xc000,
+  /** Offset of the peer's certificates (DER, each behind its length in a word), for whoever asks; up to the end of the region. */
+  Certificates: 0xc000,
 } as const;
 
 /** A power of two that holds the above. */

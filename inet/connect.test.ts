@@ -184,6 +184,29 @@ test.serial(
   },
 );
 
+test.serial(
+  'timestampLogs, minTimestamps: so many logs have signed for the certificate, or CERT_INVALID',
+  (t) => {
+    const [one, two] = peer.logs;
+    const attempt = (port: number, timestampLogs: readonly Uint8Array[], minTimestamps?: number): string => {
+      const credentials = { timestampLogs, ...(minTimestamps === undefined ? {} : { minTimestamps }) };
+      const where = ['peer.test', port, INET_PROTOCOL_TCP, TIMEOUT_S, SECURE] as const;
+      const socket = InetConnect(...where, credentials);
+      if (socket === INVALID_SOCKET) return InetGetLastFailure()?.tunwireCode ?? '';
+      const info = new SECURITYINFO();
+      InetGetSecurityInformation(socket, info);
+      InetDisconnect(socket);
+      return `${info.dwTimestamps} timestamps`;
+    };
+    t.is(attempt(PeerPort.TlsLogged, [one!, two!], 2), '2 timestamps');
+    t.is(attempt(PeerPort.TlsLogged, [two!]), '2 timestamps');
+    t.is(attempt(PeerPort.TlsEcho, [one!, two!], 0), '0 timestamps');
+    t.is(attempt(PeerPort.TlsEcho, [one!]), 'CERT_INVALID');
+    t.is(attempt(PeerPort.TlsEcho, [one!], 2), 'ARGUMENT_INVALID');
+    t.is(attempt(PeerPort.TlsEcho, [new Uint8Array(9)]), 'ARGUMENT_INVALID');
+  },
+);
+
 test.serial('credentials choose the version of TLS; its state survives a change of threads', async (t) => {
   const user = new User();
   for (const protocol of [SECURITY_PROTOCOL_TLS12, SECURITY_PROTOCOL_TLS13]) {

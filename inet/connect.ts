@@ -168,7 +168,7 @@ export function planConnection(
   checkOptions(options, protocol);
   return {
     request: requestFor(host.text, remotePort, protocol, timeoutMs, options),
-    security: securityFor(host.name, options, credentials, caFile),
+    security: securityFor(host.name, remotePort, options, credentials, caFile),
   };
 }
 
@@ -266,6 +266,7 @@ function badOptions(detail: string): NetError {
 /** @throws NetError HOST_INVALID, OPTION_INVALID, ARGUMENT_INVALID */
 export function securityFor(
   host: string,
+  port: number,
   options: number,
   credentials: SECURITYCREDENTIALS | null,
   caFile: string | null,
@@ -275,13 +276,18 @@ export function securityFor(
   const versions = versionsFor(credentials, fallback);
   const client = clientCredentialsFor(credentials);
   const other = credentials?.lpszHostName;
+  // what was accepted unseen must never pass for verified
+  const isTrusted = (options & INET_OPTION_TRUSTEDSITE) !== 0;
+  const policy = `${caFile === null ? 'system' : `file ${caFile}`}${isTrusted ? ', not required' : ''}`;
   return {
     serverName: other ? checkHost(other).name : host,
-    verifier: verifierFor(caFile, options),
+    verifier: verifierFor(caFile, options, credentials),
     fallback,
     ...versions,
     ...(client === null ? {} : { credentials: client }),
     ...(credentials?.tuning ? { tuning: credentials.tuning } : {}),
+    ...(credentials?.earlyData ? { earlyData: credentials.earlyData } : {}),
+    ...(credentials?.sessions ? { sessions: { store: credentials.sessions, port, policy } } : {}),
   };
 }
 

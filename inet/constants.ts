@@ -162,3 +162,10 @@ export const SECURITY_REVOCATION_UNKNOWN = 0;
 /** Own. The stapled answer of OCSP, or lists of every issuer, say that the certificate was not revoked. */
 export const SECURITY_REVOCATION_GOOD = 1;
 export const SECURITY_REVOCATION_REVOKED = 2;
+
+/** Own. The handshake was a full one. */
+export const SECURITY_RESUMPTION_NONE = 0;
+/** Own. A session of an earlier connection was resumed. */
+export const SECURITY_RESUMPTION_SESSION = 1;
+/** Own. A session was resumed, and the server took the data that came before its answer. */
+export const SECURITY_RESUMPTION_EARLY_DATA = 2;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { ClientCredentials, TlsTuning } from '../tls/client.ts';
+import type { ClientCredentials, SessionStore, TlsTuning } from '../tls/client.ts';
 import { CredentialsError, type CredentialsFault } from '../tls/credentials/errors.ts';
 import { readCredentials } from '../tls/credentials/store.ts';
 import {
@@ -47,6 +47,26 @@ export interface SECURITYCREDENTIALS {
    * records and segments, a trace of the handshake's messages).
    */
   readonly tuning?: TlsTuning | null;
+  /**
+   * Own. Where sessions are looked for and kept, to be resumed by later connections to the same host and port (`new MemorySessionStore()`).
+   * Nothing: each handshake is a full one. Only the thread that connects keeps sessions.
+   */
+  readonly sessions?: SessionStore | null;
+  /**
+   * Own. RFC 8446 §2.3: sent before the server has answered where a session of before allows it (`dwResumption` of SECURITYINFO tells), else
+   * first thing after the handshake. Whoever is between can send it to the server again: only for what may be done twice.
+   */
+  readonly earlyData?: Uint8Array | null;
+  /**
+   * Own. Certificate Transparency (RFC 6962): the public keys of the logs whose timestamps count, PEM text or DER bytes
+   * (SubjectPublicKeyInfo).
+   */
+  readonly timestampLogs?: readonly (string | Uint8Array)[] | null;
+  /**
+   * Own. So many different logs of `timestampLogs` must have promised to publish the server's certificate, else the call fails with
+   * CERT_INVALID. 0 … the number of logs; default 1 when there are logs.
+   */
+  readonly minTimestamps?: number | null;
 }
 
 /**

@@ -5,7 +5,7 @@ import { SocketStatus } from '../engine/socket-block.ts';
 import { SystemRandom } from '../engine/system-random.ts';
 import { TlsHandshake } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { TlsInfo, TlsTuning } from '../tls/client.ts';
+import type { SessionUse, TlsInfo, TlsTuning } from '../tls/client.ts';
 import type { CertificateVerifier } from '../tls/x509/verdict.ts';
 import type { VersionRange } from './security.ts';
 import { deadlineAfter, sleepRecv, sleepSend } from './wait.ts';
@@ -21,6 +21,10 @@ export interface DialSecurity extends Partial<VersionRange> {
   /** INET_OPTION_SECURE_FALLBACK */
   readonly fallback?: boolean;
   readonly tuning?: TlsTuning;
+  /** Resumes sessions and keeps new ones. */
+  readonly sessions?: SessionUse;
+  /** Sent before the server has answered where a session allows it, else right after the handshake. */
+  readonly earlyData?: Uint8Array;
   /** Gets the connection's secrets, one line of an NSS key log at a time. */
   readonly keyLog?: (line: string) => void;
 }

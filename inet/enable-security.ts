@@ -81,7 +81,8 @@ function begin(opened: OpenHandle, credentials: SECURITYCREDENTIALS | null, opti
   const all = (block.get(SocketWord.FaceOptions) & TRUST_OPTIONS) | options | INET_OPTION_SECURE;
   // an accepted connection has no host name: then the credentials have to name one
   const host = credentials?.lpszHostName || block.text;
-  const security = securityFor(checkHost(host).name, all, credentials, currentSession().settings.caFile);
+  const { caFile } = currentSession().settings;
+  const security = securityFor(checkHost(host).name, socket.remotePort, all, credentials, caFile);
   const early = socket.readableBytes;
   if (security === null || early > 0) {
     socket.consume(early);
@@ -116,7 +117,7 @@ function end(opened: OpenHandle): void {
   const region = block.get(SocketWord.TlsOffset);
   // secrets do not outlive their use, and a later handshake starts from nothing
   block.arena.slab.bytes.fill(0, region, region + TlsRegion.Plain);
-  block.arena.slab.view.setInt32(region + TlsRegion.CertificateLen, 0);
+  block.arena.slab.view.setInt32(region + TlsRegion.CertificatesLen, 0);
   block.set(SocketWord.TlsFlags, 0);
   Atomics.add(block.words, block.at + SocketWord.FaceSecured, 1);
 }

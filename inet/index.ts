@@ -2,6 +2,8 @@
  * InetConnect and its family, as SocketWrench 11 names them: blocking calls on handles, on tunwire's own stack. Every function
  * leaves its reason with {@link InetGetLastError}, one per thread, when it fails.
  */
+
+export { MemorySessionStore, type SessionStore } from '../tls/session.ts';
 export { InetAttachThread, InetGetCurrentThread } from './attach-thread.ts';
 export { InetCancel, InetFlush } from './cancel.ts';
 export { InetConnect, InetConnectEx } from './connect.ts';

@@ -4,11 +4,17 @@ import type { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketWord } from '../engine/socket-block.ts';
 import { TLS_REGION_BYTES, TlsRegion } from '../engine/tls-region.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import type { Slab } from '../stack/wire/slab.ts';
 import type { TlsInfo } from '../tls/client.ts';
 import { CIPHER_SUITES, cipherSuiteOf, type KeyExchange, type RecordCipher } from '../tls/keys/suites.ts';
 import type { TlsVersion } from '../tls/wire/codes.ts';
 import { Certificate } from '../tls/x509/certificate.ts';
-import { embeddedTimestamps, readTimestampList } from '../tls/x509/certificate-transparency.ts';
+import {
+  embeddedTimestamps,
+  readTimestampList,
+  type TimestampRules,
+  timestampRules,
+} from '../tls/x509/certificate-transparency.ts';
 import { TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
 import { DerError } from '../tls/x509/der.ts';
 import type { RevocationLists } from '../tls/x509/revocation-lists.ts';
@@ -39,6 +45,9 @@ import {
   SECURITY_PROTOCOL_TLS11,
   SECURITY_PROTOCOL_TLS12,
   SECURITY_PROTOCOL_TLS13,
+  SECURITY_RESUMPTION_EARLY_DATA,
+  SECURITY_RESUMPTION_NONE,
+  SECURITY_RESUMPTION_SESSION,
   SECURITY_REVOCATION_UNKNOWN,
 } from './constants.ts';
 import type { SECURITYCREDENTIALS } from './credentials.ts';
@@ -57,7 +66,7 @@ const MODERN_PROTOCOLS: number = SECURITY_PROTOCOL_TLS12 | SECURITY_PROTOCOL_TLS
 const ALL_PROTOCOLS: number = MODERN_PROTOCOLS | SECURITY_PROTOCOL_TLS11 | SECURITY_PROTOCOL_TLS10;
 
 /** What `dwSize` of a SECURITYINFO must be. Own: the number of its fields' bytes in C on a 32-bit system. */
-export const SECURITYINFO_SIZE = 76;
+export const SECURITYINFO_SIZE = 84;
 
 /** What is known of a connection's security; filled by {@link InetGetSecurityInformation}. */
 export class SECURITYINFO {
@@ -92,6 +101,10 @@ export class SECURITYINFO {
   dwRevocation: number = SECURITY_REVOCATION_UNKNOWN;
   /** Own: promises of certificate logs (RFC 6962) that came with the certificate or inside of it; nobody has verified them. */
   dwTimestamps = 0;
+  /** Own: one of SECURITY_RESUMPTION_*. */
+  dwResumption: number = SECURITY_RESUMPTION_NONE;
+  /** Own: the server's certificates as they came, DER, its own first; those that fit into 16 KB. */
+  certificates: readonly Uint8Array[] = [];
 }
 
 /**
@@ -128,13 +141,22 @@ export function InetGetSecurityInformation(handle: number, info: SECURITYINFO): 
  * Who decides about a server's certificate.
  * @param caFile trusted certificates; null: the system's
  * @param options of InetConnect: TRUSTEDSITE, SECURE_FALLBACK
- * @throws NetError ARGUMENT_INVALID when the file cannot be used
+ * @param credentials their logs of certificates count
+ * @throws NetError ARGUMENT_INVALID when the file or the logs cannot be used
  */
-export function verifierFor(caFile: string | null, options: number): CertificateVerifier {
+export function verifierFor(
+  caFile: string | null,
+  options: number,
+  credentials: SECURITYCREDENTIALS | null,
+): CertificateVerifier {
   const crlFile = hasSession() ? currentSession().settings.crlFile : null;
   const legacy = (options & INET_OPTION_SECURE_FALLBACK) !== 0;
   const lists = crlFile === null ? null : readLists(crlFile);
-  const chain = sharedVerifier(roots(caFile), lists, { legacy, requireRevocationLists: false });
+  const chain = sharedVerifier(roots(caFile), lists, {
+    legacy,
+    requireRevocationLists: false,
+    ...timestampsFor(credentials),
+  });
   return (options & INET_OPTION_TRUSTEDSITE) === 0 ? chain : new TrustedSiteVerifier(chain);
 }
 
@@ -175,7 +197,6 @@ export function keepSecurity(socket: SharedSocket, info: TlsInfo): void {
   const protocol = PROTOCOLS.find(([, version]) => version === info.version)?.[0] ?? SECURITY_PROTOCOL_NONE;
   const status = info.certificate?.status ?? SECURITY_CERTIFICATE_NONE;
   block.set(SocketWord.TlsFlags, ((suite?.id ?? 0) << 16) | (protocol << 8) | status);
-  const der = info.peerCertificates[0];
   const { slab } = block.arena;
   const region = block.get(SocketWord.TlsOffset);
   slab.view.setInt32(
@@ -183,10 +204,37 @@ export function keepSecurity(socket: SharedSocket, info: TlsInfo): void {
     info.certificate?.revocation ?? SECURITY_REVOCATION_UNKNOWN,
   );
   slab.view.setInt32(region + TlsRegion.Timestamps, countTimestamps(info));
-  // a certificate beyond 16 KB is not kept: its status is
-  if (der === undefined || der.length > TLS_REGION_BYTES - TlsRegion.Certificate) return;
-  slab.bytes.set(der, region + TlsRegion.Certificate);
-  slab.view.setInt32(region + TlsRegion.CertificateLen, der.length);
+  slab.view.setInt32(region + TlsRegion.Resumption, resumptionOf(info));
+  const length = writeChain(info.peerCertificates, slab, region);
+  slab.view.setInt32(region + TlsRegion.CertificatesLen, length);
+}
+
+function resumptionOf({ isResumed, earlyData }: TlsInfo): number {
+  if (earlyData === 'accepted') return SECURITY_RESUMPTION_EARLY_DATA;
+  return isResumed ? SECURITY_RESUMPTION_SESSION : SECURITY_RESUMPTION_NONE;
+}
+
+/** What goes beyond the region is not kept: its status is. */
+function writeChain(chain: readonly Uint8Array[], { view, bytes }: Slab, region: number): number {
+  let at = region + TlsRegion.Certificates;
+  for (const der of chain) {
+    if (at + 4 + der.length > region + TLS_REGION_BYTES) break;
+    view.setInt32(at, der.length);
+    bytes.set(der, at + 4);
+    at += 4 + der.length;
+  }
+  return at - region - TlsRegion.Certificates;
+}
+
+function readChain({ view, bytes }: Slab, region: number): readonly Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  const end = region + TlsRegion.Certificates + view.getInt32(region + TlsRegion.CertificatesLen);
+  for (let at = region + TlsRegion.Certificates; at < end; ) {
+    const from = at + 4;
+    at = from + view.getInt32(at);
+    chain.push(bytes.slice(from, at));
+  }
+  return chain;
 }
 
 const KEY_EXCHANGES: Readonly<Record<KeyExchange, number>> = {
@@ -236,11 +284,10 @@ function readSecurity(socket: SharedSocket, info: SECURITYINFO): void {
   const { slab } = block.arena;
   info.dwRevocation = slab.view.getInt32(region + TlsRegion.Revocation);
   info.dwTimestamps = slab.view.getInt32(region + TlsRegion.Timestamps);
-  const length = slab.view.getInt32(region + TlsRegion.CertificateLen);
-  if (length > 0) {
-    const from = region + TlsRegion.Certificate;
-    describeCertificate(slab.bytes.slice(from, from + length), info);
-  }
+  info.dwResumption = slab.view.getInt32(region + TlsRegion.Resumption);
+  info.certificates = readChain(slab, region);
+  const [leaf] = info.certificates;
+  if (leaf !== undefined) describeCertificate(leaf, info);
 }
 
 function describeCertificate(der: Uint8Array, info: SECURITYINFO): void {
@@ -270,6 +317,18 @@ function parseCertificate(der: Uint8Array): Certificate | null {
     return new Certificate(der);
   } catch {
     return null;
+  }
+}
+
+function timestampsFor(credentials: SECURITYCREDENTIALS | null): TimestampRules {
+  try {
+    return timestampRules(credentials?.timestampLogs ?? [], credentials?.minTimestamps ?? undefined);
+  } catch (error) {
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: `timestampLogs, minTimestamps: ${error instanceof Error ? error.message : String(error)}`,
+      cause: error,
+    });
   }
 }
 

@@ -5,6 +5,7 @@ import test from 'ava';
 import { issueCa, issueServer, toPem } from '../tls/testing/certificates.ts';
 import { integer } from '../tls/testing/der-writer.ts';
 import { issueCrl, revokedEntry } from '../tls/testing/revocation.ts';
+import { issueLogged, makeLog, type TestLog } from '../tls/testing/timestamps.ts';
 import {
   MemorySessionStore,
   NamedGroup,
@@ -339,4 +340,27 @@ test('timestampLogs: a certificate that none of the known logs has promised to p
   await t.throwsAsync(attempt({ timestampLogs: ['no key'] }), {
     message: /tls.timestampLogs cannot be read/,
   });
+});
+
+test('minTimestamps: so many logs have signed for the certificate, or CERT_INVALID', async (t) => {
+  const times = { notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000 };
+  const ca = issueCa('logged', times);
+  const [one, two, other] = [makeLog(), makeLog('rsa'), makeLog()];
+  const leaf = issueLogged([SERVER_NAME], ca, [one, two], times.notBefore, times);
+  const key = leaf.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const { port } = await serveTls(pair.server, { key, cert: leaf.pem }, (peer) => peer.end('hello'));
+  const attempt = async (logs: readonly TestLog[], minTimestamps?: number): Promise<unknown> => {
+    try {
+      const timestampLogs = logs.map(({ spki }) => spki);
+      return String(await readAll(await connectTls(port, { ca: ca.pem, timestampLogs, minTimestamps })));
+    } catch (error) {
+      return error instanceof NetError ? error.tunwireCode : error;
+    }
+  };
+  t.is(await attempt([one, two], 2), 'hello');
+  t.is(await attempt([one, two, other], 2), 'hello');
+  t.is(await attempt([other, two]), 'hello', 'one is enough unless more are asked for');
+  t.is(await attempt([one, two, other], 3), 'CERT_INVALID');
+  t.is(await attempt([one, other], 2), 'CERT_INVALID');
+  t.is(await attempt([other]), 'CERT_INVALID');
 });

@@ -17,7 +17,7 @@ import { readPrivateKey } from '../tls/credentials/private-key.ts';
 import { readCredentials } from '../tls/credentials/store.ts';
 import { CIPHER_SUITES } from '../tls/keys/suites.ts';
 import { TLS_VERSIONS } from '../tls/wire/codes.ts';
-import { type TimestampLog, timestampLog } from '../tls/x509/certificate-transparency.ts';
+import { type TimestampRules, timestampRules } from '../tls/x509/certificate-transparency.ts';
 import { TrustedSiteVerifier } from '../tls/x509/chain-verifier.ts';
 import { readPem } from '../tls/x509/pem.ts';
 import { RevocationLists } from '../tls/x509/revocation-lists.ts';
@@ -207,18 +207,13 @@ function listsOf(crl: TlsConnectOptions['crl']): RevocationLists | null {
   return lists;
 }
 
-function transparencyOf({ timestampLogs = [], minTimestamps }: TlsConnectOptions): {
-  timestampLogs: readonly TimestampLog[];
-  minTimestamps: number;
-} {
-  const least = minTimestamps ?? Math.min(timestampLogs.length, 1);
-  if (!Number.isInteger(least) || least < 0 || least > timestampLogs.length) {
-    throw invalid(
-      `tls.minTimestamps: expected 0 to the ${timestampLogs.length} of tls.timestampLogs; got ${least}`,
-    );
+function transparencyOf({ timestampLogs = [], minTimestamps }: TlsConnectOptions): TimestampRules {
+  try {
+    return timestampRules(timestampLogs, minTimestamps);
+  } catch (error) {
+    if (error instanceof RangeError) throw invalid(`tls.minTimestamps: ${error.message}`, error);
+    throw invalid(`tls.timestampLogs cannot be read: ${messageOf(error)}`, error);
   }
-  const logs = timestampLogs.map((key) => readOr('tls.timestampLogs', () => timestampLog(key)));
-  return { timestampLogs: logs, minTimestamps: least };
 }
 
 function nameOf(store: TrustStore): string {

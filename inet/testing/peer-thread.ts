@@ -1,4 +1,5 @@
 /** The other side of the link: a stack of its own with servers on it, over net/. Runs in a worker; see peer.ts. */
+import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import { createSecureContext, TLSSocket, type TLSSocketOptions } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -6,7 +7,8 @@ import { decode, encode } from 'dns-packet';
 import { createStack } from '../../net/index.ts';
 import { type PeerData, PeerPort } from './peer.ts';
 
-const { end, bufferBytes, cert, key, otherCert, otherKey, oldCert, oldKey, bad, ca } = workerData as PeerData;
+const { end, bufferBytes, cert, key, otherCert, otherKey, oldCert, oldKey, others, ca, bridgedPort } =
+  workerData as PeerData;
 const stack = await createStack({
   device: end,
   addresses: ['192.0.2.1/24', '2001:db8::1/64'],
@@ -64,7 +66,7 @@ await serve(PeerPort.Count, (socket) => {
 });
 await serveTls(PeerPort.TlsEcho, { cert, key }, (socket) => void socket.pipe(socket));
 await serveTls(PeerPort.TlsExample, { cert, key }, (socket) => void socket.pipe(socket));
-for (const [port, badCert, badKey] of bad) {
+for (const [port, badCert, badKey] of others) {
   await serveTls(port, { cert: badCert, key: badKey }, (socket) => void socket.pipe(socket));
 }
 await serveTls(PeerPort.TlsOther, { cert: otherCert, key: otherKey }, (socket) => void socket.pipe(socket));
@@ -122,6 +124,13 @@ await serve(PeerPort.Lines, (socket) => {
   };
   socket.setNoDelay(true);
   more();
+});
+
+await serve(PeerPort.Bridge, (socket) => {
+  const wire = connect(bridgedPort, '127.0.0.1');
+  wire.on('error', () => socket.resetAndDestroy());
+  socket.on('close', () => wire.destroy());
+  socket.pipe(wire).pipe(socket);
 });
 
 await serve(PeerPort.Callback, (socket) => {

@@ -14,6 +14,7 @@ import {
 } from '../../tls/testing/certificates.ts';
 import { integer } from '../../tls/testing/der-writer.ts';
 import { issueCrl, revokedEntry } from '../../tls/testing/revocation.ts';
+import { issueLogged, makeLog } from '../../tls/testing/timestamps.ts';
 
 /** What listens where on the peer (192.0.2.1, 2001:db8::1; its name server knows peer.test, four.test, six.test). */
 export const PeerPort = {
@@ -53,6 +54,10 @@ export const PeerPort = {
   StartTls: 587,
   /** The same, but somebody has put `INJECTED` into the segment with `go`. */
   Injected: 588,
+  /** Its certificate has the timestamps of two certificate logs inside. */
+  TlsLogged: 452,
+  /** Passes everything on to the port of the kernel's loopback that {@link startPeer} was given. */
+  Bridge: 453,
   /** A line broken over many segments, and one that never ends. */
   Lines: 74,
   /** Reads a port, connects to it on 192.0.2.2, and passes everything on in both directions. */
@@ -72,10 +77,12 @@ export interface PeerData {
   readonly otherKey: string;
   readonly oldCert: string;
   readonly oldKey: string;
-  /** By port: certificates that are refused, with their keys. */
-  readonly bad: readonly (readonly [port: number, cert: string, key: string])[];
+  /** By port: certificates that are refused by default, or by those who ask for timestamps; with their keys. */
+  readonly others: readonly (readonly [port: number, cert: string, key: string])[];
   /** The authority of client certificates. */
   readonly ca: string;
+  /** Where {@link PeerPort}.Bridge leads to; 0: nowhere. */
+  readonly bridgedPort: number;
 }
 
 /** A stack with servers at the other end of a memory link, in a thread of its own. */
@@ -88,13 +95,15 @@ export interface Peer {
   readonly crlFile: string;
   /** A store with the certificate `Bench 7`, its key encrypted with `secret`, and another one. */
   readonly clientStore: string;
+  /** The public keys of the logs of {@link PeerPort}.TlsLogged: DER. */
+  readonly logs: readonly Uint8Array[];
   stop(): Promise<void>;
 }
 
 const DAY_MS = 86_400_000;
 
 /** Starts the peer; it listens when the promise resolves. */
-export async function startPeer(bufferBytes?: number): Promise<Peer> {
+export async function startPeer(bufferBytes?: number, bridgedPort = 0): Promise<Peer> {
   const [end, otherEnd] = createMemoryLink();
   const valid = { notBefore: Date.now() - DAY_MS, notAfter: Date.now() + DAY_MS };
   const ca = issueCa('inet test authority', valid);
@@ -116,6 +125,8 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
     extensions: [...names, extendedKeyUsage(CLIENT_AUTH)],
     ...valid,
   });
+  const logs = [makeLog(), makeLog()];
+  const logged = issueLogged(['peer.test'], ca, logs, valid.notBefore, valid);
   const pem = (certificate: typeof server): string =>
     certificate.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   const data: PeerData = {
@@ -127,13 +138,15 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
     otherKey: pem(other),
     oldCert: old.pem,
     oldKey: pem(old),
-    bad: [
+    others: [
+      [PeerPort.TlsLogged, logged.pem, pem(logged)],
       [PeerPort.TlsExpired, past.pem, pem(past)],
       [PeerPort.TlsUntrusted, own.pem, pem(own)],
       [PeerPort.TlsInvalid, noServer.pem, pem(noServer)],
       [PeerPort.TlsRevoked, revoked.pem, pem(revoked)],
     ],
     ca: ca.pem,
+    bridgedPort,
   };
   const folder = mkdtempSync(join(tmpdir(), 'tunwire-inet-'));
   const caFile = join(folder, 'ca.pem');
@@ -161,6 +174,7 @@ export async function startPeer(bufferBytes?: number): Promise<Peer> {
     caFile,
     crlFile,
     clientStore,
+    logs: logs.map(({ spki }) => spki),
     stop: async (): Promise<void> => {
       await worker.terminate();
       rmSync(folder, { recursive: true });

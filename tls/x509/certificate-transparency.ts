@@ -63,6 +63,25 @@ export function embeddedTimestamps(certificate: Certificate): readonly SignedCer
   return readTimestampList(list);
 }
 
+/** Whose timestamps count, and how many there have to be. */
+export interface TimestampRules {
+  readonly timestampLogs: readonly TimestampLog[];
+  readonly minTimestamps: number;
+}
+
+/**
+ * @param keys public keys of logs: PEM text or DER bytes (SubjectPublicKeyInfo)
+ * @param least so many of the logs; undefined: one, when there are logs
+ * @throws RangeError when `least` is not 0 to the number of logs; what node:crypto throws for something that is no key
+ */
+export function timestampRules(keys: readonly (string | Uint8Array)[], least?: number): TimestampRules {
+  const minTimestamps = least ?? Math.min(keys.length, 1);
+  if (!Number.isInteger(minTimestamps) || minTimestamps < 0 || minTimestamps > keys.length) {
+    throw new RangeError(`expected 0 to the ${keys.length} of timestampLogs, got ${minTimestamps}`);
+  }
+  return { timestampLogs: keys.map((key) => timestampLog(key)), minTimestamps };
+}
+
 /**
  * How many of the logs have signed a timestamp for a certificate, in the handshake or inside of it, that is not from the future.
  * What is malformed or of other logs does not count.
