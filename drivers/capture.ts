@@ -2,6 +2,7 @@ import { type LinkCapabilities, RxFlag, type TxPacket } from '../stack/link.ts';
 import { completeAt, completePacket } from '../stack/wire/partial-checksum.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import type { Device, DeviceCounters, PacketInput } from './device.ts';
+import type { ImpairedDevice, ImpairWitness } from './impair.ts';
 import { ipOffset, LinkType } from './pcap-link.ts';
 import { Direction, LINKTYPE_ETHERNET, LINKTYPE_RAW, type PcapngWriter } from './pcapng.ts';
 
@@ -12,8 +13,16 @@ export interface CaptureOptions {
   readonly epochMs?: number;
   /** Called after each packet handed in: why it was dropped; '': it was not. Becomes its comment. */
   readonly dropped?: () => string;
+  /** The device that impairs the link, below: what it does to a packet becomes its comment, and what it loses is captured too. */
+  readonly impaired?: ImpairedDevice;
   /** The interface's name in the file; default the device's. */
   readonly name?: string;
+}
+
+/** A device whose packets are captured. */
+export interface CapturedDevice extends Device {
+  /** Ends the capture, not the device. Nothing passes here any more. */
+  detach(): void;
 }
 
 /**
@@ -21,11 +30,11 @@ export interface CaptureOptions {
  * of segmentation). Checksums that a device is left to complete are completed in the written copy. Closing
  * the device writes out what waits but leaves the writer open: it may serve other devices.
  */
-export function capture(device: Device, writer: PcapngWriter, options: CaptureOptions): Device {
+export function capture(device: Device, writer: PcapngWriter, options: CaptureOptions): CapturedDevice {
   return new CaptureDevice(device, writer, options);
 }
 
-class CaptureDevice implements Device, PacketInput {
+class CaptureDevice implements CapturedDevice, PacketInput, ImpairWitness {
   readonly name: string;
   readonly capabilities: LinkCapabilities;
   readonly counters: DeviceCounters;
@@ -33,10 +42,14 @@ class CaptureDevice implements Device, PacketInput {
   readonly #writer: PcapngWriter;
   readonly #clock: () => number;
   readonly #dropped: (() => string) | null;
+  readonly #impaired: ImpairedDevice | null;
   readonly #epochMs: number;
   readonly #interface: number;
   readonly #isEthernet: boolean;
   #input: PacketInput | null = null;
+  /** What the link does to the packet that is passing. */
+  #story = '';
+  #isLost = false;
 
   constructor(device: Device, writer: PcapngWriter, options: CaptureOptions) {
     this.name = device.name;
@@ -46,6 +59,8 @@ class CaptureDevice implements Device, PacketInput {
     this.#writer = writer;
     this.#clock = options.clock;
     this.#dropped = options.dropped ?? null;
+    this.#impaired = options.impaired ?? null;
+    this.#impaired?.watch(this);
     // a whole number, so that the clock's fractions are kept exactly
     this.#epochMs = Math.round(options.epochMs ?? Date.now() - options.clock());
     this.#isEthernet = device.capabilities.ethernet !== undefined;
@@ -63,22 +78,50 @@ class CaptureDevice implements Device, PacketInput {
   }
 
   input(slab: Slab, off: number, len: number, flags: number): void {
-    const at = this.#begin(len);
-    if (at >= 0) {
-      const copy = this.#writer.slab;
-      copy.bytes.set(slab.bytes.subarray(off, off + len), at);
-      if ((flags & RxFlag.ChecksumPartial) !== 0) {
-        const linkBytes = this.#isEthernet ? ipOffset(copy.view, at, len, LinkType.Ethernet) : 0;
-        if (linkBytes >= 0) completePacket(copy, at + linkBytes, len - linkBytes);
-      }
-      this.#writer.endPacket(Direction.Inbound, '');
-    }
+    const isWritten = this.#received(slab, off, len, flags, this.#story, false);
+    this.#story = '';
     this.#input?.input(slab, off, len, flags);
     const reason = this.#dropped?.() ?? '';
-    if (reason !== '' && at >= 0) this.#writer.commentReceived(reason);
+    if (reason !== '' && isWritten) this.#writer.commentReceived(reason);
+  }
+
+  #received(
+    slab: Slab,
+    off: number,
+    len: number,
+    flags: number,
+    comment: string,
+    isDropped: boolean,
+  ): boolean {
+    const at = this.#begin(len);
+    if (at < 0) return false;
+    const copy = this.#writer.slab;
+    copy.bytes.set(slab.bytes.subarray(off, off + len), at);
+    if ((flags & RxFlag.ChecksumPartial) !== 0) {
+      const linkBytes = this.#isEthernet ? ipOffset(copy.view, at, len, LinkType.Ethernet) : 0;
+      if (linkBytes >= 0) completePacket(copy, at + linkBytes, len - linkBytes);
+    }
+    this.#writer.endPacket(Direction.Inbound, comment, isDropped);
+    return true;
+  }
+
+  /** ImpairWitness */
+  sent(story: string, isLost: boolean): void {
+    this.#story = impaired(story);
+    this.#isLost = isLost;
+  }
+
+  received(story: string): void {
+    this.#story = impaired(story);
+  }
+
+  lost(slab: Slab, off: number, len: number, flags: number, story: string): void {
+    this.#received(slab, off, len, flags, impaired(story), true);
   }
 
   send(packet: TxPacket): boolean {
+    this.#story = '';
+    this.#isLost = false;
     if (!this.#device.send(packet)) return false;
     const lengthBytes = packet.lengthBytes;
     const at = this.#begin(lengthBytes);
@@ -86,7 +129,8 @@ class CaptureDevice implements Device, PacketInput {
     const copy = this.#writer.slab;
     packet.gather(copy.bytes, at);
     if (packet.csumStart >= 0) completeAt(copy, at, lengthBytes, packet.csumStart, packet.csumOffset);
-    this.#writer.endPacket(Direction.Outbound, commentOf(packet));
+    this.#writer.endPacket(Direction.Outbound, commentOf(packet, this.#story), this.#isLost);
+    this.#story = '';
     return true;
   }
 
@@ -124,15 +168,30 @@ class CaptureDevice implements Device, PacketInput {
     this.#writer.advance(now);
   }
 
+  detach(): void {
+    this.#impaired?.unwatch(this);
+  }
+
   close(): void {
+    this.detach();
     this.#device.close();
     this.#writer.flush();
   }
 }
 
-function commentOf(packet: TxPacket): string {
-  if (packet.gsoBytes === 0) return packet.comment;
+/** @param story what became of it */
+function commentOf(packet: TxPacket, story: string): string {
+  if (packet.gsoBytes === 0 && story === '') return packet.comment;
+  const parts = [packet.comment, offloadOf(packet), story];
+  return parts.filter((part) => part !== '').join('; ');
+}
+
+function offloadOf(packet: TxPacket): string {
+  if (packet.gsoBytes === 0) return '';
   const segments = Math.ceil((packet.bodyLen + packet.body2Len) / packet.gsoBytes);
-  const offload = `handed to the device as ${segments} segments of ${packet.gsoBytes} bytes`;
-  return packet.comment === '' ? offload : `${packet.comment}; ${offload}`;
+  return `handed to the device as ${segments} segments of ${packet.gsoBytes} bytes`;
+}
+
+function impaired(story: string): string {
+  return story === '' ? '' : `impaired: ${story}`;
 }

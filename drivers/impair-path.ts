@@ -1,6 +1,7 @@
 import { RxFlag } from '../stack/link.ts';
 import { SeededRandom } from '../stack/random.ts';
 import { foldChecksum } from '../stack/wire/checksum.ts';
+import { frameHeaderBytes } from '../stack/wire/ethernet.ts';
 import { IPV4_HEADER_BYTES, Ipv4, ipVersion, ipv4HeaderBytes } from '../stack/wire/ipv4.ts';
 import { IPV6_HEADER_BYTES } from '../stack/wire/ipv6.ts';
 import { completePacket } from '../stack/wire/partial-checksum.ts';
@@ -34,6 +35,7 @@ export class ImpairCounters {
   lostNoMemory = 0;
   /** Marked Congestion Experienced. */
   marked = 0;
+  /** Copies made; what limits the link can lose them too. */
   duplicated = 0;
   corrupted = 0;
   truncated = 0;
@@ -41,25 +43,32 @@ export class ImpairCounters {
   reordered = 0;
 }
 
-/** Gets packets that are too large for the link and are to be refused. */
-export interface Refusals {
+/** Hears of packets that do not arrive. */
+export interface PathEvents {
+  /** Too large for the link, and to be told so. */
   refuse(slab: Slab, off: number, len: number): void;
+  /** Lost, with its story. Called as long as {@link ImpairedPath.tells}. */
+  lost(packet: HeldPacket): void;
 }
 
 /** A random stream for each purpose, so that one impairment does not change what another does. */
 const Stream = { Loss: 1, Burst: 2, Duplicate: 3, Corrupt: 4, Truncate: 5, Delay: 6, Reorder: 7 } as const;
 const STREAMS = 16;
 
+const TOO_MANY = 'lost: too many packets are under way';
+
 /** One direction of an impaired link: decides what becomes of each packet, and keeps it until it is due. */
 export class ImpairedPath {
   readonly counters: ImpairCounters = new ImpairCounters();
   /** Packets that will leave. */
   readonly held: HeldPackets = new HeldPackets();
+  /** Packets get their story: somebody wants to know what is done to them. */
+  tells = false;
   readonly #impairments: Impairments;
   readonly #down: readonly DownTime[];
   readonly #startMs: number;
-  readonly #linkBytes: number;
-  readonly #refusals: Refusals;
+  readonly #isEthernet: boolean;
+  readonly #events: PathEvents;
   readonly #listed: ReadonlySet<number>;
   readonly #queue: RateQueue | null;
   readonly #random: readonly SeededRandom[];
@@ -70,21 +79,21 @@ export class ImpairedPath {
 
   /**
    * @param seed different for each direction. @param startMs what down times count from
-   * @param linkBytes length of the link header that packets begin with
+   * @param isEthernet packets are whole frames
    */
   constructor(
     impairments: Impairments,
     seed: number,
     down: readonly DownTime[],
     startMs: number,
-    linkBytes: number,
-    refusals: Refusals,
+    isEthernet: boolean,
+    events: PathEvents,
   ) {
     this.#impairments = impairments;
     this.#down = down;
     this.#startMs = startMs;
-    this.#linkBytes = linkBytes;
-    this.#refusals = refusals;
+    this.#isEthernet = isEthernet;
+    this.#events = events;
     this.#listed = new Set(impairments.lossPackets ?? []);
     this.#queue = impairments.rateBps === undefined ? null : new RateQueue(impairments.rateBps);
     this.#random = Array.from({ length: STREAMS }, (_, i) => new SeededRandom(Math.imul(seed, STREAMS) + i));
@@ -102,7 +111,7 @@ export class ImpairedPath {
     counters.packets++;
     counters.bytes += packet.lengthBytes;
     if (this.#isLost(packet, now)) {
-      this.held.release(packet);
+      this.#lose(packet);
       return;
     }
     const copy = this.#happens(Stream.Duplicate, duplicate) ? this.#copyOf(packet) : null;
@@ -110,16 +119,18 @@ export class ImpairedPath {
     if (this.#happens(Stream.Truncate, truncate)) this.#truncate(packet);
     this.#enqueue(packet, now);
     if (copy !== null) {
-      counters.duplicated++;
       this.#enqueue(copy, now);
+      if (this.tells) packet.story += `; ${copy.story}`;
     }
   }
 
   /** Adds a packet that nothing is done to, such as an error message of the link itself. */
   insert(packet: HeldPacket, now: number): void {
+    this.#tell(packet, 'made by the link itself');
     if (this.#isFull(packet)) {
       this.counters.lostNoMemory++;
-      this.held.release(packet);
+      this.#tell(packet, TOO_MANY);
+      this.#lose(packet);
       return;
     }
     this.#hold(packet, now);
@@ -139,26 +150,42 @@ export class ImpairedPath {
     const { slab, off, lengthBytes } = packet;
     if (this.#isDown(now - this.#startMs)) {
       counters.lostDown++;
+      this.#tell(packet, 'lost: the link is down');
       return true;
     }
-    if (mtuBytes !== undefined && lengthBytes - this.#linkBytes > mtuBytes) {
+    if (mtuBytes !== undefined && lengthBytes - this.#linkBytesOf(packet) > mtuBytes) {
       this.#tooLarge(packet);
       return true;
     }
     const number = counters.packets;
     if (lossEvery !== undefined && number % lossEvery === 0) {
       counters.lostEvery++;
+      this.#tell(packet, 'lost: one of every so many');
       return true;
     }
     if (this.#listed.has(number)) {
       counters.lostListed++;
+      this.#tell(packet, 'lost: its number is listed');
       return true;
     }
     if (drop?.(slab, off, lengthBytes, number) === true) {
       counters.lostPredicate++;
+      this.#tell(packet, 'lost: chosen by the predicate');
       return true;
     }
     return this.#isUnlucky(packet);
+  }
+
+  #lose(packet: HeldPacket): void {
+    if (this.tells) {
+      packet.isLost = true;
+      this.#events.lost(packet);
+    }
+    this.held.release(packet);
+  }
+
+  #tell(packet: HeldPacket, what: string): void {
+    if (this.tells) packet.story = packet.story === '' ? what : `${packet.story}, ${what}`;
   }
 
   #isUnlucky(packet: HeldPacket): boolean {
@@ -171,6 +198,7 @@ export class ImpairedPath {
     if (ecn && this.#mark(packet)) return false;
     if (random) counters.lostRandom++;
     else counters.lostBurst++;
+    this.#tell(packet, random ? 'lost: by chance' : 'lost: in a burst');
     return true;
   }
 
@@ -195,45 +223,54 @@ export class ImpairedPath {
   #tooLarge(packet: HeldPacket): void {
     if (this.#impairments.mtuPolicy === 'refuse') {
       this.counters.refusedMtu++;
-      this.#refusals.refuse(packet.slab, packet.off, packet.lengthBytes);
+      this.#tell(packet, 'refused: too large, its sender is told');
+      this.#events.refuse(packet.slab, packet.off, packet.lengthBytes);
     } else {
       this.counters.lostMtu++;
+      this.#tell(packet, 'lost: too large');
     }
   }
 
-  /** @returns null when there is no memory: the copy is not made */
-  #copyOf(packet: HeldPacket): HeldPacket | null {
+  #copyOf(packet: HeldPacket): HeldPacket {
     const { lengthBytes } = packet;
     const copy = this.held.take(lengthBytes);
     copy.slab.bytes.set(packet.slab.bytes.subarray(packet.off, packet.off + lengthBytes), copy.off);
     copy.flags = packet.flags;
     copy.tx.comment = packet.tx.comment;
+    this.counters.duplicated++;
+    this.#tell(packet, 'duplicated');
+    this.#tell(copy, 'a duplicate');
     return copy;
   }
 
   #corrupt(packet: HeldPacket): void {
     const { lengthBytes, slab } = packet;
     if (lengthBytes === 0) return;
-    exposeDamage(packet, this.#linkBytes);
+    exposeDamage(packet, this.#linkBytesOf(packet));
     const bit = this.#below(Stream.Corrupt, lengthBytes * 8);
     slab.bytes[packet.off + (bit >>> 3)]! ^= 1 << (bit & 7);
     this.counters.corrupted++;
+    if (this.tells) this.#tell(packet, `a bit of byte ${bit >>> 3} turned over`);
   }
 
   #truncate(packet: HeldPacket): void {
-    if (packet.lengthBytes < 2) return;
-    exposeDamage(packet, this.#linkBytes);
-    packet.lengthBytes = 1 + this.#below(Stream.Truncate, packet.lengthBytes - 1);
+    const { lengthBytes } = packet;
+    if (lengthBytes < 2) return;
+    exposeDamage(packet, this.#linkBytesOf(packet));
+    packet.lengthBytes = 1 + this.#below(Stream.Truncate, lengthBytes - 1);
     this.counters.truncated++;
+    if (this.tells) this.#tell(packet, `cut from ${lengthBytes} to ${packet.lengthBytes} bytes`);
   }
 
   #mark(packet: HeldPacket): boolean {
-    const off = packet.off + this.#linkBytes;
-    const before = ecnOf(packet.slab, off, packet.lengthBytes - this.#linkBytes);
+    const linkBytes = this.#linkBytesOf(packet);
+    const off = packet.off + linkBytes;
+    const before = ecnOf(packet.slab, off, packet.lengthBytes - linkBytes);
     if (before === NOT_ECN_CAPABLE) return false;
     if (before !== CONGESTION_EXPERIENCED) {
       markCongestion(packet.slab, off);
       this.counters.marked++;
+      this.#tell(packet, 'marked Congestion Experienced');
     }
     return true;
   }
@@ -242,7 +279,8 @@ export class ImpairedPath {
     const { counters } = this;
     if (this.#isFull(packet)) {
       counters.lostNoMemory++;
-      this.held.release(packet);
+      this.#tell(packet, TOO_MANY);
+      this.#lose(packet);
       return;
     }
     let leavesMs = now;
@@ -250,19 +288,23 @@ export class ImpairedPath {
       leavesMs = this.#passLink(this.#queue, packet, now);
       if (leavesMs < 0) {
         counters.lostQueueFull++;
-        this.held.release(packet);
+        this.#tell(packet, 'lost: the queue is full');
+        this.#lose(packet);
         return;
       }
     }
     const { reorder = 0, keepOrder = false } = this.#impairments;
+    let dueMs = leavesMs;
     if (this.#happens(Stream.Reorder, reorder)) {
       counters.reordered++;
-      this.#hold(packet, leavesMs);
-      return;
+      this.#tell(packet, 'sent ahead');
+    } else {
+      dueMs += this.#delayMs();
+      if (keepOrder) dueMs = Math.max(dueMs, this.#lastDueMs);
+      this.#lastDueMs = dueMs;
     }
-    const dueMs = leavesMs + this.#delayMs();
-    this.#lastDueMs = keepOrder ? Math.max(dueMs, this.#lastDueMs) : dueMs;
-    this.#hold(packet, this.#lastDueMs);
+    if (this.tells && dueMs > now) this.#tell(packet, `delayed ${Number((dueMs - now).toFixed(3))} ms`);
+    this.#hold(packet, dueMs);
   }
 
   /** @returns when the packet has left the link of limited rate; -1: the queue is full */
@@ -289,6 +331,11 @@ export class ImpairedPath {
   #hold(packet: HeldPacket, dueMs: number): void {
     this.#heldBytes += packet.lengthBytes;
     this.held.add(packet, dueMs);
+  }
+
+  /** Length of the link header that it begins with, VLAN tags included. */
+  #linkBytesOf({ slab, off, lengthBytes }: HeldPacket): number {
+    return this.#isEthernet ? frameHeaderBytes(slab.view, off, lengthBytes) : 0;
   }
 
   #happens(stream: number, chance: number): boolean {

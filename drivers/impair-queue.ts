@@ -13,6 +13,9 @@ export class HeldPacket {
   dueMs = 0;
   /** Packets due at one time leave in this order. */
   order = 0;
+  /** What was done to it, for a capture, when somebody wants to know. */
+  story = '';
+  isLost = false;
 
   constructor(sizeBytes: number) {
     this.tx = new TxPacket(Slab.alloc(sizeBytes));
@@ -58,6 +61,8 @@ export class HeldPackets {
     const held = free.pop() ?? new HeldPacket(small ? SMALL_BYTES : LARGE_BYTES);
     held.tx.reset();
     held.flags = 0;
+    held.story = '';
+    held.isLost = false;
     held.lengthBytes = lengthBytes;
     return held;
   }

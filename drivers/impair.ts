@@ -1,10 +1,11 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import type { LinkCapabilities, TxPacket } from '../stack/link.ts';
-import { ETHERNET_ADDRESS_BYTES, ETHERNET_HEADER_BYTES, Ethernet } from '../stack/wire/ethernet.ts';
+import { ETHERNET_ADDRESS_BYTES, Ethernet, frameHeaderBytes } from '../stack/wire/ethernet.ts';
 import { copySlab, type Slab } from '../stack/wire/slab.ts';
 import type { Device, DeviceCounters, PacketInput } from './device.ts';
 import { checkImpairSettings, type Impairments, type ImpairSettings } from './impair-options.ts';
 import { type ImpairCounters, ImpairedPath } from './impair-path.ts';
+import type { HeldPacket } from './impair-queue.ts';
 import { TOO_BIG_BYTES, writeTooBig } from './too-big.ts';
 
 export interface ImpairOptions extends ImpairSettings {
@@ -16,7 +17,24 @@ export interface ImpairOptions extends ImpairSettings {
 export interface ImpairedDevice extends Device {
   /** What was done to received (`in`) and sent (`out`) packets. */
   readonly impaired: { readonly in: ImpairCounters; readonly out: ImpairCounters };
+  /** Tells somebody of each packet from now on; {@link unwatch} ends it. Without a witness nothing is noted. */
+  watch(witness: ImpairWitness): void;
+  unwatch(witness: ImpairWitness): void;
 }
+
+/** Hears what is done to each packet of an impaired device, in words; '': nothing. For captures. */
+export interface ImpairWitness {
+  /** Of the packet that is being sent, before `send` returns. @param isLost it does not leave */
+  sent(story: string, isLost: boolean): void;
+  /** Of the packet that is handed in right after this. */
+  received(story: string): void;
+  /** A packet that is not handed in. Valid during the call. @param flags bits of `RxFlag` */
+  lost(slab: Slab, off: number, len: number, flags: number, story: string): void;
+}
+
+/** The two directions; each draws from streams of its own. */
+const IN = 0;
+const OUT = 1;
 
 /** How soon packets are offered again to a device that was full when they were due. */
 const RETRY_MS = 1;
@@ -48,7 +66,8 @@ class Impair implements ImpairedDevice, PacketInput {
   readonly impaired: { readonly in: ImpairCounters; readonly out: ImpairCounters };
   readonly #device: Device;
   readonly #clock: () => number;
-  readonly #linkBytes: number;
+  readonly #isEthernet: boolean;
+  readonly #witnesses: ImpairWitness[] = [];
   readonly #in: ImpairedPath;
   readonly #out: ImpairedPath;
   /** Until when the device below is not offered packets, because it was full; -Infinity: it was not. */
@@ -61,19 +80,36 @@ class Impair implements ImpairedDevice, PacketInput {
     this.name = device.name;
     // what the link is stays; what the device does for us goes
     this.capabilities = { ...device.capabilities, txChecksum: false, txSegmentBytes: 0 };
-    this.#linkBytes = device.capabilities.ethernet === undefined ? 0 : ETHERNET_HEADER_BYTES;
+    this.#isEthernet = device.capabilities.ethernet !== undefined;
     this.counters = device.counters;
     this.#device = device;
     this.#clock = options.clock;
     const { seed = 1, down = [] } = options;
     const startMs = options.clock();
     const path = (impairments: Impairments, direction: number, back: () => ImpairedPath): ImpairedPath =>
-      new ImpairedPath(impairments, seed * 2 + direction, down, startMs, this.#linkBytes, {
+      new ImpairedPath(impairments, seed * 2 + direction, down, startMs, this.#isEthernet, {
         refuse: (slab, off, len) => this.#refuse(back(), impairments.mtuBytes ?? 0, slab, off, len),
+        lost: (packet) => {
+          if (direction === IN) this.#lost(packet);
+        },
       });
-    this.#in = path(options.in ?? {}, 0, () => this.#out);
-    this.#out = path(options.out ?? {}, 1, () => this.#in);
+    this.#in = path(options.in ?? {}, IN, () => this.#out);
+    this.#out = path(options.out ?? {}, OUT, () => this.#in);
     this.impaired = { in: this.#in.counters, out: this.#out.counters };
+  }
+
+  watch(witness: ImpairWitness): void {
+    this.#witnesses.push(witness);
+    this.#in.tells = true;
+    this.#out.tells = true;
+  }
+
+  unwatch(witness: ImpairWitness): void {
+    const place = this.#witnesses.indexOf(witness);
+    if (place >= 0) this.#witnesses.splice(place, 1);
+    const tells = this.#witnesses.length > 0;
+    this.#in.tells = tells;
+    this.#out.tells = tells;
   }
 
   get pollFd(): number {
@@ -82,14 +118,14 @@ class Impair implements ImpairedDevice, PacketInput {
 
   send(packet: TxPacket): boolean {
     const now = this.#clock();
-    if (!this.#release(now)) {
-      this.counters.txFull++;
-      return false;
-    }
+    // the device below has counted that it was full
+    if (!this.#release(now)) return false;
     const held = this.#out.held.take(packet.lengthBytes);
     packet.gather(held.slab.bytes, held.off);
     held.tx.comment = packet.comment;
     this.#out.arrive(held, now);
+    // what is lost has been given back, and keeps its story until it is taken again
+    for (const witness of this.#witnesses) witness.sent(held.story, held.isLost);
     this.#release(now);
     return true;
   }
@@ -133,13 +169,18 @@ class Impair implements ImpairedDevice, PacketInput {
     const { held } = this.#in;
     for (let due = held.due(now); due !== null && this.#handed < budget; due = held.due(now)) {
       this.#handed++;
+      for (const witness of this.#witnesses) witness.received(due.story);
       this.#input?.input(due.slab, due.off, due.lengthBytes, due.flags);
       this.#in.passed(due);
     }
   }
 
+  #lost({ slab, off, lengthBytes, flags, story }: HeldPacket): void {
+    for (const witness of this.#witnesses) witness.lost(slab, off, lengthBytes, flags, story);
+  }
+
   #refuse(back: ImpairedPath, mtuBytes: number, slab: Slab, off: number, len: number): void {
-    const link = this.#linkBytes;
+    const link = this.#isEthernet ? frameHeaderBytes(slab.view, off, len) : 0;
     const message = back.held.take(link + TOO_BIG_BYTES);
     const { slab: into, off: at } = message;
     const lengthBytes = writeTooBig(into, at + link, slab, off + link, len - link, mtuBytes);
@@ -147,7 +188,7 @@ class Impair implements ImpairedDevice, PacketInput {
       back.held.release(message);
       return;
     }
-    if (link > 0) turnHeader(into, at, slab, off);
+    if (link > 0) turnHeader(into, at, slab, off, link);
     message.lengthBytes = link + lengthBytes;
     back.insert(message, this.#clock());
   }
@@ -186,8 +227,8 @@ class Impair implements ImpairedDevice, PacketInput {
 }
 
 /** The Ethernet header of an answer: the addresses change places. */
-function turnHeader(into: Slab, at: number, slab: Slab, off: number): void {
-  copySlab(slab, off, into, at, ETHERNET_HEADER_BYTES);
+function turnHeader(into: Slab, at: number, slab: Slab, off: number, headerBytes: number): void {
+  copySlab(slab, off, into, at, headerBytes);
   copySlab(slab, off + Ethernet.Source, into, at + Ethernet.Destination, ETHERNET_ADDRESS_BYTES);
   copySlab(slab, off + Ethernet.Destination, into, at + Ethernet.Source, ETHERNET_ADDRESS_BYTES);
 }

@@ -89,6 +89,7 @@ class PcapInput implements Device {
         this.counters.rxDroppedHeader++;
         continue;
       }
+      if (frame.isLost) continue;
       const { accept, speed = 1 } = this.#options;
       if (accept?.(frame.slab, frame.ipOff, frame.ipLen, frame.direction) === false) continue;
       if (Number.isNaN(this.#firstMs)) {

@@ -2,7 +2,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { ipOffset } from './pcap-link.ts';
 import { ByteWindow, CaptureFile, type ReadBytes } from './pcap-source.ts';
-import { Direction, NOTE_BLOCK, TLS_KEY_LOG } from './pcapng.ts';
+import { Direction, NOTE_BLOCK, TLS_KEY_LOG, VERDICT_DROPPED, VERDICT_HARDWARE } from './pcapng.ts';
 
 /** The largest frame; libpcap's own limit (MAXIMUM_SNAPLEN). */
 export const MAX_FRAME_BYTES = 262_144;
@@ -30,8 +30,10 @@ export class PcapFrame {
   /** Its IP packet, behind VLAN tags and other link headers, with the link's padding; -1: it carries none. */
   ipOff = -1;
   ipLen = 0;
-  /** pcapng: what the capture says of it; '' nothing. */
+  /** pcapng: what the capture says of it, a line for each comment; '' nothing. */
   comment = '';
+  /** pcapng: the link has dropped it; whoever it was for has not got it. */
+  isLost = false;
 
   constructor(slab: Slab) {
     this.slab = slab;
@@ -76,7 +78,14 @@ const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const BLOCK_OVERHEAD_BYTES = 12;
 /** Type, lengths, byte-order magic, version, length of the section: what comes before its options. */
 const SECTION_HEADER_BYTES = 24;
-const Option = { End: 0, Comment: 1, EpbFlags: 2, IfTimeResolution: 9, IfTimeOffset: 14 } as const;
+const Option = {
+  End: 0,
+  Comment: 1,
+  EpbFlags: 2,
+  EpbVerdict: 7,
+  IfTimeResolution: 9,
+  IfTimeOffset: 14,
+} as const;
 const MICROSECONDS = 1_000_000n;
 
 /**
@@ -314,9 +323,20 @@ export class PcapReader {
     this.#options(28 + ((lengthBytes + 3) & ~3), end, (code, at, optionBytes) => {
       // §4.3.1: bits 0 and 1
       if (code === Option.EpbFlags && optionBytes === 4) frame.direction = directionOf(this.#u32(at) & 3);
-      if (code === Option.Comment && frame.comment === '') frame.comment = this.#text(at, optionBytes);
+      if (code === Option.Comment) this.#addComment(this.#text(at, optionBytes));
+      if (code === Option.EpbVerdict && optionBytes === 2) {
+        const { view } = this.#window.slab;
+        const from = this.#window.off + at;
+        frame.isLost =
+          view.getUint8(from) === VERDICT_HARDWARE && view.getUint8(from + 1) === VERDICT_DROPPED;
+      }
     });
     return true;
+  }
+
+  #addComment(text: string): void {
+    const { frame } = this;
+    frame.comment = frame.comment === '' ? text : `${frame.comment}\n${text}`;
   }
 
   /** It has no time: that of the frame before is kept. */
@@ -372,6 +392,7 @@ export class PcapReader {
     frame.originalLen = originalLen;
     frame.direction = Direction.Unknown;
     frame.comment = '';
+    frame.isLost = false;
     const ip = ipOffset(frame.slab.view, frame.off, lengthBytes, frame.linkType);
     frame.ipOff = ip < 0 ? -1 : frame.off + ip;
     frame.ipLen = ip < 0 ? 0 : lengthBytes - ip;

@@ -40,7 +40,11 @@ const Option = {
   IfDescription: 3,
   IfTimeResolution: 9,
   EpbFlags: 2,
+  EpbVerdict: 7,
 } as const;
+/** §4.3.1: what was decided about a packet, by hardware; what that says is its own affair, and here 1: dropped. */
+export const VERDICT_HARDWARE = 0;
+export const VERDICT_DROPPED = 1;
 /** §4.7: 'TLSK', lines of the NSS key log format (draft-ietf-tls-keylogfile). */
 export const TLS_KEY_LOG = 0x544c534b;
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
@@ -142,13 +146,20 @@ export class PcapngWriter {
     return at;
   }
 
-  /** Ends the packet begun last. @param comment '' for none */
-  endPacket(direction: Direction, comment: string): void {
-    if (direction !== Direction.Unknown || comment !== '') {
+  /** Ends the packet begun last. @param comment '' for none. @param isDropped the link has dropped it: it does not arrive */
+  endPacket(direction: Direction, comment: string, isDropped = false): void {
+    if (direction !== Direction.Unknown || comment !== '' || isDropped) {
       if (direction !== Direction.Unknown) {
         this.#u16(Option.EpbFlags);
         this.#u16(4);
         this.#u32(direction);
+      }
+      if (isDropped) {
+        this.#u16(Option.EpbVerdict);
+        this.#u16(2);
+        this.slab.bytes[this.#used++] = VERDICT_HARDWARE;
+        this.slab.bytes[this.#used++] = VERDICT_DROPPED;
+        this.#pad();
       }
       if (comment !== '') this.#text(Option.Comment, comment);
       this.#u32(Option.End);

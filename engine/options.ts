@@ -53,7 +53,10 @@ export interface EngineOptions {
    * plain packets then. A capture has what is on the wire.
    */
   readonly packetHook?: PacketHookModule;
-  /** Writes every packet to a pcapng file, as the stack sends and receives them: before and after any impairment. */
+  /**
+   * Writes every packet to a pcapng file, as the stack sends and receives them: before and after any impairment. Comments say what was
+   * sent again, what the stack has dropped, and what an impairment has done; what that loses is there too, with the verdict "dropped".
+   */
   readonly capture?: CaptureOptions;
   /** Runs the stack's timers by a `VirtualClock`. Default: the system's monotonic clock. */
   readonly clock?: { readonly memory: SharedArrayBuffer };

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { capture } from '../drivers/capture.ts';
 import type { Device } from '../drivers/device.ts';
-import { impair } from '../drivers/impair.ts';
+import { type ImpairedDevice, impair } from '../drivers/impair.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
 import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
 import { DropWatch } from '../stack/drop-watch.ts';
@@ -65,16 +65,21 @@ export function runEngine(
       share = steered.share;
     }
     const epochMs = Math.round(Date.now() - clock());
-    if (options.impairments !== undefined) device = impair(device, { ...options.impairments, clock });
+    let impaired: ImpairedDevice | undefined;
+    if (options.impairments !== undefined) {
+      impaired = impair(device, { ...options.impairments, clock });
+      device = impaired;
+    }
     if (options.capture !== undefined) {
       const { file, ring } = options.capture;
       writer = new PcapngWriter(file, ring === undefined ? {} : { ring });
       const dropped = (): string => drops?.why() ?? '';
       // the stack's own time: that of its turn
-      device = capture(device, writer, { clock: () => engine?.now ?? clock(), epochMs, dropped });
+      const now = (): number => engine?.now ?? clock();
+      device = capture(device, writer, { clock: now, epochMs, dropped, ...(impaired && { impaired }) });
       arena.store(ArenaWord.KeyLogWanted, options.capture.secrets === true ? 1 : 0);
     }
-    const parts = buildEngine(arena, options, device, clock, encryptedDns);
+    const parts = buildEngine(arena, options, device, impaired, clock, encryptedDns);
     parts.services.stack.packetHook = packetHook;
     parts.services.stack.tcp.share = share;
     parts.services.stack.udp.share = share;
@@ -116,6 +121,7 @@ function buildEngine(
   arena: Arena,
   options: EngineOptions,
   device: Device,
+  impaired: ImpairedDevice | undefined,
   clock: () => number,
   encryptedDns: typeof EncryptedDns | null,
 ): { engine: Engine; trace: Trace; services: Services; table: SocketTable; drops: DropWatch } {
@@ -143,7 +149,7 @@ function buildEngine(
   }
   arena.setInterfaces(services.stack.interfaces.map(({ name }) => name));
   const drops = new DropWatch(services.stack.counters);
-  const trace = new Trace(device, iface, clock, new DropWatch(services.stack.counters));
+  const trace = new Trace(device, iface, clock, new DropWatch(services.stack.counters), impaired);
   return { engine: new Engine(arena, trace, services, table, iface, clock), trace, services, table, drops };
 }
 

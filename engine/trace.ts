@@ -1,5 +1,6 @@
-import { capture } from '../drivers/capture.ts';
+import { type CapturedDevice, capture } from '../drivers/capture.ts';
 import type { Device } from '../drivers/device.ts';
+import type { ImpairedDevice } from '../drivers/impair.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
 import type { DropWatch } from '../stack/drop-watch.ts';
 import { NetError, Phase } from '../stack/errors.ts';
@@ -16,15 +17,25 @@ export class Trace {
   readonly #iface: Interface;
   readonly #clock: () => number;
   readonly #drops: DropWatch;
+  readonly #impaired: ImpairedDevice | undefined;
+  #capture: CapturedDevice | null = null;
   #writer: PcapngWriter | null = null;
   #users = 0;
 
-  constructor(device: Device, iface: Interface, clock: () => number, drops: DropWatch) {
+  /** @param impaired the one below `device`, if the link is disturbed */
+  constructor(
+    device: Device,
+    iface: Interface,
+    clock: () => number,
+    drops: DropWatch,
+    impaired: ImpairedDevice | undefined,
+  ) {
     this.device = device;
     this.#own = device;
     this.#iface = iface;
     this.#clock = clock;
     this.#drops = drops;
+    this.#impaired = impaired;
   }
 
   /**
@@ -49,7 +60,12 @@ export class Trace {
       this.#writer = new PcapngWriter(path, { appends: true });
       // what was dropped before has nothing to do with it
       this.#drops.why();
-      this.#use(capture(this.#own, this.#writer, { clock: this.#clock, dropped: () => this.#drops.why() }));
+      this.#capture = capture(this.#own, this.#writer, {
+        clock: this.#clock,
+        dropped: () => this.#drops.why(),
+        ...(this.#impaired && { impaired: this.#impaired }),
+      });
+      this.#use(this.#capture);
     }
     this.#users++;
   }
@@ -64,6 +80,8 @@ export class Trace {
   close(): void {
     this.#users = 0;
     this.#use(this.#own);
+    this.#capture?.detach();
+    this.#capture = null;
     this.#writer?.close();
     this.#writer = null;
   }

@@ -111,6 +111,46 @@ test('comments say what was sent again, and what was dropped for which reason', 
   t.is(malformed, '');
 });
 
+test('what an impaired link does to each packet is its comment; tshark knows the lost ones by their verdict', async (t) => {
+  const file = join(folderOf(t), 'a.pcapng');
+  const every = { duplicate: 0.1, corrupt: 0.05, truncate: 0.05, delayMs: 5, jitterMs: 3, reorder: 0.1 };
+  const [client, server] = await createPair({
+    capture: { file },
+    impairments: {
+      seed: 3,
+      in: { ...every, lossPackets: [5, 9], rateBps: 8_000_000, queuePackets: 20 },
+      out: { ...every, loss: 0.05 },
+    },
+  });
+  const listener = await server.listen({ port: PORT });
+  listener.on('connection', (peer) => peer.pipe(peer));
+  const socket = await client.connect({ host: '192.0.2.2', port: PORT });
+  const data = pattern(100_000);
+  socket.end(data);
+  t.true((await readAll(socket)).equals(data));
+  await client.close();
+  await server.close();
+  const fields = ['frame.comment', 'frame.verdict.hw', 'frame.packet_flags_direction'];
+  const lines = (await tshark('-r', file, '-T', 'fields', ...fields.flatMap((name) => ['-e', name]))).split(
+    '\n',
+  );
+  const packets = lines.filter((line) => line !== '').map((line) => line.split('\t'));
+  for (const [comment = '', verdict] of packets)
+    t.is(verdict === '01', /lost: /.test(comment.replace(/; a duplicate.*/, '')), comment);
+  const all = packets.map(([comment]) => comment).join('\n');
+  for (const story of [
+    /lost: its number is listed/,
+    /lost: by chance/,
+    /delayed \d/,
+    /duplicated/,
+    /a bit of byte \d+ turned over/,
+    /cut from \d+ to \d+ bytes/,
+    /sent ahead/,
+  ])
+    t.regex(all, story);
+  t.is(packets.filter(([comment]) => comment?.includes('its number is listed')).length, 2);
+});
+
 test('-w - is piped to tshark live, without a complaint', async (t) => {
   const cli = resolve(import.meta.dirname, '../cli/tunwire.ts');
   const [near, far] = createMemoryLink();

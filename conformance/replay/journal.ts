@@ -70,10 +70,11 @@ export function readJournal(path: string): JournaledRun | null {
       entries.push({ kind: 'turn', atMs: note['at'], calls: note['calls'] });
   };
   for (let number = 1; reader.next(); number++) {
-    const { direction, slab, off, len, epochMs } = reader.frame;
+    const { direction, slab, off, len, epochMs, isLost } = reader.frame;
     if (firstMs < 0) firstMs = epochMs;
     if (direction === Direction.Outbound) entries.push({ kind: 'out', number });
-    else entries.push({ kind: 'in', bytes: slab.bytes.slice(off, off + len) });
+    // of what the link has lost, what was sent was seen by the stack, and what was received was not
+    else if (!isLost) entries.push({ kind: 'in', bytes: slab.bytes.slice(off, off + len) });
   }
   if (reader.error !== null) throw reader.error;
   if (header === null) return null;

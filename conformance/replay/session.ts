@@ -1,4 +1,5 @@
 import { openPcap, type PcapFrame } from '../../drivers/pcap-reader.ts';
+import { Direction } from '../../drivers/pcapng.ts';
 import { NetError, Phase } from '../../stack/errors.ts';
 import type { IpAddress } from '../../stack/wire/ip-address.ts';
 import { IpProtocol } from '../../stack/wire/ipv4.ts';
@@ -80,6 +81,10 @@ class SessionCollector {
     // the first packet counts from its whole millisecond, so that nothing is rounded
     if (this.count === 1) this.#firstMs = frame.epochMs;
     if (this.count > MAX_REPLAY_PACKETS) return;
+    if (frame.isLost && frame.direction !== Direction.Outbound) {
+      this.ignored++;
+      return;
+    }
     const bytes = packetOf(frame);
     if (bytes === null) {
       this.ignored++;

@@ -22,6 +22,21 @@ export const VLAN_ID_MASK = 0x0fff;
 /** IEEE 802.1Q table 9-2: the last one is reserved. */
 export const MAX_VLAN_ID = 4094;
 
+/** An outer tag and an inner one (IEEE 802.1ad). */
+const MAX_VLAN_TAGS = 2;
+
+/** Length of a frame's header with its VLAN tags. @param len of the frame */
+export function frameHeaderBytes(view: DataView, off: number, len: number): number {
+  let headerBytes = ETHERNET_HEADER_BYTES;
+  for (let tags = 0; tags < MAX_VLAN_TAGS && len >= headerBytes + VLAN_TAG_BYTES; tags++) {
+    // the last two bytes of the header so far
+    const type = view.getUint16(off + headerBytes - 2);
+    if (type !== EtherType.Vlan && type !== EtherType.ServiceVlan) break;
+    headerBytes += VLAN_TAG_BYTES;
+  }
+  return headerBytes;
+}
+
 /** The first two bytes of the broadcast address, and its last four. */
 export const BROADCAST_HIGH = 0xffff;
 export const BROADCAST_LOW = -1;
