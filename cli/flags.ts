@@ -20,6 +20,7 @@ const IMPAIR_FLAGS = [
   ['--duplicate <percent>', 'send packets twice: 0.5%'],
   ['--corrupt <percent>', 'flip a bit: 0.1%'],
   ['--rate <bitrate>', 'limit the rate: 2mbit'],
+  ['--down <times>', 'take the link down, from the start on: 10s-15s,60s-'],
   [
     '--seed <number>',
     'what chance is drawn from, in the stack too: with -w the run can be done again (replay --exact)',
@@ -35,6 +36,8 @@ export interface ImpairFlags {
   readonly duplicate?: string;
   readonly corrupt?: string;
   readonly rate?: string;
+  readonly down?: string;
+  readonly impair?: readonly string[];
   readonly seed?: string;
 }
 
@@ -47,6 +50,8 @@ export interface StackFlags extends ImpairFlags {
   readonly offload: boolean;
   readonly mtu?: number;
   readonly vlan?: number;
+  readonly temporaryAddresses?: true;
+  readonly optimisticAddresses?: true;
   readonly addr: readonly string[];
   readonly gw: readonly string[];
   readonly dns: readonly string[];
@@ -112,6 +117,22 @@ export function addStackFlags(command: Command): Command {
     )
     .addOption(
       network(
+        new Option(
+          '--temporary-addresses',
+          'with --addr slaac: begin connections from addresses by chance, too (RFC 8981)',
+        ),
+      ),
+    )
+    .addOption(
+      network(
+        new Option(
+          '--optimistic-addresses',
+          'with --addr slaac: use addresses while the link is asked for them (RFC 4429)',
+        ),
+      ),
+    )
+    .addOption(
+      network(
         new Option('--gw <ip>', 'default gateway; once for each IP version')
           .env('TUNWIRE_GW')
           .argParser(collect)
@@ -156,7 +177,14 @@ export function addStackFlags(command: Command): Command {
 /** Adds the flags that disturb the link, in both directions. */
 export function addImpairFlags(command: Command): Command {
   for (const [flag, text] of IMPAIR_FLAGS) command.addOption(new Option(flag, text).helpGroup(IMPAIRMENTS));
-  return command;
+  return command.addOption(
+    new Option(
+      '--impair <word=value>',
+      'these for one direction, and others: in-loss=2%, out-down=5s-8s, mtu=1400, ecn; repeatable',
+    )
+      .helpGroup(IMPAIRMENTS)
+      .argParser((value: string, previous: readonly string[] = []) => [...previous, value]),
+  );
 }
 
 /** Adds the flags about TLS. */

@@ -20,6 +20,8 @@ export function engineOptionsOf(flags: StackFlags): EngineOptions {
       : { addresses: [], vlans: [{ id: flags.vlan, addresses: flags.addr, gateways: flags.gw }] }),
     resolver: { servers: flags.dns, ...(flags.hosts === undefined ? {} : { hostsFile: flags.hosts }) },
     ...(flags.mtu === undefined ? {} : { mtuBytes: flags.mtu }),
+    ...(flags.temporaryAddresses ? { temporaryAddresses: true } : {}),
+    ...(flags.optimisticAddresses ? { optimisticAddresses: true } : {}),
     ...(impairments === null ? {} : { impairments }),
     ...(flags.seed === undefined ? {} : { seed: Number(flags.seed) }),
     ...(file === undefined
@@ -71,8 +73,15 @@ export function printerOf(flags: StackFlags): (text: string) => void {
  * @throws NetError ARGUMENT_INVALID, naming the flag
  */
 export function impairmentsOf(flags: ImpairFlags): ImpairSettings | null {
-  const { loss, delay, jitter, reorder, duplicate, corrupt, rate, seed } = flags;
-  const settings = parseImpairments({ loss, delay, jitter, reorder, duplicate, corrupt, rate, seed });
+  const { loss, delay, jitter, reorder, duplicate, corrupt, rate, down, seed, impair = [] } = flags;
+  const others = impair.map((text): [word: string, value: string] => {
+    const [word = '', ...value] = text.split('=');
+    return [word.trim(), value.join('=')];
+  });
+  const settings = parseImpairments({
+    ...{ loss, delay, jitter, reorder, duplicate, corrupt, rate, down, seed },
+    ...Object.fromEntries(others),
+  });
   return isUnimpaired(settings) ? null : settings;
 }
 

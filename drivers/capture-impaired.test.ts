@@ -14,6 +14,8 @@ import { bytesOf, segment } from './testing/raw-packets.ts';
 
 const ENDS = { source: '192.0.2.1', destination: '192.0.2.2', sourcePort: 1000, destinationPort: 2000 };
 
+const ALWAYS = { fromMs: 0, toMs: Infinity };
+
 /** 40 bytes of headers and `payloadBytes` more, ECN-capable. */
 function packetOf(payloadBytes = 100): ReturnType<typeof segment> {
   const fields = { ...ENDS, sequence: 1, acknowledgment: 5, flags: 0x10 };
@@ -113,7 +115,7 @@ for (const [impairments, story] of LOSSES) {
 }
 
 test('the link is down: what is lost is captured', (t) => {
-  const bench = new Bench(t, { down: [{ fromMs: 0, toMs: Infinity }] });
+  const bench = new Bench(t, { in: { down: [ALWAYS] }, out: { down: [ALWAYS] } });
   bench.device.send(packetOf());
   bench.peer.send(packetOf());
   bench.run();

@@ -47,14 +47,12 @@ test('directions, dashes, flags and the rarer words', (t) => {
       distribution: 'normal',
       DUPLICATE: '1%',
       down: '10s-15s, 60000ms-',
+      'in-down': '1s-2s',
       corrupt: undefined,
     }),
     {
-      down: [
-        { fromMs: 10_000, toMs: 15_000 },
-        { fromMs: 60_000, toMs: Infinity },
-      ],
       in: {
+        down: [{ fromMs: 1000, toMs: 2000 }],
         burstLoss: { toBad: 0.01, toGood: 0.1, lossInBad: 0.7, lossInGood: 0.001 },
         loss: 0.05,
         mtuBytes: 1400,
@@ -69,6 +67,10 @@ test('directions, dashes, flags and the rarer words', (t) => {
         duplicate: 0.01,
       },
       out: {
+        down: [
+          { fromMs: 10_000, toMs: 15_000 },
+          { fromMs: 60_000, toMs: Infinity },
+        ],
         burstLoss: { toBad: 0.01, toGood: 0.1, lossInBad: 0.7, lossInGood: 0.001 },
         delayMs: 1000,
         lossEvery: 10,
@@ -109,6 +111,8 @@ test('errors name the word, what was expected and what came', (t) => {
     [{ ecn: 'perhaps' }, /nothing, true or false/],
     [{ down: '10s' }, /times such as/],
     [{ down: '20s-10s' }, /in order/],
+    [{ 'in-down': '20s-10s' }, /in\.down .* in order/],
+    [{ 'out-down': '1-2' }, /'out-down' is a time with its unit/],
     [{ down: '10s-20s,15s-30s' }, /in order/],
     [{ seed: 'x' }, /'seed' is a whole number/],
   ];

@@ -24,6 +24,8 @@ export type DropPredicate = (slab: Slab, off: number, len: number, number: numbe
  * them; chances are 0 … 1. A packet is what goes over a wire at once: there is no segmentation offload on an impaired link.
  */
 export interface Impairments {
+  /** Packets are lost at these times. Those already under way arrive. In order, without overlap. */
+  readonly down?: readonly DownTime[];
   /** Larger packets do not pass; 68 … 65,535 bytes. Default: no limit below the device's own. */
   readonly mtuBytes?: number;
   /**
@@ -84,8 +86,6 @@ export interface ImpairSettings {
   readonly in?: Impairments;
   /** Sent packets. */
   readonly out?: Impairments;
-  /** Packets of both directions are lost at these times. Those already under way arrive. In order, without overlap. */
-  readonly down?: readonly DownTime[];
 }
 
 /** Words as a command line has them: see {@link parseImpairments}. */
@@ -114,7 +114,6 @@ export type ImpairWords = Readonly<Record<string, string | number | boolean | un
  */
 export function parseImpairments(words: ImpairWords): ImpairSettings {
   let seed: number | undefined;
-  let down: readonly DownTime[] | undefined;
   const both: Impairments[] = [];
   const inward: Impairments[] = [];
   const outward: Impairments[] = [];
@@ -124,8 +123,6 @@ export function parseImpairments(words: ImpairWords): ImpairSettings {
     const text = String(value).trim();
     if (word === 'seed') {
       seed = whole(word, text, -2147483648, 4294967295);
-    } else if (word === 'down') {
-      down = text.split(',').map((part) => downTime(part));
     } else if (word.startsWith('in-')) {
       inward.push(readWord(word, word.slice(3), text));
     } else if (word.startsWith('out-')) {
@@ -136,7 +133,6 @@ export function parseImpairments(words: ImpairWords): ImpairSettings {
   }
   const settings: ImpairSettings = {
     ...(seed === undefined ? {} : { seed }),
-    ...(down === undefined ? {} : { down }),
     in: merge([...both, ...inward]),
     out: merge([...both, ...outward]),
   };
@@ -146,8 +142,8 @@ export function parseImpairments(words: ImpairWords): ImpairSettings {
 
 /** True when the settings change nothing. */
 export function isUnimpaired(settings: ImpairSettings): boolean {
-  const { in: inward = {}, out: outward = {}, down = [] } = settings;
-  return Object.keys(inward).length === 0 && Object.keys(outward).length === 0 && down.length === 0;
+  const { in: inward = {}, out: outward = {} } = settings;
+  return Object.keys(inward).length === 0 && Object.keys(outward).length === 0;
 }
 
 /** @throws NetError ARGUMENT_INVALID naming what is wrong */
@@ -156,12 +152,6 @@ export function checkImpairSettings(settings: ImpairSettings): void {
   checkImpairments('out', settings.out ?? {});
   if (settings.seed !== undefined && !Number.isInteger(settings.seed))
     throw invalid(`seed is a whole number, got ${settings.seed}`);
-  let before = 0;
-  for (const { fromMs, toMs } of settings.down ?? []) {
-    if (!(fromMs >= before && toMs > fromMs))
-      throw invalid(`down times are in order, each from before to; got ${fromMs} … ${toMs} ms`);
-    before = toMs;
-  }
 }
 
 /** Packets that may wait at most, in `queuePackets`. */
@@ -191,7 +181,13 @@ function checkImpairments(direction: string, impairments: Impairments): void {
     if (value !== undefined)
       checkNumber(`${direction}.${name}`, value as number, least, most, kind === 'whole');
   }
-  const { burstLoss, lossPackets = [], reorder = 0, delayMs = 0, rateBps } = impairments;
+  const { down = [], burstLoss, lossPackets = [], reorder = 0, delayMs = 0, rateBps } = impairments;
+  let before = 0;
+  for (const { fromMs, toMs } of down) {
+    if (!(fromMs >= before && toMs > fromMs))
+      throw invalid(`${direction}.down times are in order, each from before to; got ${fromMs} … ${toMs} ms`);
+    before = toMs;
+  }
   if (burstLoss !== undefined) {
     const { toBad, toGood, lossInBad, lossInGood } = burstLoss;
     for (const [name, value] of Object.entries({ toBad, toGood, lossInBad, lossInGood }))
@@ -259,10 +255,12 @@ function readWord(word: string, name: string, text: string): Impairments {
       return { ecnThresholdPackets: whole(word, text, 0, MAX_QUEUE_PACKETS) };
     case 'mtu':
       return mtu(word, text);
+    case 'down':
+      return { down: text.split(',').map((part) => downTime(word, part)) };
     default:
       throw invalid(
         `unknown impairment '${word}'; there are loss, loss-every, loss-packets, delay, jitter, distribution, keep-order, ` +
-          'reorder, duplicate, corrupt, truncate, rate, limit, ecn, ecn-threshold, mtu, each with in- or out- before it for one direction, and down, seed',
+          'reorder, duplicate, corrupt, truncate, rate, limit, ecn, ecn-threshold, mtu, down, each with in- or out- before it for one direction, and seed',
       );
   }
 }
@@ -374,10 +372,10 @@ function mtu(word: string, text: string): Impairments {
   return { mtuBytes: whole(word, bytes, 68, 65_535), mtuPolicy: policy };
 }
 
-function downTime(part: string): DownTime {
+function downTime(word: string, part: string): DownTime {
   const [from = '', to, ...more] = part.split('-').map((time) => time.trim());
-  if (to === undefined || more.length > 0) throw expected('down', 'times such as 10s-15s,60s-', part);
-  return { fromMs: duration('down', from), toMs: to === '' ? Infinity : duration('down', to) };
+  if (to === undefined || more.length > 0) throw expected(word, 'times such as 10s-15s,60s-', part);
+  return { fromMs: duration(word, from), toMs: to === '' ? Infinity : duration(word, to) };
 }
 
 function expected(word: string, what: string, got: string): NetError {

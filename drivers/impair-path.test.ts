@@ -11,7 +11,7 @@ const NO_EVENTS: PathEvents = {
 };
 
 test('what is under way is limited in bytes; what is beyond is lost and counted, and room is used again', (t) => {
-  const path = new ImpairedPath({ delayMs: 10 }, 1, [], 0, false, NO_EVENTS);
+  const path = new ImpairedPath({ delayMs: 10 }, 1, 0, false, NO_EVENTS);
   const lengthBytes = 65_000;
   const fits = Math.floor(MAX_HELD_BYTES / lengthBytes);
   for (let i = 0; i < fits + 3; i++) path.arrive(path.held.take(lengthBytes), 0);
@@ -25,7 +25,7 @@ test('what is under way is limited in bytes; what is beyond is lost and counted,
 });
 
 test('what is under way is limited in packets, however small', (t) => {
-  const path = new ImpairedPath({ delayMs: 10 }, 1, [], 0, false, NO_EVENTS);
+  const path = new ImpairedPath({ delayMs: 10 }, 1, 0, false, NO_EVENTS);
   for (let i = 0; i < MAX_HELD_PACKETS + 2; i++) path.arrive(path.held.take(1), 0);
   t.is(path.held.count, MAX_HELD_PACKETS);
   t.like(path.counters, { packets: MAX_HELD_PACKETS + 2, lostNoMemory: 2 });
@@ -38,7 +38,7 @@ test('what is under way is limited in packets, however small', (t) => {
 test('every packet and every copy has passed, is under way, or is counted as lost', (t) => {
   const lengthBytes = 65_000;
   const fits = Math.floor(MAX_HELD_BYTES / lengthBytes);
-  const path = new ImpairedPath({ duplicate: 1, delayMs: 10 }, 1, [], 0, false, NO_EVENTS);
+  const path = new ImpairedPath({ duplicate: 1, delayMs: 10 }, 1, 0, false, NO_EVENTS);
   for (let i = 0; i < fits; i++) path.arrive(path.held.take(lengthBytes), 0);
   for (let i = 0; i < 5; i++) path.passed(path.held.due(10)!);
   t.like(path.counters, { packets: fits, duplicated: fits, passed: 5, lostNoMemory: fits });

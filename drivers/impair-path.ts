@@ -6,7 +6,7 @@ import { IPV4_HEADER_BYTES, Ipv4, ipVersion, ipv4HeaderBytes } from '../stack/wi
 import { IPV6_HEADER_BYTES } from '../stack/wire/ipv6.ts';
 import { completePacket } from '../stack/wire/partial-checksum.ts';
 import type { Slab } from '../stack/wire/slab.ts';
-import type { DownTime, Impairments } from './impair-options.ts';
+import type { Impairments } from './impair-options.ts';
 import { type HeldPacket, HeldPackets, RateQueue } from './impair-queue.ts';
 
 /** Packets under way in one direction: delayed, or waiting for the link. */
@@ -65,7 +65,6 @@ export class ImpairedPath {
   /** Packets get their story: somebody wants to know what is done to them. */
   tells = false;
   readonly #impairments: Impairments;
-  readonly #down: readonly DownTime[];
   readonly #startMs: number;
   readonly #isEthernet: boolean;
   readonly #events: PathEvents;
@@ -84,13 +83,11 @@ export class ImpairedPath {
   constructor(
     impairments: Impairments,
     seed: number,
-    down: readonly DownTime[],
     startMs: number,
     isEthernet: boolean,
     events: PathEvents,
   ) {
     this.#impairments = impairments;
-    this.#down = down;
     this.#startMs = startMs;
     this.#isEthernet = isEthernet;
     this.#events = events;
@@ -213,7 +210,7 @@ export class ImpairedPath {
   }
 
   #isDown(sinceStartMs: number): boolean {
-    for (const { fromMs, toMs } of this.#down) {
+    for (const { fromMs, toMs } of this.#impairments.down ?? []) {
       if (sinceStartMs < fromMs) return false;
       if (sinceStartMs < toMs) return true;
     }

@@ -337,18 +337,24 @@ test('ECN: marked instead of lost, and above a threshold of the queue', (t) => {
   }
 });
 
-test('down: what is sent and received meanwhile is lost, what was under way arrives', (t) => {
+test('down: what is sent meanwhile is lost, what was under way arrives, and the other direction goes on', (t) => {
   const bench = new Bench({
-    out: { delayMs: 5 },
-    down: [
-      { fromMs: 10, toMs: 20 },
-      { fromMs: 30, toMs: Infinity },
-    ],
+    out: {
+      delayMs: 5,
+      down: [
+        { fromMs: 10, toMs: 20 },
+        { fromMs: 30, toMs: Infinity },
+      ],
+    },
+    in: { down: [{ fromMs: 1, toMs: 2 }] },
   });
   bench.stream(40, 1);
   t.deepEqual(numbersOf(bench), [...range(10), 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]);
   t.is(bench.device.impaired.out.lostDown, 20);
   bench.peer.send(numbered(1));
+  t.is(bench.device.receive(new Collector(), 8), 1);
+  bench.now = 1001;
+  bench.peer.send(numbered(2));
   t.is(bench.device.receive(new Collector(), 8), 0);
   t.is(bench.device.impaired.in.lostDown, 1);
 });

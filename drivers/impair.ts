@@ -84,10 +84,10 @@ class Impair implements ImpairedDevice, PacketInput {
     this.counters = device.counters;
     this.#device = device;
     this.#clock = options.clock;
-    const { seed = 1, down = [] } = options;
+    const { seed = 1 } = options;
     const startMs = options.clock();
     const path = (impairments: Impairments, direction: number, back: () => ImpairedPath): ImpairedPath =>
-      new ImpairedPath(impairments, seed * 2 + direction, down, startMs, this.#isEthernet, {
+      new ImpairedPath(impairments, seed * 2 + direction, startMs, this.#isEthernet, {
         refuse: (slab, off, len) => this.#refuse(back(), impairments.mtuBytes ?? 0, slab, off, len),
         lost: (packet) => {
           if (direction === IN) this.#lost(packet);

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Impairments } from '../drivers/impair-options.ts';
 import { echo, echoLength, type KernelSession, pattern } from './kernel-session.ts';
 
+/** The link is down for a second, in both directions. */
+const OUTAGE = { fromMs: 1500, toMs: 2600 };
 const DELAY: Impairments = { delayMs: 10 };
 
 function upload(lengthBytes: number): Pick<KernelSession, 'server' | 'client'> {
@@ -114,7 +116,7 @@ export const WIRE_SESSIONS: readonly KernelSession[] = [
     name: 'kernel-outage',
     what: 'an upload of 40,000 octets during which the link is down for a second',
     shows: 'timeouts with back-off, and what comes after',
-    wire: { in: { ...DELAY, rateBps: 1_000_000 }, out: DELAY, down: [{ fromMs: 1500, toMs: 2600 }] },
+    wire: { in: { ...DELAY, rateBps: 1_000_000, down: [OUTAGE] }, out: { ...DELAY, down: [OUTAGE] } },
     server: echoLength,
     client: async (socket) => {
       for (let i = 0; i < 20; i++) {

@@ -172,13 +172,13 @@ export class Town {
         return slab.bytes[off + len - 1] === 0xa5;
       };
       const fromMs = 60_000 + 40_000 * i;
+      const down = [{ fromMs, toMs: fromMs + 10_000 }];
       const link = impair(openMemoryHub(port), {
         clock: lab.clock,
         seed: seed * count + i,
         // one bit on the whole way: two can cancel each other out in the Internet checksum
-        in: impairments(random, seen, 0),
-        out: impairments(random, seen, 0.015),
-        down: [{ fromMs, toMs: fromMs + 10_000 }],
+        in: { ...impairments(random, seen, 0), down },
+        out: { ...impairments(random, seen, 0.015), down },
       });
       this.links.push(link);
       const host = lab.add(link, [`192.0.2.${i + 1}/24`, `2001:db8::${i + 1}/64`], seed * 100 + i);
