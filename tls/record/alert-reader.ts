@@ -21,11 +21,12 @@ export function judgeAlert(content: Uint8Array, lengthBytes: number, isTls13: bo
   if (level !== AlertLevel.Warning && level !== AlertLevel.Fatal) {
     throw new TlsError('UnknownAlertLevel', `level ${level}, description ${description}`);
   }
-  // RFC 8446 §6: the level can safely be ignored; close_notify and user_canceled are the only alerts that end nothing
+  // RFC 8446 §6: in TLS 1.3 the level can safely be ignored; close_notify and user_canceled are the only alerts that end nothing
   if (description === AlertDescription.CloseNotify) return AlertOutcome.CloseNotify;
   // differs from RFC 8446 §6.1 (a close_notify should follow) as BoringSSL, NSS and OpenSSL do: JDK 11 sends
   // user_canceled in the middle of a connection
-  if (description === AlertDescription.UserCanceled) return AlertOutcome.Ignored;
-  if (level === AlertLevel.Warning && !isTls13) return AlertOutcome.Ignored;
+  if (isTls13 && description === AlertDescription.UserCanceled) return AlertOutcome.Ignored;
+  // RFC 5246 §7.2: only warnings leave the choice
+  if (!isTls13 && level === AlertLevel.Warning) return AlertOutcome.Ignored;
   throw alertReceived(description);
 }
