@@ -105,6 +105,21 @@ test('a packet that the device refuses is not written', (t) => {
   t.true(device.send(packet) === false && peer.counters.rxPackets === 0);
 });
 
+test('a packet that the device takes and drops says so', (t) => {
+  const { device, writer, path, peer } = setUp(t);
+  const packet = segment({ ...V4, ...TCP }, payloadOf(10), 0, false);
+  device.send(packet);
+  peer.close();
+  device.send(packet);
+  device.send(packet);
+  writer.close();
+  const dropped = 'dropped by the device: it is down, or nobody is at the other end';
+  t.deepEqual(
+    readPackets(path).map(({ comment }) => comment),
+    ['', dropped, dropped],
+  );
+});
+
 test('a capture that ends does not end the connection', (t) => {
   const errors: Error[] = [];
   const writer = new PcapngWriter('/dev/full', { onError: (error) => errors.push(error) });

@@ -50,6 +50,7 @@ class CaptureDevice implements CapturedDevice, PacketInput, ImpairWitness {
   /** What the link does to the packet that is passing. */
   #story = '';
   #isLost = false;
+  readonly #drops: SendDrops;
 
   constructor(device: Device, writer: PcapngWriter, options: CaptureOptions) {
     this.name = device.name;
@@ -61,6 +62,7 @@ class CaptureDevice implements CapturedDevice, PacketInput, ImpairWitness {
     this.#dropped = options.dropped ?? null;
     this.#impaired = options.impaired ?? null;
     this.#impaired?.watch(this);
+    this.#drops = new SendDrops(device.counters);
     // a whole number, so that the clock's fractions are kept exactly
     this.#epochMs = Math.round(options.epochMs ?? Date.now() - options.clock());
     this.#isEthernet = device.capabilities.ethernet !== undefined;
@@ -123,6 +125,8 @@ class CaptureDevice implements CapturedDevice, PacketInput, ImpairWitness {
     this.#story = '';
     this.#isLost = false;
     if (!this.#device.send(packet)) return false;
+    // an impaired link sends others meanwhile
+    if (this.#impaired === null) this.#story = this.#drops.why();
     const lengthBytes = packet.lengthBytes;
     const at = this.#begin(lengthBytes);
     if (at < 0) return true;
@@ -176,6 +180,36 @@ class CaptureDevice implements CapturedDevice, PacketInput, ImpairWitness {
     this.detach();
     this.#device.close();
     this.#writer.flush();
+  }
+}
+
+/** What a device counts of packets that it takes and does not carry, and what that means. */
+const DROPS = [
+  ['txDroppedDown', 'it is down, or nobody is at the other end'],
+  ['txDroppedQueue', 'its queue is full'],
+  ['txDroppedTooLarge', 'too large'],
+  ['txDroppedError', 'the system refuses it'],
+] as const;
+
+class SendDrops {
+  readonly #counters: DeviceCounters;
+  readonly #seen: number[] = DROPS.map(() => 0);
+
+  constructor(counters: DeviceCounters) {
+    this.#counters = counters;
+    this.why();
+  }
+
+  /** Why the packet sent last was dropped; '': it was not. */
+  why(): string {
+    let text = '';
+    for (let i = 0; i < DROPS.length; i++) {
+      const [name, meaning] = DROPS[i]!;
+      const count = this.#counters[name];
+      if (count !== this.#seen[i]) text = `dropped by the device: ${meaning}`;
+      this.#seen[i] = count;
+    }
+    return text;
   }
 }
 

@@ -52,8 +52,18 @@ export class DeviceCounters {
   txFull = 0;
   /** Sent while the interface was down or the peer was not there. */
   txDroppedDown = 0;
+  /** Found a queue full that does not tell when it has room: the interface's own, or that of one port of many. */
+  txDroppedQueue = 0;
+  /** Larger than what the device takes. */
+  txDroppedTooLarge = 0;
   /** Refused by the system for any other reason. */
   txDroppedError = 0;
-  /** Received with a damaged or unknown link header, or from another virtual LAN. */
-  rxDroppedHeader = 0;
+  /** Came faster than they were read, and overflowed what the system keeps for us. */
+  rxDroppedQueue = 0;
+  /** Received without anything behind their link header. */
+  rxDroppedShort = 0;
+  /** Several packets in one, of a kind that is not known, or whose headers do not fit it. */
+  rxDroppedSuperPacket = 0;
+  /** Of a capture that is played: frames without an IP packet, or with one that is too large. */
+  rxDroppedNotIp = 0;
 }

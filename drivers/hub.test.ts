@@ -90,6 +90,19 @@ test('no link is starved, and the budget holds', (t) => {
   t.true(devices[0]!.prepareSleep());
 });
 
+test('what does not arrive is counted by its reason', (t) => {
+  const [a, b, c] = createMemoryHub({ ports: 3, queueBytes: 256 * 1024 }).map((port) => openMemoryHub(port));
+  b!.send(ping(v4(1), v4(0)));
+  t.is(a!.receive(new Collector(), 9), 1);
+  b!.close();
+  t.true(a!.send(ping(v4(0), v4(1))));
+  t.like(a!.counters, { txDroppedDown: 1, txDroppedQueue: 0, txPackets: 0 });
+  // nobody knows where this is: one port of two is there, and does not read
+  while (a!.counters.txDroppedQueue === 0) t.true(a!.send(ping(v4(0), v4(7))));
+  t.is(a!.counters.txDroppedDown, 1);
+  c!.close();
+});
+
 test('ports: how many, used once, closed', (t) => {
   for (const ports of [1, MAX_HUB_PORTS + 1, 2.5])
     t.throws(() => createMemoryHub({ ports }), { instanceOf: NetError, code: 'EINVAL' });

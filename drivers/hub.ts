@@ -105,12 +105,19 @@ class HubDevice implements Device, PacketInput {
     const { view } = packet.head;
     const link = this.#find(view, packet.headOff, packet.headLen);
     if (link >= 0) {
-      if (!this.#links[link]!.send(packet)) {
+      const to = this.#links[link]!;
+      const sent = to.counters.txPackets;
+      if (!to.send(packet)) {
         this.counters.txFull++;
         return false;
       }
+      // known, and gone: nobody is told of it by a switch either
+      if (to.counters.txPackets === sent) {
+        this.counters.txDroppedDown++;
+        return true;
+      }
     } else {
-      for (const each of this.#links) if (!each.send(packet)) this.counters.txDroppedError++;
+      for (const each of this.#links) if (!each.send(packet)) this.counters.txDroppedQueue++;
     }
     this.counters.txPackets++;
     this.counters.txBytes += lengthBytes;

@@ -164,7 +164,7 @@ class MemoryDevice implements Device {
     const words = this.#words;
     const lengthBytes = packet.lengthBytes;
     if (lengthBytes > MAX_PACKET_BYTES) {
-      this.counters.txDroppedError++;
+      this.counters.txDroppedTooLarge++;
       return true;
     }
     const peerState = Atomics.load(words, this.#peer + Word.Attached);

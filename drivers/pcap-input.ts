@@ -20,7 +20,7 @@ export interface PcapInputOptions {
 
 /**
  * A device `pcap:FILE` that hands in the IP packets of a capture at the distances they were recorded with, and swallows what
- * is sent. Frames without an IP packet are passed over and counted (`rxDroppedHeader`).
+ * is sent. Frames without an IP packet are passed over and counted (`rxDroppedNotIp`).
  * @throws NetError ARGUMENT_INVALID when the file cannot be read or is no capture
  */
 export function openPcapInput(path: string, options: PcapInputOptions): Device {
@@ -86,7 +86,7 @@ class PcapInput implements Device {
     const { frame } = this.#reader;
     while (this.#reader.next()) {
       if (frame.ipOff < 0 || frame.ipLen > MAX_PACKET_BYTES) {
-        this.counters.rxDroppedHeader++;
+        this.counters.rxDroppedNotIp++;
         continue;
       }
       if (frame.isLost) continue;

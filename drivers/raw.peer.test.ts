@@ -103,6 +103,41 @@ test('frames that this machine sends are not received; those of virtual LANs com
   t.deepEqual([...request.subarray(38, 42)], [10, 78, 0, 2], 'not the one of this machine');
 });
 
+test('what came faster than it was read, and what is too large, is counted', async (t) => {
+  const { own, peer } = await createEnds(t);
+  const device = open(own, { offload: false });
+  t.teardown(() => device.close());
+  const other = open(peer, { offload: false });
+  t.teardown(() => other.close());
+  device.advance(0);
+  t.is(device.counters.rxDroppedQueue, 0);
+  const large = new TxPacket(Slab.alloc(HEADROOM_BYTES + 1600));
+  large.headLen = 1514;
+  large.head.view.setUint16(HEADROOM_BYTES + 12, 0x0800);
+  // what the kernel keeps for a socket: 8 MiB, which it doubles
+  const sent = 25_000;
+  for (let i = 0; i < sent; i++) t.true(other.send(large));
+  t.is(other.counters.txPackets, sent);
+  const got = new Collector(true);
+  while (device.receive(got, 64) > 0) {}
+  device.advance(500);
+  t.is(device.counters.rxDroppedQueue, 0, 'the kernel is asked once a second');
+  device.advance(1000);
+  const { rxPackets, rxDroppedQueue } = device.counters;
+  t.true(rxDroppedQueue > 1000, `${rxDroppedQueue} dropped`);
+  // the kernels may have said something, too
+  t.true(rxPackets + rxDroppedQueue >= sent && rxPackets + rxDroppedQueue < sent + 100);
+  device.advance(5000);
+  t.is(device.counters.rxDroppedQueue, rxDroppedQueue);
+  large.headLen = 1515;
+  t.true(other.send(large));
+  t.like(other.counters, { txDroppedTooLarge: 1, txDroppedError: 0, txPackets: sent });
+  await peer.ok('ip', ['link', 'set', ETHERNET_NAME, 'down']);
+  large.headLen = 1514;
+  t.true(other.send(large));
+  t.is(other.counters.txDroppedDown, 1);
+});
+
 test('an interface that is down drops, one that is deleted is lost', async (t) => {
   const { own, peer } = await createEnds(t);
   const device = open(own);

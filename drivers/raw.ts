@@ -37,6 +37,8 @@ const SEGMENT_BYTES: number = 65_535 - ETHERNET_HEADER_BYTES;
 const READ_BYTES: number = VIRTIO_SHORT_HEADER_BYTES + ETHERNET_HEADER_BYTES + 8 + 40 + 65_535;
 /** Puts the IP header behind both others at a multiple of 16. */
 const READ_OFFSET = 8;
+/** How often the kernel is asked what it has dropped, as long as there is something to do. */
+const ASK_DROPS_MS = 1000;
 /** Room for a burst while the engine is busy; counted with the kernel's overhead. */
 const SOCKET_BUFFER_BYTES: number = 8 * 1024 * 1024;
 
@@ -49,6 +51,7 @@ const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
+const PACKET_STATISTICS = 6;
 const PACKET_AUXDATA = 8;
 const PACKET_VNET_HDR = 15;
 const PACKET_IGNORE_OUTGOING = 23;
@@ -157,6 +160,20 @@ function socketHint(errno: number): string {
   return 'it takes CAP_NET_RAW: run it with sudo, or: sudo setpriv --reuid $USER --init-groups --inh-caps +net_raw --ambient-caps +net_raw COMMAND';
 }
 
+/** Asks the kernel how many packets found no room in a packet socket. */
+class DropQuestion {
+  /** `struct tpacket_stats`: packets, and those dropped of them, since it was asked last; and its length. */
+  readonly #answer: Uint32Array = new Uint32Array(new ArrayBuffer(12));
+  readonly #address: number = sys.addressOf(this.#answer);
+
+  ask(fd: number): number {
+    this.#answer[1] = 0;
+    this.#answer[2] = 8;
+    const result = sys.getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, this.#address, this.#address + 8);
+    return result < 0 ? 0 : this.#answer[1]!;
+  }
+}
+
 class RawDevice implements Device {
   readonly name: string;
   readonly capabilities: LinkCapabilities;
@@ -167,6 +184,9 @@ class RawDevice implements Device {
   readonly #read: Slab = Slab.alloc(READ_OFFSET + READ_BYTES);
   readonly #reader: PacketReader;
   readonly #writer: PacketWriter;
+  readonly #dropped = new DropQuestion();
+  /** When the kernel is asked next what it has dropped. */
+  #askDropsMs: number = -Infinity;
 
   constructor(fd: number, name: string, vnet: boolean, capabilities: LinkCapabilities) {
     this.#fd = fd;
@@ -251,7 +271,13 @@ class RawDevice implements Device {
       case sys.Errno.ENODEV:
       case sys.Errno.EBADF:
         throw this.#lost('write', errno);
-      // among them ENOBUFS, the interface's own queue overflowing: lost on the way, as anywhere on a network
+      // lost on the way, as anywhere on a network
+      case sys.Errno.ENOBUFS:
+        this.counters.txDroppedQueue++;
+        return true;
+      case sys.Errno.EMSGSIZE:
+        this.counters.txDroppedTooLarge++;
+        return true;
       default:
         this.counters.txDroppedError++;
         return true;
@@ -278,7 +304,11 @@ class RawDevice implements Device {
     return Number.POSITIVE_INFINITY;
   }
 
-  advance(): void {}
+  advance(now: number): void {
+    if (now < this.#askDropsMs) return;
+    this.#askDropsMs = now + ASK_DROPS_MS;
+    this.counters.rxDroppedQueue += this.#dropped.ask(this.#fd);
+  }
 
   close(): void {
     if (this.#fd >= 0) sys.close(this.#fd);

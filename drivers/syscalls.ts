@@ -78,6 +78,7 @@ interface LibC {
   readonly bind: Native;
   readonly connect: Native;
   readonly setsockopt: Native;
+  readonly getsockopt: Native;
   readonly recvmsg: Native;
   readonly setns: Native;
 }
@@ -123,6 +124,7 @@ function load(): LibC {
     setsockopt: declare(
       'int setsockopt(int fd, int level, int option, uintptr_t value, unsigned int length)',
     ),
+    getsockopt: declare('int getsockopt(int fd, int level, int option, uintptr_t value, uintptr_t length)'),
     recvmsg: declare('intptr_t recvmsg(int fd, uintptr_t message, int flags)'),
     setns: declare('int setns(int fd, int nstype)'),
   };
@@ -243,6 +245,18 @@ export function setsockopt(
   lengthBytes: number,
 ): number {
   return checked(libc().setsockopt(fd, level, option, address, lengthBytes));
+}
+
+/** getsockopt(2); the addresses are those of the value, and of its length in 32 bits. */
+export function getsockopt(
+  fd: number,
+  level: number,
+  option: number,
+  address: number,
+  lengthAddress: number,
+): number {
+  systemCalls.count++;
+  return checked(libc().getsockopt(fd, level, option, address, lengthAddress));
 }
 
 /** recvmsg(2); `address` is that of a `struct msghdr`. */

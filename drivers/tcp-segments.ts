@@ -33,7 +33,7 @@ export function inputSegments(
   const isWhole = gsoBytes > 0 && tcpOff >= least && len >= tcpOff + TCP_HEADER_BYTES;
   const headerBytes = isWhole ? tcpOff + (view.getUint8(off + tcpOff + Tcp.DataOffset) >>> 4) * 4 : 0;
   if (headerBytes < tcpOff + TCP_HEADER_BYTES || headerBytes >= len) {
-    counters.rxDroppedHeader++;
+    counters.rxDroppedSuperPacket++;
     return;
   }
   const tcpFlags = view.getUint8(off + tcpOff + Tcp.Flags);

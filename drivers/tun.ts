@@ -282,6 +282,9 @@ class TunDevice implements Device {
       case sys.Errno.EBADFD:
       case sys.Errno.EBADF:
         throw this.#lost('write', errno);
+      case sys.Errno.ENOBUFS:
+        this.counters.txDroppedQueue++;
+        return true;
       default:
         this.counters.txDroppedError++;
         return true;

@@ -113,7 +113,7 @@ test('frames without anything in them are counted; a length that is too large is
   const got = new Collector();
   await receiveUntil(device, got, 1);
   t.deepEqual(got.packets, [frame(20, 2)]);
-  t.is(device.counters.rxDroppedHeader, 2);
+  t.is(device.counters.rxDroppedShort, 2);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(69_633);
   peer.write(length);

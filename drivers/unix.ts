@@ -133,7 +133,7 @@ class FrameStream implements Device {
       const off = this.#from + LENGTH_BYTES;
       this.#from = off + lengthBytes;
       if (lengthBytes <= ETHERNET_HEADER_BYTES) {
-        this.counters.rxDroppedHeader++;
+        this.counters.rxDroppedShort++;
         continue;
       }
       this.counters.rxPackets++;
@@ -173,7 +173,7 @@ class FrameStream implements Device {
   send(packet: TxPacket): boolean {
     const lengthBytes = packet.lengthBytes;
     if (lengthBytes > MAX_FRAME_BYTES) {
-      this.counters.txDroppedError++;
+      this.counters.txDroppedTooLarge++;
       return true;
     }
     if (!this.#sendRest()) {

@@ -94,7 +94,7 @@ export function inputVirtio(
   const packetOff = off + headerBytes;
   const packetLen = len - headerBytes;
   if (packetLen <= linkBytes) {
-    counters.rxDroppedHeader++;
+    counters.rxDroppedShort++;
     return;
   }
   const bits = view.getUint8(off + Field.Flags);
@@ -109,7 +109,7 @@ export function inputVirtio(
     return;
   }
   if (type !== GSO_NONE && type !== GSO_TCPV4 && type !== GSO_TCPV6) {
-    counters.rxDroppedHeader++;
+    counters.rxDroppedSuperPacket++;
     return;
   }
   // the kernel tells where TCP begins only together with a partial checksum, which every super-packet has
@@ -141,7 +141,7 @@ function inputDatagrams(
   const version = ipVersion(view, off + linkBytes);
   const least = linkBytes + (version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES);
   if (gsoBytes === 0 || udpOff < least || len <= headerBytes) {
-    counters.rxDroppedHeader++;
+    counters.rxDroppedSuperPacket++;
     return;
   }
   const end = off + len;

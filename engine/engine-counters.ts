@@ -1,17 +1,11 @@
-import type { DeviceCounters } from '../drivers/device.ts';
+import { DeviceCounters } from '../drivers/device.ts';
 import { systemCalls } from '../drivers/syscalls.ts';
 
-/** What an engine has done since its start, as plain JSON. */
-export interface EngineCounters {
-  /** IP packets from and to the device, as it carries them: a super-segment is one. */
-  readonly rxPackets: number;
-  readonly rxBytes: number;
-  readonly txPackets: number;
-  readonly txBytes: number;
-  /** Sends that found the device full; the packets went out later. */
-  readonly txFull: number;
-  /** Packets lost at the device, in either direction: interface down, refused, damaged link header. */
-  readonly deviceDrops: number;
+/**
+ * What an engine has done since its start, as plain JSON, and what its device has carried and dropped: a super-segment is one packet
+ * there, as the device carries it.
+ */
+export interface EngineCounters extends Readonly<DeviceCounters> {
   /** Rounds of the engine's loop, and those that had packets or commands to work off together. */
   readonly turns: number;
   readonly rxBatches: number;
@@ -28,14 +22,8 @@ export interface EngineCounters {
   readonly workingMs: number;
 }
 
-/** Their order in the arena. */
-const NAMES: readonly (keyof EngineCounters)[] = [
-  'rxPackets',
-  'rxBytes',
-  'txPackets',
-  'txBytes',
-  'txFull',
-  'deviceDrops',
+/** Their order in the arena: those of the device, and behind them the engine's own. */
+const OWN: readonly (keyof EngineCounters)[] = [
   'turns',
   'rxBatches',
   'commandBatches',
@@ -46,6 +34,9 @@ const NAMES: readonly (keyof EngineCounters)[] = [
   'asleepMs',
   'workingMs',
 ];
+const OF_DEVICE = Object.keys(new DeviceCounters()) as (keyof DeviceCounters)[];
+const NAMES: readonly (keyof EngineCounters)[] = [...OF_DEVICE, ...OWN];
+const FIRST_OWN: number = OF_DEVICE.length;
 
 /** The engine's own account. Published before every sleep, and between two when it does not come to that. */
 export class EngineAccount {
@@ -68,30 +59,24 @@ export class EngineAccount {
   }
 
   publish(now: number): void {
-    const { rxPackets, rxBytes, txPackets, txBytes, txFull } = this.#device;
-    const { txDroppedDown, txDroppedError, rxDroppedHeader } = this.#device;
     const into = this.#into;
-    into[0] = rxPackets;
-    into[1] = rxBytes;
-    into[2] = txPackets;
-    into[3] = txBytes;
-    into[4] = txFull;
-    into[5] = txDroppedDown + txDroppedError + rxDroppedHeader;
-    into[6] = this.turns;
-    into[7] = this.rxBatches;
-    into[8] = this.commandBatches;
-    into[9] = systemCalls.count;
-    into[10] = this.wakeUps;
-    into[11] = this.sleeps;
-    into[12] = this.wokenByThreads;
-    into[13] = this.asleepMs;
-    into[14] = now - this.#startedAt - this.asleepMs;
+    const device = this.#device;
+    for (let i = 0; i < OF_DEVICE.length; i++) into[i] = device[OF_DEVICE[i]!];
+    into[FIRST_OWN] = this.turns;
+    into[FIRST_OWN + 1] = this.rxBatches;
+    into[FIRST_OWN + 2] = this.commandBatches;
+    into[FIRST_OWN + 3] = systemCalls.count;
+    into[FIRST_OWN + 4] = this.wakeUps;
+    into[FIRST_OWN + 5] = this.sleeps;
+    into[FIRST_OWN + 6] = this.wokenByThreads;
+    into[FIRST_OWN + 7] = this.asleepMs;
+    into[FIRST_OWN + 8] = now - this.#startedAt - this.asleepMs;
   }
 }
 
 /** Changes at least twice a second while the engine lives. @param from arena.counters */
 export function heartbeat(from: Float64Array): number {
-  return from[6] ?? 0;
+  return from[FIRST_OWN] ?? 0;
 }
 
 /** @param from arena.counters */

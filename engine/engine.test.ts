@@ -271,7 +271,10 @@ test('the engine counts what it does, and other threads read it', async (t) => {
   t.true(counters.txBytes > 20 * (40 + message.length));
   t.true(counters.rxPackets >= 21);
   t.true(counters.rxBytes > 20 * (40 + message.length));
-  t.is(counters.deviceDrops, 0);
+  t.deepEqual(
+    Object.entries(counters).filter(([name, value]) => /Dropped/.test(name) && value !== 0),
+    [],
+  );
   t.true(counters.turns >= counters.rxBatches && counters.rxBatches > 0);
   t.true(counters.commandBatches > 0);
   t.true(counters.sleeps > 0 && counters.systemCalls >= counters.sleeps);

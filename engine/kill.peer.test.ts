@@ -134,7 +134,11 @@ test.serial(
     await lab.ok('ip', ['link', 'set', lab.tun, 'down']);
     const client = EngineClient.of(engine.arena);
     const { counters } = client;
-    await lab.until('something is lost', () => client.counters.deviceDrops > counters.deviceDrops, 20_000);
+    await lab.until(
+      'something is lost',
+      () => client.counters.txDroppedDown > counters.txDroppedDown,
+      20_000,
+    );
     await lab.ok('ip', ['link', 'set', lab.tun, 'up']);
     await lab.until('data flows again', () => client.counters.txBytes > counters.txBytes + 5_000_000, 20_000);
     await pump.worker.terminate();

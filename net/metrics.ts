@@ -25,7 +25,13 @@ export function prometheusText(stats: StackStats): string {
   metric('tunwire_interface_mtu_bytes', 'gauge', 'Largest IP packet of the interface.', [
     [`{interface="${escaped(name)}"}`, mtuBytes],
   ]);
+  const dropped: [string, number][] = [];
   for (const [key, value] of Object.entries(stats.engine)) {
+    const [, direction, reason] = /^(rx|tx)Dropped(.+)$/.exec(key) ?? [];
+    if (reason !== undefined) {
+      dropped.push([`{direction="${direction}",reason="${snake(reason)}"}`, value]);
+      continue;
+    }
     const seconds = SECONDS[key];
     if (seconds !== undefined) {
       metric(`tunwire_engine_${seconds}`, 'counter', `Seconds of the engine's thread (${key}).`, [
@@ -35,6 +41,7 @@ export function prometheusText(stats: StackStats): string {
       metric(`tunwire_engine_${snake(key)}_total`, 'counter', `The engine's ${key}.`, [['', value]]);
     }
   }
+  metric('tunwire_device_drops_total', 'counter', 'What the device dropped, by reason.', dropped);
   metric(
     'tunwire_tcp_connections',
     'gauge',

@@ -130,7 +130,7 @@ test('stats, the list of sockets, and metrics in the text format of Prometheus',
   t.true(text.endsWith('\n'));
   const seen = new Set<string>();
   for (const line of text.trimEnd().split('\n')) {
-    const sample = /^([a-z_]+)(\{[a-z]+="[^"]+"\})? \d+(\.\d+)?(e[+-]?\d+)?$/.exec(line);
+    const sample = /^([a-z_]+)(\{[a-z]+="[^"]+"(?:,[a-z]+="[^"]+")*\})? \d+(\.\d+)?(e[+-]?\d+)?$/.exec(line);
     const comment = /^# (HELP [a-z_]+ .+|TYPE ([a-z_]+) (counter|gauge))$/.exec(line);
     t.true(sample !== null || comment !== null, line);
     // each metric has one TYPE line, before its samples
@@ -141,6 +141,8 @@ test('stats, the list of sockets, and metrics in the text format of Prometheus',
     if (sample?.[1] !== undefined) t.true(seen.has(sample[1]), line);
   }
   t.regex(text, /^tunwire_tcp_drops_total\{reason="bad_offset"\} 0$/m);
+  t.regex(text, /^tunwire_device_drops_total\{direction="tx",reason="down"\} 0$/m);
+  t.regex(text, /^tunwire_device_drops_total\{direction="rx",reason="super_packet"\} 0$/m);
   t.regex(text, /^tunwire_tcp_connections\{state="ESTABLISHED"\} [1-9]/m);
   t.like(await t.throwsAsync(pair.server.stats({ signal: AbortSignal.abort() })), { name: 'AbortError' });
 });
