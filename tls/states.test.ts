@@ -3,12 +3,11 @@ import { concatBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
 import { Slab } from '../stack/wire/slab.ts';
 import { AlertDescription } from './alerts.ts';
-import { MemorySessionStore, type TlsClient, type TlsClientOptions, TRAFFIC_STATE_BYTES } from './client.ts';
+import { type TlsClient, type TlsClientOptions, TRAFFIC_STATE_BYTES } from './client.ts';
 import { TlsError } from './errors.ts';
 import { NamedGroup } from './keys/groups.ts';
-import { sessionKey } from './session.ts';
-import { issue, TEST_TIME } from './testing/certificates.ts';
-import { testCertificate, testClient, testServer } from './testing/client-under-test.ts';
+import { issue } from './testing/certificates.ts';
+import { testClient, testServer } from './testing/client-under-test.ts';
 import {
   type FlightPart,
   plainRecord,
@@ -16,6 +15,7 @@ import {
   type ServerScript,
   u16,
 } from './testing/scripted-server.ts';
+import { STORED_PSK, storedSession } from './testing/stored-session.ts';
 import { TrafficOpener } from './traffic/opener.ts';
 import { TrafficSealer } from './traffic/sealer.ts';
 import { ContentType, ExtensionType, HandshakeType } from './wire/codes.ts';
@@ -24,7 +24,6 @@ import { handshakeMessage } from './wire/messages.ts';
 const Alert = AlertDescription;
 const { ApplicationData, ChangeCipherSpec, Handshake } = ContentType;
 const NONE = new Uint8Array(0);
-const PSK = new Uint8Array(32).fill(7);
 const own = issue({ subject: 'own' });
 
 /** A client in some state, and how records reach it there. */
@@ -45,27 +44,9 @@ interface Way {
 }
 
 /** One PSK, with which early data may go. */
-const resuming = (): Partial<TlsClientOptions> => {
-  const sessions = { store: new MemorySessionStore(), port: 443, policy: 'test' };
-  sessions.store.put(sessionKey('server.test', sessions, [], ''), {
-    version: 'TLSv1.3',
-    cipherSuite: 0x1301,
-    secret: PSK.slice(),
-    ticket: Uint8Array.of(1, 2, 3),
-    sessionId: NONE,
-    ageAdd: 0,
-    receivedUnixTimeMs: TEST_TIME - 1000,
-    lifetimeSeconds: 7200,
-    maxEarlyDataBytes: 100,
-    alpn: null,
-    ocspResponse: null,
-    signedCertificateTimestamps: null,
-    chain: [testCertificate().der],
-  });
-  return { sessions };
-};
+const resuming = (): Partial<TlsClientOptions> => ({ sessions: storedSession({ maxEarlyDataBytes: 100 }) });
 const credentials = { credentials: { chain: [own.der], key: own.privateKey } };
-const resumed: Partial<ServerScript> = { resumes: PSK };
+const resumed: Partial<ServerScript> = { resumes: STORED_PSK };
 const takesEarly: Partial<ServerScript> = { ...resumed, extensions: [[ExtensionType.EarlyData, NONE]] };
 const requests: Partial<ServerScript> = { requestsCertificate: true };
 

@@ -5,12 +5,12 @@ import test from 'ava';
 import { Slab } from '../stack/wire/slab.ts';
 import { AlertDescription } from './alerts.ts';
 import { MemorySessionStore, type TlsClient, type TlsClientOptions, TRAFFIC_STATE_BYTES } from './client.ts';
-import { sessionKey } from './session.ts';
-import { issue, TEST_TIME } from './testing/certificates.ts';
-import { shakeHands12, testCertificate, testClient, testServer12 } from './testing/client-under-test.ts';
+import { issue } from './testing/certificates.ts';
+import { shakeHands12, testClient, testServer12 } from './testing/client-under-test.ts';
 import { clientHelloOf, plainRecord } from './testing/scripted-server.ts';
 import type { FlightPart12, ServerScript12 } from './testing/scripted-server12.ts';
 import { failure, seal } from './testing/sealed-records.ts';
+import { storedSession } from './testing/stored-session.ts';
 import { TrafficOpener } from './traffic/opener.ts';
 import { TrafficSealer } from './traffic/sealer.ts';
 import { ContentType, ExtensionType, HandshakeType, versionNumber } from './wire/codes.ts';
@@ -130,24 +130,10 @@ function inLastFlight(profile: Profile, hasTicket: boolean, stop: Stop): Place {
 }
 
 function whileResuming(profile: Profile, hasTicket: boolean, stop: Stop): Place {
-  const sessions = { store: new MemorySessionStore(), port: 443, policy: 'test' };
-  const { fallback: isFallback = false } = profile.options;
   const secret = new Uint8Array(48).fill(8);
-  sessions.store.put(sessionKey('server.test', sessions, [], '', isFallback), {
-    version: profile.script.version!,
-    cipherSuite: profile.script.suite!,
-    secret: secret.slice(),
-    ticket: Uint8Array.of(1, 2, 3),
-    sessionId: NONE,
-    ageAdd: 0,
-    receivedUnixTimeMs: TEST_TIME - 1000,
-    lifetimeSeconds: 7200,
-    maxEarlyDataBytes: 0,
-    alpn: null,
-    ocspResponse: null,
-    signedCertificateTimestamps: null,
-    chain: [testCertificate().der],
-  });
+  const { version, suite: cipherSuite } = profile.script;
+  const stored = { version: version!, cipherSuite: cipherSuite!, secret: secret.slice() };
+  const sessions = storedSession(stored, profile.options.fallback);
   const client = testClient({ ...profile.options, sessions });
   client.start();
   const hello = client.takeOutgoing()!;

@@ -12,6 +12,7 @@ import {
   readEncryptedExtensions,
   readSelectedProtocol,
 } from '../wire/messages.ts';
+import type { Reader } from '../wire/reader.ts';
 import { answersInEncryptedExtensions } from './answers.ts';
 import { readEchConfigList } from './ech/config.ts';
 import { ExpectCertificateOrRequest } from './expect-certificate.ts';
@@ -46,7 +47,7 @@ export class ExpectEncryptedExtensions implements HandshakeState {
     // RFC 6066 §3: the "extension_data" field of this extension SHALL be empty
     extensions.get(ExtensionType.ServerName)?.finish();
     // RFC 8446 §4.2.7: the groups of the server must not be acted upon before the handshake ends: for later connections
-    extensions.get(ExtensionType.SupportedGroups)?.vector16('named_group_list');
+    readGroups(extensions.get(ExtensionType.SupportedGroups));
     handshake.info.alpn = selectedProtocol(extensions, offer, handshake);
     const limits = recordLimits(extensions, offer, 'TLSv1.3');
     handshake.records.receiveLimitBytes = limits.receiveBytes;
@@ -80,6 +81,15 @@ export class ExpectEncryptedExtensions implements HandshakeState {
     earlyData.accept();
     info.earlyData = earlyData.status;
   }
+}
+
+/** RFC 8446 §4.2.7: named_group_list<2..2^16-1>, of no use to one connection. */
+function readGroups(content: Reader | undefined): void {
+  if (content === undefined) return;
+  const list = content.vector16('named_group_list');
+  content.finish();
+  do list.u16();
+  while (!list.done);
 }
 
 /** RFC 9849 §6.1.6, §6.2: new configurations for who was rejected; of no meaning to who only looked so. */
