@@ -2,10 +2,11 @@
 import test, { type ExecutionContext } from 'ava';
 import { combinations, echoes, PeerLab } from '../test/peers/tls-server.ts';
 import { MemorySessionStore, type TlsClient } from './client.ts';
-import { FALLBACK_SUITES, SUITES_ON_REQUEST, TLS12_SUITES } from './keys/suites.ts';
+import { FALLBACK_SUITES, SUITES_ON_REQUEST, TLS12_SUITES, TLS13_SUITES } from './keys/suites.ts';
 import { issue } from './testing/certificates.ts';
 import type { TestConnection } from './testing/connection.ts';
 
+// one at a time: gnutls-serv serves all connections in one loop, and listens for few at once
 const OLDER = ['TLSv1', 'TLSv1.1', 'TLSv1.2'] as const;
 const SUITES = [...TLS12_SUITES, ...SUITES_ON_REQUEST, ...FALLBACK_SUITES];
 const EVERYTHING = [
@@ -46,7 +47,7 @@ async function connect(t: ExecutionContext, port: number, client: TlsClient): Pr
 }
 
 for (const [version, suite] of combinations(OLDER, SUITES)) {
-  test(`${version} ${suite.name}`, async (t) => {
+  test.serial(`${version} ${suite.name}`, async (t) => {
     const only = { minVersion: version, maxVersion: version, cipherSuites: [suite.name] };
     const connection = await connect(t, MODERN, peers.client({ fallback: true, ...only }));
     const { info } = connection.client;
@@ -56,9 +57,17 @@ for (const [version, suite] of combinations(OLDER, SUITES)) {
   });
 }
 
+for (const { name } of TLS13_SUITES) {
+  test.serial(`TLSv1.3 ${name}`, async (t) => {
+    const connection = await connect(t, MODERN, peers.client({ cipherSuites: [name] }));
+    t.like(connection.client.info, { version: 'TLSv1.3', cipherSuite: name });
+    await echoes(t, connection);
+  });
+}
+
 const CBC = SUITES.filter((suite) => suite.cipher.kind === 'block' && suite.keyExchange === 'rsa');
 for (const [version, suite] of combinations(OLDER, CBC)) {
-  test(`a server from before 2010, ${version} ${suite.name}`, async (t) => {
+  test.serial(`a server from before 2010, ${version} ${suite.name}`, async (t) => {
     const only = { minVersion: version, maxVersion: version, cipherSuites: [suite.name] };
     const connection = await connect(t, OLD, peers.client({ fallback: true, ...only }));
     const { info } = connection.client;
@@ -67,18 +76,18 @@ for (const [version, suite] of combinations(OLDER, CBC)) {
   });
 }
 
-test('a server from before RFC 5746 is refused without fallback', async (t) => {
+test.serial('a server from before RFC 5746 is refused without fallback', async (t) => {
   const connection = peers.connect(t, OLD, peers.client({ maxVersion: 'TLSv1.2' }));
   t.is((await connection.handshake())?.member, 'RenegotiationInfoMissing');
 });
 
-test('everything offered at once: the best wins', async (t) => {
+test.serial('everything offered at once: the best wins', async (t) => {
   const connection = await connect(t, MODERN, peers.client({ fallback: true }));
   t.is(connection.client.info.version, 'TLSv1.3');
   await echoes(t, connection);
 });
 
-test('a CBC suite on request, without fallback', async (t) => {
+test.serial('a CBC suite on request, without fallback', async (t) => {
   const suite = 'TLS_DHE_RSA_WITH_AES_256_CBC_SHA256';
   const connection = await connect(t, MODERN, peers.client({ maxVersion: 'TLSv1.2', cipherSuites: [suite] }));
   t.like(connection.client.info, { cipherSuite: suite, encryptThenMac: true });
@@ -96,7 +105,7 @@ for (const [how, port] of [
     ['TLSv1.2', 'TLS_RSA_WITH_3DES_EDE_CBC_SHA'],
     ['TLSv1.2', 'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384'],
   ] as const) {
-    test(`resumption by ${how}, ${version} ${suite}`, async (t) => {
+    test.serial(`resumption by ${how}, ${version} ${suite}`, async (t) => {
       const sessions = { store: new MemorySessionStore(), port, policy: 'interop' };
       const only = { minVersion: version, maxVersion: version, cipherSuites: [suite], fallback: true };
       for (const isResumed of [false, true, true]) {
@@ -109,9 +118,20 @@ for (const [how, port] of [
   }
 }
 
+test.serial('resumption, TLSv1.3', async (t) => {
+  const sessions = { store: new MemorySessionStore(), port: MODERN, policy: 'interop' };
+  for (const isResumed of [false, true, true]) {
+    const connection = await connect(t, MODERN, peers.client({ sessions }));
+    t.like(connection.client.info, { version: 'TLSv1.3', isResumed });
+    // the tickets come before the data
+    await echoes(t, connection);
+    connection.close();
+  }
+});
+
 for (const version of [...OLDER, 'TLSv1.3'] as const) {
   for (const key of ['rsa2048', 'p256'] as const) {
-    test(`a client certificate is demanded and checked, ${version} ${key}`, async (t) => {
+    test.serial(`a client certificate is demanded and checked, ${version} ${key}`, async (t) => {
       const { root } = peers.files;
       const valid = { notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000 };
       const me = issue({ subject: 'me', issuer: root, key, ...valid });

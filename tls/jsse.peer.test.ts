@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { combinations, echoes, PeerLab } from '../test/peers/tls-server.ts';
 import { MemorySessionStore, type TlsClient } from './client.ts';
-import { FALLBACK_SUITES, SUITES_ON_REQUEST, TLS12_SUITES } from './keys/suites.ts';
+import { FALLBACK_SUITES, SUITES_ON_REQUEST, TLS12_SUITES, TLS13_SUITES } from './keys/suites.ts';
 import { issue } from './testing/certificates.ts';
 import type { TestConnection } from './testing/connection.ts';
 
@@ -56,6 +56,15 @@ for (const [version, suite] of combinations(OLDER, SUITES)) {
     const connection = await connect(t, PORT, peers.client(only));
     const { info } = connection.client;
     t.like(info, { version, cipherSuite: suite.name, extendedMasterSecret: true, encryptThenMac: false });
+    await echoes(t, connection);
+    connection.close();
+  });
+}
+
+for (const { name } of TLS13_SUITES) {
+  test(`TLSv1.3 ${name}`, async (t) => {
+    const connection = await connect(t, PORT, peers.client({ cipherSuites: [name] }));
+    t.like(connection.client.info, { version: 'TLSv1.3', cipherSuite: name });
     await echoes(t, connection);
     connection.close();
   });

@@ -83,9 +83,18 @@ for (const [version, suite] of combinations(OLDER, SUITES)) {
   });
 }
 
+for (const { name } of TLS13_SUITES) {
+  test.serial(`TLSv1.3 ${name}`, async (t) => {
+    const connection = await connect(t, PORT, peers.client({ cipherSuites: [name] }));
+    t.like(connection.client.info, { version: 'TLSv1.3', cipherSuite: name });
+    await getsPage(t, connection);
+  });
+}
+
 for (const [version, suite] of [
   ['TLSv1', 'TLS_RSA_WITH_RC4_128_MD5'],
   ['TLSv1.2', 'TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA'],
+  ['TLSv1.3', 'TLS_AES_128_GCM_SHA256'],
 ] as const) {
   test.serial(`resumption, ${version}`, async (t) => {
     const sessions = { store: new MemorySessionStore(), port: PORT, policy: 'interop' };
