@@ -241,7 +241,6 @@ export class Arena {
     Atomics.add(this.words, ArenaWord.SpareCount, 1);
   }
 
-  /** Why the engine failed; empty while it has not. */
   /** The names of the stack's interfaces, in order. */
   get interfaces(): string[] {
     const length = this.load(ArenaWord.InterfaceBytes);
@@ -257,6 +256,7 @@ export class Arena {
     this.store(ArenaWord.InterfaceBytes, bytes.length);
   }
 
+  /** Why the engine failed; empty while it has not. */
   get failure(): string {
     const length = this.load(ArenaWord.ErrorTextBytes);
     return new TextDecoder().decode(this.slab.bytes.slice(ERROR_TEXT_OFF, ERROR_TEXT_OFF + length));

@@ -2,7 +2,7 @@ import { DeviceCounters } from '../drivers/device.ts';
 import { systemCalls } from '../drivers/syscalls.ts';
 
 /**
- * What an engine has done since its start, as plain JSON, and what its device has carried and dropped: a super-segment is one packet
+ * What an engine has done since its start, as plain JSON, and what its devices have carried and dropped: a super-segment is one packet
  * there, as the device carries it.
  */
 export interface EngineCounters extends Readonly<DeviceCounters> {
@@ -49,19 +49,23 @@ export class EngineAccount {
   asleepMs = 0;
   readonly #startedAt: number;
   readonly #into: Float64Array;
-  readonly #device: DeviceCounters;
+  readonly #devices: readonly DeviceCounters[];
 
   /** @param into where other threads read it: arena.counters */
-  constructor(into: Float64Array, device: DeviceCounters, now: number) {
+  constructor(into: Float64Array, devices: readonly DeviceCounters[], now: number) {
     this.#into = into;
-    this.#device = device;
+    this.#devices = devices;
     this.#startedAt = now;
   }
 
   publish(now: number): void {
     const into = this.#into;
-    const device = this.#device;
-    for (let i = 0; i < OF_DEVICE.length; i++) into[i] = device[OF_DEVICE[i]!];
+    const devices = this.#devices;
+    for (let i = 0; i < OF_DEVICE.length; i++) {
+      let sum = 0;
+      for (let k = 0; k < devices.length; k++) sum += devices[k]![OF_DEVICE[i]!];
+      into[i] = sum;
+    }
     into[FIRST_OWN] = this.turns;
     into[FIRST_OWN + 1] = this.rxBatches;
     into[FIRST_OWN + 2] = this.commandBatches;

@@ -1,9 +1,7 @@
-import type { PacketInput } from '../drivers/device.ts';
 import { type AttemptProgress, ConnectAttempt } from '../stack/connector.ts';
 import type { DatagramEndpoint } from '../stack/context.ts';
 import { type Endpoint, EndpointEvent } from '../stack/endpoint.ts';
 import { ERRORS, type ErrorCode, NetError, PHASE_NAMES, Phase } from '../stack/errors.ts';
-import type { Interface } from '../stack/ip/interface.ts';
 import { Ping } from '../stack/ip/ping.ts';
 import { RawSocket } from '../stack/ip/raw-socket.ts';
 import { Trace as RouteTrace } from '../stack/ip/trace.ts';
@@ -17,11 +15,11 @@ import { TcpConnection } from '../stack/tcp/connection.ts';
 import { TcpListener } from '../stack/tcp/listener.ts';
 import { ParkedConnection } from '../stack/tcp/parked-connection.ts';
 import { UdpSocket } from '../stack/udp/udp-socket.ts';
-import type { Slab } from '../stack/wire/slab.ts';
 import { type Arena, ArenaWord } from './arena.ts';
 import { noteAttempt } from './attempt-records.ts';
 import { EngineAccount } from './engine-counters.ts';
 import type { Journal } from './journal.ts';
+import type { Port } from './port.ts';
 import { Questions } from './questions.ts';
 import type { Services } from './services.ts';
 import {
@@ -47,15 +45,15 @@ const RECEIVE_BUDGET = 64;
 const PUBLISH_MASK = 255;
 
 /**
- * Runs one stack on one device: takes the commands that other threads left in the socket blocks, hands packets in,
+ * Runs one stack on its devices: takes the commands that other threads left in the socket blocks, hands packets in,
  * lets timers run, sends, and tells whoever waits. It never sleeps: {@link runEngine} does, between two turns.
  */
-export class Engine implements PacketInput {
+export class Engine {
   readonly #arena: Arena;
   readonly #trace: Trace;
   readonly #services: Services;
   readonly #table: SocketTable;
-  readonly #iface: Interface;
+  readonly #ports: readonly Port[];
   readonly #questions: Questions;
   readonly #clock: () => number;
   /** What each socket block stands for. */
@@ -63,7 +61,7 @@ export class Engine implements PacketInput {
   readonly #openedAt: number[] = [];
   #now = 0;
   readonly account: EngineAccount;
-  /** The device refused a packet: wait until it is writable. */
+  /** A device refused a packet: its port says which one. */
   deviceFull = false;
   /** Takes down what the stack is told, for the run to be done again; null: nobody wants that. */
   journal: Journal | null = null;
@@ -73,16 +71,20 @@ export class Engine implements PacketInput {
     trace: Trace,
     services: Services,
     table: SocketTable,
-    iface: Interface,
+    ports: readonly Port[],
     clock: () => number,
   ) {
     this.#arena = arena;
-    this.account = new EngineAccount(arena.counters, trace.device.counters, clock());
+    this.account = new EngineAccount(
+      arena.counters,
+      ports.map(({ own }) => own.counters),
+      clock(),
+    );
     this.#trace = trace;
     this.#services = services;
     this.#table = table;
-    this.#iface = iface;
-    this.#questions = new Questions(services, table, iface, arena.counters);
+    this.#ports = ports;
+    this.#questions = new Questions(services, table, ports, arena.counters);
     this.#clock = clock;
     services.stack.tcp.onReplaced = (owner, by): void => {
       this.#endpoints[owner] = by;
@@ -91,33 +93,43 @@ export class Engine implements PacketInput {
   }
 
   /**
-   * One round. @param readable false: the device is known to have nothing
+   * One round; ports that are not `readable` are not read.
    * @returns true when there may be more to do at once
    */
-  turn(readable: boolean): boolean {
+  turn(): boolean {
     const { stack } = this.#services;
     const { account } = this;
+    const ports = this.#ports;
     account.turns++;
     this.#now = this.#clock();
     this.journal?.begin(
       this.#now,
       this.#connections(),
-      readable || this.deviceFull || stack.nextDeadline() <= this.#now,
+      ports[0]!.readable || this.deviceFull || stack.nextDeadline() <= this.#now,
     );
     stack.advance(this.#now);
     const commanded = this.#takeCommands();
     this.journal?.flush();
-    const packets = readable ? this.#trace.device.receive(this, RECEIVE_BUDGET) : 0;
+    let packets = 0;
+    let more = commanded;
+    for (let i = 0; i < ports.length; i++) {
+      const received = ports[i]!.receive(RECEIVE_BUDGET, this.#now);
+      packets += received;
+      if (received === RECEIVE_BUDGET) more = true;
+    }
     this.#takeEvents();
     this.deviceFull = !stack.transmit(this.#now);
-    this.#trace.device.flush();
+    for (let i = 0; i < ports.length; i++) {
+      ports[i]!.transmitted(this.deviceFull);
+      ports[i]!.device.flush();
+    }
     this.#takeEvents();
     this.#table.tellAll();
     if (commanded) account.commandBatches++;
     if (packets > 0) account.rxBatches++;
     account.wakeUps = this.#table.wakeUps;
     if ((account.turns & PUBLISH_MASK) === 0) account.publish(this.#now);
-    return commanded || packets === RECEIVE_BUDGET;
+    return more;
   }
 
   /** When the turn that is under way began. */
@@ -135,12 +147,7 @@ export class Engine implements PacketInput {
     return this.#services.stack.nextDeadline() - this.#clock();
   }
 
-  /** PacketInput: the device hands in a packet. */
-  input(slab: Slab, off: number, len: number, flags: number): void {
-    this.#iface.input(slab, off, len, flags, this.#now);
-  }
-
-  /** What the interface still waits for before it can be used, in words; '': nothing. */
+  /** What an interface still waits for before it can be used, in words; '': nothing. */
   get awaited(): string {
     return this.#services.awaited;
   }

@@ -41,6 +41,11 @@ export interface EngineOptions {
    * addresses are given as those of the device are.
    */
   readonly vlans?: readonly VlanSettings[];
+  /**
+   * Further devices, each an interface of its own. Routes choose among all of them: the longest prefix, then the order here. A capture has
+   * them all. Only with one engine.
+   */
+  readonly interfaces?: readonly DeviceSettings[];
   /** Largest IP packet in bytes; default: what the device says. */
   readonly mtuBytes?: number;
   /** false: the device carries plain packets, checksums and segments are made here. Default true. */
@@ -82,6 +87,19 @@ export interface VlanSettings {
   readonly id: number;
   readonly addresses: readonly string[];
   readonly gateways?: readonly string[];
+}
+
+/** A further device of an engine; what it shares with the first one (`slaacSecret`, `offload` …) is given there. */
+export interface DeviceSettings
+  extends Pick<
+    EngineOptions,
+    'device' | 'addresses' | 'checkAddresses' | 'gateways' | 'vlans' | 'mtuBytes' | 'impairments'
+  > {}
+
+/** The options of each device of an engine as if it were the only one, in order. */
+export function optionsOfDevices(options: EngineOptions): EngineOptions[] {
+  const { checkAddresses, gateways, vlans, mtuBytes, impairments, interfaces = [], ...shared } = options;
+  return [options, ...interfaces.map((settings) => ({ ...shared, ...settings }))];
 }
 
 export interface ResolverOptions {

@@ -1,3 +1,4 @@
+import type { DeviceCounters } from '../drivers/device.ts';
 import type { Endpoint } from '../stack/endpoint.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { Interface } from '../stack/ip/interface.ts';
@@ -13,6 +14,7 @@ import { TCP_STATE_NAMES, TcpState } from '../stack/tcp/tcp-state.ts';
 import { UdpSocket } from '../stack/udp/udp-socket.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { type EngineCounters, readCounters } from './engine-counters.ts';
+import type { Port } from './port.ts';
 import type { Services } from './services.ts';
 import { type SocketBlock, SocketEvent, SocketStatus, SocketWord } from './socket-block.ts';
 import type { SocketTable } from './socket-table.ts';
@@ -42,13 +44,21 @@ export interface SocketSummary {
   readonly info?: ConnectionInfo;
 }
 
+/** An interface, as plain JSON. */
+export interface InterfaceStats {
+  readonly name: string;
+  readonly mtuBytes: number;
+  readonly addresses: readonly string[];
+  /** What its device has carried and dropped; null: it is a virtual LAN on that of another. */
+  readonly device: Readonly<DeviceCounters> | null;
+}
+
 /** What a stack is and has done so far. Plain JSON. */
 export interface StackStats {
-  readonly interface: {
-    readonly name: string;
-    readonly mtuBytes: number;
-    readonly addresses: readonly string[];
-  };
+  /** That of the option `device`. */
+  readonly interface: InterfaceStats;
+  /** All of them, in the order of their numbers. */
+  readonly interfaces: readonly InterfaceStats[];
   readonly engine: EngineCounters;
   /** Each layer's counters by their names, the reasons for drops among them: `layers.tcp.dropChecksum`. */
   readonly layers: Readonly<Record<string, Readonly<Record<string, number>>>>;
@@ -102,14 +112,14 @@ export type ProbeLine =
 export class Questions {
   readonly #services: Services;
   readonly #table: SocketTable;
-  readonly #iface: Interface;
+  readonly #ports: readonly Port[];
   readonly #counters: Float64Array;
 
   /** @param counters the engine's account, where it is published */
-  constructor(services: Services, table: SocketTable, iface: Interface, counters: Float64Array) {
+  constructor(services: Services, table: SocketTable, ports: readonly Port[], counters: Float64Array) {
     this.#services = services;
     this.#table = table;
-    this.#iface = iface;
+    this.#ports = ports;
     this.#counters = counters;
   }
 
@@ -194,16 +204,23 @@ export class Questions {
       const name = stateOf(flow);
       connections[name] = (connections[name] ?? 0) + 1;
     }
-    const { name, addresses, capabilities } = this.#iface;
     return {
-      interface: {
-        name,
-        mtuBytes: capabilities.mtuBytes,
-        addresses: addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
-      },
+      interface: this.#describe(this.#ports[0]!.iface),
+      interfaces: stack.interfaces.map((iface) => this.#describe(iface)),
       engine: readCounters(this.#counters),
       layers: stack.counters.toJSON(),
       connections,
+    };
+  }
+
+  #describe(iface: Interface): InterfaceStats {
+    const { name, addresses, capabilities } = iface;
+    const port = this.#ports.find((each) => each.iface === iface);
+    return {
+      name,
+      mtuBytes: capabilities.mtuBytes,
+      addresses: addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+      device: port === undefined ? null : port.own.counters,
     };
   }
 

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { capture } from '../drivers/capture.ts';
 import type { Device } from '../drivers/device.ts';
-import { type ImpairedDevice, impair } from '../drivers/impair.ts';
+import { impair } from '../drivers/impair.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
 import { clearEvent, close, eventfd, POLLIN, POLLOUT, PollSet } from '../drivers/syscalls.ts';
 import { DropWatch } from '../stack/drop-watch.ts';
@@ -14,8 +14,15 @@ import type { EncryptedDns } from './encrypted-dns.ts';
 import { Engine } from './engine.ts';
 import { Journal } from './journal.ts';
 import { openDevice } from './open-device.ts';
-import { CONFIGURATION_TIMEOUT_MS, DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
+import {
+  CONFIGURATION_TIMEOUT_MS,
+  DRAIN_MS,
+  type EngineOptions,
+  engineSizes,
+  optionsOfDevices,
+} from './options.ts';
 import { Pool } from './pool.ts';
+import { Port } from './port.ts';
 import { Services } from './services.ts';
 import { SocketTable } from './socket-table.ts';
 import { type QueuePlace, SteeredDevice } from './steering.ts';
@@ -28,9 +35,9 @@ import { ClockUser } from './virtual-clock.ts';
  */
 const LONGEST_SLEEP_MS = 500;
 
-/** What polling tells of the device is in the first slot, of the eventfd in the second. */
-const DEVICE_SLOT = 0;
-const WAKE_SLOT = 1;
+/** What polling tells of the eventfd is in the first slot, of the devices in those behind. */
+const WAKE_SLOT = 0;
+const FIRST_DEVICE_SLOT = 1;
 
 /**
  * Runs an engine in the calling thread until it is told to stop. Sets the arena's state to Running, or to Failed with
@@ -48,7 +55,7 @@ export function runEngine(
   const wakeFd = eventfd();
   let given: ClockUser | null = null;
   arena.store(ArenaWord.EventFd, wakeFd);
-  let device: Device | null = null;
+  const devices: OpenDevice[] = [];
   let writer: PcapngWriter | null = null;
   let engine: Engine | null = null;
   let trace: Trace | null = null;
@@ -57,39 +64,47 @@ export function runEngine(
   try {
     given = options.clock === undefined ? null : new ClockUser(options.clock.memory, wakeFd);
     const clock = given?.clock ?? realTime;
-    device = openDevice(options, wakeFd, clock, place !== null);
     let share: FlowShare | null = null;
-    if (place !== null) {
-      const steered = new SteeredDevice(device, place, wakeFd);
-      device = steered;
-      share = steered.share;
+    for (const settings of optionsOfDevices(options)) {
+      const opened: OpenDevice = {
+        device: openDevice(settings, wakeFd, clock, place !== null),
+        impaired: {},
+      };
+      // closed whatever happens from here on
+      devices.push(opened);
+      if (place !== null) {
+        const steered = new SteeredDevice(opened.device, place, wakeFd);
+        opened.device = steered;
+        share = steered.share;
+      }
+      if (settings.impairments !== undefined) {
+        const impaired = impair(opened.device, { ...settings.impairments, clock });
+        opened.device = impaired;
+        opened.impaired = { impaired };
+      }
     }
     const epochMs = Math.round(Date.now() - clock());
-    let impaired: ImpairedDevice | undefined;
-    if (options.impairments !== undefined) {
-      impaired = impair(device, { ...options.impairments, clock });
-      device = impaired;
-    }
     if (options.capture !== undefined) {
       const { file, ring } = options.capture;
       writer = new PcapngWriter(file, ring === undefined ? {} : { ring });
       const dropped = (): string => drops?.why() ?? '';
       // the stack's own time: that of its turn
       const now = (): number => engine?.now ?? clock();
-      device = capture(device, writer, { clock: now, epochMs, dropped, ...(impaired && { impaired }) });
+      for (const each of devices)
+        each.device = capture(each.device, writer, { clock: now, epochMs, dropped, ...each.impaired });
       arena.store(ArenaWord.KeyLogWanted, options.capture.secrets === true ? 1 : 0);
     }
-    const parts = buildEngine(arena, options, device, impaired, clock, encryptedDns);
+    const parts = buildEngine(arena, options, devices, clock, encryptedDns);
     parts.services.stack.packetHook = packetHook;
     parts.services.stack.tcp.share = share;
     parts.services.stack.udp.share = share;
     drops = parts.drops;
     engine = parts.engine;
-    if (writer !== null) keepJournal(parts, writer, options, device, epochMs);
+    if (writer !== null) keepJournal(parts, writer, options, epochMs);
     trace = parts.trace;
     const loop = new Loop(
       arena,
-      device,
+      parts.ports,
       engine,
       trace,
       options.capture?.secrets === true ? writer : null,
@@ -107,7 +122,7 @@ export function runEngine(
     arena.setFailure(ERRORS[failure.tunwireCode].number, failure.detail);
   }
   trace?.close();
-  device?.close();
+  for (const { device } of devices) device.close();
   writer?.close();
   given?.close();
   arena.store(ArenaWord.EventFd, -1);
@@ -117,14 +132,28 @@ export function runEngine(
   setState(arena, failure === null ? EngineState.Stopped : EngineState.Failed);
 }
 
+/** A device with what is around it. */
+interface OpenDevice {
+  device: Device;
+  impaired: Port['impaired'];
+}
+
+interface EngineParts {
+  readonly engine: Engine;
+  readonly ports: readonly Port[];
+  readonly trace: Trace;
+  readonly services: Services;
+  readonly table: SocketTable;
+  readonly drops: DropWatch;
+}
+
 function buildEngine(
   arena: Arena,
   options: EngineOptions,
-  device: Device,
-  impaired: ImpairedDevice | undefined,
+  devices: readonly OpenDevice[],
   clock: () => number,
   encryptedDns: typeof EncryptedDns | null,
-): { engine: Engine; trace: Trace; services: Services; table: SocketTable; drops: DropWatch } {
+): EngineParts {
   const sizes = engineSizes(options);
   const pool = new Pool(arena.poolOffset, sizes.poolBytes);
   const table = new SocketTable(arena, pool, sizes);
@@ -134,9 +163,23 @@ function buildEngine(
   settings.maxSendBufferBytes = sizes.maxSendBytes;
   settings.receiveBufferBytes = sizes.recvBytes;
   settings.maxReceiveBufferBytes = sizes.maxRecvBytes;
-  const iface = services.stack.addInterface({
-    // as the kernel calls it: zones are given so (fe80::1%eth0)
-    name: device.name.replace(/^(tun|tap|raw):/, ''),
+  const all = optionsOfDevices(options);
+  const ports = devices.map((opened, i) => addPort(services, opened, all[i]!));
+  arena.setInterfaces(services.stack.interfaces.map(({ name }) => name));
+  const drops = new DropWatch(services.stack.counters);
+  const trace = new Trace(ports, clock, new DropWatch(services.stack.counters));
+  const engine = new Engine(arena, trace, services, table, ports, clock);
+  return { engine, ports, trace, services, table, drops };
+}
+
+function addPort(services: Services, { device, impaired }: OpenDevice, options: EngineOptions): Port {
+  const { stack } = services;
+  // as the kernel calls it: zones are given so (fe80::1%eth0)
+  const name = device.name.replace(/^(tun|tap|raw):/, '');
+  const sameName = stack.interfaces.filter((each) => each.name === name || each.name.startsWith(`${name}-`));
+  const iface = stack.addInterface({
+    // two memory links have the same
+    name: sameName.length === 0 ? name : `${name}-${sameName.length + 1}`,
     sink: device,
     capabilities: device.capabilities,
     addresses: options.checkAddresses === true ? [] : givenAddresses(options.addresses),
@@ -145,29 +188,25 @@ function buildEngine(
   services.configure(iface, options);
   for (const vlan of options.vlans ?? []) {
     const addresses = options.checkAddresses === true ? [] : givenAddresses(vlan.addresses);
-    services.configure(services.stack.addVlan(iface, { ...vlan, addresses }), { ...options, ...vlan });
+    services.configure(stack.addVlan(iface, { ...vlan, addresses }), { ...options, ...vlan });
   }
-  arena.setInterfaces(services.stack.interfaces.map(({ name }) => name));
-  const drops = new DropWatch(services.stack.counters);
-  const trace = new Trace(device, iface, clock, new DropWatch(services.stack.counters), impaired);
-  return { engine: new Engine(arena, trace, services, table, iface, clock), trace, services, table, drops };
+  return new Port(device, iface, impaired);
 }
 
 /** A run with a seed can be done again, where nothing but the capture's packets and the applications decide what happens. */
 function keepJournal(
-  { engine, table, services }: ReturnType<typeof buildEngine>,
+  { engine, ports, table, services }: EngineParts,
   writer: PcapngWriter,
   options: EngineOptions,
-  device: Device,
   epochMs: number,
 ): void {
   const addresses = givenAddresses(options.addresses);
   const { seed } = options;
   const isConfigured = addresses.length < options.addresses.length || options.checkAddresses === true;
-  if (seed === undefined || isConfigured || device.capabilities.ethernet !== undefined) return;
+  const { capabilities } = ports[0]!.own;
+  if (seed === undefined || isConfigured || capabilities.ethernet !== undefined || ports.length > 1) return;
   const { gateways = [] } = options;
   const sizes = engineSizes(options);
-  const { capabilities } = device;
   const startMs = services.stack.now;
   engine.journal = new Journal(writer, { seed, epochMs, startMs, addresses, gateways, capabilities, sizes });
   table.latches = true;
@@ -189,7 +228,7 @@ const LIVELY_MS = 0.2;
 /** One engine's loop: turns while there is work, sleep in poll(2) between. */
 class Loop {
   readonly #arena: Arena;
-  readonly #device: Device;
+  readonly #ports: readonly Port[];
   readonly #engine: Engine;
   readonly #trace: Trace;
   /** Takes TLS secrets; null: nobody wants them there. */
@@ -198,18 +237,16 @@ class Loop {
   readonly #clock: () => number;
   /** Where `#clock` comes from when it is not the system's. */
   readonly #given: ClockUser | null;
-  readonly #poll: PollSet = new PollSet(2);
+  readonly #poll: PollSet;
   /** What wakes us may be a packet that another engine has handed over. */
   readonly #isSteered: boolean;
   #draining = false;
   /** The last sleep was a short one. */
   #isLively = false;
-  /** False: poll has said that the device has nothing. */
-  #readable = true;
 
   constructor(
     arena: Arena,
-    device: Device,
+    ports: readonly Port[],
     engine: Engine,
     trace: Trace,
     writer: PcapngWriter | null,
@@ -219,7 +256,8 @@ class Loop {
     isSteered: boolean,
   ) {
     this.#arena = arena;
-    this.#device = device;
+    this.#ports = ports;
+    this.#poll = new PollSet(FIRST_DEVICE_SLOT + ports.length);
     this.#engine = engine;
     this.#trace = trace;
     this.#writer = writer;
@@ -238,7 +276,7 @@ class Loop {
       if (leftMs <= 0) {
         throw new NetError('TIMEOUT', {
           phase: Phase.None,
-          detail: `${this.#device.name} has not got ${this.#engine.awaited} within ${CONFIGURATION_TIMEOUT_MS / 1000} s`,
+          detail: `${this.#engine.awaited} within ${CONFIGURATION_TIMEOUT_MS / 1000} s`,
         });
       }
       if (!this.#turn()) this.#sleep(Math.min(leftMs, LONGEST_SLEEP_MS));
@@ -277,9 +315,9 @@ class Loop {
     this.#given?.begin();
     const now = this.#clock();
     this.#trace.advance(now);
-    this.#device.advance(now);
-    const more = this.#engine.turn(this.#readable);
-    this.#readable = true;
+    for (const { own } of this.#ports) own.advance(now);
+    const more = this.#engine.turn();
+    for (const port of this.#ports) port.readable = true;
     return more;
   }
 
@@ -296,11 +334,10 @@ class Loop {
    * @returns whether there is something
    */
   #watch(): boolean {
-    const { pollFd } = this.#device;
-    if (!this.#isLively || this.#isSteered || pollFd < 0 || this.#given !== null || this.#engine.deviceFull)
-      return false;
+    if (!this.#isLively || this.#isSteered || this.#given !== null || this.#engine.deviceFull) return false;
+    for (const { own } of this.#ports) if (own.pollFd < 0) return false;
     const until = this.#clock() + Math.min(WATCH_MS, this.#engine.sleepMs());
-    this.#poll.set(DEVICE_SLOT, pollFd, POLLIN);
+    this.#pollDevices();
     while (this.#clock() < until) {
       if (this.#arena.load(ArenaWord.CommandHead) !== 0) return true;
       if (this.#poll.wait(0) === 0) continue;
@@ -317,14 +354,12 @@ class Loop {
     // whoever has something for the engine from here on sees that it sleeps, and wakes it
     this.#arena.store(ArenaWord.Sleeping, 1);
     const idle = this.#arena.load(ArenaWord.CommandHead) === 0 && !this.#isStopped;
-    if (idle && this.#device.prepareSleep()) {
-      const dueMs = Math.min(
-        this.#engine.sleepMs(),
-        this.#device.nextDeadline() - this.#clock(),
-        this.#trace.nextDeadline() - this.#clock(),
-      );
+    if (idle && this.#prepareSleep()) {
+      let deadline = this.#trace.nextDeadline();
+      for (const { own } of this.#ports) deadline = Math.min(deadline, own.nextDeadline());
+      const dueMs = Math.min(this.#engine.sleepMs(), deadline - this.#clock());
       if (dueMs > 0) {
-        this.#poll.set(DEVICE_SLOT, this.#device.pollFd, this.#engine.deviceFull ? POLLIN | POLLOUT : POLLIN);
+        this.#pollDevices();
         const sleepsAt = this.#clock();
         account.sleeps++;
         account.publish(sleepsAt);
@@ -334,17 +369,41 @@ class Loop {
         const asleepMs = this.#clock() - sleepsAt;
         account.asleepMs += asleepMs;
         this.#isLively = asleepMs < LIVELY_MS;
-        // a device without a descriptor has to be looked at
-        this.#readable = this.#device.pollFd < 0 || this.#poll.happened(DEVICE_SLOT) !== 0;
-        if (this.#poll.happened(WAKE_SLOT) !== 0) {
+        const isWoken = this.#poll.happened(WAKE_SLOT) !== 0;
+        for (let i = 0; i < this.#ports.length; i++) {
+          const port = this.#ports[i]!;
+          // a device without a descriptor has to be looked at
+          port.readable =
+            port.own.pollFd < 0 ||
+            this.#poll.happened(FIRST_DEVICE_SLOT + i) !== 0 ||
+            (isWoken && this.#isSteered);
+        }
+        if (isWoken) {
           account.wokenByThreads++;
-          if (this.#isSteered) this.#readable = true;
           clearEvent(this.#wakeFd);
         }
       }
-      this.#device.awake();
+      for (const { own } of this.#ports) own.awake();
     }
     this.#arena.store(ArenaWord.Sleeping, 0);
+  }
+
+  #pollDevices(): void {
+    for (let i = 0; i < this.#ports.length; i++) {
+      const { own, isFull } = this.#ports[i]!;
+      this.#poll.set(FIRST_DEVICE_SLOT + i, own.pollFd, isFull ? POLLIN | POLLOUT : POLLIN);
+    }
+  }
+
+  /** @returns false when some device must not sleep; then none is about to */
+  #prepareSleep(): boolean {
+    const ports = this.#ports;
+    for (let i = 0; i < ports.length; i++) {
+      if (ports[i]!.own.prepareSleep()) continue;
+      while (--i >= 0) ports[i]!.own.awake();
+      return false;
+    }
+    return true;
   }
 }
 

@@ -26,7 +26,7 @@ export class Services {
   readonly #options: EngineOptions;
   readonly #tls: NameServerTlsMaker;
   readonly #settings: ResolverSettings;
-  readonly #configurations: AddressConfiguration[] = [];
+  readonly #configurations: [name: string, configuration: AddressConfiguration][] = [];
   /** What the network says of names, by interface. */
   readonly #names = new Map<Interface, NetworkNames>();
 
@@ -60,18 +60,19 @@ export class Services {
         this.#useNames();
       },
     };
-    this.#configurations.push(new AddressConfiguration(this.stack, iface, settings, user));
+    this.#configurations.push([iface.name, new AddressConfiguration(this.stack, iface, settings, user)]);
   }
 
-  /** What the interfaces still wait for; '': nothing. @throws NetError ADDRESS_IN_USE */
+  /** Which interface still waits for what; '': none does. @throws NetError ADDRESS_IN_USE */
   get awaited(): string {
-    for (const { awaited } of this.#configurations) if (awaited !== '') return awaited;
+    for (const [name, { awaited }] of this.#configurations)
+      if (awaited !== '') return `${name} has not got ${awaited}`;
     return '';
   }
 
   /** Gives back what the network has lent. */
   release(): void {
-    for (const configuration of this.#configurations) configuration.close();
+    for (const [, configuration] of this.#configurations) configuration.close();
   }
 
   /** What is given by options goes before what the network says. */

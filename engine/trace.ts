@@ -1,41 +1,25 @@
 import { type CapturedDevice, capture } from '../drivers/capture.ts';
-import type { Device } from '../drivers/device.ts';
-import type { ImpairedDevice } from '../drivers/impair.ts';
 import { PcapngWriter } from '../drivers/pcapng.ts';
 import type { DropWatch } from '../stack/drop-watch.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { Interface } from '../stack/ip/interface.ts';
+import type { Port } from './port.ts';
 
 /**
- * A capture that is switched on and off while the engine runs. Off, it costs nothing: packets go to the device itself. Several users
- * share it, and it ends with the last of them.
+ * A capture that is switched on and off while the engine runs, of all its devices. Off, it costs nothing: packets go to the devices
+ * themselves. Several users share it, and it ends with the last of them.
  */
 export class Trace {
-  /** Where packets go and come from now. */
-  device: Device;
-  readonly #own: Device;
-  readonly #iface: Interface;
+  readonly #ports: readonly Port[];
   readonly #clock: () => number;
   readonly #drops: DropWatch;
-  readonly #impaired: ImpairedDevice | undefined;
-  #capture: CapturedDevice | null = null;
+  readonly #captures: CapturedDevice[] = [];
   #writer: PcapngWriter | null = null;
   #users = 0;
 
-  /** @param impaired the one below `device`, if the link is disturbed */
-  constructor(
-    device: Device,
-    iface: Interface,
-    clock: () => number,
-    drops: DropWatch,
-    impaired: ImpairedDevice | undefined,
-  ) {
-    this.device = device;
-    this.#own = device;
-    this.#iface = iface;
+  constructor(ports: readonly Port[], clock: () => number, drops: DropWatch) {
+    this.#ports = ports;
     this.#clock = clock;
     this.#drops = drops;
-    this.#impaired = impaired;
   }
 
   /**
@@ -60,12 +44,15 @@ export class Trace {
       this.#writer = new PcapngWriter(path, { appends: true });
       // what was dropped before has nothing to do with it
       this.#drops.why();
-      this.#capture = capture(this.#own, this.#writer, {
-        clock: this.#clock,
-        dropped: () => this.#drops.why(),
-        ...(this.#impaired && { impaired: this.#impaired }),
-      });
-      this.#use(this.#capture);
+      for (const port of this.#ports) {
+        const captured = capture(port.own, this.#writer, {
+          clock: this.#clock,
+          dropped: () => this.#drops.why(),
+          ...port.impaired,
+        });
+        this.#captures.push(captured);
+        port.use(captured);
+      }
     }
     this.#users++;
   }
@@ -79,9 +66,8 @@ export class Trace {
   /** Ends it whoever uses it. */
   close(): void {
     this.#users = 0;
-    this.#use(this.#own);
-    this.#capture?.detach();
-    this.#capture = null;
+    for (const port of this.#ports) port.use(port.own);
+    for (const captured of this.#captures.splice(0)) captured.detach();
     this.#writer?.close();
     this.#writer = null;
   }
@@ -97,10 +83,5 @@ export class Trace {
 
   nextDeadline(): number {
     return this.#writer?.nextDeadline() ?? Infinity;
-  }
-
-  #use(device: Device): void {
-    this.device = device;
-    this.#iface.sink = device;
   }
 }

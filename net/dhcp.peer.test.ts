@@ -107,7 +107,7 @@ test('no server: the stack does not start, and says why', async (t) => {
   const bed = await createBed(t);
   await t.throwsAsync(start(bed), {
     code: 'ETIMEDOUT',
-    message: /raw:veth0 has not got an address from a DHCP server within 25 s/,
+    message: /veth0 has not got an address from a DHCP server within 25 s/,
   });
 });
 

@@ -5,8 +5,15 @@
 export { createMemoryHub, type MemoryHubOptions, type MemoryHubPort } from '../drivers/hub.ts';
 export { createMemoryLink, type MemoryLinkEnd, type MemoryLinkOptions } from '../drivers/memory.ts';
 export type { EngineCounters } from '../engine/engine-counters.ts';
-export type { CaptureOptions, EngineOptions, PacketHookModule, ResolverOptions } from '../engine/options.ts';
-export type { SocketInfo, SocketSummary, StackStats } from '../engine/questions.ts';
+export type {
+  CaptureOptions,
+  DeviceSettings,
+  EngineOptions,
+  PacketHookModule,
+  ResolverOptions,
+  VlanSettings,
+} from '../engine/options.ts';
+export type { InterfaceStats, SocketInfo, SocketSummary, StackStats } from '../engine/questions.ts';
 export type { KeepAlive } from '../engine/shared-socket.ts';
 export { VirtualClock } from '../engine/virtual-clock.ts';
 export { type ErrorCode, NetError } from '../stack/errors.ts';

@@ -21,17 +21,14 @@ export function prometheusText(stats: StackStats): string {
     lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
     for (const [labels, value] of samples) lines.push(`${name}${labels} ${value}`);
   };
-  const { name, mtuBytes } = stats.interface;
-  metric('tunwire_interface_mtu_bytes', 'gauge', 'Largest IP packet of the interface.', [
-    [`{interface="${escaped(name)}"}`, mtuBytes],
-  ]);
-  const dropped: [string, number][] = [];
+  metric(
+    'tunwire_interface_mtu_bytes',
+    'gauge',
+    'Largest IP packet of the interface.',
+    stats.interfaces.map(({ name, mtuBytes }) => [`{interface="${escaped(name)}"}`, mtuBytes]),
+  );
   for (const [key, value] of Object.entries(stats.engine)) {
-    const [, direction, reason] = /^(rx|tx)Dropped(.+)$/.exec(key) ?? [];
-    if (reason !== undefined) {
-      dropped.push([`{direction="${direction}",reason="${snake(reason)}"}`, value]);
-      continue;
-    }
+    if (DROPPED.test(key)) continue;
     const seconds = SECONDS[key];
     if (seconds !== undefined) {
       metric(`tunwire_engine_${seconds}`, 'counter', `Seconds of the engine's thread (${key}).`, [
@@ -41,7 +38,7 @@ export function prometheusText(stats: StackStats): string {
       metric(`tunwire_engine_${snake(key)}_total`, 'counter', `The engine's ${key}.`, [['', value]]);
     }
   }
-  metric('tunwire_device_drops_total', 'counter', 'What the device dropped, by reason.', dropped);
+  metric('tunwire_device_drops_total', 'counter', 'What devices dropped, by reason.', dropsOf(stats));
   metric(
     'tunwire_tcp_connections',
     'gauge',
@@ -60,6 +57,19 @@ export function prometheusText(stats: StackStats): string {
     }
   }
   return `${lines.join('\n')}\n`;
+}
+
+const DROPPED = /^(rx|tx)Dropped(.+)$/;
+
+function dropsOf({ interfaces }: StackStats): [string, number][] {
+  return interfaces.flatMap(({ name, device }) =>
+    Object.entries(device ?? {}).flatMap(([key, value]): [string, number][] => {
+      const [, direction, reason] = DROPPED.exec(key) ?? [];
+      if (reason === undefined) return [];
+      const labels = `interface="${escaped(name)}",direction="${direction}",reason="${snake(reason)}"`;
+      return [[`{${labels}}`, value]];
+    }),
+  );
 }
 
 /** `dropBadOffset` as Prometheus writes it: bad_offset. */

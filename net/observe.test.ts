@@ -141,8 +141,8 @@ test('stats, the list of sockets, and metrics in the text format of Prometheus',
     if (sample?.[1] !== undefined) t.true(seen.has(sample[1]), line);
   }
   t.regex(text, /^tunwire_tcp_drops_total\{reason="bad_offset"\} 0$/m);
-  t.regex(text, /^tunwire_device_drops_total\{direction="tx",reason="down"\} 0$/m);
-  t.regex(text, /^tunwire_device_drops_total\{direction="rx",reason="super_packet"\} 0$/m);
+  t.regex(text, /^tunwire_device_drops_total\{interface="[^"]+",direction="tx",reason="down"\} 0$/m);
+  t.regex(text, /^tunwire_device_drops_total\{interface="[^"]+",direction="rx",reason="super_packet"\} 0$/m);
   t.regex(text, /^tunwire_tcp_connections\{state="ESTABLISHED"\} [1-9]/m);
   t.like(await t.throwsAsync(pair.server.stats({ signal: AbortSignal.abort() })), { name: 'AbortError' });
 });

@@ -100,16 +100,19 @@ ip link set $1 up`;
 /**
  * Lays an Ethernet cable (a pair of veth devices) from `own`, where the kernel has no address on it, to `peer`, whose kernel has
  * {@link PEER_V4} and {@link PEER_V6}.
+ * @param cable of several of one lab: with 1 it is `veth1`, and the addresses are 10.79.0.1 and fd79::1
  */
-export async function joinByEthernet(own: Lab, peer: Lab): Promise<void> {
-  const ends = ['type', 'veth', 'peer', 'name', ETHERNET_NAME, 'netns', peer.namespace];
-  await run('ip', ['-n', own.namespace, 'link', 'add', ETHERNET_NAME, ...ends]);
+export async function joinByEthernet(own: Lab, peer: Lab, cable = 0): Promise<void> {
+  const name = ETHERNET_NAME.replace(/\d+$/, String(cable));
+  const ends = ['type', 'veth', 'peer', 'name', name, 'netns', peer.namespace];
+  await run('ip', ['-n', own.namespace, 'link', 'add', name, ...ends]);
   for (const lab of [own, peer]) {
-    await lab.ok('ip', ['link', 'set', ETHERNET_NAME, 'addrgenmode', 'none']);
-    await lab.ok('ip', ['link', 'set', ETHERNET_NAME, 'up']);
+    await lab.ok('ip', ['link', 'set', name, 'addrgenmode', 'none']);
+    await lab.ok('ip', ['link', 'set', name, 'up']);
   }
-  await peer.ok('ip', ['addr', 'add', `${PEER_V4}/24`, 'dev', ETHERNET_NAME]);
-  await peer.ok('ip', ['addr', 'add', `${PEER_V6}/64`, 'dev', ETHERNET_NAME, 'nodad']);
+  const network = 78 + cable;
+  await peer.ok('ip', ['addr', 'add', `10.${network}.0.1/24`, 'dev', name]);
+  await peer.ok('ip', ['addr', 'add', `fd${network}::1/64`, 'dev', name, 'nodad']);
 }
 
 /** Cleans up when its standard input ends: because the lab was closed, or because the process that made it is gone. */
