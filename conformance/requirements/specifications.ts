@@ -28,6 +28,7 @@ import { RFC8985 } from './rfc8985.ts';
 import { RFC9293 } from './rfc9293.ts';
 import { RFC9406 } from './rfc9406.ts';
 import { RFC9438 } from './rfc9438.ts';
+import { RFC9768 } from './rfc9768.ts';
 import { RFC9937 } from './rfc9937.ts';
 import type { Specification } from './specification.ts';
 
@@ -41,6 +42,7 @@ export const SPECIFICATIONS: readonly Specification[] = [
   RFC6675,
   RFC6298,
   RFC8985,
+  RFC9768,
   RFC9937,
   RFC5681,
   RFC3042,

@@ -16,7 +16,7 @@ type Setter = (host: ScriptHost, value: string) => void;
 
 /** Set up only, or of no consequence here: buffers of the system, caches, offload, logging. */
 const IGNORED =
-  /^(net\.inet\.tcp\.(hostcache\.purgenow|delacktime|keepinit|rexmit_slop|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|congestion_control|fastopen_blackhole_timeout_sec|ecn_option|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
+  /^(net\.inet\.tcp\.(hostcache\.purgenow|delacktime|keepinit|rexmit_slop|path_mtu_discovery|tolerate_missing_ts|mssdflt|v6mssdflt)|net\.ipv4\.tcp_(tso_win_divisor|min_tso_segs|fack|frto|dsack|reordering|recovery|pacing_ss_ratio|pacing_ca_ratio|notsent_lowat|no_metrics_save|slow_start_after_idle|min_rtt_wlen|limit_output_bytes|autocorking|congestion_control|fastopen_blackhole_timeout_sec|wmem|rmem|syn_linear_timeouts)|net\.core\.\w+)$/;
 
 /** Variables that must have one value; any other is a behaviour that the stack does not offer. */
 const FIXED: Readonly<Record<string, { readonly value: string; readonly reason: string }>> = {
@@ -50,11 +50,14 @@ const SETTERS: Readonly<Record<string, Setter>> = {
     while (shift < 14 && 65_535 * 2 ** shift < Number(value)) shift++;
     host.stack.tcp.settings.windowShift = shift;
   },
-  'net.inet.tcp.ecn.enable': setEcn,
+  'net.inet.tcp.ecn.enable': (host, value) => setEcn(host, value, BSD_ECN),
   'net.inet.tcp.ecn.maxretries': (host, value) => {
     host.stack.tcp.settings.ecnRetries = Number(value);
   },
-  'net.ipv4.tcp_ecn': setEcn,
+  'net.ipv4.tcp_ecn': (host, value) => setEcn(host, value, LINUX_ECN),
+  'net.ipv4.tcp_ecn_option': (host, value) => {
+    host.stack.tcp.settings.accurateEcnOption = value === '0' ? 'off' : value === '1' ? 'needed' : 'always';
+  },
   // 3: tail loss probes; the early retransmit that other values meant is gone from Linux, too
   'net.ipv4.tcp_early_retrans': (host, value) => {
     host.stack.tcp.settings.tailLossProbe = value === '3' || value === '4';
@@ -125,11 +128,31 @@ const SETTERS: Readonly<Record<string, Setter>> = {
   },
 };
 
-/** 1: asked for and granted; 2: granted when the peer asks, which is the default everywhere */
-function setEcn(host: ScriptHost, value: string): void {
-  const modes = { 0: 'off', 1: 'active', 2: 'passive' } as const;
-  if (value !== '0' && value !== '1' && value !== '2') throw new ScriptUnsupported(`ECN mode ${value}`);
-  host.stack.tcp.settings.ecn = modes[value];
+type EcnMode = 'off' | 'passive' | 'active';
+/** By value: what is done with ECN (RFC 3168), and with AccECN (RFC 9768). Linux, ip-sysctl.rst. */
+const LINUX_ECN: readonly (readonly [EcnMode, EcnMode])[] = [
+  ['off', 'off'],
+  ['active', 'off'],
+  ['passive', 'off'],
+  ['active', 'active'],
+  ['active', 'passive'],
+  ['passive', 'passive'],
+];
+/** FreeBSD, tcp(4); its AccECN has no option. */
+const BSD_ECN: readonly (readonly [EcnMode, EcnMode])[] = [
+  ['off', 'off'],
+  ['active', 'off'],
+  ['passive', 'off'],
+  ['active', 'active'],
+  ['passive', 'passive'],
+];
+
+function setEcn(host: ScriptHost, value: string, modes: typeof LINUX_ECN): void {
+  const mode = modes[Number(value)];
+  if (mode === undefined) throw new ScriptUnsupported(`ECN mode ${value}`);
+  const { settings } = host.stack.tcp;
+  [settings.ecn, settings.accurateEcn] = mode;
+  if (modes === BSD_ECN) settings.accurateEcnOption = 'off';
 }
 
 /** Names of states as sockstat shows them, by ours. */

@@ -1,5 +1,5 @@
 import type { TokenReader } from './parser.ts';
-import type { EcnSpec, IcmpSpec, IpSpec, OptionSpec, PacketSpec } from './syntax.ts';
+import type { EcnCounter, EcnSpec, IcmpSpec, IpSpec, OptionSpec, PacketSpec } from './syntax.ts';
 
 const NO_IP: IpSpec = { ecn: null, trafficClass: null, ttl: null, flowLabel: null };
 const ECN_WORDS: readonly string[] = ['noecn', 'ect0', 'ect1', 'ect01', 'ce'];
@@ -236,12 +236,18 @@ function parseOption(tokens: TokenReader): OptionSpec {
       return { kind: text, hex: hasValue ? tokens.next().text : '' };
     }
     case 'ECN': {
-      // AccECN: counters by name; kept as text, compared as such
-      let hex = '';
-      while (!tokens.sees(',') && !tokens.sees('>')) hex += `${hex === '' ? '' : ' '}${tokens.next().text}`;
-      return { kind: 'unknown', number: 172, hex };
+      const counters: [EcnCounter, number][] = [];
+      while (!tokens.sees(',') && !tokens.sees('>')) counters.push(parseEcnCounter(tokens));
+      return { kind: 'ECN', counters };
     }
     default:
       return tokens.fail(`unknown TCP option '${text}'`);
   }
+}
+
+function parseEcnCounter(tokens: TokenReader): [EcnCounter, number] {
+  const name = tokens.next().text;
+  if (name !== 'e0b' && name !== 'ceb' && name !== 'e1b')
+    return tokens.fail(`expected e0b, ceb or e1b, got '${name}' before`);
+  return [name, tokens.integer('a count of bytes')];
 }

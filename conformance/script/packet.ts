@@ -4,7 +4,7 @@ import { IPV4_HEADER_BYTES, IpProtocol, Ipv4, writeIpv4Header } from '../../stac
 import { IPV6_HEADER_BYTES, Ipv6, writeIpv6Header } from '../../stack/wire/ipv6.ts';
 import { Slab } from '../../stack/wire/slab.ts';
 import { TCP_HEADER_BYTES, Tcp } from '../../stack/wire/tcp.ts';
-import type { OptionSpec } from './syntax.ts';
+import type { EcnCounter, OptionSpec } from './syntax.ts';
 
 /** Flags in the order of their bits, and the letters packetdrill has for them; A is AccECN's (the former NS bit). */
 const FLAG_LETTERS = 'FSRP.UEWA';
@@ -120,6 +120,12 @@ function decodeTcp(slab: Slab, off: number): TcpFields {
   };
 }
 
+/** RFC 9768 §3.2.3: counters in the order of each kind of option. */
+const ECN_ORDERS: Readonly<Record<number, readonly EcnCounter[]>> = {
+  172: ['e0b', 'ceb', 'e1b'],
+  174: ['e1b', 'ceb', 'e0b'],
+};
+
 /** Every octet of the option area becomes part of some option, so that comparison is exact. */
 function decodeOptions(slab: Slab, from: number, end: number): OptionSpec[] {
   const { view, bytes } = slab;
@@ -160,6 +166,14 @@ function decodeOption(
   if (number === 34) return { kind: 'FO', hex };
   if (number === 254 && hex.startsWith(FAST_OPEN_MAGIC)) return { kind: 'FOEXP', hex: hex.slice(4) };
   if (number === 19) return { kind: 'md5', hex };
+  const order = ECN_ORDERS[number];
+  if (order !== undefined && length <= 11 && (length - 2) % 3 === 0) {
+    const count = (length - 2) / 3;
+    return {
+      kind: 'ECN',
+      counters: order.slice(0, count).map((name, i) => [name, view.getUint32(at + 1 + 3 * i) & 0xffffff]),
+    };
+  }
   return { kind: 'unknown', number, hex };
 }
 
@@ -214,6 +228,13 @@ export function encodeOptions(options: readonly OptionSpec[]): Uint8Array {
         break;
       case 'md5':
         putHex(19, option.hex);
+        break;
+      case 'ECN':
+        bytes.push(option.counters[0]?.[0] === 'e0b' ? 172 : 174, 2 + 3 * option.counters.length);
+        for (const [, value] of option.counters) {
+          bytes.push((value >>> 16) & 255);
+          put16(value & 0xffff);
+        }
         break;
       case 'unknown':
         putHex(option.number, option.hex);
@@ -312,6 +333,8 @@ export function formatOption(option: OptionSpec): string {
     case 'FOEXP':
     case 'md5':
       return `${option.kind} ${option.hex}`.trim();
+    case 'ECN':
+      return `ECN ${option.counters.map(([name, value]) => `${name} ${value}`).join(' ')}`.trim();
     case 'unknown':
       return `option ${option.number} ${option.hex}`.trim();
     default:

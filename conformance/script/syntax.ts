@@ -40,7 +40,12 @@ export type OptionSpec =
   | { readonly kind: 'sack'; readonly blocks: readonly (readonly [number, number])[] }
   /** `hex`: the bytes after kind, length and magic. */
   | { readonly kind: 'FO' | 'FOEXP' | 'md5'; readonly hex: string }
+  /** AccECN (RFC 9768): counters in the order of the option. */
+  | { readonly kind: 'ECN'; readonly counters: readonly (readonly [EcnCounter, number])[] }
   | { readonly kind: 'unknown'; readonly number: number; readonly hex: string };
+
+/** Bytes that came in with ECT(0), CE, ECT(1). */
+export type EcnCounter = 'e0b' | 'ceb' | 'e1b';
 
 /** A TCP segment. */
 export interface TcpSpec {

@@ -148,7 +148,19 @@ function connectionInfo(name: string, c: TcpConnection, ageMs: number): number |
       // Linux counts the SYN as a segment, with data in it or without
       return segments(info.totalDeliveredBytes) + (c.isSynchronized ? 1 : 0);
     case 'tcpi_delivered_ce':
-      return segments(info.totalDeliveredCeBytes);
+      return info.accurateEcn?.ceSegmentsOut ?? segments(info.totalDeliveredCeBytes);
+    case 'tcpi_delivered_ce_bytes':
+      return info.accurateEcn?.out.ce;
+    case 'tcpi_delivered_e0_bytes':
+      return info.accurateEcn?.out.ect0;
+    case 'tcpi_delivered_e1_bytes':
+      return info.accurateEcn?.out.ect1;
+    case 'tcpi_received_ce_bytes':
+      return info.accurateEcn?.in.ce;
+    case 'tcpi_received_e0_bytes':
+      return info.accurateEcn?.in.ect0;
+    case 'tcpi_received_e1_bytes':
+      return info.accurateEcn?.in.ect1;
     case 'tcpi_bytes_acked':
       return info.bytesOut;
     case 'tcpi_bytes_sent':
@@ -178,7 +190,7 @@ function connectionInfo(name: string, c: TcpConnection, ageMs: number): number |
         (c.tsOk ? 1 : 0) |
         (c.sackOk ? 2 : 0) |
         (c.scaleOk ? 4 : 0) |
-        (c.ecnOk ? 8 : 0) |
+        (info.ecn ? 8 : 0) |
         (info.ectSeen ? 16 : 0) |
         (info.fastOpen ? 32 : 0)
       );

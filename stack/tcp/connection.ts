@@ -7,6 +7,7 @@ import type { IpAddress } from '../wire/ip-address.ts';
 import { IPV4_HEADER_BYTES } from '../wire/ipv4.ts';
 import { IPV6_HEADER_BYTES } from '../wire/ipv6.ts';
 import { TIMESTAMP_OPTION_BYTES } from '../wire/tcp.ts';
+import type { AccurateEcn } from './accurate-ecn.ts';
 import { Assembler } from './assembler.ts';
 import { ChallengeBudget } from './challenge-ack.ts';
 import { changeCongestionControl } from './change-congestion-control.ts';
@@ -176,11 +177,11 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   tsRecent = 0;
   tsRecentAt = 0;
 
-  // --- ECN (RFC 3168)
-  /** Our SYN asks for it. */
+  // --- ECN (RFC 3168): our SYN asks for it; both sides have agreed
   ecnAsked = false;
-  /** Both sides have agreed. */
   ecnOk = false;
+  /** RFC 9768, instead of it. */
+  accurateEcn: AccurateEcn | null = null;
   /** A CE mark has come, and no CWR since: ACKs carry ECE. */
   ecnEcho = false;
   /** cwnd was reduced when SND.NXT was `cwrPoint`; valid while `cwrPending`. */

@@ -1,4 +1,5 @@
 import { TcpFlag } from '../wire/tcp.ts';
+import { AccurateEcn, asksAccurate, synAckAgrees, synAckFlags, synArrives } from './accurate-ecn.ts';
 import type { TcpConnection } from './connection.ts';
 import { holdForTimeout } from './pacing.ts';
 import { RecoveryState, usedWindow } from './recovery.ts';
@@ -8,6 +9,9 @@ import { reduceNonValidated } from './window-validation.ts';
 /** The ECN field: the lower two bits of the traffic class (RFC 3168 §5). */
 export const EcnField = {
   NotCapable: 0,
+  /** ECT(1) */
+  Capable1: 1,
+  /** ECT(0) */
   Capable: 2,
   CongestionExperienced: 3,
   Mask: 3,
@@ -17,19 +21,32 @@ const ECN_SETUP = TcpFlag.Ece | TcpFlag.Cwr;
 
 /** The flags that our SYN or SYN-ACK carries for ECN (RFC 3168 §6.1.1). */
 export function ecnSetupFlags(c: TcpConnection, answer: boolean): number {
-  if (answer) return c.ecnOk ? TcpFlag.Ece : 0;
-  // RFC 3168 §6.1.1.1: a SYN that stays without an answer may have been dropped for these flags
-  if (c.ecnAsked && c.retries > c.layer.settings.ecnRetries) c.ecnAsked = false;
-  return c.ecnAsked ? ECN_SETUP : 0;
+  // RFC 3168 §6.1.1.1, RFC 9768 §3.1.4: a SYN that stays without an answer may have been dropped for these flags
+  const isTried = c.retries > c.layer.settings.ecnRetries;
+  if (answer) {
+    if (c.accurateEcn !== null) return isTried ? 0 : synAckFlags(c.accurateEcn);
+    return c.ecnOk ? TcpFlag.Ece : 0;
+  }
+  if (isTried) c.ecnAsked = false;
+  if (!c.ecnAsked) return 0;
+  return c.accurateEcn === null ? ECN_SETUP : ECN_SETUP | TcpFlag.Ae;
 }
 
-/** What the peer's SYN or SYN-ACK says about ECN (RFC 3168 §6.1.1). */
+/** What the peer's SYN or SYN-ACK says about ECN (RFC 3168 §6.1.1, RFC 9768 table 2). */
 export function negotiateEcn(c: TcpConnection, seg: Segment): void {
   const setup = seg.flags & ECN_SETUP;
   if ((seg.flags & TcpFlag.Ack) !== 0) {
+    if (c.accurateEcn !== null && synAckAgrees(c.accurateEcn, seg)) return;
+    c.accurateEcn = null;
     c.ecnOk = c.ecnAsked && setup === TcpFlag.Ece;
     return;
   }
+  if (c.layer.settings.accurateEcn !== 'off' && asksAccurate(seg.flags)) {
+    c.accurateEcn ??= new AccurateEcn();
+    synArrives(c.accurateEcn, seg);
+    return;
+  }
+  c.accurateEcn = null;
   const willing = c.layer.settings.ecn !== 'off';
   // As Linux: a SYN must not be ECN-capable (RFC 3168 §6.1.1), so that a path on which it is sets the bits by itself
   c.ecnOk = willing && setup === ECN_SETUP && seg.ecn === EcnField.NotCapable;
@@ -69,8 +86,9 @@ export function isReduced(c: TcpConnection): boolean {
 
 /** cwnd is reduced, for whatever reason: the next new data tells so (RFC 3168 §6.1.2). */
 export function noteReduction(c: TcpConnection): void {
-  if (!c.ecnOk) return;
+  if (!c.ecnOk && c.accurateEcn === null) return;
   c.cwrPoint = c.sndNxt;
   c.cwrPending = true;
-  c.cwrToSend = true;
+  // RFC 9768: the flag is part of a counter there
+  c.cwrToSend = c.ecnOk;
 }

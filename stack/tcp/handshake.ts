@@ -1,9 +1,11 @@
 import { EndpointEvent } from '../endpoint.ts';
 import { IpProtocol } from '../wire/ipv4.ts';
 import {
+  ECN_OPTION_PADDED_BYTES,
   fastOpenOptionBytes,
   synOptionBytes,
   TCP_HEADER_BYTES,
+  TCP_MAX_HEADER_BYTES,
   Tcp,
   TcpFlag,
   type TcpOptions,
@@ -11,6 +13,7 @@ import {
   writeSynOptions,
   writeTcpHeader,
 } from '../wire/tcp.ts';
+import { AccurateEcn, MAX_ECN_OPTION_FIELDS, thirdAckArrives } from './accurate-ecn.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
 import { acknowledged } from './delayed-ack.ts';
 import { ecnSetupFlags, negotiateEcn } from './ecn.ts';
@@ -20,6 +23,7 @@ import { receiveText } from './receiver.ts';
 import { RETRIES_BEFORE_ADVICE } from './recovery.ts';
 import { RTO_AFTER_SYN_LOSS_MS } from './rto.ts';
 import type { Segment } from './segment.ts';
+import { writeEcnOption } from './segment-options.ts';
 import type { CookieState } from './syn-cookies.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 import { TCP_STATE_NAMES, TcpState } from './tcp-state.ts';
@@ -27,6 +31,8 @@ import { beginValidation } from './window-validation.ts';
 
 /** RFC 7323 §2.3: higher shifts count as this. */
 const MAX_WINDOW_SHIFT = 14;
+const MSS_OPTION_BYTES = 4;
+const MSS_AND_TIMESTAMPS_BYTES = 16;
 /** What the peer's segments are taken for before one was seen (RFC 9293 §3.7.1). */
 const INITIAL_RCV_MSS_BYTES = 536;
 
@@ -101,6 +107,7 @@ function begin(c: TcpConnection): void {
   c.sackOk = settings.selectiveAcks;
   c.tsOk = settings.timestamps;
   c.ecnAsked = settings.ecn === 'active';
+  if (c.ecnAsked && settings.accurateEcn === 'active' && !c.passive) c.accurateEcn = new AccurateEcn();
   c.offeredShift = ourWindowShift(c.layer);
   c.rcvShift = c.scaleOk ? c.offeredShift : 0;
   c.rcvMss = Math.min(INITIAL_RCV_MSS_BYTES, c.advMss);
@@ -176,7 +183,8 @@ export function sendSyn(c: TcpConnection): boolean {
   const cookie = c.bareSyn || answer !== c.passive ? null : (fastOpen?.option ?? null);
   const cookieBytes = cookie === null ? 0 : fastOpenOptionBytes(cookie.length, fastOpen!.experimental);
   const optionBytes = c.bareSyn ? 0 : synOptionBytes(c.scaleOk, c.sackOk, c.tsOk);
-  const headerBytes = TCP_HEADER_BYTES + optionBytes + cookieBytes;
+  const ecnBytes = answer ? synAckOptionBytes(c, optionBytes + cookieBytes) : 0;
+  const headerBytes = TCP_HEADER_BYTES + optionBytes + ecnBytes + cookieBytes;
   const off = context.ip.begin(c.route, headerBytes);
   const { view } = context.tx.head;
   const flags = (answer ? TcpFlag.Syn | TcpFlag.Ack : TcpFlag.Syn) | ecnSetupFlags(c, answer);
@@ -185,9 +193,16 @@ export function sendSyn(c: TcpConnection): boolean {
   const tsEcr = answer ? c.tsRecent : 0;
   const shift = c.scaleOk ? c.offeredShift : -1;
   // [SHLD-5] [MAY-3]: always with MSS
-  if (!c.bareSyn)
-    writeSynOptions(view, off + Tcp.Options, c.advMss, shift, c.sackOk, c.tsOk, c.timestamp(), tsEcr);
-  if (cookie !== null) writeFastOpen(view, off + Tcp.Options + optionBytes, cookie, fastOpen!.experimental);
+  let at = off + Tcp.Options;
+  if (!c.bareSyn) at += writeSynOptions(view, at, c.advMss, shift, c.sackOk, c.tsOk, c.timestamp(), tsEcr);
+  if (ecnBytes > 0) {
+    // Before the window scale, as Linux has it
+    const from = off + Tcp.Options + (c.tsOk ? MSS_AND_TIMESTAMPS_BYTES : MSS_OPTION_BYTES);
+    context.tx.head.bytes.copyWithin(from + ecnBytes, from, at);
+    writeEcnOption(view, from, c.accurateEcn!, MAX_ECN_OPTION_FIELDS, from + ecnBytes);
+    at += ecnBytes;
+  }
+  if (cookie !== null) writeFastOpen(view, at, cookie, fastOpen!.experimental);
   const data = fastOpen === null || answer ? 0 : synDataBytes(c);
   if (data > 0) appendData(c, data);
   if (c.retries > 0) context.tx.comment = `retransmission ${c.retries} after RTO`;
@@ -197,6 +212,7 @@ export function sendSyn(c: TcpConnection): boolean {
   }
   c.synToSend = false;
   if (answer) acknowledged(c);
+  if (answer && c.accurateEcn !== null) c.accurateEcn.synAckSent = true;
   if (data > 0) {
     fastOpen!.synDataBytes = data;
     c.sndNxt = (c.iss + 1 + data) | 0;
@@ -210,6 +226,14 @@ export function sendSyn(c: TcpConnection): boolean {
   }
   c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));
   return true;
+}
+
+/** RFC 9768 §3.2.3.2: the option goes with the first SYN-ACK only, for it may be what is dropped. @returns 0: without */
+function synAckOptionBytes(c: TcpConnection, otherBytes: number): number {
+  const { accurateEcn } = c;
+  if (accurateEcn === null || accurateEcn.synAckSent) return 0;
+  const fits = TCP_HEADER_BYTES + otherBytes + ECN_OPTION_PADDED_BYTES <= TCP_MAX_HEADER_BYTES;
+  return fits && c.layer.settings.accurateEcnOption !== 'off' ? ECN_OPTION_PADDED_BYTES : 0;
 }
 
 /** The first bytes of the send ring go with the SYN. */
@@ -259,7 +283,8 @@ export function established(c: TcpConnection, seg: Segment): void {
   c.quickAcks = c.layer.settings.quickAcks;
   c.synToSend = false;
   c.layer.counters.established++;
-  if (c.ecnOk) c.layer.counters.ecnNegotiated++;
+  if (c.ecnOk || c.accurateEcn !== null) c.layer.counters.ecnNegotiated++;
+  if (c.accurateEcn !== null && (seg.flags & TcpFlag.Syn) === 0) thirdAckArrives(c.accurateEcn, seg);
   if (c.lastSentAt === 0) {
     // A SYN cookie: when it was sent is not known
   } else if (c.synRetransmits === 0) {

@@ -1,3 +1,4 @@
+import type { AccurateEcn, EcnBytes } from './accurate-ecn.ts';
 import type { TcpConnection } from './connection.ts';
 import { DELAYED_ACK_MS } from './delayed-ack.ts';
 import { isReduced } from './ecn.ts';
@@ -9,6 +10,19 @@ import { TCP_STATE_NAMES } from './tcp-state.ts';
 
 /** Linux's enum tcp_ca_state. */
 export type CongestionState = 'open' | 'disorder' | 'cwr' | 'recovery' | 'loss';
+
+/** What the ends of a connection tell each other of marks (RFC 9768). */
+export interface AccurateEcnInfo {
+  /** Our segments that arrived with a CE mark, as the peer has told. */
+  readonly ceSegmentsOut: number;
+  /** Payload received under each mark, modulo 2³² … */
+  readonly in: Readonly<EcnBytes>;
+  /** … and ours, as the options of the peer tell; 0 without them. */
+  readonly out: Readonly<EcnBytes>;
+  /** False: something on the way changes the marks, and nothing is sent as ECN-capable. */
+  readonly sendsCapable: boolean;
+  readonly peerSendsOption: boolean;
+}
 
 /** A connection's insides, as Linux's TCP_INFO tells them. Plain data. */
 export interface ConnectionInfo {
@@ -86,8 +100,10 @@ export interface ConnectionInfo {
   readonly receiveWindowShift: number;
   readonly sack: boolean;
   readonly timestamps: boolean;
-  /** RFC 3168 is in use. */
+  /** RFC 3168 or RFC 9768 is in use. */
   readonly ecn: boolean;
+  /** RFC 9768 is in use: what each end has counted. */
+  readonly accurateEcn: AccurateEcnInfo | null;
   /** An ECN-capable packet has come, and segments that were marked. */
   readonly ectSeen: boolean;
   readonly ceSegmentsIn: number;
@@ -177,7 +193,8 @@ export function describeConnection(c: TcpConnection): ConnectionInfo {
     receiveWindowShift: c.scaleOk ? c.rcvShift : -1,
     sack: c.sackOk,
     timestamps: c.tsOk,
-    ecn: c.ecnOk,
+    ecn: c.ecnOk || c.accurateEcn !== null,
+    accurateEcn: c.isSynchronized ? describeAccurate(c.accurateEcn) : null,
     ectSeen: c.ectSeen,
     ceSegmentsIn: c.ceSegmentsIn,
     fastOpen: c.fastOpen?.succeeded ?? false,
@@ -200,6 +217,21 @@ export function describeConnection(c: TcpConnection): ConnectionInfo {
     segmentsOutOfOrder: c.segmentsOutOfOrder,
     outOfOrderRanges: c.assembler.count,
   };
+}
+
+function describeAccurate(a: AccurateEcn | null): AccurateEcnInfo | null {
+  if (a === null) return null;
+  return {
+    ceSegmentsOut: a.ceOut,
+    in: positive(a.bytesIn),
+    out: positive(a.bytesOut),
+    sendsCapable: !a.mangled,
+    peerSendsOption: a.optionSeen && !a.optionBroken,
+  };
+}
+
+function positive(bytes: EcnBytes): EcnBytes {
+  return { ect0: bytes.ect0 >>> 0, ect1: bytes.ect1 >>> 0, ce: bytes.ce >>> 0 };
 }
 
 function congestionState(c: TcpConnection): CongestionState {

@@ -1,5 +1,6 @@
 import { EndpointEvent } from '../endpoint.ts';
 import { TcpFlag } from '../wire/tcp.ts';
+import { accurateFeedback } from './accurate-ecn.ts';
 import { challengeAck } from './challenge-ack.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
 import { releaseShort } from './cork.ts';
@@ -84,7 +85,9 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   if (c.tailProbeActive && tailProbeAcked(c, seg, sackBlocks)) congestionDetected(c);
   if (c.recovery === RecoveryState.Fast && !c.cc.ownsRecovery) reduceByAck(c, acked, renoBefore);
   if (acked > 0 || sacked > 0) scheduleTailProbe(c);
-  if (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) {
+  if (c.accurateEcn !== null) {
+    accurateFeedback(c, c.accurateEcn, seg, acked > 0 || sacked > 0, sent.deliveredBytes);
+  } else if (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) {
     c.deliveredCeBytes += sent.deliveredBytes;
     congestionEcho(c);
   }
@@ -193,7 +196,7 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   // RFC 3168 §6.1.2: nor does cwnd grow with what was sent before it was reduced for ECE, or tells of more; the slow start after a
   // timeout goes on
   const isSlow = c.recovery === RecoveryState.Loss;
-  const echoes = c.ecnOk && ((seg.flags & TcpFlag.Ece) !== 0 || (isReduced(c) && !isSlow));
+  const echoes = (c.ecnOk && (seg.flags & TcpFlag.Ece) !== 0) || (isReduced(c) && !isSlow);
   // What was sacked before has been counted then: only what arrives now makes room
   if (!wasFast && !undone && c.recovery !== RecoveryState.Fast && !echoes)
     c.cc.acked(sent.deliveredBytes, c.rtt.srttMs, isCwndLimited(c), c.now);

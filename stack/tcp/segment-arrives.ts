@@ -1,5 +1,6 @@
 import { EndpointEvent } from '../endpoint.ts';
 import { TcpFlag } from '../wire/tcp.ts';
+import { accurateMark, duplicateArrives, synAckRepeated, synRepeated } from './accurate-ecn.ts';
 import { challengeAck } from './challenge-ack.ts';
 import type { TcpConnection } from './connection.ts';
 import { congestionMark } from './ecn.ts';
@@ -52,7 +53,8 @@ function predicted(c: TcpConnection, seg: Segment): boolean {
   c.lastReceivedAt = c.now;
   if (!ackArrives(c, seg)) return true;
   noteTimestamp(c, seg);
-  if (c.ecnOk) congestionMark(c, seg);
+  if (c.accurateEcn !== null) accurateMark(c, c.accurateEcn, seg);
+  else if (c.ecnOk) congestionMark(c, seg);
   if (length === 0) return true;
   if (length > c.rcvMss) noteFullSegment(c, length);
   takeInOrder(c, seg, seg.payloadOff, length);
@@ -154,7 +156,8 @@ function synchronized(c: TcpConnection, seg: Segment): void {
   // Not before the ACK: a forged segment with an impossible one could set TS.Recent to where PAWS drops all that follows
   noteTimestamp(c, seg);
   if (!finAcknowledged(c)) return;
-  if (c.ecnOk) congestionMark(c, seg);
+  if (c.accurateEcn !== null) accurateMark(c, c.accurateEcn, seg);
+  else if (c.ecnOk) congestionMark(c, seg);
   // Sixth: URG
   if ((seg.flags & TcpFlag.Urg) !== 0) urgentArrives(c, seg);
   // Seventh and eighth
@@ -213,6 +216,7 @@ function sequenceFits(c: TcpConnection, seg: Segment): boolean {
     seg.seq === c.irs &&
     (seg.flags & (TcpFlag.Syn | TcpFlag.Ack)) === TcpFlag.Syn
   ) {
+    if (c.accurateEcn !== null) synRepeated(c.accurateEcn, seg);
     if (c.challenges.take(c.now)) c.synToSend = true;
     return false;
   }
@@ -239,9 +243,15 @@ function crossedSynAck(c: TcpConnection, seg: Segment): boolean {
 function answerUnacceptable(c: TcpConnection, seg: Segment): void {
   if (seg.payloadLen > 0 || (seg.flags & TcpFlag.Fin) !== 0) {
     if (((seg.seq - c.rcvNxt) | 0) < 0) reportDuplicate(c, seg.seq, (seg.seq + seg.payloadLen) | 0);
+    if (c.accurateEcn !== null && (seg.flags & TcpFlag.Syn) === 0) {
+      duplicateArrives(c.accurateEcn);
+      accurateMark(c, c.accurateEcn, seg);
+    }
     c.ackNow = true;
     return;
   }
+  if (c.accurateEcn !== null && !c.passive && (seg.flags & TcpFlag.Syn) !== 0)
+    synAckRepeated(c.accurateEcn, seg);
   challengeAck(c);
 }
 

@@ -1,6 +1,7 @@
 import { Slab } from '../wire/slab.ts';
 import {
   parseTcpOptions,
+  TCP_FLAG_BITS,
   TCP_HEADER_BYTES,
   Tcp,
   TcpFlag,
@@ -36,14 +37,15 @@ export class Segment {
   /** Reads the header at `off`. @returns false when the data offset is impossible */
   read(slab: Slab, off: number, len: number): boolean {
     const view = slab.view;
-    const headerBytes = (view.getUint8(off + Tcp.DataOffset) >> 4) << 2;
+    const bits = view.getUint16(off + Tcp.DataOffset);
+    const headerBytes = (bits >> 12) << 2;
     if (headerBytes < TCP_HEADER_BYTES || headerBytes > len) return false;
     this.slab = slab;
     this.sourcePort = view.getUint16(off + Tcp.SourcePort);
     this.destinationPort = view.getUint16(off + Tcp.DestinationPort);
     this.seq = view.getInt32(off + Tcp.Sequence);
     this.ack = view.getInt32(off + Tcp.Acknowledgment);
-    this.flags = view.getUint8(off + Tcp.Flags);
+    this.flags = bits & TCP_FLAG_BITS;
     this.windowField = view.getUint16(off + Tcp.Window);
     this.unscaled = false;
     this.urgentPointer = view.getUint16(off + Tcp.Urgent);

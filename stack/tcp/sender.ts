@@ -1,13 +1,6 @@
 import { IpProtocol } from '../wire/ipv4.ts';
-import {
-  MAX_SACK_BLOCKS,
-  TCP_HEADER_BYTES,
-  Tcp,
-  TcpFlag,
-  TIMESTAMP_OPTION_BYTES,
-  writeTcpHeader,
-  writeTimestamps,
-} from '../wire/tcp.ts';
+import { TCP_HEADER_BYTES, Tcp, TcpFlag, writeTcpHeader, writeTimestamps } from '../wire/tcp.ts';
+import { accurateFlags, resistsCutting } from './accurate-ecn.ts';
 import { type TcpConnection, TcpTimer } from './connection.ts';
 import { holdsShort, pushesLast } from './cork.ts';
 import { acknowledged, DELAYED_ACK_MS } from './delayed-ack.ts';
@@ -18,15 +11,12 @@ import { probeBytesDue, probeLeaves } from './packetization-layer-pmtud.ts';
 import { startPersist, stopPersist } from './persist.ts';
 import { windowField } from './receiver.ts';
 import { RecoveryState } from './recovery.ts';
+import { segmentOptionBytes, variableOptionBytes, writeSegmentOptions } from './segment-options.ts';
 import { noteLimit } from './send-limit.ts';
 import { resent } from './spurious.ts';
 import { scheduleTailProbe, tailProbeSent } from './tail-loss-probe.ts';
 import { writeUrgent } from './urgent.ts';
 import { restartAfterIdle } from './window-validation.ts';
-
-/** NOP, NOP, kind, length before the blocks of a SACK option. */
-const SACK_PREFIX_BYTES = 4;
-const SACK_PREFIX = 0x01010500;
 
 /** Sends everything that may be sent now. @returns false when the device was full */
 export function transmitSegments(c: TcpConnection): boolean {
@@ -62,7 +52,7 @@ function sendLost(c: TcpConnection): boolean {
       if (!c.forceRetransmit) return true;
       room = c.mss;
     }
-    const mss = c.mss - sackBytes(c);
+    const mss = c.mss - variableOptionBytes(c);
     // What recovery begins with, and what a timeout sends, goes at once
     const quota = c.forceRetransmit ? Infinity : pacedRoom(c);
     if (quota === 0) return true;
@@ -118,8 +108,7 @@ function sendNew(c: TcpConnection): boolean {
     if (!sendMtuProbe(c, unsent)) return false;
     unsent = (queuedTo - c.sndNxt) | 0;
   }
-  const sack = sackBytes(c);
-  const mss = c.mss - sack;
+  const mss = c.mss - variableOptionBytes(c);
   const ecn = c.ecnOk ? EcnField.Capable : EcnField.NotCapable;
   const from = c.sndNxt;
   let byCwnd = false;
@@ -236,7 +225,7 @@ function sendTailProbe(c: TcpConnection): boolean {
     return true;
   }
   const unsent = (c.queuedTo() - c.sndNxt) | 0;
-  const mss = c.mss - sackBytes(c);
+  const mss = c.mss - variableOptionBytes(c);
   const fresh = Math.min(unsent, (c.sndUna + c.sndWnd - c.sndNxt) | 0, mss);
   if (fresh > 0) {
     if (!sendData(c, c.sndNxt, fresh, mss, EcnField.NotCapable, 'tail loss probe')) return false;
@@ -277,6 +266,7 @@ function mayNagle(c: TcpConnection, take: number): boolean {
 function chunkLimit(c: TcpConnection, mss: number): number {
   // The urgent pointer counts from each segment's own sequence number, which no device works out
   if (c.urgentOut) return mss;
+  if (c.accurateEcn !== null && resistsCutting(c.accurateEcn)) return mss;
   if (mss === c.mss) return c.chunkBytes;
   return Math.max(c.chunkBytes - (c.chunkBytes % mss), mss);
 }
@@ -291,19 +281,6 @@ function armRetransmit(c: TcpConnection): void {
   if (c.deadlineOf(TcpTimer.Retransmit) !== Infinity) return;
   c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.backedOffMs(c.backoff));
   if (c.userTimeoutMs > 0) c.setTimer(TcpTimer.User, c.now + c.userTimeoutMs);
-}
-
-/** Bytes the SACK option takes in the next segment. */
-function sackBytes(c: TcpConnection): number {
-  if (!c.sackOk) return 0;
-  const blocks = sackBlockCount(c);
-  return blocks === 0 ? 0 : SACK_PREFIX_BYTES + 8 * blocks;
-}
-
-function sackBlockCount(c: TcpConnection): number {
-  const blocks = c.assembler.count + (c.dsackLeft !== c.dsackRight ? 1 : 0);
-  const most = c.tsOk ? MAX_SACK_BLOCKS - 1 : MAX_SACK_BLOCKS;
-  return Math.min(blocks, most);
 }
 
 /**
@@ -350,19 +327,16 @@ function sendSegment(
   comment: string,
 ): boolean {
   const { context, route } = c;
-  const blocks = c.sackOk ? sackBlockCount(c) : 0;
-  const optionBytes =
-    (c.tsOk ? TIMESTAMP_OPTION_BYTES : 0) + (blocks > 0 ? SACK_PREFIX_BYTES + 8 * blocks : 0);
-  const headerBytes = TCP_HEADER_BYTES + optionBytes;
+  const { accurateEcn } = c;
+  const headerBytes = TCP_HEADER_BYTES + segmentOptionBytes(c);
   const off = context.ip.begin(route, headerBytes);
   const { tx } = context;
   const { view } = tx.head;
-  const control = c.ecnEcho ? flags | TcpFlag.Ece : flags;
+  let control = c.ecnEcho ? flags | TcpFlag.Ece : flags;
+  if (accurateEcn !== null) control |= accurateFlags(c, accurateEcn, payload);
   writeTcpHeader(view, off, c.localPort, c.remotePort, seq, c.rcvNxt, headerBytes, control, windowField(c));
   if (c.urgentOut) view.setUint8(off + Tcp.Flags, control | writeUrgent(c, view, off, seq));
-  let at = off + Tcp.Options;
-  if (c.tsOk) at += writeTimestamps(view, at, c.timestamp(), c.tsRecent);
-  if (blocks > 0) writeSack(c, view, at, blocks);
+  writeSegmentOptions(c, view, off + Tcp.Options);
   if (payload > 0) {
     const ring = c.sendRing!;
     const position = (seq - c.sendBase) | 0;
@@ -375,7 +349,10 @@ function sendSegment(
     if (payload > mss) tx.gsoBytes = mss;
   }
   tx.comment = comment;
-  const trafficClass = ecn === EcnField.NotCapable ? c.trafficClass : (c.trafficClass & ~EcnField.Mask) | ecn;
+  // RFC 9768 §3.1.5: with AccECN every segment is, for every mark is told
+  const ecnField = accurateEcn === null ? ecn : accurateEcn.mangled ? EcnField.NotCapable : EcnField.Capable;
+  const trafficClass =
+    ecnField === EcnField.NotCapable ? c.trafficClass : (c.trafficClass & ~EcnField.Mask) | ecnField;
   if (!context.ip.finish(route, IpProtocol.Tcp, Tcp.Checksum, trafficClass, c.ttl)) {
     c.layer.counters.deviceFull++;
     return false;
@@ -395,19 +372,6 @@ function sendSegment(
   return true;
 }
 
-function writeSack(c: TcpConnection, view: DataView, off: number, blocks: number): void {
-  view.setInt32(off, SACK_PREFIX | (2 + 8 * blocks));
-  let at = off + SACK_PREFIX_BYTES;
-  let left = blocks;
-  if (c.dsackLeft !== c.dsackRight) {
-    view.setInt32(at, c.dsackLeft);
-    view.setInt32(at + 4, c.dsackRight);
-    at += 8;
-    left--;
-  }
-  c.assembler.writeBlocks(view, at, left);
-}
-
 /** Keep-alive: an old sequence number without data, which every TCP answers with an ACK. @returns false: device full */
 export function sendProbe(c: TcpConnection, comment: string): boolean {
   return sendSegment(c, (c.sndNxt - 1) | 0, TcpFlag.Ack, 0, 0, EcnField.NotCapable, comment);
@@ -422,7 +386,7 @@ export function sendPersistProbe(c: TcpConnection): boolean {
   const unsent = (c.queuedTo() - c.sndNxt) | 0;
   const window = (c.sndUna + c.sndWnd - c.sndNxt) | 0;
   if (window > 0 && unsent > 0) {
-    const mss = c.mss - sackBytes(c);
+    const mss = c.mss - variableOptionBytes(c);
     const length = Math.min(unsent, window, mss);
     if (!sendData(c, c.sndNxt, length, mss, EcnField.NotCapable, 'override timeout')) return false;
     c.sent.push(c.sndNxt, (c.sndNxt + length) | 0, c.now, c.inFlightBytes());

@@ -44,6 +44,10 @@ export class TcpSettings {
   tailLossProbe = true;
   /** RFC 3168. 'passive': only when the peer asks, as on Linux; 'active': our SYNs ask, too. */
   ecn: 'off' | 'passive' | 'active' = 'passive';
+  /** RFC 9768, feedback for every mark. 'passive': when the peer asks; 'active': our SYNs ask, too, if `ecn` lets them ask at all. */
+  accurateEcn: 'off' | 'passive' | 'active' = 'off';
+  /** The option of RFC 9768 §3.2.3. 'needed': for changes, and three times in a round trip. */
+  accurateEcnOption: 'off' | 'needed' | 'always' = 'always';
   /** So many times a SYN is sent again before it no longer asks for ECN (RFC 3168 §6.1.1.1; FreeBSD's ecn.maxretries). */
   ecnRetries = 1;
   /**

@@ -19,7 +19,7 @@ export const TCP_HEADER_BYTES = 20;
 /** The data offset has four bits. */
 export const TCP_MAX_HEADER_BYTES = 60;
 
-/** Control bits, the octet at {@link Tcp.Flags}. */
+/** Control bits: the lowest nine of the sixteen at {@link Tcp.DataOffset}. */
 export const TcpFlag = {
   Fin: 1,
   Syn: 2,
@@ -29,7 +29,11 @@ export const TcpFlag = {
   Urg: 32,
   Ece: 64,
   Cwr: 128,
+  /** RFC 9768; the last bit of the octet before. */
+  Ae: 256,
 } as const;
+/** All of them. */
+export const TCP_FLAG_BITS = 0x1ff;
 
 /** Option kinds (RFC 9293 §3.2, RFC 7323, RFC 2018). */
 export const TcpOption = {
@@ -42,6 +46,10 @@ export const TcpOption = {
   Timestamps: 8,
   /** RFC 7413 §4.1.1 */
   FastOpen: 34,
+  /** RFC 9768 §3.2.3: counters of ECT(0), CE, ECT(1), in this order. */
+  AccurateEcn0: 172,
+  /** … of ECT(1), CE, ECT(0). */
+  AccurateEcn1: 174,
   /** RFC 6994, with {@link FAST_OPEN_EXPERIMENT}: Fast Open before it had a number of its own. */
   Experimental: 254,
 } as const;
@@ -62,6 +70,11 @@ const FAST_OPEN_EXPERIMENT = 0xf989;
 /** {@link TcpOptions.cookieBytes} when it is no length of a cookie. */
 export const CookieBytes = { Absent: -1, Illegal: -2, Request: 0 } as const;
 
+/** RFC 9768 §3.2.3: three counters of three octets. */
+export const ECN_OPTION_MAX_BYTES = 11;
+/** … and a NOP, in a SYN-ACK. */
+export const ECN_OPTION_PADDED_BYTES = 12;
+
 /** What the options of one segment say; one object, filled anew for each. */
 export class TcpOptions {
   /** -1: absent. */
@@ -77,6 +90,10 @@ export class TcpOptions {
   cookieBytes: number = CookieBytes.Absent;
   cookieOff = 0;
   cookieExperimental = false;
+  /** Counters of an AccECN option, 0 … 3, from `ecnOff` of the segment's slab on; -1: there is none. */
+  ecnFields = -1;
+  ecnOff = 0;
+  ecnOrder1 = false;
   /** Edges of the blocks: left inclusive, right exclusive. */
   readonly sackLeft: Int32Array = new Int32Array(MAX_SACK_BLOCKS);
   readonly sackRight: Int32Array = new Int32Array(MAX_SACK_BLOCKS);
@@ -88,6 +105,7 @@ export class TcpOptions {
     this.hasTimestamps = false;
     this.sackBlocks = 0;
     this.cookieBytes = CookieBytes.Absent;
+    this.ecnFields = -1;
   }
 }
 
@@ -143,6 +161,14 @@ function readOption(slab: Slab, at: number, kind: number, length: number, into: 
       if (length >= 4 && view.getUint16(at + 2) === FAST_OPEN_EXPERIMENT)
         readCookie(at + 4, length - 4, true, into);
       break;
+    case TcpOption.AccurateEcn0:
+    case TcpOption.AccurateEcn1:
+      // RFC 9768 §3.2.3: 2, 5, 8 or 11 octets
+      if (length > ECN_OPTION_MAX_BYTES || (length - 2) % 3 !== 0) break;
+      into.ecnFields = (length - 2) / 3;
+      into.ecnOff = at + 2;
+      into.ecnOrder1 = kind === TcpOption.AccurateEcn1;
+      break;
     case TcpOption.Sack:
       if (length < 10 || (length - 2) % 8 !== 0) break;
       into.sackBlocks = Math.min((length - 2) >> 3, MAX_SACK_BLOCKS);
@@ -178,8 +204,7 @@ export function writeTcpHeader(
   view.setUint16(off + Tcp.DestinationPort, destinationPort);
   view.setInt32(off + Tcp.Sequence, seq);
   view.setInt32(off + Tcp.Acknowledgment, ack);
-  view.setUint8(off + Tcp.DataOffset, headerBytes << 2);
-  view.setUint8(off + Tcp.Flags, flags);
+  view.setUint16(off + Tcp.DataOffset, (headerBytes << 10) | flags);
   view.setUint16(off + Tcp.Window, windowField);
   view.setInt32(off + Tcp.Checksum, 0);
 }

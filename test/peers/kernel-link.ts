@@ -17,8 +17,8 @@ export class KernelLink implements PacketInput {
   readonly #device: Device;
   readonly #iface: Interface;
 
-  constructor(t: Teardown, lab: Lab) {
-    this.#device = lab.within(() => openTun(lab.tun));
+  constructor(t: Teardown, lab: Lab, { offload = true }: { offload?: boolean } = {}) {
+    this.#device = lab.within(() => openTun(lab.tun, { offload }));
     t.teardown(() => this.#device.close());
     this.stack = new Stack({
       random: new SystemRandom(),
