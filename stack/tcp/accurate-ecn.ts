@@ -321,6 +321,10 @@ function markedSegments(
   return ceBytes < (most * c.mss) / 2 ? least : most;
 }
 
+/** RFC 9768 §3.2.3.1: the counters in the order of each kind of option. */
+const ORDER_0: readonly (keyof EcnBytes)[] = ['ect0', 'ce', 'ect1'];
+const ORDER_1: readonly (keyof EcnBytes)[] = ['ect1', 'ce', 'ect0'];
+
 /** @returns true when it is certain which bytes have met congestion */
 function takeOption(a: AccurateEcn, seg: Segment, deliveredBytes: number): boolean {
   const { options, slab } = seg;
@@ -331,9 +335,7 @@ function takeOption(a: AccurateEcn, seg: Segment, deliveredBytes: number): boole
     bytesOut[a.growing] = (bytesOut[a.growing] + deliveredBytes) | 0;
     return true;
   }
-  const order: readonly (keyof EcnBytes)[] = options.ecnOrder1
-    ? ['ect1', 'ce', 'ect0']
-    : ['ect0', 'ce', 'ect1'];
+  const order = options.ecnOrder1 ? ORDER_1 : ORDER_0;
   const before = a.growing;
   let grown = 0;
   let certain = true;
@@ -351,9 +353,7 @@ function takeOption(a: AccurateEcn, seg: Segment, deliveredBytes: number): boole
       a.growing = name;
     }
   }
-  if (grown > 1 || !certain) {
-    a.growing = null;
-    return grown <= 1 && certain;
-  }
-  return true;
+  if (grown <= 1 && certain) return true;
+  a.growing = null;
+  return false;
 }
