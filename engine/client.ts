@@ -133,9 +133,8 @@ export class EngineClient {
 
   /** Keeps the event loop alive while somebody waits for events; as often as {@link unref}. */
   ref(): void {
-    this.#references++;
     this.#keepAlive ??= setInterval(() => this.#checkHeartbeat(), HEARTBEAT_MS);
-    this.#keepAlive.ref();
+    if (this.#references++ === 0) this.#keepAlive.ref();
   }
 
   unref(): void {

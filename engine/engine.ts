@@ -15,6 +15,7 @@ import { TcpConnection } from '../stack/tcp/connection.ts';
 import { TcpListener } from '../stack/tcp/listener.ts';
 import { ParkedConnection } from '../stack/tcp/parked-connection.ts';
 import { UdpSocket } from '../stack/udp/udp-socket.ts';
+import { IpAddress } from '../stack/wire/ip-address.ts';
 import { type Arena, ArenaWord } from './arena.ts';
 import { noteAttempt } from './attempt-records.ts';
 import { EngineAccount } from './engine-counters.ts';
@@ -35,6 +36,7 @@ import {
   StreamFlag,
   TEXT_BYTES,
   TEXT_OFF,
+  TYPE_OF_SERVICE_SHIFT,
 } from './socket-block.ts';
 import type { SocketTable } from './socket-table.ts';
 import type { Trace } from './trace.ts';
@@ -349,6 +351,7 @@ export class Engine {
     });
     return this.#services.connector.connect({
       host: block.text,
+      ...((options & OpenOption.AddressList) === 0 ? {} : { addresses: addressesIn(block.text) }),
       port: block.get(SocketWord.RemotePort),
       protocol: block.get(SocketWord.Protocol) === 17 ? 17 : 6,
       preferIpv6: (options & OpenOption.PreferIpv6) !== 0,
@@ -359,6 +362,7 @@ export class Engine {
       localPort: (options & OpenOption.ReservedPort) !== 0 && localPort === 0 ? -1 : localPort,
       noDelay: (options & OpenOption.NoDelay) !== 0,
       keepAlive: keepAliveOf(block),
+      trafficClass: trafficClassOf(block),
       ...congestionOf(block),
       broadcast: (options & OpenOption.Broadcast) !== 0,
       dontRoute: (options & OpenOption.DontRoute) !== 0,
@@ -408,6 +412,7 @@ export class Engine {
   #setOptions(block: SocketBlock, connection: TcpConnection): void {
     connection.setNoDelay((block.get(SocketWord.Options) & OpenOption.NoDelay) !== 0);
     connection.setKeepAlive(keepAliveOf(block));
+    connection.trafficClass = trafficClassOf(block);
   }
 
   #openTls(block: SocketBlock): void {
@@ -642,6 +647,16 @@ function isRoomy({ sendRing }: TcpConnection): boolean {
 function congestionOf(block: SocketBlock): { congestion?: CongestionControlName } {
   const congestion = CONGESTION_CONTROLS[block.get(SocketWord.CongestionControl) - 1];
   return congestion === undefined ? {} : { congestion };
+}
+
+/** The application's part of the octet: the bits of ECN are TCP's (RFC 3168 §6.1). */
+function trafficClassOf(block: SocketBlock): number {
+  return (block.get(SocketWord.Options) >>> TYPE_OF_SERVICE_SHIFT) & 0xfc;
+}
+
+/** Of literals that have been checked. */
+function addressesIn(text: string): IpAddress[] {
+  return text.split(' ').flatMap((literal) => IpAddress.parse(literal) ?? []);
 }
 
 function keepAliveOf(block: SocketBlock): { idleMs: number; intervalMs: number; count: number } | null {

@@ -25,6 +25,7 @@ import {
   StreamFlag,
   TEXT_BYTES,
   TEXT_OFF,
+  TYPE_OF_SERVICE_SHIFT,
 } from './socket-block.ts';
 
 /** While memory is scarce the engine is told of every few kilobytes read. */
@@ -41,6 +42,8 @@ export interface KeepAlive {
 export interface ConnectRequest {
   /** A name or an IP literal. */
   readonly host: string;
+  /** Found elsewhere: the name is not looked up. */
+  readonly addresses?: readonly string[];
   readonly port: number;
   readonly protocol: 'tcp' | 'udp';
   /** For resolving and connecting together, in milliseconds; 0: no limit. */
@@ -50,6 +53,8 @@ export interface ConnectRequest {
   readonly localPort?: number;
   readonly noDelay?: boolean;
   readonly keepAlive?: KeepAlive | null;
+  /** See {@link SharedSocket.setTypeOfService}. */
+  readonly typeOfService?: number;
   /** Default: the stack's. */
   readonly congestion?: CongestionControlName | undefined;
   readonly preferIpv6?: boolean;
@@ -85,9 +90,10 @@ export class SharedSocket implements Channel {
 
   /** Starts to connect: resolves the name, then tries its addresses. Opened or Closed follows. */
   static connect(client: EngineClient, request: ConnectRequest): SharedSocket {
-    checkName(request.host);
+    const target = request.addresses?.join(' ') ?? request.host;
+    checkName(target);
     const block = client.take();
-    block.text = request.host;
+    block.text = target;
     block.setAddress(SocketWord.LocalFamily, request.localAddress ?? null, request.localPort ?? 0);
     block.set(SocketWord.RemoteFamily, request.family ?? 0);
     block.set(SocketWord.RemotePort, request.port);
@@ -97,6 +103,8 @@ export class SharedSocket implements Channel {
     socket.#storeKeepAlive(request.keepAlive ?? null);
     if (request.congestion !== undefined)
       block.set(SocketWord.CongestionControl, 1 + CONGESTION_CONTROLS.indexOf(request.congestion));
+    socket.#storeOption(OpenOption.AddressList, request.addresses !== undefined);
+    socket.#storeTypeOfService(request.typeOfService ?? 0);
     socket.#storeOption(OpenOption.NoDelay, request.noDelay === true);
     socket.#storeOption(OpenOption.PreferIpv6, request.preferIpv6 === true);
     socket.#storeOption(OpenOption.Racing, request.racing === true);
@@ -473,6 +481,12 @@ export class SharedSocket implements Channel {
     this.client.command(this.block, Command.Options);
   }
 
+  /** The octet of IP packets (RFC 2474); the two bits of ECN are the stack's own. @param typeOfService 0 … 255 */
+  setTypeOfService(typeOfService: number): void {
+    this.#storeTypeOfService(typeOfService);
+    this.client.command(this.block, Command.Options);
+  }
+
   /** What readers sleep on; taken before the try to read. */
   get recvSequence(): number {
     return this.block.get(SocketWord.RecvSequence);
@@ -612,6 +626,11 @@ export class SharedSocket implements Channel {
     this.block.set(SocketWord.Operation, operation);
     this.block.set(SocketWord.Status, SocketStatus.Opening);
     this.client.command(this.block, Command.Open);
+  }
+
+  #storeTypeOfService(typeOfService: number): void {
+    const others = this.block.get(SocketWord.Options) & ~(0xff << TYPE_OF_SERVICE_SHIFT);
+    this.block.set(SocketWord.Options, others | (typeOfService << TYPE_OF_SERVICE_SHIFT));
   }
 
   #storeOption(option: number, on: boolean): void {

@@ -187,7 +187,12 @@ export const OpenOption = {
   NoteAttempts: 512,
   /** Somebody waits for the first of these notes too. */
   TellAttempts: 1024,
+  /** The text area has the addresses to connect to, in place of a name. */
+  AddressList: 2048,
 } as const;
+
+/** Where the type of service of a connection lies in the word of {@link OpenOption}. */
+export const TYPE_OF_SERVICE_SHIFT = 16;
 
 export const StreamFlag = {
   /** The peer has closed its direction: what is in the receive ring is the last. */

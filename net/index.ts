@@ -38,7 +38,9 @@ export {
   type UndiciRequest,
   undiciConnector,
 } from './agents.ts';
+export type { FlowOptions } from './data-flow.ts';
 export type { ConnectOptions, KeepAliveSettings } from './options.ts';
+export type { OnRead } from './own-buffer.ts';
 export type {
   PingOptions,
   PingReply,

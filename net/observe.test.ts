@@ -108,7 +108,10 @@ test('stats, the list of sockets, and metrics in the text format of Prometheus',
   await using server = await pair.server.listen({ port: 0 });
   await using udp = await pair.server.udp({ port: 5353 });
   const port = server.address()?.port ?? 0;
+  const accepted = once(server, 'connection');
   await using socket = await pair.client.connect({ host: SERVER_V4, port });
+  // the server has the acknowledgement of its SYN by then
+  await accepted;
   const stats = await pair.server.stats();
   t.true((stats.layers['tcp']?.['segmentsIn'] ?? 0) >= 2);
   t.true(stats.engine.rxPackets >= 2);

@@ -1,3 +1,4 @@
+import type { BlockList, LookupFunction } from 'node:net';
 import type { EngineClient } from '../engine/client.ts';
 import type { KeepAlive } from '../engine/shared-socket.ts';
 import { NetError, Phase } from '../stack/errors.ts';
@@ -8,6 +9,7 @@ import {
   isCongestionControl,
 } from '../stack/tcp/congestion/congestion-controls.ts';
 import type { IpAddress } from '../stack/wire/ip-address.ts';
+import type { OnRead } from './own-buffer.ts';
 import type { TlsConnectOptions } from './tls-settings.ts';
 
 /** Where to connect to, and how. The names are Node's where Node has the same thing. */
@@ -46,6 +48,16 @@ export interface ConnectOptions {
   readonly family?: 0 | 4 | 6 | undefined;
   /** false: the own direction is ended when the peer has ended its own. Default false. */
   readonly allowHalfOpen?: boolean | undefined;
+  /** Of the stream, in bytes. Default: Node's. */
+  readonly highWaterMark?: number | undefined;
+  /** As in `net.connect`: data goes to one buffer and a callback, and not through the stream. */
+  readonly onread?: OnRead | undefined;
+  /** Finds the addresses of the name in place of the stack's resolver, as in `net.connect`; six are used at most. */
+  readonly lookup?: LookupFunction | undefined;
+  /** Addresses that are not to be connected to, as in `net.connect`: the error is ACCESS_DENIED when there is no other. */
+  readonly blockList?: BlockList | undefined;
+  /** See {@link Socket.setTypeOfService}. Default 0. */
+  readonly typeOfService?: number | undefined;
   /** Quiet time until the event 'timeout', in milliseconds, as {@link Socket.setTimeout}; 0: none. Default 0. */
   readonly timeout?: number | undefined;
 }
@@ -84,7 +96,9 @@ export function keepAliveBy(settings: KeepAliveSettings): KeepAlive | null {
 
 /** @param least 0 where the stack may choose. @throws NetError PORT_INVALID */
 export function checkPort(port: unknown, least: 0 | 1): number {
-  if (typeof port === 'number' && Number.isInteger(port) && port >= least && port <= 65535) return port;
+  // digits in a string as well, as everywhere in Node
+  const value = typeof port === 'string' && port.trim() !== '' ? Number(port) : port;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= 65535) return value;
   throw new NetError('PORT_INVALID', {
     phase: Phase.Argument,
     detail: `expected ${least} … 65535, got ${String(port)}`,
@@ -96,7 +110,7 @@ export function checkMs(name: string, ms: unknown): number {
   if (typeof ms === 'number' && ms >= 0) return Math.min(Math.ceil(ms), MAX_MS);
   throw new NetError('ARGUMENT_INVALID', {
     phase: Phase.Argument,
-    detail: `${name} is a number of milliseconds from 0, got ${String(ms)}`,
+    detail: `${name} is a number of milliseconds from 0, got ${typeof ms === 'string' ? `'${ms}'` : String(ms)}`,
   });
 }
 

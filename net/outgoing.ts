@@ -15,6 +15,12 @@ export class Outgoing {
     this.#off = 0;
   }
 
+  /** Forgets everything. */
+  reset(): void {
+    this.dispatchedBytes = 0;
+    this.put([]);
+  }
+
   /**
    * Writes what there is room for. @returns bytes written; {@link WOULD_BLOCK} when none were; see {@link isEmpty}
    * @throws what the channel throws

@@ -2,13 +2,15 @@ import type { EventEmitter } from 'node:events';
 import { type AddressInfo, isIP, type SocketConnectOpts } from 'node:net';
 import type { EngineClient } from '../engine/client.ts';
 import type { SocketInfo } from '../engine/questions.ts';
-import { type KeepAlive, SharedSocket } from '../engine/shared-socket.ts';
+import { type ConnectRequest, type KeepAlive, SharedSocket } from '../engine/shared-socket.ts';
 import { SocketEvent, SocketStatus } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
+import { cancelled, onAbort } from './abort.ts';
 import { ask } from './answer.ts';
 import { AttemptEvents } from './attempt-events.ts';
 import { CHANNELS } from './channels.ts';
+import type { FlowOptions } from './data-flow.ts';
+import { findAddresses } from './name-lookup.ts';
 import { noteOpen } from './open-sockets.ts';
 import {
   type ConnectOptions,
@@ -29,10 +31,8 @@ import { type WebStreams, webStreamsOf } from './web-streams.ts';
 /** How long {@link Socket}'s `await using` waits for a peer that takes no data. */
 const DISPOSE_PATIENCE_MS = 5000;
 
-export interface SocketOptions {
-  /** false: the own direction is ended when the peer has ended its own. Default false. */
-  readonly allowHalfOpen?: boolean | undefined;
-}
+/** As for `new net.Socket()`. */
+export type SocketOptions = FlowOptions;
 
 /** Milliseconds that the parts of connecting took; -1: not (yet) done. */
 export interface ConnectTimes {
@@ -91,12 +91,18 @@ export class Socket extends TlsView {
   #timeoutMs = 0;
   #stopListening: () => void = () => {};
   #noteClosed: () => void = () => {};
+  #typeOfService = 0;
+  /** What an own lookup took; -1: there was none. */
+  #lookupMs = -1;
+  /** Connections that were given up for a new one. */
+  #uses = 0;
   #times: ConnectTimes = { resolveMs: -1, connectMs: -1, handshakeMs: -1 };
 
   /** @param client the engine to connect through; null: the socket cannot connect */
   constructor(client: EngineClient | null, options: SocketOptions = {}) {
-    super(options.allowHalfOpen === true);
+    super(options);
     this.#client = client;
+    if (options.signal !== undefined) this.#obey(options.signal);
   }
 
   /** A socket on a connection that a listener has accepted. */
@@ -112,8 +118,9 @@ export class Socket extends TlsView {
   }
 
   /**
-   * Connects; 'connect' follows, with TLS 'secureConnect', or 'error'. What is written before that is kept.
-   * @throws NetError PORT_INVALID, ARGUMENT_INVALID, CANCELLED, NOT_INITIALIZED, ENGINE_STOPPED
+   * Connects; 'connect' follows, with TLS 'secureConnect', or 'error'. What is written before that is kept. A socket whose connection is
+   * over can connect again.
+   * @throws NetError PORT_INVALID, ARGUMENT_INVALID, NOT_INITIALIZED, ENGINE_STOPPED
    */
   connect(options: ConnectOptions | SocketConnectOpts, listener?: () => void): this;
   connect(port: number, host: string, listener?: () => void): this;
@@ -126,7 +133,8 @@ export class Socket extends TlsView {
   ): this {
     const host = typeof hostOrListener === 'string' ? hostOrListener : undefined;
     const connected = typeof hostOrListener === 'function' ? hostOrListener : listener;
-    const options = typeof target === 'object' ? target : { port: target, host };
+    const isPath = typeof target === 'string' && Number.isNaN(Number(target));
+    const options = typeof target === 'object' ? target : isPath ? { path: target } : { port: target, host };
     this.#start(options as ConnectOptions);
     if (connected !== undefined) this.once(this.encrypted ? 'secureConnect' : 'connect', connected);
     return this;
@@ -135,11 +143,19 @@ export class Socket extends TlsView {
   #start(options: ConnectOptions): void {
     const client = this.#client;
     if (client === null) throw new NetError('NOT_INITIALIZED', { phase: Phase.Argument });
-    if (this.#shared !== null || this.destroyed) {
-      throw new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail: 'the socket was used before' });
+    if (this.#shared !== null || this.#connecting) {
+      throw new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail: 'the socket is in use' });
     }
-    throwIfCancelled(options.signal);
+    if (options.port === undefined && 'path' in options) {
+      throw new NetError('ARGUMENT_INVALID', {
+        phase: Phase.Argument,
+        detail: 'a stack has no UNIX sockets',
+      });
+    }
     const port = checkPort(options.port, 1);
+    const { signal } = options;
+    // one that its signal has just destroyed stays so
+    if (this.destroyed && (this.closed || !signal?.aborted)) this.#renew();
     this.#host = options.host ?? 'localhost';
     this.#timeoutMs = checkMs('timeoutMs', options.timeoutMs ?? 0);
     if (options.tls) this.#secureBy(client, options.tls === true ? {} : options.tls, port);
@@ -147,31 +163,97 @@ export class Socket extends TlsView {
     const { keepAlive = false } = options;
     if (typeof keepAlive === 'object') this.#keepAlive = keepAlive;
     else if (keepAlive) this.#keepAlive = keepAliveOf(options.keepAliveInitialDelay ?? 0, 0, 0);
+    if (options.typeOfService !== undefined) this.setTypeOfService(options.typeOfService);
     this.#deadline = performance.now() + this.#timeoutMs;
-    const shared = SharedSocket.connect(client, {
+    const request: ConnectRequest = {
       host: this.#host,
       port,
       protocol: 'tcp',
       timeoutMs: this.#timeoutMs,
       localAddress: checkAddress(client, 'localAddress', options.localAddress),
       localPort: checkPort(options.localPort ?? 0, 0),
-      noDelay: this.#noDelay,
-      keepAlive: this.#keepAlive,
       congestion: checkCongestionControl(options.congestionControl),
       preferIpv6: options.preferIpv6 === true,
       racing: options.autoSelectFamily !== false,
       family: options.family ?? 0,
       notesAttempts: true,
-    });
+    };
+    if (signal !== undefined) this.#obey(signal);
+    if (this.destroyed) return;
     this.#connecting = true;
     this.#attempts = new AttemptEvents(this, port);
     CHANNELS.connect.publish({ socket: this, host: this.#host, port });
     if (options.timeout) this.setTimeout(options.timeout);
-    const { signal } = options;
-    if (signal !== undefined) {
-      this.#stopListening = onAbort(signal, () => this.destroy(cancelled(signal, this.#phase)));
+    if (options.lookup === undefined && options.blockList === undefined) this.#open(client, request);
+    else void this.#lookUp(client, request, options);
+  }
+
+  /** The signal destroys the socket, now or later. */
+  #obey(signal: AbortSignal): void {
+    this.#stopListening();
+    if (signal.aborted) this.destroy(cancelled(signal, Phase.Argument));
+    else this.#stopListening = onAbort(signal, () => this.destroy(cancelled(signal, this.#phase)));
+  }
+
+  #open(client: EngineClient, request: ConnectRequest): void {
+    // as they are by now
+    const settings = {
+      noDelay: this.#noDelay,
+      keepAlive: this.#keepAlive,
+      typeOfService: this.#typeOfService,
+    };
+    this.#attach(SharedSocket.connect(client, { ...request, ...settings }));
+  }
+
+  /** What the engine would do by itself, with the application's word in it. */
+  async #lookUp(client: EngineClient, request: ConnectRequest, options: ConnectOptions): Promise<void> {
+    const startedAt = performance.now();
+    const uses = this.#uses;
+    const { host, timeoutMs } = request;
+    const late = (): void => {
+      const detail = `looking up ${host} took longer than ${timeoutMs} ms`;
+      this.fail(new NetError('TIMEOUT', { phase: Phase.Resolve, detail }));
+    };
+    const timer = timeoutMs > 0 ? setTimeout(late, timeoutMs) : undefined;
+    this.busyChanged();
+    try {
+      const { lookup, blockList } = options;
+      const addresses = await findAddresses(client, { host, family: request.family ?? 0, lookup, blockList });
+      if (this.destroyed || uses !== this.#uses) return;
+      const elapsedMs = performance.now() - startedAt;
+      if (isIP(host) === 0) {
+        this.#lookupMs = elapsedMs;
+        for (const address of addresses) this.emit('lookup', null, address, isIP(address), host);
+      }
+      const leftMs = timeoutMs > 0 ? Math.max(1, timeoutMs - elapsedMs) : 0;
+      if (!this.destroyed) this.#open(client, { ...request, addresses, timeoutMs: leftMs });
+    } catch (error) {
+      if (this.destroyed || uses !== this.#uses) return;
+      this.emit('lookup', error, undefined, undefined, host);
+      this.fail(error);
+    } finally {
+      clearTimeout(timer);
     }
-    this.#attach(shared);
+  }
+
+  /** As net.Socket, a socket can connect again when its connection is over. */
+  #renew(): void {
+    // the streams' own way, which net.Socket goes as well
+    (this as unknown as { _undestroy(): void })._undestroy();
+    this.renewFlow();
+    this.tlsInfo = null;
+    this.ownCertificates = [];
+    Object.defineProperty(this, 'encrypted', { value: false, enumerable: true });
+    this.authorized = false;
+    this.authorizationError = null;
+    this.alpnProtocol = false;
+    this.#tls = null;
+    this.#failure = null;
+    this.#resetOnDestroy = false;
+    this.#lookupMs = -1;
+    this.#times = { resolveMs: -1, connectMs: -1, handshakeMs: -1 };
+    this.autoSelectFamilyAttemptedAddresses.length = 0;
+    this.#uses++;
   }
 
   #secureBy(client: EngineClient, tls: TlsConnectOptions, port: number): TlsSettings {
@@ -232,7 +314,7 @@ export class Socket extends TlsView {
   #attach(shared: SharedSocket): void {
     this.#shared = shared;
     this.#noteClosed = noteOpen(shared.client, () => this.destroy());
-    this.#hold();
+    this.busyChanged();
     shared.watch((events) => this.#onEvents(events));
     // what came before there was a listener
     process.nextTick(() => {
@@ -275,9 +357,10 @@ export class Socket extends TlsView {
     this.#connecting = false;
     this.#noteAddresses(shared);
     const { resolveMs, connectMs } = shared.times;
-    this.#times = { resolveMs, connectMs: connectMs - resolveMs, handshakeMs: -1 };
+    const lookupMs = this.#lookupMs < 0 ? resolveMs : this.#lookupMs;
+    this.#times = { resolveMs: lookupMs, connectMs: connectMs - resolveMs, handshakeMs: -1 };
     this.touch();
-    if (isIP(this.#host) === 0) {
+    if (this.#lookupMs < 0 && isIP(this.#host) === 0) {
       this.emit('lookup', null, this.remoteAddress, shared.remoteAddress?.family, this.#host);
     }
     const { remotePort: port } = this;
@@ -340,7 +423,7 @@ export class Socket extends TlsView {
   }
 
   override _final(callback: (error?: Error | null) => void): void {
-    if (this.#shared === null) callback();
+    if (this.pending && !this.#connecting) callback();
     else super._final(callback);
   }
 
@@ -373,8 +456,8 @@ export class Socket extends TlsView {
       else if (this.#resetOnDestroy || discarded || error !== null) shared.abort();
       shared.release();
     }
-    this.#letGo();
     this.endFlow(error);
+    this.busyChanged();
     callback(error);
     // after 'error', as with net.Socket
     process.nextTick(() => this.emit('close', error !== null));
@@ -391,7 +474,10 @@ export class Socket extends TlsView {
   /** Resets the connection: what was written and not yet delivered is lost, and the peer sees ECONNRESET. */
   resetAndDestroy(): this {
     this.#resetOnDestroy = true;
-    return this.destroy();
+    if (this.#shared !== null || this.#connecting || this.destroyed) return this.destroy();
+    return this.destroy(
+      new NetError('NOT_CONNECTED', { phase: Phase.Argument, detail: 'there is nothing to reset' }),
+    );
   }
 
   /** Sends small pieces at once instead of waiting for acknowledgements (Nagle's algorithm off). */
@@ -414,44 +500,49 @@ export class Socket extends TlsView {
     return this;
   }
 
-  /** Always 0: the stack marks no packets yet. */
+  /** What {@link setTypeOfService} has set. */
   getTypeOfService(): number {
-    return 0;
+    return this.#typeOfService;
   }
 
-  /** @throws NetError ARGUMENT_INVALID for anything but 0 */
+  /**
+   * The type of service octet of the packets sent: the DiffServ code point in its upper six bits (RFC 2474); the other two are those of
+   * ECN, which TCP sets by itself.
+   * @param typeOfService 0 … 255 @throws NetError ARGUMENT_INVALID
+   */
   setTypeOfService(typeOfService: number): this {
-    if (typeOfService === 0) return this;
-    throw new NetError('ARGUMENT_INVALID', {
-      phase: Phase.Argument,
-      detail: `the type of service of a connection is always 0, got ${typeOfService}`,
-    });
+    if (!Number.isInteger(typeOfService) || typeOfService < 0 || typeOfService > 255) {
+      const detail = `a type of service is 0 … 255, got ${String(typeOfService)}`;
+      throw new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail });
+    }
+    // as Linux keeps it
+    this.#typeOfService = typeOfService & 0xfc;
+    this.#shared?.setTypeOfService(this.#typeOfService);
+    return this;
   }
 
-  /** The open socket keeps the process alive (the default). */
+  /** The open socket keeps the process alive while it waits for the peer: connecting, reading, writing (the default). */
   ref(): this {
     this.#referenced = true;
-    if (this.#shared !== null) this.#hold();
+    this.busyChanged();
     return this;
   }
 
   /** The open socket does not keep the process alive. */
   unref(): this {
     this.#referenced = false;
-    this.#letGo();
+    this.busyChanged();
     return this;
   }
 
-  #hold(): void {
-    if (!this.#referenced || this.#holdsLoop) return;
-    this.#holdsLoop = true;
-    this.#shared?.client.ref();
-  }
-
-  #letGo(): void {
-    if (!this.#holdsLoop) return;
-    this.#holdsLoop = false;
-    this.#client?.unref();
+  /** As a handle of Node's, the socket holds the event loop while it waits for something: not when nobody reads. */
+  protected override busyChanged(): void {
+    const isWaiting = this.#connecting || this.#handshake !== null || this.isBusy;
+    const holds = this.#referenced && !this.destroyed && isWaiting;
+    if (holds === this.#holdsLoop) return;
+    this.#holdsLoop = holds;
+    if (holds) this.#client?.ref();
+    else this.#client?.unref();
   }
 
   /** The own address and port; {} without a connection. */

@@ -24,6 +24,8 @@ export const MIN_ADDRESS_MS = 1000;
 export interface ConnectRequest {
   /** Host name or IP literal. */
   readonly host: string;
+  /** Addresses that were found elsewhere, tried in place of looking the name up. */
+  readonly addresses?: readonly IpAddress[];
   /** 1 … 65,535 */
   readonly port: number;
   /** IP protocol number: TCP or UDP. */
@@ -45,6 +47,8 @@ export interface ConnectRequest {
   readonly localPort: number;
   readonly noDelay: boolean;
   readonly keepAlive: KeepAlive | null;
+  /** Of a TCP connection, without the bits of ECN. Default 0. [RFC 9293 MUST-48] */
+  readonly trafficClass?: number;
   /** Of a TCP connection; default: the stack's. */
   readonly congestion?: CongestionControlName;
   readonly broadcast: boolean;
@@ -132,6 +136,11 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
       return;
     }
     this.phase = Phase.Resolve;
+    if (this.request.addresses !== undefined) {
+      this.#addAddresses(this.request.addresses.filter((address) => this.#hasRoute(address)));
+      this.#begin();
+      return;
+    }
     // Addresses that are known by half time are used then, even if the other family is still being asked for
     const { now } = this.#stack;
     this.#stack.timers.set(this.#timer, now + (deadline - now) / 2);
@@ -341,6 +350,7 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
       ...(request.congestion === undefined ? {} : { congestion: request.congestion }),
       owner: request.owner,
     });
+    connection.trafficClass = request.trafficClass ?? 0;
     connection.observer = this;
     this.#trying.push(connection);
     this.#triedAt = this.#stack.now;

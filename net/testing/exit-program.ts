@@ -18,6 +18,13 @@ switch (process.argv[2]) {
     udp.unref();
     socket.unref();
     break;
+  case 'paused':
+    // as with Node's handles, who does not read does not wait
+    listener.unref();
+    udp.unref();
+    socket.destroy();
+    await once(client.socket().pause().connect(7, SERVER_V4), 'connect');
+    break;
   case 'closed':
     listener.close();
     udp.close();
