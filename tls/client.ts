@@ -267,6 +267,7 @@ export class TlsClient {
       earlyData: new EarlyData(),
       editHello: options.testing?.clientHello ?? null,
       info: newInfo(options.serverName),
+      wipes: [],
     };
     const trace = options.testing?.trace;
     if (trace !== undefined) {
@@ -404,9 +405,11 @@ export class TlsClient {
     } catch (error) {
       if (!(error instanceof TlsError)) throw error;
       this.#error = error;
-      // drops what is known of the secrets
       this.#current = null;
-      if (error.alert !== NO_ALERT) this.#handshake.records.sendAlert(error.alert);
+      const { records, wipes } = this.#handshake;
+      if (error.alert !== NO_ALERT) records.sendAlert(error.alert);
+      for (const wipe of wipes) wipe();
+      records.wipe();
     }
     return consumed;
   }

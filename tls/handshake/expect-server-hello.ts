@@ -253,6 +253,11 @@ function agree(
   transcript.add(message.raw);
   const schedule = new KeySchedule(suite, psk?.secret);
   const secrets = schedule.handshake(sharedSecret, transcript.hash());
+  handshake.wipes.push(() => {
+    schedule.wipe();
+    secrets.client.fill(0);
+    secrets.server.fill(0);
+  });
   logSecret(handshake, 'CLIENT_HANDSHAKE_TRAFFIC_SECRET', offer.random, secrets.client);
   logSecret(handshake, 'SERVER_HANDSHAKE_TRAFFIC_SECRET', offer.random, secrets.server);
   handshake.records.protectReading(suite, secrets.server);

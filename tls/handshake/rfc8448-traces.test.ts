@@ -122,6 +122,7 @@ function follow(t: ExecutionContext, trace: Trace, options: Options = {}): Follo
     earlyData: new EarlyData(),
     editHello,
     info: newInfo('server'),
+    wipes: [],
   };
   const hello = writeClientHello(offer, null, editHello);
   records.send(hello);

@@ -173,6 +173,7 @@ test('RFC 8448 §3: the handshake states go through the trace byte for byte', (t
     earlyData: new EarlyData(),
     editHello: null,
     info: newInfo('server'),
+    wipes: [],
   };
   const flight = hexToBytes(ENCRYPTED_EXTENSIONS + CERTIFICATE + CERTIFICATE_VERIFY + SERVER_FINISHED);
   const flightRecord = new Uint8Array(679);

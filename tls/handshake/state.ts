@@ -112,6 +112,8 @@ export interface Handshake {
   /** What a tester wants to be different in a ClientHello, or null. */
   readonly editHello: ClientHelloEdit | null;
   readonly info: TlsInfoInProgress;
+  /** Each overwrites secrets; called when the handshake fails. What it has used by then is overwritten already. */
+  readonly wipes: (() => void)[];
 }
 
 /** One state of the handshake: it owns what is known and legal at that moment. */

@@ -144,8 +144,13 @@ export class KeySchedule {
    */
   resumption(transcriptHash: Uint8Array): Uint8Array {
     const secret = this.#derive('res master', transcriptHash);
-    this.#secret.fill(0);
+    this.wipe();
     return secret;
+  }
+
+  /** Nothing more is derived. */
+  wipe(): void {
+    this.#secret.fill(0);
   }
 
   #advance(input: Uint8Array): void {

@@ -200,6 +200,17 @@ export class HandshakeRecords {
     };
   }
 
+  /** The handshake has failed, and its alert is queued: no record is opened or sealed any more. */
+  wipe(): void {
+    for (const side of [this.#readSide, this.#writeSide]) {
+      if (side === null) continue;
+      const { key, iv, macKey } = side.secrets;
+      for (const secret of [key, iv, macKey, side.cipherState]) secret.fill(0);
+    }
+    this.#readKey = null;
+    this.#writeKey = null;
+  }
+
   /** Queues a handshake message, in as many records as it needs. */
   send(message: Uint8Array): void {
     this.onMessage?.('client', message);

@@ -66,5 +66,6 @@ function afterCertificate(
   acceptChain(chain, handshake);
   const key = encryptionKeyOf(chain[0]!);
   const { premaster, encrypted } = encryptPremaster(key, legacyVersionOf(agreed.offer), handshake.random);
+  handshake.wipes.push(() => premaster.fill(0));
   return new ExpectServerHelloDoneOrRequest(agreed, encrypted, premaster);
 }

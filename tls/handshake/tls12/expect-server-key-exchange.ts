@@ -37,6 +37,7 @@ export class ExpectServerKeyExchange implements HandshakeState {
         ? this.#agreeInGroup(readServerDhExchange(message, hasScheme), handshake)
         : this.#agreeOnCurve(readServerKeyExchange(message, hasScheme), handshake);
     transcript.add(message.raw);
+    handshake.wipes.push(() => premaster.fill(0));
     return new ExpectServerHelloDoneOrRequest(this.agreed, publicKey, premaster);
   }
 

@@ -14,6 +14,7 @@ export interface Keys12 {
 export function makeKeys(agreed: Agreed12, master: Uint8Array, handshake: Handshake): Keys12 {
   const { offer, version, suite, serverRandom } = agreed;
   logSecret(handshake, 'CLIENT_RANDOM', offer.random, master);
+  handshake.wipes.push(() => master.fill(0));
   return { master, ...keyBlock(version, suite, master, offer.random, serverRandom) };
 }
 
