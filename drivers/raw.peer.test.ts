@@ -53,6 +53,41 @@ function taggedFrame(lan: number): TxPacket {
   return packet;
 }
 
+/** Where the headers of TCP over IPv4 lie in a frame. */
+const IP_AT = 14;
+const TCP_AT = 34;
+const TCP = 6;
+const MSS_BYTES = 1448;
+
+/** Most are small; some are several in one, as large as they come. */
+function lengthOf(number: number): number {
+  if (number % 97 === 0) return TCP_AT + 20 + 60_000;
+  return TCP_AT + 20 + (number % 1461);
+}
+
+/** A frame of TCP to everybody, with the number in its sequence number and in its last byte. */
+function numbered(number: number): TxPacket {
+  const packet = new TxPacket(Slab.alloc(HEADROOM_BYTES + TCP_AT + 20));
+  packet.headLen = TCP_AT + 20;
+  const { bytes, view } = packet.head;
+  const at = HEADROOM_BYTES;
+  const lengthBytes = lengthOf(number);
+  bytes.fill(0xff, at, at + 6);
+  bytes[at + 6] = 2;
+  view.setUint16(at + 12, 0x0800);
+  view.setUint32(at + IP_AT, 0x4500_0000 | (lengthBytes - IP_AT));
+  view.setUint16(at + IP_AT + 8, (64 << 8) | TCP);
+  view.setUint32(at + TCP_AT + 4, number);
+  view.setUint8(at + TCP_AT + 12, 0x50);
+  packet.bodyLen = lengthBytes - packet.headLen;
+  packet.body = new Slab(new Uint8Array(packet.bodyLen).fill(number & 0xff));
+  packet.bodyOff = 0;
+  packet.csumStart = TCP_AT;
+  packet.csumOffset = 16;
+  packet.gsoBytes = packet.bodyLen > MSS_BYTES + 12 ? MSS_BYTES : 0;
+  return packet;
+}
+
 /** Makes the peer's kernel ask for `address`. */
 async function provoke(peer: Lab, address: string): Promise<void> {
   await peer.run('socat', ['-u', '-', `UDP4-SENDTO:${address}:9`], { input: 'x' });
@@ -83,25 +118,74 @@ test('frames come whole, with what the interface can do', async (t) => {
   t.is(device.receive(new Collector(), 64), 0);
 });
 
-test('frames that this machine sends are not received; those of virtual LANs come with their tag', async (t) => {
-  const { own, peer } = await createEnds(t);
-  const device = open(own);
-  t.teardown(() => device.close());
-  await own.ok('ip', ['addr', 'add', '10.79.0.1/24', 'dev', ETHERNET_NAME]);
-  await provoke(own, '10.79.0.9');
-  const other = open(peer);
-  t.teardown(() => other.close());
-  t.true(other.send(taggedFrame(5)));
-  const tagged = next(device, (frame) => frame.at(-1) === 0xc5);
-  t.deepEqual([...tagged.subarray(12, 18)], [0x81, 0, 0xc0, 5, 8, 0]);
-  t.is(tagged.length, 64);
-  t.true(other.send(taggedFrame(0)));
-  t.is(next(device, (frame) => frame.at(-1) === 0xc0)[0], 0xff, 'a priority is no other LAN');
-  t.is(other.counters.txPackets, 2);
-  await provoke(peer, ETHERNET_V4);
-  const request = next(device, isArp);
-  t.deepEqual([...request.subarray(38, 42)], [10, 78, 0, 2], 'not the one of this machine');
-});
+for (const [how, ring] of [
+  ['in shared memory', true],
+  ['one by one', false],
+] as const) {
+  test(`frames that this machine sends are not received; those of virtual LANs come with their tag (${how})`, async (t) => {
+    const { own, peer } = await createEnds(t);
+    const device = open(own, { ring });
+    t.teardown(() => device.close());
+    await own.ok('ip', ['addr', 'add', '10.79.0.1/24', 'dev', ETHERNET_NAME]);
+    await provoke(own, '10.79.0.9');
+    const other = open(peer);
+    t.teardown(() => other.close());
+    t.true(other.send(taggedFrame(5)));
+    const tagged = next(device, (frame) => frame.at(-1) === 0xc5);
+    t.deepEqual([...tagged.subarray(12, 18)], [0x81, 0, 0xc0, 5, 8, 0]);
+    t.is(tagged.length, 64);
+    t.true(other.send(taggedFrame(0)));
+    t.is(next(device, (frame) => frame.at(-1) === 0xc0)[0], 0xff, 'a priority is no other LAN');
+    t.is(other.counters.txPackets, 2);
+    await provoke(peer, ETHERNET_V4);
+    const request = next(device, isArp);
+    t.deepEqual([...request.subarray(38, 42)], [10, 78, 0, 2], 'not the one of this machine');
+  });
+
+  test(`an interface that is down drops, one that is deleted is lost (${how})`, async (t) => {
+    const { own, peer } = await createEnds(t);
+    const device = open(own, { ring });
+    t.teardown(() => device.close());
+    await own.ok('ip', ['link', 'set', ETHERNET_NAME, 'down']);
+    t.notThrows(() => device.receive(new Collector(), 64));
+    await own.ok('ip', ['link', 'set', ETHERNET_NAME, 'up']);
+    await provoke(peer, ETHERNET_V4);
+    next(device, isArp);
+    await own.ok('ip', ['link', 'del', ETHERNET_NAME]);
+    const lost = t.throws(() => device.receive(new Collector(), 64), { instanceOf: NetError });
+    t.is(lost.tunwireCode, 'DEVICE_LOST');
+    device.close();
+    device.close();
+  });
+
+  test(`small and large ones come in order, whole, and many times around (${how})`, async (t) => {
+    const { own, peer } = await createEnds(t);
+    const device = open(own, { ring });
+    t.teardown(() => device.close());
+    const other = open(peer);
+    t.teardown(() => other.close());
+    const seen: number[] = [];
+    const input = {
+      input: ({ view, bytes }: Slab, off: number, len: number): void => {
+        // not what the kernels say
+        if (bytes[off + IP_AT + 9] !== TCP) return;
+        const number = view.getUint32(off + TCP_AT + 4);
+        t.is(len, lengthOf(number));
+        // the last byte is there, too
+        if (len > TCP_AT + 20) t.is(bytes[off + len - 1], number & 0xff);
+        seen.push(number);
+      },
+    };
+    const count = 20_000;
+    for (let number = 0; number < count; number++) {
+      t.true(other.send(numbered(number)));
+      if (number % 100 === 99) while (device.receive(input, 64) > 0) {}
+    }
+    t.is(seen.length, count);
+    t.true(seen.every((number, i) => number === i));
+    t.is(device.counters.rxDroppedQueue, 0);
+  });
+}
 
 test('what came faster than it was read, and what is too large, is counted', async (t) => {
   const { own, peer } = await createEnds(t);
@@ -136,22 +220,6 @@ test('what came faster than it was read, and what is too large, is counted', asy
   large.headLen = 1514;
   t.true(other.send(large));
   t.is(other.counters.txDroppedDown, 1);
-});
-
-test('an interface that is down drops, one that is deleted is lost', async (t) => {
-  const { own, peer } = await createEnds(t);
-  const device = open(own);
-  t.teardown(() => device.close());
-  await own.ok('ip', ['link', 'set', ETHERNET_NAME, 'down']);
-  t.notThrows(() => device.receive(new Collector(), 64));
-  await own.ok('ip', ['link', 'set', ETHERNET_NAME, 'up']);
-  await provoke(peer, ETHERNET_V4);
-  next(device, isArp);
-  await own.ok('ip', ['link', 'del', ETHERNET_NAME]);
-  const lost = t.throws(() => device.receive(new Collector(), 64), { instanceOf: NetError });
-  t.is(lost.tunwireCode, 'DEVICE_LOST');
-  device.close();
-  device.close();
 });
 
 test('the MTU is read, or given; what cannot be opened says what to do', async (t) => {

@@ -80,6 +80,8 @@ interface LibC {
   readonly setsockopt: Native;
   readonly getsockopt: Native;
   readonly recvmsg: Native;
+  readonly mmap: Native;
+  readonly munmap: Native;
   readonly setns: Native;
 }
 
@@ -126,6 +128,10 @@ function load(): LibC {
     ),
     getsockopt: declare('int getsockopt(int fd, int level, int option, uintptr_t value, uintptr_t length)'),
     recvmsg: declare('intptr_t recvmsg(int fd, uintptr_t message, int flags)'),
+    mmap: declare(
+      'intptr_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, intptr_t offset)',
+    ),
+    munmap: declare('int munmap(uintptr_t address, size_t length)'),
     setns: declare('int setns(int fd, int nstype)'),
   };
 }
@@ -264,6 +270,25 @@ export function recvmsg(fd: number, address: number, flags: number): number {
   systemCalls.count++;
   const result = libc().recvmsg(fd, address, flags);
   return result < 0 ? checked(result) : result;
+}
+
+const PROT_READ_WRITE = 1 | 2;
+const MAP_SHARED = 1;
+
+/** mmap(2) of a descriptor's memory, to read and write. @returns where it lies, or -errno */
+export function mapShared(fd: number, lengthBytes: number): number {
+  const result = libc().mmap(0, lengthBytes, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+  return result === -1 ? checked(result) : result;
+}
+
+/** Memory that was mapped, as an ArrayBuffer: it must not be touched any more after {@link unmap}. */
+export function memoryAt(address: number, lengthBytes: number): ArrayBuffer {
+  return libc().koffi.view(BigInt(address), lengthBytes);
+}
+
+/** munmap(2) */
+export function unmap(address: number, lengthBytes: number): number {
+  return checked(libc().munmap(address, lengthBytes));
 }
 
 /** setns(2): moves the calling thread to another namespace. Threads and processes it starts inherit that. */
