@@ -7,10 +7,6 @@ import { RawSocket } from '../stack/ip/raw-socket.ts';
 import { Trace as RouteTrace } from '../stack/ip/trace.ts';
 import { parseZonedAddress, zonedAddress } from '../stack/resolver/host-name.ts';
 import { Lookup, RecordLookup } from '../stack/resolver/resolver.ts';
-import {
-  CONGESTION_CONTROLS,
-  type CongestionControlName,
-} from '../stack/tcp/congestion/congestion-controls.ts';
 import { TcpConnection } from '../stack/tcp/connection.ts';
 import { TcpListener } from '../stack/tcp/listener.ts';
 import { ParkedConnection } from '../stack/tcp/parked-connection.ts';
@@ -22,6 +18,7 @@ import { EngineAccount } from './engine-counters.ts';
 import type { Journal } from './journal.ts';
 import type { Port } from './port.ts';
 import { Questions } from './questions.ts';
+import { unpackSendOptions } from './send-options.ts';
 import type { Services } from './services.ts';
 import {
   ADDRESS_RECORD_BYTES,
@@ -347,7 +344,7 @@ export class Engine {
     this.journal?.connect(block.get(SocketWord.RemotePort), {
       noDelay: (options & OpenOption.NoDelay) !== 0,
       keepAlive: keepAliveOf(block),
-      ...congestionOf(block),
+      ...unpackSendOptions(block.get(SocketWord.SendOptions)),
     });
     return this.#services.connector.connect({
       host: block.text,
@@ -363,7 +360,7 @@ export class Engine {
       noDelay: (options & OpenOption.NoDelay) !== 0,
       keepAlive: keepAliveOf(block),
       trafficClass: trafficClassOf(block),
-      ...congestionOf(block),
+      ...unpackSendOptions(block.get(SocketWord.SendOptions)),
       broadcast: (options & OpenOption.Broadcast) !== 0,
       dontRoute: (options & OpenOption.DontRoute) !== 0,
       onAttempt:
@@ -642,11 +639,6 @@ function familyOf(block: SocketBlock): 0 | 4 | 6 {
 /** Room for a good part of the buffer (Linux, sk_stream_is_writeable: a third): writers do not wake for every acknowledgement. */
 function isRoomy({ sendRing }: TcpConnection): boolean {
   return sendRing === null || 4 * sendRing.freeBytes >= sendRing.capacityBytes;
-}
-
-function congestionOf(block: SocketBlock): { congestion?: CongestionControlName } {
-  const congestion = CONGESTION_CONTROLS[block.get(SocketWord.CongestionControl) - 1];
-  return congestion === undefined ? {} : { congestion };
 }
 
 /** The application's part of the octet: the bits of ECN are TCP's (RFC 3168 §6.1). */

@@ -2,6 +2,7 @@ import type { PcapngWriter } from '../drivers/pcapng.ts';
 import type { LinkCapabilities } from '../stack/link.ts';
 import { Ring } from '../stack/ring.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
+import type { SendOptions } from '../stack/tcp/send-policy.ts';
 import type { ConnectOptions } from '../stack/tcp/tcp-layer.ts';
 import type { BufferSizes } from './socket-table.ts';
 
@@ -15,6 +16,7 @@ export interface JournalHeader {
   readonly gateways: readonly string[];
   readonly capabilities: LinkCapabilities;
   readonly sizes: BufferSizes;
+  readonly sending: SendOptions;
 }
 
 /** One thing that an application did: with a connection, by its number, or `connect` with the port and options. */
@@ -63,9 +65,12 @@ export class Journal {
     if (this.#isDue || this.#calls.length > 0) this.#write({ at: this.#now, calls: this.#calls });
   }
 
-  connect(port: number, options: Pick<ConnectOptions, 'noDelay' | 'keepAlive' | 'congestion'>): void {
-    const { noDelay, keepAlive, congestion } = options;
-    this.call('connect', -1, port, { noDelay, keepAlive, congestion });
+  connect(
+    port: number,
+    options: Pick<ConnectOptions, 'noDelay' | 'keepAlive' | 'congestion' | 'policy'>,
+  ): void {
+    const { noDelay, keepAlive, congestion, policy } = options;
+    this.call('connect', -1, port, { noDelay, keepAlive, congestion, policy });
   }
 
   opened(index: number, connection: TcpConnection): void {

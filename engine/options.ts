@@ -2,10 +2,11 @@ import type { CaptureRing } from '../drivers/capture-files.ts';
 import type { MemoryHubPort } from '../drivers/hub.ts';
 import type { ImpairSettings } from '../drivers/impair-options.ts';
 import type { MemoryLinkEnd } from '../drivers/memory.ts';
+import type { SendOptions } from '../stack/tcp/send-policy.ts';
 import type { BufferSizes } from './socket-table.ts';
 
-/** How an engine's stack is set up. All of it is structured-cloneable: it travels to the engine's thread. */
-export interface EngineOptions {
+/** How an engine's stack is set up. All of it is structured-cloneable: it travels to the engine's thread. {@link SendOptions} are for all connections that ask for nothing else. */
+export interface EngineOptions extends SendOptions {
   /**
    * `'tun:NAME'`, `'tap:NAME'`, `'raw:INTERFACE'` (Ethernet beside the kernel), `'unix:PATH'` (a stream of frames, as QEMU and passt
    * speak it), `'passt:'` (started here; what it is to be told may follow), `'pcap:FILE'` (a capture that is played, and nobody who answers), one end of a memory link, or a port of a memory hub.

@@ -8,6 +8,7 @@ import { DropWatch } from '../stack/drop-watch.ts';
 import { ERRORS, NetError, Phase } from '../stack/errors.ts';
 import type { FlowShare } from '../stack/flow-share.ts';
 import type { PacketHook } from '../stack/packet-hook.ts';
+import { useSendOptions } from '../stack/tcp/send-policy.ts';
 import { givenAddresses } from './address-configuration.ts';
 import { type Arena, ArenaWord, EngineState } from './arena.ts';
 import type { EncryptedDns } from './encrypted-dns.ts';
@@ -163,6 +164,7 @@ function buildEngine(
   settings.maxSendBufferBytes = sizes.maxSendBytes;
   settings.receiveBufferBytes = sizes.recvBytes;
   settings.maxReceiveBufferBytes = sizes.maxRecvBytes;
+  useSendOptions(settings, options);
   const all = optionsOfDevices(options);
   const ports = devices.map((opened, i) => addPort(services, opened, all[i]!));
   arena.setInterfaces(services.stack.interfaces.map(({ name }) => name));
@@ -205,10 +207,20 @@ function keepJournal(
   const isConfigured = addresses.length < options.addresses.length || options.checkAddresses === true;
   const { capabilities } = ports[0]!.own;
   if (seed === undefined || isConfigured || capabilities.ethernet !== undefined || ports.length > 1) return;
-  const { gateways = [] } = options;
+  const { gateways = [], congestionControl, pacing, windowValidation, ecn, accurateEcn, nagle } = options;
+  const sending = { congestionControl, pacing, windowValidation, ecn, accurateEcn, nagle };
   const sizes = engineSizes(options);
   const startMs = services.stack.now;
-  engine.journal = new Journal(writer, { seed, epochMs, startMs, addresses, gateways, capabilities, sizes });
+  engine.journal = new Journal(writer, {
+    seed,
+    epochMs,
+    startMs,
+    addresses,
+    gateways,
+    capabilities,
+    sizes,
+    sending,
+  });
   table.latches = true;
 }
 

@@ -1,15 +1,13 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import type { DnsRecord } from '../stack/resolver/record.ts';
 import type { Ring } from '../stack/ring.ts';
-import {
-  CONGESTION_CONTROLS,
-  type CongestionControlName,
-} from '../stack/tcp/congestion/congestion-controls.ts';
+import type { SendOptions } from '../stack/tcp/send-policy.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { ArenaWord, lockWord, unlockWord } from './arena.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
 import type { EngineClient } from './client.ts';
 import type { ProbeRequest, Question } from './questions.ts';
+import { packSendOptions } from './send-options.ts';
 import {
   ADDRESS_RECORD_BYTES,
   Command,
@@ -56,7 +54,7 @@ export interface ConnectRequest {
   /** See {@link SharedSocket.setTypeOfService}. */
   readonly typeOfService?: number;
   /** Default: the stack's. */
-  readonly congestion?: CongestionControlName | undefined;
+  readonly sending?: SendOptions;
   readonly preferIpv6?: boolean;
   /** Addresses are tried beside each other, IPv6 first (RFC 8305). */
   readonly racing?: boolean;
@@ -92,6 +90,7 @@ export class SharedSocket implements Channel {
   static connect(client: EngineClient, request: ConnectRequest): SharedSocket {
     const target = request.addresses?.join(' ') ?? request.host;
     checkName(target);
+    const sendOptions = packSendOptions(request.sending ?? {});
     const block = client.take();
     block.text = target;
     block.setAddress(SocketWord.LocalFamily, request.localAddress ?? null, request.localPort ?? 0);
@@ -101,10 +100,9 @@ export class SharedSocket implements Channel {
     block.set(SocketWord.TimeoutMs, clampMs(request.timeoutMs));
     const socket = new SharedSocket(client, block);
     socket.#storeKeepAlive(request.keepAlive ?? null);
-    if (request.congestion !== undefined)
-      block.set(SocketWord.CongestionControl, 1 + CONGESTION_CONTROLS.indexOf(request.congestion));
     socket.#storeOption(OpenOption.AddressList, request.addresses !== undefined);
     socket.#storeTypeOfService(request.typeOfService ?? 0);
+    block.set(SocketWord.SendOptions, sendOptions);
     socket.#storeOption(OpenOption.NoDelay, request.noDelay === true);
     socket.#storeOption(OpenOption.PreferIpv6, request.preferIpv6 === true);
     socket.#storeOption(OpenOption.Racing, request.racing === true);

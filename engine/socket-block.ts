@@ -113,8 +113,8 @@ export const SocketWord = {
   FaceWriteBlocked: 60,
   /** (both) 1: a write found too little room, and its event loop wants to hear of room; the engine takes it back when it tells */
   SendWanted: 61,
-  /** (app) place among CONGESTION_CONTROLS, from 1; 0: the stack's */
-  CongestionControl: 62,
+  /** (app) {@link packSendOptions} */
+  SendOptions: 62,
   /** (engine) UDP settings done so far (16 bits, counting round), above the number of the error that the last one ended with */
   UdpSettings: 63,
 } as const;

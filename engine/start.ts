@@ -2,6 +2,7 @@ import { getCompileCacheDir } from 'node:module';
 import { dirname } from 'node:path';
 import { getEnvironmentData, setEnvironmentData, Worker } from 'node:worker_threads';
 import { errorCodeOf, NetError, Phase } from '../stack/errors.ts';
+import { checkSendOptions } from '../stack/tcp/send-policy.ts';
 import { Arena, ArenaWord, EngineState } from './arena.ts';
 import { ENGINE_CHANNELS } from './channels.ts';
 import { DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
@@ -143,6 +144,8 @@ export function sharedEngines(): Arena[] {
 }
 
 function launch(options: EngineOptions, place: QueuePlace | null = null): { arena: Arena; worker: Worker } {
+  // what cannot be is refused before a device is opened
+  checkSendOptions(options);
   const arena = Arena.create(engineSizes(options));
   const data: ThreadData = { memory: arena.memory, options, place, compileCache: compileCacheFolder() };
   // the published package holds .js, a checkout .ts

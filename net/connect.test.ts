@@ -3,6 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import test from 'ava';
 import {
   connect,
+  createMemoryLink,
+  createStack,
   NetError,
   type NetStack,
   type Socket,
@@ -65,6 +67,32 @@ test('a congestion control is chosen by name for a connection, and only one that
   const wrong = { host: SERVER_V4, port, congestionControl: 'vegas' as 'bbr' };
   await t.throwsAsync(pair.client.connect(wrong), { code: 'EINVAL', message: /cubic, newreno, bbr, none/ });
   server.close();
+});
+
+test('how connections send is chosen for a stack, and for a connection', async (t) => {
+  const [near, far] = createMemoryLink();
+  await using there = await createStack({ device: far, addresses: [`${SERVER_V4}/24`] });
+  const common = { device: near, addresses: [`${CLIENT_V4}/24`] };
+  await t.throwsAsync(createStack({ ...common, ecn: 'maybe' as 'off' }), {
+    code: 'EINVAL',
+    message: /ecn is one of off, passive, active, got maybe/,
+  });
+  await using here = await createStack({ ...common, ecn: 'active', congestionControl: 'newreno' });
+  await using server = await there.listen({ port: 0 });
+  server.on('connection', (socket) => socket.pipe(socket));
+  const to = { host: SERVER_V4, port: server.address()?.port ?? 0 };
+  await using first = await here.connect(to);
+  t.like(await first.info(), { ecn: true, congestion: 'newreno' });
+  const options = { ecn: 'off', nagle: 'short', windowValidation: 'preserve', pacing: true } as const;
+  await using second = await here.connect({ ...to, ...options, congestionControl: 'cubic' });
+  t.like(await second.info(), { ecn: false, congestion: 'cubic' });
+  const sent = Buffer.alloc(300_000, 'policy');
+  second.end(sent);
+  t.deepEqual(Buffer.concat(await second.toArray()), sent);
+  await t.throwsAsync(here.connect({ ...to, nagle: 'off' as 'short' }), {
+    code: 'EINVAL',
+    message: /nagle is one of unacknowledged, short/,
+  });
 });
 
 /** The stack is handed a packet that it was not handed yet. */

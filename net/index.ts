@@ -19,6 +19,7 @@ export { VirtualClock } from '../engine/virtual-clock.ts';
 export { type ErrorCode, NetError } from '../stack/errors.ts';
 export type { HookedPacket, PacketHook, PacketInjector } from '../stack/packet-hook.ts';
 export type { DnsRecord, RecordData } from '../stack/resolver/record.ts';
+export type { SendOptions } from '../stack/tcp/send-policy.ts';
 export {
   type ClientHelloDraft,
   MemorySessionStore,

@@ -3,17 +3,13 @@ import type { EngineClient } from '../engine/client.ts';
 import type { KeepAlive } from '../engine/shared-socket.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { parseZonedAddress, requireZone } from '../stack/resolver/host-name.ts';
-import {
-  CONGESTION_CONTROLS,
-  type CongestionControlName,
-  isCongestionControl,
-} from '../stack/tcp/congestion/congestion-controls.ts';
+import type { SendOptions } from '../stack/tcp/send-policy.ts';
 import type { IpAddress } from '../stack/wire/ip-address.ts';
 import type { OnRead } from './own-buffer.ts';
 import type { TlsConnectOptions } from './tls-settings.ts';
 
 /** Where to connect to, and how. The names are Node's where Node has the same thing. */
-export interface ConnectOptions {
+export interface ConnectOptions extends SendOptions {
   /** A name or an IP literal. Default 'localhost'. */
   readonly host?: string | undefined;
   /** 1 … 65535 */
@@ -30,11 +26,6 @@ export interface ConnectOptions {
   readonly noDelay?: boolean | undefined;
   /** `true`: with Node's intervals (see {@link Socket.setKeepAlive}). Default false. */
   readonly keepAlive?: boolean | KeepAlive | undefined;
-  /**
-   * How much may be in flight: `cubic` (RFC 9438, the default), `newreno`, `bbr` (BBRv3, which measures the path and hardly minds losses)
-   * or `none`: only the peer's window limits, for links of one's own.
-   */
-  readonly congestionControl?: CongestionControlName | undefined;
   /** With `keepAlive: true`: quiet time before the first probe, in milliseconds. */
   readonly keepAliveInitialDelay?: number | undefined;
   /**
@@ -111,16 +102,6 @@ export function checkMs(name: string, ms: unknown): number {
   throw new NetError('ARGUMENT_INVALID', {
     phase: Phase.Argument,
     detail: `${name} is a number of milliseconds from 0, got ${typeof ms === 'string' ? `'${ms}'` : String(ms)}`,
-  });
-}
-
-/** @throws NetError ARGUMENT_INVALID */
-export function checkCongestionControl(name: unknown): CongestionControlName | undefined {
-  if (name === undefined) return undefined;
-  if (typeof name === 'string' && isCongestionControl(name)) return name;
-  throw new NetError('ARGUMENT_INVALID', {
-    phase: Phase.Argument,
-    detail: `congestionControl is one of ${CONGESTION_CONTROLS.join(', ')}, got ${String(name)}`,
   });
 }
 

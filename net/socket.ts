@@ -5,6 +5,7 @@ import type { SocketInfo } from '../engine/questions.ts';
 import { type ConnectRequest, type KeepAlive, SharedSocket } from '../engine/shared-socket.ts';
 import { SocketEvent, SocketStatus } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { checkSendOptions } from '../stack/tcp/send-policy.ts';
 import { cancelled, onAbort } from './abort.ts';
 import { ask } from './answer.ts';
 import { AttemptEvents } from './attempt-events.ts';
@@ -15,7 +16,6 @@ import { noteOpen } from './open-sockets.ts';
 import {
   type ConnectOptions,
   checkAddress,
-  checkCongestionControl,
   checkMs,
   checkPort,
   type KeepAliveSettings,
@@ -172,7 +172,7 @@ export class Socket extends TlsView {
       timeoutMs: this.#timeoutMs,
       localAddress: checkAddress(client, 'localAddress', options.localAddress),
       localPort: checkPort(options.localPort ?? 0, 0),
-      congestion: checkCongestionControl(options.congestionControl),
+      sending: checkSendOptions(options),
       preferIpv6: options.preferIpv6 === true,
       racing: options.autoSelectFamily !== false,
       family: options.family ?? 0,

@@ -8,6 +8,7 @@ import type { Stack } from './stack.ts';
 import type { CongestionControlName } from './tcp/congestion/congestion-controls.ts';
 import type { TcpConnection } from './tcp/connection.ts';
 import type { KeepAlive } from './tcp/keepalive.ts';
+import type { PolicyChange } from './tcp/send-policy.ts';
 import { TimerEntry, type TimerTarget } from './timers.ts';
 import type { UdpSocket } from './udp/udp-socket.ts';
 import type { IpAddress } from './wire/ip-address.ts';
@@ -51,6 +52,8 @@ export interface ConnectRequest {
   readonly trafficClass?: number;
   /** Of a TCP connection; default: the stack's. */
   readonly congestion?: CongestionControlName;
+  /** … and what differs from the stack's ways of sending. */
+  readonly policy?: PolicyChange | undefined;
   readonly broadcast: boolean;
   /** Only what is directly connected is reached, no gateway. */
   readonly dontRoute: boolean;
@@ -348,6 +351,7 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
       noDelay: request.noDelay,
       keepAlive: request.keepAlive,
       ...(request.congestion === undefined ? {} : { congestion: request.congestion }),
+      policy: request.policy,
       owner: request.owner,
     });
     connection.trafficClass = request.trafficClass ?? 0;

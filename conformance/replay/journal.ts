@@ -5,6 +5,7 @@ import { type LinkCapabilities, RxFlag, type TxPacket } from '../../stack/link.t
 import { SeededRandom } from '../../stack/random.ts';
 import { Stack } from '../../stack/stack.ts';
 import type { TcpConnection } from '../../stack/tcp/connection.ts';
+import { type SendOptions, useSendOptions } from '../../stack/tcp/send-policy.ts';
 import type { ConnectOptions } from '../../stack/tcp/tcp-layer.ts';
 import { ElasticHeapRings } from '../../stack/testing/elastic-heap-rings.ts';
 import { completeAt } from '../../stack/wire/partial-checksum.ts';
@@ -27,10 +28,11 @@ interface Header {
   readonly gateways: readonly string[];
   readonly capabilities: LinkCapabilities;
   readonly sizes: Readonly<Record<'sendBytes' | 'recvBytes' | 'maxSendBytes' | 'maxRecvBytes', number>>;
+  readonly sending?: SendOptions;
 }
 
 type Call = readonly [call: string, connection: number, ...more: unknown[]];
-type Options = Pick<ConnectOptions, 'noDelay' | 'keepAlive' | 'congestion'>;
+type Options = Pick<ConnectOptions, 'noDelay' | 'keepAlive' | 'congestion' | 'policy'>;
 
 /** What happened, in its order: a turn with its calls, calls behind a turn, a packet. */
 type Entry =
@@ -163,6 +165,7 @@ class Again {
     // large from the beginning: how much fitted then is known
     settings.sendBufferBytes = maxSendBytes;
     settings.maxSendBufferBytes = maxSendBytes;
+    useSendOptions(settings, header.sending ?? {});
     const iface = this.#stack.addInterface({
       name: 'replay0',
       sink: { send: (packet) => this.#send(packet) },

@@ -14,29 +14,28 @@ import { changeCongestionControl } from './change-congestion-control.ts';
 import type { CongestionControl } from './congestion/congestion-control.ts';
 import type { Flow } from './connection-table.ts';
 import { noteWrite, overrideCork, ShortSegment } from './cork.ts';
-import { delayedAckExpired } from './delayed-ack.ts';
 import { computeMss, initializeMss } from './effective-mss.ts';
 import { earlySettled, type FastOpen, releaseSyn } from './fast-open.ts';
 import { type ConnectionInfo, describeConnection } from './info.ts';
-import { type KeepAlive, keepAliveExpired, startKeepAlive } from './keepalive.ts';
+import { type KeepAlive, startKeepAlive } from './keepalive.ts';
 import type { TcpListener } from './listener.ts';
-import { Pacer, pacingExpired } from './pacing.ts';
+import { Pacer } from './pacing.ts';
 import type { PathMtuSearch } from './packetization-layer-pmtud.ts';
-import { persistExpired } from './persist.ts';
 import { ProportionalRate } from './proportional-rate.ts';
-import { Rack, reorderingExpired } from './rack.ts';
+import { Rack } from './rack.ts';
 import { appHasRead } from './receiver.ts';
-import { RecoveryState, retransmissionTimeout } from './recovery.ts';
+import { RecoveryState } from './recovery.ts';
 import { RttEstimator } from './rto.ts';
 import { attachSendRing, giveSendRing } from './send-buffer.ts';
 import { SendLimit } from './send-limit.ts';
+import type { SendPolicy } from './send-policy.ts';
 import { transmitSegments } from './sender.ts';
 import { SentQueue } from './sent-queue.ts';
 import { Undo } from './spurious.ts';
-import { tailProbeExpired } from './tail-loss-probe.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 import { TcpState } from './tcp-state.ts';
 import { enterTimeWait, FIN_WAIT_2_TIMEOUT_MS } from './time-wait.ts';
+import { timerExpired } from './timer-expired.ts';
 import { forgetPassedMark, markUrgent } from './urgent.ts';
 import type { WindowValidation } from './window-validation.ts';
 
@@ -256,6 +255,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   lastDataAt: number = -Infinity;
 
   // --- what the application wants
+  policy: SendPolicy;
   noDelay = false;
   corked = false;
   shortSegment: ShortSegment = ShortSegment.Ordinary;
@@ -338,6 +338,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   ) {
     super(layer.context);
     this.layer = layer;
+    this.policy = layer.settings;
     this.context = layer.context;
     this.route = route;
     this.local = route.source;
@@ -473,41 +474,9 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
     for (let timer = 0; timer < TIMERS; timer++) {
       if (this.#deadlines[timer]! > now) continue;
       this.#deadlines[timer] = Infinity;
-      this.#expired(timer as TcpTimer);
+      timerExpired(this, timer as TcpTimer);
     }
     this.#refile();
-  }
-
-  #expired(timer: TcpTimer): void {
-    switch (timer) {
-      case TcpTimer.Retransmit:
-        retransmissionTimeout(this);
-        break;
-      case TcpTimer.Persist:
-        persistExpired(this);
-        break;
-      case TcpTimer.DelayedAck:
-        delayedAckExpired(this);
-        break;
-      case TcpTimer.KeepAlive:
-        keepAliveExpired(this);
-        break;
-      case TcpTimer.FinWait2:
-        this.terminate(null, '');
-        break;
-      case TcpTimer.User:
-        this.terminateWithReset('TIMEOUT', 'the peer acknowledged nothing within the user timeout');
-        break;
-      case TcpTimer.Reordering:
-        reorderingExpired(this);
-        break;
-      case TcpTimer.TailProbe:
-        tailProbeExpired(this);
-        break;
-      case TcpTimer.Pacing:
-        pacingExpired(this);
-        break;
-    }
   }
 
   /** Events of a connection that nobody has accepted yet are kept for whoever does. */

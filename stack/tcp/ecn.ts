@@ -41,13 +41,13 @@ export function negotiateEcn(c: TcpConnection, seg: Segment): void {
     c.ecnOk = c.ecnAsked && setup === TcpFlag.Ece;
     return;
   }
-  if (c.layer.settings.accurateEcn !== 'off' && asksAccurate(seg.flags)) {
+  if (c.policy.accurateEcn !== 'off' && asksAccurate(seg.flags)) {
     c.accurateEcn ??= new AccurateEcn();
     synArrives(c.accurateEcn, seg);
     return;
   }
   c.accurateEcn = null;
-  const willing = c.layer.settings.ecn !== 'off';
+  const willing = c.policy.ecn !== 'off';
   // As Linux: a SYN must not be ECN-capable (RFC 3168 §6.1.1), so that a path on which it is sets the bits by itself
   c.ecnOk = willing && setup === ECN_SETUP && seg.ecn === EcnField.NotCapable;
 }

@@ -106,8 +106,8 @@ function begin(c: TcpConnection): void {
   c.scaleOk = settings.windowScale;
   c.sackOk = settings.selectiveAcks;
   c.tsOk = settings.timestamps;
-  c.ecnAsked = settings.ecn === 'active';
-  if (c.ecnAsked && settings.accurateEcn === 'active' && !c.passive) c.accurateEcn = new AccurateEcn();
+  c.ecnAsked = c.policy.ecn === 'active';
+  if (c.ecnAsked && c.policy.accurateEcn === 'active' && !c.passive) c.accurateEcn = new AccurateEcn();
   c.offeredShift = ourWindowShift(c.layer);
   c.rcvShift = c.scaleOk ? c.offeredShift : 0;
   c.rcvMss = Math.min(INITIAL_RCV_MSS_BYTES, c.advMss);

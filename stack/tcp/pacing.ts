@@ -43,7 +43,7 @@ export function pacingRate(c: TcpConnection): number {
   if (cc.pacingBytesPerMs > 0) return Math.min(cc.pacingBytesPerMs, maxPacingBytesPerMs);
   const { srttMs } = c.rtt;
   // RFC 7661 §4.4.2 [RFC 7661 §4.4.2-1]: a window that is not validated makes no bursts
-  const isWanted = c.layer.settings.pacing || !mayGrow(c);
+  const isWanted = c.policy.pacing || !mayGrow(c);
   if (!isWanted || srttMs < MIN_PACED_RTT_MS) return maxPacingBytesPerMs;
   const ratio = cc.cwndBytes < cc.ssthreshBytes ? SLOW_START_RATIO : AVOIDANCE_RATIO;
   return Math.min((ratio * Math.max(cc.cwndBytes, c.inFlightBytes())) / srttMs, maxPacingBytesPerMs);

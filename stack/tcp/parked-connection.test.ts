@@ -9,6 +9,7 @@ import type { KeepAlive } from './keepalive.ts';
 import { TcpListener } from './listener.ts';
 import { ParkedConnection } from './parked-connection.ts';
 import { RING_IDLE_MS } from './ring-keeper.ts';
+import type { PolicyChange } from './send-policy.ts';
 
 const PORT = 7;
 /** The hand of the keeper has been round, and the connection was quiet long enough. */
@@ -55,7 +56,7 @@ class Bench {
     }
   }
 
-  connect(keepAlive: KeepAlive | null = null): void {
+  connect(keepAlive: KeepAlive | null = null, policy?: PolicyChange): void {
     const c = this.pair.a.tcp.connect({
       remote: addressOf(PAIR_ADDRESSES.b.v4),
       remotePort: PORT,
@@ -63,6 +64,7 @@ class Bench {
       localPort: 0,
       noDelay: false,
       keepAlive,
+      policy,
       owner: this.a.length,
     });
     this.a.push(c);
@@ -146,6 +148,22 @@ test('a connection that is parked still probes a silent peer, and is found by IC
   const end = bench.a[0] as TcpConnection;
   t.true(end instanceof TcpConnection);
   t.is(end.error, 'RESET');
+});
+
+test('what a connection has chosen for sending outlasts its rest', (t) => {
+  const bench = new Bench();
+  bench.connect(null, { nagle: 'short', pacing: true });
+  bench.connect();
+  bench.pair.runFor(PARKED_MS);
+  const [chosen, other] = bench.a.map((held) => (held as ParkedConnection).wake().policy);
+  t.deepEqual(chosen, {
+    nagle: 'short',
+    pacing: true,
+    ecn: 'passive',
+    accurateEcn: 'off',
+    windowValidation: 'restart',
+  });
+  t.is(other, bench.pair.a.tcp.settings);
 });
 
 test('1,000 connections at once are small when idle, and all of them still there', (t) => {

@@ -6,6 +6,7 @@ import { TcpConnection, TcpTimer } from './connection.ts';
 import type { Flow } from './connection-table.ts';
 import { type KeepAlive, keepAliveExpired } from './keepalive.ts';
 import { RttEstimator } from './rto.ts';
+import type { SendPolicy } from './send-policy.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 import { TcpState } from './tcp-state.ts';
 
@@ -107,6 +108,7 @@ const NOT_KEPT: ReadonlySet<string> = new Set<keyof TcpConnection>([
   'hash',
   'nextInBucket',
   'keepAlive',
+  'policy',
   'state',
   'parent',
   'hasElasticRings',
@@ -263,6 +265,7 @@ export class ParkedConnection implements TimerTarget {
   readonly #congestion: CongestionControl | null;
   readonly #congestionName: string;
   readonly #keepAlive: KeepAlive | null;
+  readonly #policy: SendPolicy;
   readonly #timer: TimerEntry | null;
 
   /** Takes the connection's place. Only when {@link ParkingLot.canPark}. */
@@ -277,6 +280,7 @@ export class ParkedConnection implements TimerTarget {
     this.#congestion = c.cc.ssthreshBytes === Infinity ? null : c.cc;
     this.#congestionName = c.cc.name;
     this.#keepAlive = c.keepAlive;
+    this.#policy = c.policy;
     const probeAt = c.deadlineOf(TcpTimer.KeepAlive);
     c.forgetTimers();
     layer.table.replace(c, this);
@@ -300,6 +304,7 @@ export class ParkedConnection implements TimerTarget {
     layer.parkingLot.load(this.#slot, c);
     c.owner = this.owner;
     c.keepAlive = this.#keepAlive;
+    c.policy = this.#policy;
     c.resume();
     if (this.#congestion === null) cc.start(c.mss, c.sent.rate, c.rtt.srttMs, c.sackOk, c.now);
     layer.table.replace(this, c);

@@ -180,7 +180,7 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   const roundBegins = ((ack - c.roundEnd) | 0) > 0;
   if (roundBegins) c.roundEnd = c.sndNxt;
   if (c.validation !== null) measureUse(c, c.validation, acked, roundBegins);
-  c.cc.roundTrip(rttMs, roundBegins, c.layer.settings.pacing, c.now);
+  c.cc.roundTrip(rttMs, roundBegins, c.policy.pacing, c.now);
 
   const wasFast = c.recovery === RecoveryState.Fast;
   // RFC 4015 §3.4: nor does cwnd grow with the ACK that restores it

@@ -257,7 +257,7 @@ function mayNagle(c: TcpConnection, take: number): boolean {
   if (c.urgentOut || take === c.mss) return true;
   if (holdsShort(c)) return false;
   if (c.noDelay || c.sndUna === c.sndNxt) return true;
-  if (c.layer.settings.nagle === 'unacknowledged') return false;
+  if (c.policy.nagle === 'unacknowledged') return false;
   if (c.shortSent && ((c.shortSentTo - c.sndUna) | 0) <= 0) c.shortSent = false;
   return !c.shortSent;
 }

@@ -28,6 +28,7 @@ import { ParkedConnection, ParkingLot } from './parked-connection.ts';
 import { RingKeeper } from './ring-keeper.ts';
 import { Segment } from './segment.ts';
 import { segmentArrives } from './segment-arrives.ts';
+import { changedPolicy, type PolicyChange } from './send-policy.ts';
 import { SynCookies } from './syn-cookies.ts';
 import { TcpCounters } from './tcp-counters.ts';
 import { TcpSettings } from './tcp-settings.ts';
@@ -53,6 +54,8 @@ export interface ConnectOptions {
   readonly keepAlive: KeepAlive | null;
   /** 'cubic', 'newreno', 'bbr' or 'none'; default: as the settings have it. */
   readonly congestion?: string;
+  /** What differs from the settings in how it sends. */
+  readonly policy?: PolicyChange | undefined;
   /**
    * RFC 7413: with a cookie of this server the SYN waits for the first write and carries it; without, it asks for one. The data
    * may reach the server's application twice when the SYN is duplicated in the network (§2.1). Default: off.
@@ -142,6 +145,7 @@ export class TcpLayer implements TransportHandler {
     );
     if (options.owner !== undefined) connection.owner = options.owner;
     connection.noDelay = options.noDelay;
+    connection.policy = changedPolicy(this.settings, options.policy);
     connection.keepAlive = options.keepAlive;
     if (!connection.openRings()) throw new NetError('NO_BUFFERS', { ...where, phase: Phase.Connect });
     this.table.add(connection);

@@ -1,8 +1,10 @@
+import type { SendPolicy } from './send-policy.ts';
+
 /**
  * What the connections of a stack begin with. Plain fields, which may be changed at any time; they hold for connections made
  * afterwards.
  */
-export class TcpSettings {
+export class TcpSettings implements SendPolicy {
   /** RFC 7323: offer a window scale, and take the peer's. */
   windowScale = true;
   /**
@@ -29,23 +31,16 @@ export class TcpSettings {
   selectiveAcks = true;
   /** 'cubic' (RFC 9438), 'newreno' (RFC 5681), 'bbr' (draft-ietf-ccwg-bbr) or 'none': the peer's window only. */
   congestionControl = 'cubic';
-  /**
-   * Spreads what cwnd allows over the round trip, at twice its rate in slow start and 1.2 times in avoidance (Linux's rates). BBR
-   * always paces, by its model.
-   */
+  /** See {@link SendPolicy}, which a connection may have otherwise. */
   pacing = false;
-  /**
-   * What becomes of a cwnd that is not used. 'restart': after an idle time of more than one RTO sending begins with the initial window (RFC
-   * 5681 §4.1). 'decay': cwnd is halved for every RTO of that (RFC 2861, Linux). 'preserve': cwnd is kept for five minutes, does not grow, paces what
-   * it allows, and shrinks to what was used of it when something is lost (RFC 7661). BBR, and none, have their own ways.
-   */
-  windowValidation: 'restart' | 'decay' | 'preserve' = 'restart';
+  /** See {@link SendPolicy}, which a connection may have otherwise. */
+  windowValidation: SendPolicy['windowValidation'] = 'restart';
   /** RFC 8985 §7: one segment more when the last ones stay without an answer. */
   tailLossProbe = true;
-  /** RFC 3168. 'passive': only when the peer asks, as on Linux; 'active': our SYNs ask, too. */
-  ecn: 'off' | 'passive' | 'active' = 'passive';
-  /** RFC 9768, feedback for every mark. 'passive': when the peer asks; 'active': our SYNs ask, too, if `ecn` lets them ask at all. */
-  accurateEcn: 'off' | 'passive' | 'active' = 'off';
+  /** See {@link SendPolicy}, which a connection may have otherwise. */
+  ecn: SendPolicy['ecn'] = 'passive';
+  /** See {@link SendPolicy}, which a connection may have otherwise. */
+  accurateEcn: SendPolicy['accurateEcn'] = 'off';
   /** The option of RFC 9768 §3.2.3. 'needed': for changes, and three times in a round trip. */
   accurateEcnOption: 'off' | 'needed' | 'always' = 'always';
   /** So many times a SYN is sent again before it no longer asks for ECN (RFC 3168 §6.1.1.1; FreeBSD's ecn.maxretries). */
@@ -75,11 +70,8 @@ export class TcpSettings {
    * right edge moves by a segment or not at all (RFC 9293 §3.8.6.2.2), and what was offered is what is accepted.
    */
   windowFollowsBuffer = false;
-  /**
-   * When the last, short segment of what was written waits (SHLD-7). 'unacknowledged': while anything is not acknowledged (RFC 9293
-   * §3.7.4); 'short': while a short one is not, so that a write is not cut in two (G. Minshall's variant, Linux's default).
-   */
-  nagle: 'unacknowledged' | 'short' = 'unacknowledged';
+  /** See {@link SendPolicy}, which a connection may have otherwise. */
+  nagle: SendPolicy['nagle'] = 'unacknowledged';
   /**
    * SYN cookies (RFC 4987 §3.6): 'overflow': when the queue of half-open connections is full; 'always': nothing is kept of any SYN, for
    * tests; 'never': a full queue drops SYNs.

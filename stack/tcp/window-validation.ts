@@ -39,7 +39,7 @@ export class WindowValidation {
 
 /** The connection is established, or has another congestion control. */
 export function beginValidation(c: TcpConnection): void {
-  const wanted = c.layer.settings.windowValidation === 'preserve' && !c.cc.ownsRecovery;
+  const wanted = c.policy.windowValidation === 'preserve' && !c.cc.ownsRecovery;
   c.validation = wanted ? new WindowValidation() : null;
 }
 
@@ -104,7 +104,7 @@ export function restartAfterIdle(c: TcpConnection, idleMs: number): void {
   }
   if (idleMs <= rtoMs) return;
   const least = initialWindowBytes(c.mss);
-  if (c.layer.settings.windowValidation !== 'decay' || cc.ownsRecovery || cc.cwndBytes <= least) {
+  if (c.policy.windowValidation !== 'decay' || cc.ownsRecovery || cc.cwndBytes <= least) {
     // RFC 5681 §4.1
     cc.restartAfterIdle(least);
     return;
