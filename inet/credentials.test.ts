@@ -1,3 +1,4 @@
+import { sign } from 'node:crypto';
 import test from 'ava';
 import {
   CREDENTIAL_STORE_CURRENT_USER,
@@ -98,6 +99,22 @@ test.serial('what is wrong with credentials has a code of its own, and nothing i
   }
   t.is(greeting({ ...full(), dwSize: 12 }), 'ARGUMENT_INVALID');
   t.is(greeting({ ...full(), dwOptions: CREDENTIAL_STORE_CURRENT_USER }), 'OPTION_INVALID');
+});
+
+test.serial('a signer signs with a key that the store has not', (t) => {
+  const asked: string[] = [];
+  const signer = (scheme: string, content: Uint8Array): Uint8Array => {
+    asked.push(scheme);
+    return sign('sha256', content, peer.clientKey);
+  };
+  const { lpszPassword: _secret, ...withoutPassword } = full();
+  for (const dwProtocol of [SECURITY_PROTOCOL_TLS12, SECURITY_PROTOCOL_TLS13])
+    t.is(greeting({ ...withoutPassword, dwProtocol, signer }), 'hello Bench 7');
+  t.deepEqual(asked, ['ecdsa_secp256r1_sha256', 'ecdsa_secp256r1_sha256']);
+  const removed = (): Uint8Array => {
+    throw new Error('the card was removed');
+  };
+  t.is(greeting({ ...withoutPassword, signer: removed }), 'TLS_HANDSHAKE');
 });
 
 test.serial('credentials are made, looked at, and let go', (t) => {

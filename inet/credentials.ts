@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { ClientCredentials, SessionStore, TlsTuning } from '../tls/client.ts';
+import type { ClientCredentials, SessionStore, Signer, TlsTuning } from '../tls/client.ts';
 import { CredentialsError, type CredentialsFault } from '../tls/credentials/errors.ts';
 import { readCredentials } from '../tls/credentials/store.ts';
 import {
@@ -42,6 +42,11 @@ export interface SECURITYCREDENTIALS {
   readonly lpszCertName?: string | null;
   /** The file with the private key, PEM or DER, when it is not in the store. */
   readonly lpszKeyFile?: string | null;
+  /**
+   * Own. Signs with a key that this process does not have (a card, an agent); the store has only the certificate then, and lpszKeyFile is
+   * not looked at.
+   */
+  readonly signer?: Signer | null;
   /**
    * Own, not SocketWrench's: what few connections need to be different, for testers above all (another ClientHello, how it is cut into
    * records and segments, a trace of the handshake's messages).
@@ -153,7 +158,7 @@ export function InetDeleteSecurityCredentials(credentials: OutValue<SECURITYCRED
  */
 export function clientCredentialsFor(credentials: SECURITYCREDENTIALS | null): ClientCredentials | null {
   if (credentials !== null) check(credentials);
-  const { lpszCertStore, lpszCertName, lpszKeyFile, lpszPassword } = credentials ?? {};
+  const { lpszCertStore, lpszCertName, lpszKeyFile, lpszPassword, signer = null } = credentials ?? {};
   if (!lpszCertStore && !lpszCertName && !lpszKeyFile) return null;
   // the page: "the fields dwSize, lpszCertStore, and lpszCertName must be defined"
   if (!lpszCertStore || !lpszCertName || credentials?.dwSize === undefined) {
@@ -163,9 +168,9 @@ export function clientCredentialsFor(credentials: SECURITYCREDENTIALS | null): C
     });
   }
   const store = read(lpszCertStore);
-  const key = lpszKeyFile ? read(lpszKeyFile) : null;
+  const key = lpszKeyFile && signer === null ? read(lpszKeyFile) : null;
   try {
-    return readCredentials(store, { password: lpszPassword ?? null, name: lpszCertName, key });
+    return readCredentials(store, { password: lpszPassword ?? null, name: lpszCertName, key, signer });
   } catch (error) {
     if (!(error instanceof CredentialsError)) throw error;
     throw new NetError(CODES[error.fault], {

@@ -3,6 +3,7 @@
  * leaves its reason with {@link InetGetLastError}, one per thread, when it fails.
  */
 
+export type { Signer } from '../tls/client.ts';
 export { MemorySessionStore, type SessionStore } from '../tls/session.ts';
 export { InetAttachThread, InetGetCurrentThread } from './attach-thread.ts';
 export { InetCancel, InetFlush } from './cancel.ts';

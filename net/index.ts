@@ -25,6 +25,7 @@ export {
   MemorySessionStore,
   NamedGroup,
   type SessionStore,
+  type Signer,
   type TlsSession,
   type TlsTuning,
   type TlsVersion,

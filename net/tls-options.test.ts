@@ -1,4 +1,4 @@
-import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
 import { once } from 'node:events';
 import tls from 'node:tls';
 import test from 'ava';
@@ -165,6 +165,7 @@ for (const version of VERSIONS) {
       { cert: Buffer.from(me.cert), key: Buffer.from(me.key) },
       { cert: me.cert, key: createPrivateKey(me.key) },
       { cert: me.cert, key: locked, passphrase: 'secret' },
+      { cert: me.cert, key: (_scheme: string, content: Uint8Array) => sign('sha256', content, me.key) },
     ]) {
       const socket = await connectTls(port, client);
       t.is((await readAll(socket)).toString(), 'me');

@@ -8,6 +8,7 @@ import {
   type ClientCredentials,
   decodeSession,
   type SessionStore,
+  type Signer,
   type TlsSession,
   type TlsTuning,
   type TlsVersion,
@@ -67,8 +68,11 @@ export interface TlsConnectOptions {
   readonly maxVersion?: TlsVersion | undefined;
   /** What to prove oneself with when the server asks: PEM, the own certificate first, then those of its issuers. */
   readonly cert?: string | Uint8Array | undefined;
-  /** The private key of `cert`: PEM or DER, encrypted or not, or a key of node:crypto. */
-  readonly key?: string | Uint8Array | KeyObject | undefined;
+  /**
+   * The private key of `cert`: PEM or DER, encrypted or not, a key of node:crypto, or a function that signs with a key that is elsewhere
+   * (a card, an agent).
+   */
+  readonly key?: string | Uint8Array | KeyObject | Signer | undefined;
   /** Certificate and key in one PKCS#12 file, in place of `cert` and `key`. */
   readonly pfx?: Uint8Array | undefined;
   /** Of `pfx`, or of an encrypted `key`. */
@@ -267,6 +271,7 @@ function credentialsOf({ cert, key, pfx, passphrase }: TlsConnectOptions): Clien
   const chain = blocks.map((block) => block.bytes);
   const [leaf] = chain;
   if (leaf === undefined) throw invalid('tls.cert holds no certificate');
+  if (typeof key === 'function') return { chain, key };
   const privateKey = readOr('tls.key', () =>
     key instanceof KeyObject ? key : readPrivateKey(key, password),
   );

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -95,6 +96,8 @@ export interface Peer {
   readonly crlFile: string;
   /** A store with the certificate `Bench 7`, its key encrypted with `secret`, and another one. */
   readonly clientStore: string;
+  /** The key of `Bench 7`. */
+  readonly clientKey: KeyObject;
   /** The public keys of the logs of {@link PeerPort}.TlsLogged: DER. */
   readonly logs: readonly Uint8Array[];
   stop(): Promise<void>;
@@ -174,6 +177,7 @@ export async function startPeer(bufferBytes?: number, bridgedPort = 0): Promise<
     caFile,
     crlFile,
     clientStore,
+    clientKey: client.privateKey,
     logs: logs.map(({ spki }) => spki),
     stop: async (): Promise<void> => {
       await worker.terminate();

@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
-import type { ClientCredentials } from '../handshake/client-credentials.ts';
+import type { ClientCredentials, Signer } from '../handshake/client-credentials.ts';
 import { readPem } from '../x509/pem.ts';
 import { CredentialsError } from './errors.ts';
 import { looksLikePkcs12, readPkcs12 } from './pkcs12.ts';
@@ -32,6 +32,8 @@ export interface StoreOptions {
   readonly name?: string | null;
   /** A private key that is kept apart: PEM or DER. Default: it is in the store. */
   readonly key?: string | Uint8Array | null;
+  /** Signs with a key that this process does not have: only the certificate is looked for. Default: none. */
+  readonly signer?: Signer | null;
 }
 
 /**
@@ -47,7 +49,7 @@ export function readCredentials(data: Uint8Array, options: StoreOptions = {}): C
   const password = options.password ?? null;
   const store = looksLikePkcs12(data)
     ? readPkcs12(data, password)
-    : readPlain(data, password, options.key ?? null);
+    : readPlain(data, password, options.key ?? null, options.signer == null);
   const keys =
     options.key && looksLikePkcs12(data)
       ? [readPrivateKey(options.key, password)]
@@ -65,6 +67,9 @@ export function readCredentials(data: Uint8Array, options: StoreOptions = {}): C
       `there is no certificate named '${options.name}' in the store; it has: ${names}`,
     );
   }
+  const [first] = wanted;
+  if (options.signer && first !== undefined)
+    return { chain: chainFrom(first, certificates), key: options.signer };
   for (const each of wanted) {
     const key = keys.find((candidate) => belongsTo(candidate, each));
     if (key !== undefined) return { chain: chainFrom(each, certificates), key };
@@ -79,11 +84,12 @@ function readPlain(
   data: Uint8Array,
   password: string | null,
   key: string | Uint8Array | null,
+  readsKeys: boolean,
 ): { certificates: readonly StoredCertificate[]; keys: readonly StoredKey[] } {
   const text = Buffer.from(data).toString('latin1');
   const isPem = text.includes('-----BEGIN ');
   const certificates = isPem ? certificatesIn(text) : [certificate(data)];
-  const source = key ?? (isPem && text.includes('PRIVATE KEY-----') ? text : null);
+  const source = key ?? (isPem && readsKeys && text.includes('PRIVATE KEY-----') ? text : null);
   const keys =
     source === null ? [] : [{ key: readPrivateKey(source, password), friendlyName: null, localKeyId: null }];
   return { certificates, keys };
