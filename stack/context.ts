@@ -193,6 +193,8 @@ export class RxPacket {
   checksumValid = false;
   /** The destination is not one of our unicast addresses (broadcast or multicast). */
   multicast = false;
+  /** The frame went to a group of stations, or to all. */
+  linkGroup = false;
 
   constructor(slab: Slab, iface: Interface) {
     this.slab = slab;

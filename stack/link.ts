@@ -27,6 +27,8 @@ export const RxFlag = {
   ChecksumValid: 1,
   /** The checksum field holds the pseudo-header sum only; comes with ChecksumValid. A capture completes its copy. */
   ChecksumPartial: 2,
+  /** An Ethernet frame brought it that went to a group of stations, or to all. */
+  LinkGroup: 4,
 } as const;
 
 /** Room before the headers of an outgoing packet for what a device puts in front (virtio-net header, Ethernet). */

@@ -27,6 +27,8 @@ export class IpCounters {
   dropMartianSource = 0;
   dropMartianDestination = 0;
   dropNotForUs = 0;
+  /** For one of our unicast addresses, in a frame to a group of stations. */
+  dropLinkGroup = 0;
   dropExtensionHeaders = 0;
   dropUnknownProtocol = 0;
   /** RFC 8200 §4.7: no next header. */

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { fc } from '../../test/properties.ts';
+import { RxFlag } from '../link.ts';
 import { EthernetWire, type Station } from '../testing/ethernet-wire.ts';
 import { addressOf, icmpMessage, ipPacket } from '../testing/packets.ts';
 import { ArpOperation, writeArp } from '../wire/arp.ts';
@@ -482,6 +483,44 @@ test('frames: for others, of other LANs, of unknown types; priority tags are ski
   t.is(received(), 2);
   t.like(a.counters('ethernet'), { dropVlan: 1, dropOtherStation: 1, dropOwn: 1, dropUnknownType: 1 });
   t.is(wire.trace.filter(({ bytes }) => isControl(bytes)).length, 1, 'one question for two answers');
+});
+
+// [RFC 1122 §3.2.2-8] [RFC 1122 §3.3.6-3]
+test('a datagram for us in a frame to all, or to a group, is not taken: no answer of ICMP, TCP or UDP', (t) => {
+  for (const family of FAMILIES) {
+    const { wire, a } = bed();
+    a.stack.tcp.listen({ local: null, port: 7, backlog: 1 });
+    const echo = icmpMessage(B[family], A[family], family === 'v4' ? 8 : 128, 0, 0, new Uint8Array(8));
+    const syn = new Uint8Array(20);
+    syn.set([0x80, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff]);
+    const toNobody = Uint8Array.of(0x80, 0, 0, 99, 0, 8, 0, 0);
+    const send = (payload: Uint8Array, protocol: number, high: number, low: number): void => {
+      const packet = ipPacket({ from: B[family], to: A[family], protocol }, payload);
+      const { view, bytes } = Slab.alloc(14 + packet.length);
+      writeEthernetHeader(view, 0, high, low, 0x0200, 2, family === 'v4' ? EtherType.Ipv4 : EtherType.Ipv6);
+      bytes.set(packet, 14);
+      a.input(bytes, RxFlag.ChecksumValid);
+      wire.settle();
+    };
+    const all = (high: number, low: number): void => {
+      send(echo, family === 'v4' ? 1 : 58, high, low);
+      send(syn, 6, high, low);
+      send(toNobody, 17, high, low);
+      send(new Uint8Array(8), 253, high, low);
+    };
+    all(0xffff, -1);
+    all(0x0100, 0x5e000001);
+    all(0x3333, 1);
+    t.is(wire.trace.length, 0, family);
+    t.is(a.counters('ip')['dropLinkGroup'], 12);
+    all(0x0200, 1);
+    wire.runFor(100);
+    t.is(
+      wire.trace.filter(({ from, bytes }) => from === a && !isControl(bytes)).length,
+      4,
+      'what went to us alone is answered',
+    );
+  }
 });
 
 test('a full device loses what waited, and no more', (t) => {

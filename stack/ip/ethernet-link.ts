@@ -1,5 +1,5 @@
 import type { StackContext } from '../context.ts';
-import { HEADROOM_BYTES, type LinkCapabilities, TxPacket } from '../link.ts';
+import { HEADROOM_BYTES, type LinkCapabilities, RxFlag, TxPacket } from '../link.ts';
 import {
   BROADCAST_HIGH,
   BROADCAST_LOW,
@@ -115,7 +115,8 @@ export class EthernetLink implements NeighbourLink {
     }
     const { view } = slab;
     const toHigh = ethernetHigh(view, off + Ethernet.Destination);
-    if (!isGroupAddress(toHigh) && !this.isOwn(toHigh, ethernetLow(view, off + Ethernet.Destination))) {
+    const isGroup = isGroupAddress(toHigh);
+    if (!isGroup && !this.isOwn(toHigh, ethernetLow(view, off + Ethernet.Destination))) {
       counters.dropOtherStation++;
       return;
     }
@@ -139,7 +140,10 @@ export class EthernetLink implements NeighbourLink {
       headerBytes += VLAN_TAG_BYTES;
     }
     if (link === undefined) counters.dropVlan++;
-    else link.#take(slab, off + headerBytes, len - headerBytes, type, flags, senderHigh, senderLow);
+    else {
+      const known = isGroup ? flags | RxFlag.LinkGroup : flags;
+      link.#take(slab, off + headerBytes, len - headerBytes, type, known, senderHigh, senderLow);
+    }
   }
 
   /** Takes what a frame of this LAN carries. */

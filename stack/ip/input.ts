@@ -66,6 +66,7 @@ export class IpInput implements ReassemblyObserver {
     const rx = this.#rx;
     rx.iface = iface;
     rx.checksumValid = (flags & RxFlag.ChecksumValid) !== 0;
+    rx.linkGroup = (flags & RxFlag.LinkGroup) !== 0;
     this.#packet(rx, slab, off, len, false);
   }
 
@@ -304,7 +305,11 @@ export class IpInput implements ReassemblyObserver {
   #isForUs(rx: RxPacket): boolean {
     const { iface, family, dst0, dst1, dst2, dst3 } = rx;
     rx.multicast = false;
-    if (iface.owns(family, dst0, dst1, dst2, dst3)) return true;
+    if (iface.owns(family, dst0, dst1, dst2, dst3)) {
+      // RFC 1122 §3.3.6 [RFC 1122 §3.3.6-3] [RFC 1122 §3.2.2-8]; for IPv6, too, as nothing but forgeries comes so (RFC 4443 §2.4 (e.4))
+      if (rx.linkGroup) this.#counters.dropLinkGroup++;
+      return !rx.linkGroup;
+    }
     rx.multicast = true;
     if (family === 4) {
       if (iface.isBroadcast(dst3)) return true;
