@@ -47,8 +47,9 @@ test('datagrams wait for a listener', async (t) => {
   await socket.send('two', server.address().port, SERVER_V4);
   while (pair.server.counters.rxPackets < rxPackets + 2) await setImmediate();
   const heard: string[] = [];
-  for await (const { data, address } of server) {
+  for await (const { data, address, localAddress } of server) {
     t.is(address, CLIENT_V4);
+    t.is(localAddress, SERVER_V4);
     heard.push(data.toString());
     if (heard.length === 2) break;
   }
@@ -98,7 +99,10 @@ test('multicast: joined, heard, left; settings hold for what is sent after them'
     await socket.setMulticastLoopback(false);
     const heard = Promise.all([once(server, 'message'), once(second, 'message')]);
     await socket.send('all', port, group);
-    for (const [data] of await heard) t.is(String(data), 'all');
+    for (const [data, from] of await heard) {
+      t.is(String(data), 'all');
+      t.is(from.localAddress, group);
+    }
     await second.dropMembership(group, own);
     await t.throwsAsync(second.dropMembership(group), { code: 'EADDRNOTAVAIL' });
     await t.throwsAsync(server.addMembership(group), { code: 'EADDRINUSE' });

@@ -32,15 +32,17 @@ export interface UdpOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A datagram with its sender. */
+/** A datagram with its sender, and where it went. */
 export interface Datagram {
   readonly data: Buffer;
   readonly address: string;
   readonly port: number;
+  /** What it was sent to: an address of this stack, a group's, or one for broadcasts (RFC 1122 §4.1.3.5). */
+  readonly localAddress: string;
 }
 
 export interface UdpEvents {
-  message: [data: Buffer, from: { address: string; port: number }];
+  message: [data: Buffer, from: { address: string; port: number; localAddress: string }];
   close: [];
   error: [error: Error];
   newListener: [event: string | symbol, listener: (...args: unknown[]) => void];
@@ -158,7 +160,10 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
       const datagram = this.#take(ring);
       const waiting = this.#waiting.shift();
       if (waiting !== undefined) waiting({ value: datagram, done: false });
-      else this.emit('message', datagram.data, { address: datagram.address, port: datagram.port });
+      else {
+        const { data, ...from } = datagram;
+        this.emit('message', data, from);
+      }
     }
   }
 
@@ -168,9 +173,10 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
     ring.copyOut(header.position, data, 0, header.lengthBytes);
     const family = header.family === 6 ? 6 : 4;
     const from = new IpAddress(family, header.w0, header.w1, header.w2, header.w3);
+    const local = new IpAddress(family, header.local0, header.local1, header.local2, header.local3);
     const { port } = header;
     shiftDatagram(ring, header);
-    return { data, address: from.toString(), port };
+    return { data, address: from.toString(), port, localAddress: local.toString() };
   }
 
   /**

@@ -1,8 +1,10 @@
 import test from 'ava';
 import { addressOf, icmpMessage, ipPacket, udpDatagram } from './testing/packets.ts';
 import { PAIR_ADDRESSES, StackPair } from './testing/stack-pair.ts';
+import { DatagramHeader, peekDatagram, shiftDatagram } from './udp/datagram-ring.ts';
 import type { UdpOptions } from './udp/udp-layer.ts';
 import { foldChecksum, sumPseudoHeader, sumSlab } from './wire/checksum.ts';
+import { IpAddress } from './wire/ip-address.ts';
 import { Slab } from './wire/slab.ts';
 
 // What RFC 1122 wants of IP, ICMP and UDP and the tests of their files do not show.
@@ -108,6 +110,22 @@ test('UDP: TTL and type of service are the application’s, and there is a check
   t.not((bytes[26]! << 8) | bytes[27]!, 0);
   const seed = sumPseudoHeader(addressOf(a.v4), addressOf(b.v4), UDP, bytes.length - 20);
   t.is(foldChecksum(sumSlab(new Slab(bytes), 20, bytes.length - 20, seed)), 0);
+});
+
+// [RFC 1122 §4.1.3.5-1]
+test('UDP: a socket for all addresses is told to which one a datagram came (RFC 1122 §4.1.3.5)', (t) => {
+  const pair = new StackPair();
+  const receiver = pair.b.udp.open({ ...ANY, localPort: 53 });
+  for (const to of [b.v4, b.v6, '255.255.255.255']) {
+    const socket = pair.a.udp.open({ ...ANY, broadcast: true, remote: addressOf(to), remotePort: 53 });
+    socket.sendTo(new Uint8Array(5), 0, 5, null, 0);
+    pair.runFor(1);
+    const header = new DatagramHeader();
+    t.true(peekDatagram(receiver.recvRing!, header));
+    const { family, local0, local1, local2, local3 } = header;
+    t.is(new IpAddress(family === 6 ? 6 : 4, local0, local1, local2, local3).toString(), to);
+    shiftDatagram(receiver.recvRing!, header);
+  }
 });
 
 // [RFC 1122 §4.1.3.5-4] [RFC 1122 §4.1.3.5-2] [RFC 1122 §4.1.3.5-3] [RFC 1122 §4.1.3.6-2] [RFC 1122 §3.2.1.3-2] [RFC 1122 §3.3.4.2-2]

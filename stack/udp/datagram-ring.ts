@@ -4,10 +4,13 @@ import type { IpAddress } from '../wire/ip-address.ts';
 
 /**
  * Datagrams in a {@link Ring}, as records of a header and a payload padded to 4 bytes. Header, in network order: payload length
- * (u32), port (u16), zone of the address (u8), family (u8: 4, 6, 0 for "the connected peer", or {@link SETTING_FAMILY}), address (4 words). In a send ring the address is the
- * destination, in a receive ring the source. Records are whole or not there at all, and may wrap anywhere.
+ * (u32), port (u16), zone of the address (u8), family (u8: 4, 6, 0 for "the connected peer", or {@link SETTING_FAMILY}), address (4 words), local
+ * address (4 words). In a send ring the address is the destination, and there is no local one; in a receive ring the address is the source, and the
+ * local one what the datagram was sent to. Records are whole or not there at all, and may wrap anywhere.
  */
-export const RECORD_HEADER_BYTES = 24;
+export const RECORD_HEADER_BYTES = 40;
+/** Where the local address stands in the header. */
+const LOCAL_ADDRESS = 24;
 /** In the place of a family: not a datagram but a setting (setting-record.ts). In send rings only. */
 export const SETTING_FAMILY = 1;
 
@@ -21,6 +24,11 @@ export class DatagramHeader {
   w1 = 0;
   w2 = 0;
   w3 = 0;
+  /** In a receive ring: the address it was sent to, of the same family. */
+  local0 = 0;
+  local1 = 0;
+  local2 = 0;
+  local3 = 0;
   /** Of the address, see {@link IpAddress}; 0 … 255. */
   zone = 0;
   /** Ring position of the payload. */
@@ -71,8 +79,27 @@ export function pushRecord(
   lengthBytes: number,
   zone: number,
 ): boolean {
+  const record = putRecord(ring, family, w0, w1, w2, w3, port, from, fromOff, lengthBytes, zone);
+  ring.advanceHead(record);
+  return record > 0;
+}
+
+/** Writes all but the local address of a record, which is not seen before the head moves. @returns its bytes; 0: it does not fit */
+function putRecord(
+  ring: Ring,
+  family: 0 | 1 | 4 | 6,
+  w0: number,
+  w1: number,
+  w2: number,
+  w3: number,
+  port: number,
+  from: Uint8Array,
+  fromOff: number,
+  lengthBytes: number,
+  zone: number,
+): number {
   const record = recordBytes(lengthBytes);
-  if (record > ring.freeBytes) return false;
+  if (record > ring.freeBytes) return 0;
   const { view } = ring.slab;
   const { head } = ring;
   view.setInt32(ring.offsetOf(head), lengthBytes);
@@ -82,8 +109,7 @@ export function pushRecord(
   view.setInt32(ring.offsetOf(head + 16), w2);
   view.setInt32(ring.offsetOf(head + 20), w3);
   if (lengthBytes > 0) ring.copyIn(head + RECORD_HEADER_BYTES, from, fromOff, lengthBytes);
-  ring.advanceHead(record);
-  return true;
+  return record;
 }
 
 /** Producer: {@link pushDatagram} of what was received. @param off in the packet's slab */
@@ -95,7 +121,17 @@ export function pushReceived(
   lengthBytes: number,
 ): boolean {
   const { family, src0, src1, src2, src3, slab, senderZone } = rx;
-  return pushRecord(ring, family, src0, src1, src2, src3, port, slab.bytes, off, lengthBytes, senderZone);
+  const { bytes } = slab;
+  const record = putRecord(ring, family, src0, src1, src2, src3, port, bytes, off, lengthBytes, senderZone);
+  if (record === 0) return false;
+  const { view } = ring.slab;
+  const { head } = ring;
+  view.setInt32(ring.offsetOf(head + LOCAL_ADDRESS), rx.dst0);
+  view.setInt32(ring.offsetOf(head + LOCAL_ADDRESS + 4), rx.dst1);
+  view.setInt32(ring.offsetOf(head + LOCAL_ADDRESS + 8), rx.dst2);
+  view.setInt32(ring.offsetOf(head + LOCAL_ADDRESS + 12), rx.dst3);
+  ring.advanceHead(record);
+  return true;
 }
 
 /** Producer: {@link pushDatagram} with an address object; null: to the connected peer. */
@@ -131,6 +167,10 @@ export function peekDatagram(ring: Ring, into: DatagramHeader): boolean {
   into.w1 = view.getInt32(ring.offsetOf(tail + 12));
   into.w2 = view.getInt32(ring.offsetOf(tail + 16));
   into.w3 = view.getInt32(ring.offsetOf(tail + 20));
+  into.local0 = view.getInt32(ring.offsetOf(tail + LOCAL_ADDRESS));
+  into.local1 = view.getInt32(ring.offsetOf(tail + LOCAL_ADDRESS + 4));
+  into.local2 = view.getInt32(ring.offsetOf(tail + LOCAL_ADDRESS + 8));
+  into.local3 = view.getInt32(ring.offsetOf(tail + LOCAL_ADDRESS + 12));
   into.position = (tail + RECORD_HEADER_BYTES) | 0;
   return true;
 }
