@@ -20,7 +20,7 @@ const RULES: readonly Rule[] = [
   {
     folder: 'tls/',
     project: ['tls/', 'stack/random.ts', 'stack/wire/slab.ts'],
-    packages: ['node:crypto', 'node:zlib', '@noble/hashes', '@peculiar/x509', 'node-forge'],
+    packages: ['node:crypto', 'node:zlib', 'node:module', '@noble/hashes', '@peculiar/x509', 'node-forge'],
   },
   {
     folder: 'drivers/',

@@ -8,7 +8,7 @@ type Library = { readonly pkcs5: { pbkdf2: Derive }; readonly pkcs12: { generate
 
 const library = forge as unknown as Library;
 const own: readonly Derive[] = [library.pkcs5.pbkdf2, library.pkcs12.generateKey];
-deriveWithOpenSsl();
+deriveWithOpenSsl(forge);
 const ours: readonly Derive[] = [library.pkcs5.pbkdf2, library.pkcs12.generateKey];
 
 const hex = (result: ReturnType<Derive>): string =>

@@ -1,5 +1,5 @@
 import { hash, pbkdf2Sync } from 'node:crypto';
-import forge from 'node-forge';
+import type Forge from 'node-forge';
 
 /** A hash of forge, as far as it says which one it is. */
 interface ForgeHash {
@@ -8,13 +8,17 @@ interface ForgeHash {
   readonly blockLength: number;
 }
 
+type DeriveKey = (...how: Parameters<typeof derived>) => Forge.util.ByteStringBuffer;
+
 const SHA1: ForgeHash = { algorithm: 'sha1', digestLength: 20, blockLength: 64 };
 
 /**
  * Has forge derive keys from passwords with OpenSSL's hashes: files of today ask for hundreds of thousands of rounds, which take its own
  * ones seconds.
  */
-export function deriveWithOpenSsl(): void {
+export function deriveWithOpenSsl(forge: typeof Forge): void {
+  const { createBuffer } = forge.util;
+  const pkcs12Key: DeriveKey = (...how) => createBuffer(derived(...how).toString('latin1'));
   Object.assign(forge.pkcs5, { pbkdf2 });
   Object.assign(forge.pkcs12, { generateKey: pkcs12Key });
   // its types do not tell of this one
@@ -35,14 +39,14 @@ function pbkdf2(
 }
 
 /** RFC 7292 appendix B.2, whose names these are. @param password null: none, which is not the same as an empty one */
-function pkcs12Key(
+function derived(
   password: string | null | undefined,
-  salt: forge.util.ByteStringBuffer,
+  salt: Forge.util.ByteStringBuffer,
   id: number,
   rounds: number,
   lengthBytes: number,
   digest: ForgeHash = SHA1,
-): forge.util.ByteStringBuffer {
+): Buffer {
   // with none nothing would be hashed, and the key not depend on the password
   if (!(rounds >= 1)) throw new RangeError(`${rounds} rounds`);
   const { algorithm, blockLength: v } = digest;
@@ -58,7 +62,7 @@ function pkcs12Key(
     key = Buffer.concat([key, a]);
     addToEach(blocks, Buffer.alloc(v, a), v);
   }
-  return forge.util.createBuffer(key.subarray(0, lengthBytes).toString('latin1'));
+  return key.subarray(0, lengthBytes);
 }
 
 /** Copies until a number of whole blocks is full. */

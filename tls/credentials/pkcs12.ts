@@ -1,11 +1,9 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
-import forge from 'node-forge';
-import { deriveWithOpenSsl } from './derivation.ts';
+import type Forge from 'node-forge';
 import { CredentialsError } from './errors.ts';
+import { forge } from './forge.ts';
 import { isUnsupported, keyOf } from './private-key.ts';
 import type { StoredCertificate, StoredKey } from './store.ts';
-
-deriveWithOpenSsl();
 
 /** What a PKCS#12 file (RFC 7292) holds. */
 export interface Pkcs12 {
@@ -38,7 +36,7 @@ export function readPkcs12(data: Uint8Array, password: string | null): Pkcs12 {
   for (const bag of bags) {
     const friendlyName = attribute(bag, 'friendlyName');
     const localKeyId = attribute(bag, 'localKeyId');
-    if (bag.type === forge.pki.oids['certBag']) {
+    if (bag.type === forge().pki.oids['certBag']) {
       certificates.push({ der: certificateOf(bag), friendlyName, localKeyId });
     } else {
       const key = privateKeyOf(bag);
@@ -48,10 +46,10 @@ export function readPkcs12(data: Uint8Array, password: string | null): Pkcs12 {
   return { certificates, keys };
 }
 
-function open(data: Uint8Array, password: string | null): forge.pkcs12.Bag[] {
-  let pfx: forge.asn1.Asn1;
+function open(data: Uint8Array, password: string | null): Forge.pkcs12.Bag[] {
+  let pfx: Forge.asn1.Asn1;
   try {
-    pfx = forge.asn1.fromDer(forge.util.createBuffer(Buffer.from(data).toString('latin1')));
+    pfx = forge().asn1.fromDer(forge().util.createBuffer(Buffer.from(data).toString('latin1')));
   } catch (cause) {
     throw new CredentialsError('broken', 'the PKCS#12 file is damaged', cause);
   }
@@ -60,7 +58,7 @@ function open(data: Uint8Array, password: string | null): forge.pkcs12.Bag[] {
   // RFC 7292 appendix B: no password and an empty one are different, and programs disagree about which they mean
   for (const candidate of password === null || password === '' ? ['', undefined] : [password]) {
     try {
-      return contents(forge.pkcs12.pkcs12FromAsn1(pfx, false, candidate));
+      return contents(forge().pkcs12.pkcs12FromAsn1(pfx, false, candidate));
     } catch (cause) {
       failure = cause;
     }
@@ -68,7 +66,9 @@ function open(data: Uint8Array, password: string | null): forge.pkcs12.Bag[] {
   // RFC 8018 §3 leaves the encoding open: with PBES2 everybody takes UTF-8, but UTF-16 for the MAC, which was right then
   if (password !== null && !isMacWrong(failure) && /[^\0-~]/.test(password)) {
     try {
-      return contents(forge.pkcs12.pkcs12FromAsn1(withoutMac(pfx), false, forge.util.encodeUtf8(password)));
+      return contents(
+        forge().pkcs12.pkcs12FromAsn1(withoutMac(pfx), false, forge().util.encodeUtf8(password)),
+      );
     } catch (cause) {
       failure = cause;
     }
@@ -84,14 +84,14 @@ function open(data: Uint8Array, password: string | null): forge.pkcs12.Bag[] {
  * Looks for numbers of rounds: they follow their salt, an octet string (RFC 7292 §4 MacData, RFC 8018 appendix A).
  * @throws CredentialsError broken
  */
-function checkIterations(element: forge.asn1.Asn1, depth: number): void {
-  const { Type } = forge.asn1;
+function checkIterations(element: Forge.asn1.Asn1, depth: number): void {
+  const { Type } = forge().asn1;
   if (depth > MAX_DEPTH) return;
   if (!Array.isArray(element.value)) {
     if (element.type === Type.OCTETSTRING) checkInside(element.value, depth);
     return;
   }
-  let last: forge.asn1.Asn1 | null = null;
+  let last: Forge.asn1.Asn1 | null = null;
   for (const part of element.value) {
     const isRounds = part.type === Type.INTEGER && last?.type === Type.OCTETSTRING;
     if (isRounds && typeof part.value === 'string' && numberOf(part.value) > MAX_ITERATIONS) {
@@ -106,9 +106,9 @@ function checkIterations(element: forge.asn1.Asn1, depth: number): void {
 }
 
 function checkInside(octets: string, depth: number): void {
-  let inside: forge.asn1.Asn1;
+  let inside: Forge.asn1.Asn1;
   try {
-    inside = forge.asn1.fromDer(forge.util.createBuffer(octets));
+    inside = forge().asn1.fromDer(forge().util.createBuffer(octets));
   } catch {
     // encrypted, or no structure
     return;
@@ -126,18 +126,18 @@ function isMacWrong(failure: unknown): boolean {
   return /MAC could not be verified/.test(String(failure));
 }
 
-function withoutMac(pfx: forge.asn1.Asn1): forge.asn1.Asn1 {
+function withoutMac(pfx: Forge.asn1.Asn1): Forge.asn1.Asn1 {
   return { ...pfx, value: Array.isArray(pfx.value) ? pfx.value.slice(0, 2) : pfx.value };
 }
 
-function contents(file: forge.pkcs12.Pkcs12Pfx): forge.pkcs12.Bag[] {
+function contents(file: Forge.pkcs12.Pkcs12Pfx): Forge.pkcs12.Bag[] {
   return file.safeContents.flatMap((each) => each.safeBags);
 }
 
-function certificateOf(bag: forge.pkcs12.Bag): Uint8Array {
+function certificateOf(bag: Forge.pkcs12.Bag): Uint8Array {
   // forge reads RSA certificates, and leaves all others as they are
-  const asn1 = bag.cert ? forge.pki.certificateToAsn1(bag.cert) : bag.asn1;
-  const der = Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1');
+  const asn1 = bag.cert ? forge().pki.certificateToAsn1(bag.cert) : bag.asn1;
+  const der = Buffer.from(forge().asn1.toDer(asn1).getBytes(), 'latin1');
   try {
     return new Uint8Array(new X509Certificate(der).raw);
   } catch (cause) {
@@ -146,18 +146,18 @@ function certificateOf(bag: forge.pkcs12.Bag): Uint8Array {
 }
 
 /** @returns null for bags that hold neither certificates nor keys */
-function privateKeyOf(bag: forge.pkcs12.Bag): KeyObject | null {
-  const { keyBag, pkcs8ShroudedKeyBag } = forge.pki.oids;
+function privateKeyOf(bag: Forge.pkcs12.Bag): KeyObject | null {
+  const { keyBag, pkcs8ShroudedKeyBag } = forge().pki.oids;
   if (bag.type !== keyBag && bag.type !== pkcs8ShroudedKeyBag) return null;
   try {
-    const info = bag.key ? forge.pki.wrapRsaPrivateKey(forge.pki.privateKeyToAsn1(bag.key)) : bag.asn1;
+    const info = bag.key ? forge().pki.wrapRsaPrivateKey(forge().pki.privateKeyToAsn1(bag.key)) : bag.asn1;
     return keyOf(info);
   } catch (cause) {
     throw new CredentialsError('broken', 'a private key in the PKCS#12 file is damaged', cause);
   }
 }
 
-function attribute(bag: forge.pkcs12.Bag, name: 'friendlyName' | 'localKeyId'): string | null {
+function attribute(bag: Forge.pkcs12.Bag, name: 'friendlyName' | 'localKeyId'): string | null {
   const attributes = bag.attributes as Readonly<Record<string, readonly unknown[] | undefined>>;
   const value = attributes[name]?.[0];
   return typeof value === 'string' ? value : null;

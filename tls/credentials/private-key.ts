@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
-import forge from 'node-forge';
+import type Forge from 'node-forge';
 import { CredentialsError } from './errors.ts';
+import { forge } from './forge.ts';
 
 /** Labels of private keys in PEM files. */
 const KEY_LABEL = /-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----[\s\S]*?-----END \1-----/;
@@ -55,9 +56,9 @@ function decryptPkcs8(der: Uint8Array, password: string | null, cause: unknown):
   if (password === null) {
     throw new CredentialsError('password', 'the private key is encrypted: give its password');
   }
-  let plain: forge.asn1.Asn1 | null;
+  let plain: Forge.asn1.Asn1 | null;
   try {
-    plain = forge.pki.decryptPrivateKeyInfo(info, password);
+    plain = forge().pki.decryptPrivateKeyInfo(info, password);
   } catch (error) {
     throw isUnsupported(error) ? broken(error) : wrongPassword(error);
   }
@@ -72,34 +73,34 @@ function decryptPkcs8(der: Uint8Array, password: string | null, cause: unknown):
 
 /** A key with the headers of RFC 1421, in a cipher that OpenSSL has dropped. */
 function fromOldPem(pem: string, password: string, cause: unknown): KeyObject {
-  let key: forge.pki.rsa.PrivateKey | null;
+  let key: Forge.pki.rsa.PrivateKey | null;
   try {
-    key = forge.pki.decryptRsaPrivateKey(pem, password) as forge.pki.rsa.PrivateKey | null;
+    key = forge().pki.decryptRsaPrivateKey(pem, password) as Forge.pki.rsa.PrivateKey | null;
   } catch {
     throw wrongPassword(cause);
   }
   if (key === null) throw wrongPassword(cause);
-  return createPrivateKey(forge.pki.privateKeyToPem(key));
+  return createPrivateKey(forge().pki.privateKeyToPem(key));
 }
 
 /** The key in a PrivateKeyInfo. @throws Error when it is none */
-export function keyOf(info: forge.asn1.Asn1): KeyObject {
-  const der = Buffer.from(forge.asn1.toDer(info).getBytes(), 'latin1');
+export function keyOf(info: Forge.asn1.Asn1): KeyObject {
+  const der = Buffer.from(forge().asn1.toDer(info).getBytes(), 'latin1');
   return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
 }
 
-function parse(der: Uint8Array): forge.asn1.Asn1 {
+function parse(der: Uint8Array): Forge.asn1.Asn1 {
   try {
-    return forge.asn1.fromDer(forge.util.createBuffer(Buffer.from(der).toString('latin1')));
+    return forge().asn1.fromDer(forge().util.createBuffer(Buffer.from(der).toString('latin1')));
   } catch (cause) {
     throw broken(cause);
   }
 }
 
 /** An algorithm, then an octet string; a plain key begins with its version. */
-function looksEncrypted(info: forge.asn1.Asn1): boolean {
+function looksEncrypted(info: Forge.asn1.Asn1): boolean {
   const [algorithm, data] = Array.isArray(info.value) ? info.value : [];
-  return algorithm?.type === forge.asn1.Type.SEQUENCE && data?.type === forge.asn1.Type.OCTETSTRING;
+  return algorithm?.type === forge().asn1.Type.SEQUENCE && data?.type === forge().asn1.Type.OCTETSTRING;
 }
 
 /** Says forge of algorithms that it does not know. */
