@@ -61,7 +61,8 @@ export class TentativeAddress implements TimerTarget {
     if (this.#sent < DUPLICATE_TRANSMITS) {
       this.#sent++;
       this.#link.ndp.probe(this.address);
-      this.#context.timers.set(this.#timer, now + RETRANS_TIMER_MS);
+      // RFC 4862 §5.1: the time that routers may tell
+      this.#context.timers.set(this.#timer, now + this.#link.neighbours.retransmitMs);
       return;
     }
     this.cancel();

@@ -288,4 +288,8 @@ export class EthernetLink implements NeighbourLink {
   unreachable(packet: TxPacket): void {
     this.#user.unreachable(this.iface, packet.head, packet.headOff, packet.lengthBytes);
   }
+
+  silent(address: IpAddress): void {
+    if (address.family === 6) this.ndp.routers?.silent(address);
+  }
 }

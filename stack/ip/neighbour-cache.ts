@@ -19,6 +19,11 @@ export const RETRANSMIT_MS = 1000;
 export const DELAY_FIRST_PROBE_MS = 5000;
 /** RFC 4861 §10: REACHABLE_TIME, to be multiplied by 0.5 … 1.5 (§6.3.2) so that stations do not probe in step. */
 export const REACHABLE_MS = 30_000;
+/** What routers may say of both times (RFC 4861 §4.2): less would flood the link, more would find nobody. An hour is §6.2.1's limit. */
+export const LEAST_ADVERTISED_REACHABLE_MS = 1000;
+export const MOST_ADVERTISED_REACHABLE_MS = 3_600_000;
+export const LEAST_ADVERTISED_RETRANSMIT_MS = 100;
+export const MOST_ADVERTISED_RETRANSMIT_MS = 10_000;
 /** A link address that changes more often than this is not believed: two stations fight for it, or somebody forges. */
 export const CHANGE_INTERVAL_MS = 1000;
 
@@ -30,11 +35,19 @@ export interface NeighbourLink {
   release(packet: TxPacket, neighbour: Neighbour): boolean;
   /** Nobody answers at the packet's next hop. */
   unreachable(packet: TxPacket): void;
+  /** A neighbour does not answer, or not any more. */
+  silent(address: IpAddress): void;
 }
 
 /** The neighbours on one link, with RFC 4861 §7.3 for both IP versions. */
 export class NeighbourCache {
+  /** How long a neighbour that has answered is taken to be there. */
   readonly reachableMs: number;
+  /** How long an answer over IPv6 is waited for. */
+  retransmitMs: number = RETRANSMIT_MS;
+  /** The same for IPv6, where routers say something. */
+  #reachableV6Ms: number;
+  #advertisedReachableMs: number = REACHABLE_MS;
   readonly #context: StackContext;
   readonly #link: NeighbourLink;
   readonly #counters: NeighbourCounters;
@@ -49,7 +62,23 @@ export class NeighbourCache {
     this.#context = context;
     this.#link = link;
     this.#counters = counters;
-    this.reachableMs = REACHABLE_MS * (0.5 + (context.random.uint32() >>> 0) / 0x1_0000_0000);
+    this.reachableMs = this.#spread(REACHABLE_MS);
+    this.#reachableV6Ms = this.reachableMs;
+  }
+
+  /** RFC 4861 §6.3.2 */
+  #spread(reachableMs: number): number {
+    return reachableMs * (0.5 + (this.#context.random.uint32() >>> 0) / 0x1_0000_0000);
+  }
+
+  /** Takes over what a router says of IPv6 on this link (RFC 4861 §6.3.4), within limits. 0: it says nothing */
+  routerSaid(reachableMs: number, retransmitMs: number): void {
+    if (retransmitMs > 0)
+      this.retransmitMs = clamp(retransmitMs, LEAST_ADVERTISED_RETRANSMIT_MS, MOST_ADVERTISED_RETRANSMIT_MS);
+    const base = clamp(reachableMs, LEAST_ADVERTISED_REACHABLE_MS, MOST_ADVERTISED_REACHABLE_MS);
+    if (reachableMs === 0 || base === this.#advertisedReachableMs) return;
+    this.#advertisedReachableMs = base;
+    this.#reachableV6Ms = this.#spread(base);
   }
 
   get size(): number {
@@ -89,7 +118,7 @@ export class NeighbourCache {
     const { now } = this.#context;
     switch (neighbour.state) {
       case NeighbourState.Reachable:
-        if (now - neighbour.confirmedAt <= this.reachableMs) return true;
+        if (now - neighbour.confirmedAt <= this.#reachableMs(neighbour)) return true;
         break;
       case NeighbourState.Stale:
         break;
@@ -102,6 +131,10 @@ export class NeighbourCache {
     neighbour.state = NeighbourState.Delay;
     this.#context.timers.set(neighbour.timer, now + DELAY_FIRST_PROBE_MS);
     return true;
+  }
+
+  #reachableMs({ address }: Neighbour): number {
+    return address.family === 6 ? this.#reachableV6Ms : this.reachableMs;
   }
 
   /** Keeps a copy of an IP packet until the neighbour has answered. */
@@ -227,7 +260,8 @@ export class NeighbourCache {
   #solicit(neighbour: Neighbour, unicast: boolean): void {
     neighbour.tries++;
     this.#counters.solicitationsSent++;
-    this.#context.timers.set(neighbour.timer, this.#context.now + RETRANSMIT_MS);
+    const waitMs = neighbour.address.family === 6 ? this.retransmitMs : RETRANSMIT_MS;
+    this.#context.timers.set(neighbour.timer, this.#context.now + waitMs);
     this.#link.solicit(neighbour, unicast);
   }
 
@@ -249,6 +283,7 @@ export class NeighbourCache {
           // RFC 4861 §7.3.3: the next packet asks everybody, and may find another station with the address
           this.#counters.probesFailed++;
           this.#remove(neighbour);
+          this.#link.silent(neighbour.address);
         }
         return;
       default:
@@ -265,6 +300,7 @@ export class NeighbourCache {
       this.#counters.queueDropped++;
       this.#link.unreachable(packet);
     }
+    this.#link.silent(neighbour.address);
   }
 
   #create(address: IpAddress): Neighbour {
@@ -337,4 +373,8 @@ function copyOf(packet: TxPacket): TxPacket {
 
 function hashOf(w0: number, w1: number, w2: number, w3: number): number {
   return (Math.imul(Math.imul(Math.imul(w0, 31) + w1, 31) + w2, 0x9e3779b1) ^ w3) | 0;
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most);
 }

@@ -5,6 +5,7 @@ import { addressOf, icmpMessage, ipPacket } from '../testing/packets.ts';
 import { EtherType, writeEthernetHeader } from '../wire/ethernet.ts';
 import { Slab } from '../wire/slab.ts';
 import { stableAddress } from './interface-identifier.ts';
+import { LEAST_ADVERTISED_RETRANSMIT_MS, MOST_ADVERTISED_RETRANSMIT_MS } from './neighbour-cache.ts';
 import { Slaac, SlaacCounters } from './slaac.ts';
 
 const SECOND = 1000;
@@ -60,6 +61,8 @@ interface Advertisement {
   readonly hopLimit?: number;
   readonly code?: number;
   readonly lifetime?: number;
+  readonly reachable?: number;
+  readonly retransmit?: number;
   readonly options?: readonly number[];
   readonly cut?: number;
 }
@@ -70,10 +73,12 @@ function advertise({ own, wire }: Bed, fields: Advertisement = {}): void {
     hopLimit = 255,
     code = 0,
     lifetime = 1800,
+    reachable = 0,
+    retransmit = 0,
     options = prefixOption(),
     cut = 0,
   } = fields;
-  const body = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, ...options);
+  const body = Uint8Array.of(...word(reachable), ...word(retransmit), ...options);
   const message = icmpMessage(
     from,
     'ff02::1',
@@ -105,16 +110,25 @@ function addressText(bytes: Uint8Array): string {
   return bytes.every((byte) => byte === 0) ? '::' : bytes[0] === 0xfe ? 'link' : 'global';
 }
 
-test('a link-local address, then routers are asked three times, four seconds apart', (t) => {
+test('a link-local address, then routers are asked until one answers, ever more seldom (RFC 7559)', (t) => {
   const b = bed();
   t.deepEqual(addresses(b), []);
-  b.wire.runFor(30 * SECOND);
+  b.wire.runFor(35 * SECOND);
   t.deepEqual(addresses(b), [LINK_LOCAL]);
-  t.deepEqual(sent(b), ['135 ::', '133 link', '133 link', '133 link']);
+  t.deepEqual(sent(b), ['135 ::', '133 link', '133 link', '133 link', '133 link']);
   const at = b.wire.trace
     .filter(({ from, bytes }) => from === b.own && bytes[54] === 133)
     .map(({ atMs }) => atMs);
-  t.is(Math.round(at[1]! - at[0]!), 4000);
+  for (const [i, wantedMs] of [4000, 8000, 16_000].entries()) {
+    const gotMs = at[i + 1]! - at[i]!;
+    t.true(Math.abs(gotMs - wantedMs) < 0.35 * wantedMs, `${gotMs}`);
+  }
+  b.wire.runFor(10 * 24 * 3600 * SECOND);
+  const { solicitationsSent } = b.counters;
+  t.true(solicitationsSent > 220 && solicitationsSent < 280, `${solicitationsSent} in ten days`);
+  advertise(b);
+  b.wire.runFor(24 * 3600 * SECOND);
+  t.is(b.counters.solicitationsSent, solicitationsSent);
 });
 
 test('an advertisement: an address, a default router, on-link prefix, MTU', (t) => {
@@ -142,6 +156,70 @@ test('without the on-link flag neighbours are reached by the router, without the
   t.deepEqual(addresses(b), [LINK_LOCAL, GLOBAL]);
   t.is(b.own.stack.ip.route(addressOf('2001:db8:1::7'), null).nextHop.toString(), ROUTER);
   t.is(b.own.stack.ip.route(addressOf('2001:db8:2::7'), null).nextHop.toString(), '2001:db8:2::7');
+});
+
+test('a default router that does not answer makes way for another, and is tried again when that one goes', (t) => {
+  const b = bed();
+  // nobody has the first address, station 2 the other
+  advertise(b);
+  advertise(b, { from: 'fe80::2' });
+  b.wire.runFor(3 * SECOND);
+  const far = addressOf('2001:db8:9::1');
+  const router = (): string => b.own.stack.ip.route(far, null).nextHop.toString();
+  t.is(router(), ROUTER);
+  const socket = b.own.stack.udp.open({
+    local: null,
+    localPort: 0,
+    remote: far,
+    remotePort: 9,
+    broadcast: false,
+    receiver: { datagram: () => {} },
+  });
+  socket.sendTo(new Uint8Array(1), 0, 1, null, 0);
+  b.wire.runFor(4 * SECOND);
+  t.is(router(), 'fe80::2');
+  t.is(b.counters.routersSilent, 1);
+  socket.sendTo(new Uint8Array(1), 0, 1, null, 0);
+  b.wire.runFor(60 * SECOND);
+  t.is(router(), 'fe80::2', 'it answers');
+  // its word that it is none
+  advertise(b, { from: 'fe80::2', lifetime: 0 });
+  t.is(router(), ROUTER);
+  socket.sendTo(new Uint8Array(1), 0, 1, null, 0);
+  b.wire.runFor(4 * SECOND);
+  t.is(router(), ROUTER, 'there is no other');
+});
+
+test('routers say how long a neighbour is there and how long answers are waited for, within limits', (t) => {
+  const b = bed();
+  const { neighbours } = b.own.link;
+  advertise(b, { reachable: 5000, retransmit: 300 });
+  t.is(neighbours.retransmitMs, 300);
+  b.wire.runFor(3 * SECOND);
+  /** When we ask for neighbours from now on, while another is pinged. */
+  const asked = (destination: string, forMs: number): number[] => {
+    const before = b.wire.trace.length;
+    b.own.stack.icmp.ping({ destination: addressOf(destination), count: 1, timeoutMs: 100 });
+    b.wire.runFor(forMs);
+    return b.wire.trace
+      .slice(before)
+      .filter(({ from, bytes }) => from === b.own && bytes[54] === 135)
+      .map(({ atMs }) => atMs);
+  };
+  const [first = 0, ...others] = asked('fe80::77', 2 * SECOND);
+  t.deepEqual(
+    others.map((atMs) => Math.round(atMs - first)),
+    [300, 600],
+  );
+  t.is(asked('fe80::2', 8 * SECOND).length, 1);
+  // its answer is older than 7.5 s now; by itself the stack would believe it for 15 s at least
+  t.is(asked('fe80::2', 6 * SECOND).length, 1);
+  advertise(b, { reachable: 1, retransmit: 1 });
+  t.is(neighbours.retransmitMs, LEAST_ADVERTISED_RETRANSMIT_MS);
+  advertise(b, { reachable: 0xffffffff, retransmit: 0xffffffff });
+  t.is(neighbours.retransmitMs, MOST_ADVERTISED_RETRANSMIT_MS);
+  advertise(b);
+  t.is(neighbours.retransmitMs, MOST_ADVERTISED_RETRANSMIT_MS, 'nothing is said');
 });
 
 test('lifetimes: the router goes, the address is deprecated, then it is gone', (t) => {

@@ -10,9 +10,10 @@ import type { InterfaceSettings } from './interface.ts';
 import { stableAddress } from './interface-identifier.ts';
 import { TemporaryAddresses, TemporaryCounters } from './temporary-addresses.ts';
 
-/** RFC 4861 §10 */
-export const MAX_ROUTER_SOLICITATIONS = 3;
+/** RFC 7559 §2: routers are asked until one answers, at first after this time, then twice as long each time up to the other, give or take. */
 export const ROUTER_SOLICITATION_INTERVAL_MS = 4000;
+export const MOST_SOLICITATION_INTERVAL_MS = 3_600_000;
+const SOLICITATION_SPREAD = 0.1;
 /** RFC 7217 §6 IDGEN_RETRIES: so many other addresses are tried when somebody has the first. */
 export const IDENTIFIER_RETRIES = 3;
 /** RFC 4862 §5.5.3 (e): no message makes what is left of an address's time shorter than this. */
@@ -27,6 +28,8 @@ const IDENTIFIER_BITS = 64;
 export class SlaacCounters extends TemporaryCounters {
   solicitationsSent = 0;
   advertisementsReceived = 0;
+  /** Default routers that did not answer, for which another one is used. */
+  routersSilent = 0;
   addressesMade = 0;
   addressesExpired = 0;
   /** Addresses that somebody on the link had. */
@@ -75,7 +78,7 @@ interface Learned<T> {
 
 /**
  * Router discovery (RFC 4861 §6.3) and stateless addresses (RFC 4862) for one Ethernet interface, with stable identifiers
- * (RFC 7217). Routers are used in the order in which they were heard first.
+ * (RFC 7217). Routers are used in the order in which they were heard first, but those that do not answer are the last.
  */
 export class Slaac implements TimerTarget {
   readonly counters: SlaacCounters;
@@ -93,7 +96,7 @@ export class Slaac implements TimerTarget {
   /** null: none are wanted. */
   readonly #temporary: TemporaryAddresses | null;
   #mtuBytes = Infinity;
-  #solicitations = 0;
+  #solicitIntervalMs = 0;
   #solicitAt = Infinity;
   /** What the owner was told last. */
   #told = '';
@@ -157,6 +160,7 @@ export class Slaac implements TimerTarget {
     this.#learn(this.#routers, router.toString(), router, said.lifetimeMs);
     // RFC 4861 §6.3.4
     if (said.mtuBytes >= IPV6_MIN_MTU_BYTES) this.#mtuBytes = said.mtuBytes;
+    this.#link.neighbours.routerSaid(said.reachableMs, said.retransmitMs);
     for (const information of said.prefixes) this.#prefix(information);
     for (const { address, lifetimeMs } of said.nameServers)
       this.#learn(this.#servers, address.toString(), address, lifetimeMs);
@@ -165,6 +169,18 @@ export class Slaac implements TimerTarget {
     // RFC 4861 §6.3.7: an advertisement of a default router ends the questions
     if (said.lifetimeMs > 0) this.#solicitAt = Infinity;
     this.#changed(now);
+  }
+
+  /** RFC 4861 §6.3.6: routers that answer are preferred. Who does not is asked again when no other is left. */
+  silent(address: IpAddress): void {
+    const key = address.toString();
+    const [first] = this.#routers.keys();
+    const router = this.#routers.get(key);
+    if (router === undefined || key !== first || this.#routers.size === 1) return;
+    this.counters.routersSilent++;
+    this.#routers.delete(key);
+    this.#routers.set(key, router);
+    this.#changed(this.#context.now);
   }
 
   /** TimerTarget: something is over, or a question is due. */
@@ -264,9 +280,11 @@ export class Slaac implements TimerTarget {
 
   #solicit(now: number): void {
     const own = this.#addresses.get(keyOf(LINK_LOCAL));
-    this.#solicitations++;
-    const isLast = this.#solicitations >= MAX_ROUTER_SOLICITATIONS;
-    this.#solicitAt = isLast ? Infinity : now + ROUTER_SOLICITATION_INTERVAL_MS;
+    const before = this.#solicitIntervalMs;
+    const next = before === 0 ? ROUTER_SOLICITATION_INTERVAL_MS : 2 * before;
+    const spread = 1 + SOLICITATION_SPREAD * (2 * (this.#context.random.uint32() / 0x1_0000_0000) - 1);
+    this.#solicitIntervalMs = Math.min(next, MOST_SOLICITATION_INTERVAL_MS) * spread;
+    this.#solicitAt = now + this.#solicitIntervalMs;
     if (own === undefined) return;
     this.counters.solicitationsSent++;
     this.#link.ndp.solicitRouters(own.address);

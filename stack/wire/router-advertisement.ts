@@ -1,7 +1,7 @@
 import { IpAddress } from './ip-address.ts';
 
 /** A Router Advertisement (RFC 4861 §4.2): where its fields lie in the ICMPv6 message. */
-const Field = { Flags: 5, Lifetime: 6, Options: 16 } as const;
+const Field = { Flags: 5, Lifetime: 6, Reachable: 8, Retransmit: 12, Options: 16 } as const;
 
 const Option = { Prefix: 3, Mtu: 5, NameServers: 25, Domains: 31 } as const;
 const PREFIX_BYTES = 32;
@@ -25,6 +25,9 @@ export interface PrefixInformation {
 export interface RouterAdvertisement {
   /** 0: it is no default router. */
   readonly lifetimeMs: number;
+  /** How long neighbours that have answered are there, and how long an answer is waited for; 0: not said. */
+  readonly reachableMs: number;
+  readonly retransmitMs: number;
   /** There is a DHCPv6 server. */
   readonly hasServer: boolean;
   readonly prefixes: readonly PrefixInformation[];
@@ -67,7 +70,16 @@ export function parseRouterAdvertisement(
   }
   const lifetimeMs = view.getUint16(off + Field.Lifetime) * 1000;
   const hasServer = (view.getUint8(off + Field.Flags) & SERVERS) !== 0;
-  return { lifetimeMs, hasServer, prefixes, mtuBytes, nameServers, domains };
+  return {
+    lifetimeMs,
+    reachableMs: view.getUint32(off + Field.Reachable),
+    retransmitMs: view.getUint32(off + Field.Retransmit),
+    hasServer,
+    prefixes,
+    mtuBytes,
+    nameServers,
+    domains,
+  };
 }
 
 function prefixAt(view: DataView, at: number): PrefixInformation {
