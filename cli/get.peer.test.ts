@@ -76,6 +76,10 @@ test('certificates: refused with 60, accepted with -k', async (t) => {
   t.regex(accepted.stdout, /Cipher/);
   t.is(accepted.stderr, `* TLS secrets are appended to ${keylog}\n`);
   t.regex(readFileSync(keylog, 'utf8'), /^CLIENT_TRAFFIC_SECRET_0 /m);
+  const other = lab.file('other keys');
+  const fromEnvironment = await tunwire(lab, 'get', [url, '-k'], { env: { SSLKEYLOGFILE: other } });
+  t.is(fromEnvironment.stderr, `* TLS secrets are appended to ${other}\n`);
+  t.regex(readFileSync(other, 'utf8'), /^CLIENT_TRAFFIC_SECRET_0 /m);
 });
 
 test('exit codes of curl', async (t) => {

@@ -8,6 +8,7 @@ import {
   INET_ERROR,
   INET_ERRORS,
   INET_OPTION_SECURE,
+  INET_OPTION_TRUSTEDSITE,
   INET_PROTOCOL_TCP,
   INET_PROTOCOL_UDP,
   INVALID_SOCKET,
@@ -15,11 +16,19 @@ import {
   InetDisconnect,
   InetGetErrorString,
   InetGetLastError,
+  InetGetSecurityInformation,
   InetInitialize,
   InetRead,
   InetUninitialize,
   InetWrite,
   type InitializeOptions,
+  SECURITY_CERTIFICATE_EXPIRED,
+  SECURITY_CERTIFICATE_INVALID,
+  SECURITY_CERTIFICATE_NOMATCH,
+  SECURITY_CERTIFICATE_REVOKED,
+  SECURITY_CERTIFICATE_UNTRUSTED,
+  SECURITY_CERTIFICATE_VALID,
+  SECURITYINFO,
 } from './index.ts';
 import { lastCode } from './testing/bench.ts';
 import { PeerPort, startPeer } from './testing/peer.ts';
@@ -94,6 +103,24 @@ test.serial('certificates that are refused, each with a code of its own', async 
     t.is(connecting('peer.test', PeerPort.TlsInvalid, SECURE), 'CERT_INVALID');
     t.is(connecting('peer.test', PeerPort.TlsRevoked, SECURE), 'CERT_REVOKED');
     t.is(connecting('peer.test', PeerPort.TlsOther, SECURE), 'CERT_NAME_MISMATCH');
+  });
+});
+
+test.serial('a trusted site is taken with any certificate, and its status is told', async (t) => {
+  await withEngine({}, () => {
+    const status = (port: number): number => {
+      const socket = InetConnect('peer.test', port, Tcp, 5, SECURE | INET_OPTION_TRUSTEDSITE);
+      const info = new SECURITYINFO();
+      InetGetSecurityInformation(socket, info);
+      InetDisconnect(socket);
+      return info.dwCertStatus;
+    };
+    t.is(status(PeerPort.TlsEcho), SECURITY_CERTIFICATE_VALID);
+    t.is(status(PeerPort.TlsOther), SECURITY_CERTIFICATE_NOMATCH);
+    t.is(status(PeerPort.TlsExpired), SECURITY_CERTIFICATE_EXPIRED);
+    t.is(status(PeerPort.TlsRevoked), SECURITY_CERTIFICATE_REVOKED);
+    t.is(status(PeerPort.TlsUntrusted), SECURITY_CERTIFICATE_UNTRUSTED);
+    t.is(status(PeerPort.TlsInvalid), SECURITY_CERTIFICATE_INVALID);
   });
 });
 

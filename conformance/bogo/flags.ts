@@ -145,6 +145,7 @@ const PARAMETERS: ReadonlySet<string> = new Set([
   'expect-certificate-types',
   'expect-cipher',
   'expect-cipher-aes',
+  'expect-cipher-no-aes',
   'expect-client-ca-list',
   'expect-curve-id',
   'expect-early-data-reason',
