@@ -57,6 +57,28 @@ test('an interruption ends an endless ping with its numbers', async (t) => {
   t.regex(run.stdout, /\d+ sent, \d+ received/);
 });
 
+test('SYNs to the kernel: an open port, a closed one, and nothing is left half open', async (t) => {
+  const lab = await createLab(t);
+  const listener = lab.start(process.execPath, [
+    '-e',
+    `require('net').createServer().listen(8080, '${KERNEL_V4}')`,
+  ]);
+  await lab.listening(listener, 8080);
+  for (const [port, said] of [
+    ['8080', 'open'],
+    ['8081', 'closed'],
+  ] as const) {
+    const { code, stdout, stderr } = await tunwire(lab, 'trace', [KERNEL_V4, '-T', port, '-q', '2']);
+    t.deepEqual([code, stderr], [0, '']);
+    t.regex(
+      stdout,
+      new RegExp(`^ 1 {2}${KERNEL_V4} {2}[\\d.]+ ms \\[${said}\\] {2}[\\d.]+ ms \\[${said}\\]\n$`),
+    );
+  }
+  t.is(await lab.ok('ss', ['-Htn', 'state', 'syn-recv']), '');
+  t.is((await tunwire(lab, 'trace', [KERNEL_V4, '-T', '80', '-I'])).code, 2);
+});
+
 test('the way to the kernel is one hop', async (t) => {
   const lab = await createLab(t);
   for (const args of [[KERNEL_V4], [KERNEL_V6, '--icmp']]) {

@@ -38,7 +38,8 @@ export function trace(host: string, flags: TraceFlags): Promise<ExitCode> {
     const print = printerOf(flags);
     const run = stack.trace(host, {
       family: familyOf(flags),
-      method: flags.icmp ? 'icmp' : 'udp',
+      method: flags.tcp !== undefined ? 'tcp' : flags.icmp ? 'icmp' : 'udp',
+      port: flags.tcp,
       firstHop: flags.firstTtl,
       maxHops: flags.maxHops,
       probesPerHop: flags.queries,
@@ -81,12 +82,13 @@ function statisticsText(host: string, numbers: PingStatistics): string {
 function hopLine({ hop, probes }: TracedHop): string {
   let text = String(hop).padStart(2);
   let last = '';
-  for (const { from, rttMs } of probes) {
+  for (const { from, rttMs, tcp } of probes) {
     if (from === null) text += '  *';
     else {
       if (from !== last) text += `  ${from}`;
       last = from;
       text += `  ${(rttMs ?? 0).toFixed(3)} ms`;
+      if (tcp !== null) text += ` [${tcp}]`;
     }
   }
   return text;

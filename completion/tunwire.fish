@@ -243,6 +243,7 @@ complete -c tunwire -n '__fish_seen_subcommand_from ping' -s h -l help -d 'displ
 complete -c tunwire -n '__fish_seen_subcommand_from trace' -s 4 -l ipv4 -d 'IPv4 only'
 complete -c tunwire -n '__fish_seen_subcommand_from trace' -s 6 -l ipv6 -d 'IPv6 only'
 complete -c tunwire -n '__fish_seen_subcommand_from trace' -s I -l icmp -d 'echo requests in place of UDP datagrams'
+complete -c tunwire -n '__fish_seen_subcommand_from trace' -s T -l tcp -x -d 'SYNs to a port, as tcptraceroute sends them'
 complete -c tunwire -n '__fish_seen_subcommand_from trace' -s f -l first-ttl -x -d 'hop limit of the first probes'
 complete -c tunwire -n '__fish_seen_subcommand_from trace' -s m -l max-hops -x -d 'the last hop limit'
 complete -c tunwire -n '__fish_seen_subcommand_from trace' -s q -l queries -x -d 'probes for each hop'

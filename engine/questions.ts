@@ -85,7 +85,8 @@ export type ProbeRequest =
     }
   | {
       readonly trace: string;
-      readonly method?: 'udp' | 'icmp';
+      readonly method?: 'udp' | 'icmp' | 'tcp';
+      readonly port?: number;
       readonly firstHop?: number;
       readonly maxHops?: number;
       readonly probesPerHop?: number;

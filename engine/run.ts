@@ -98,6 +98,7 @@ export function runEngine(
     const parts = buildEngine(arena, options, devices, clock, encryptedDns);
     parts.services.stack.packetHook = packetHook;
     parts.services.stack.tcp.share = share;
+    parts.services.stack.icmp.probes.tcpShare = share;
     parts.services.stack.udp.share = share;
     drops = parts.drops;
     engine = parts.engine;

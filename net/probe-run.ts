@@ -42,8 +42,10 @@ export interface PingOptions extends ProbeOptions {
 }
 
 export interface TraceOptions extends ProbeOptions {
-  /** UDP datagrams to ports where nobody listens, or echo requests. Default 'udp'. */
-  readonly method?: 'udp' | 'icmp' | undefined;
+  /** UDP datagrams to ports where nobody listens, echo requests, or SYNs to `port`, which are never answered. Default 'udp'. */
+  readonly method?: 'udp' | 'icmp' | 'tcp' | undefined;
+  /** Of SYNs, 1 … 65535. Default 80. */
+  readonly port?: number | undefined;
   /** Hop limit of the first probes. Default 1. */
   readonly firstHop?: number | undefined;
   /** 1 … 255. Default 30. */
@@ -223,10 +225,20 @@ export class TraceRun extends ProbeRun<TracedHop> {
   }
 
   protected override request(address: string): ProbeRequest {
-    const { method, firstHop, maxHops, probesPerHop, timeoutMs, payloadBytes, localAddress } = this.#options;
+    const { method, port, firstHop, maxHops, probesPerHop, timeoutMs, payloadBytes, localAddress } =
+      this.#options;
     return {
       trace: address,
-      ...defined({ method, firstHop, maxHops, probesPerHop, timeoutMs, payloadBytes, source: localAddress }),
+      ...defined({
+        method,
+        port,
+        firstHop,
+        maxHops,
+        probesPerHop,
+        timeoutMs,
+        payloadBytes,
+        source: localAddress,
+      }),
     };
   }
 

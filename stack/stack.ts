@@ -110,6 +110,7 @@ export class Stack implements StackContext, PacketReceiver {
     this.ipInput = new IpInput(this, ipCounters, this.icmp);
     this.udp = new UdpLayer(this, this.icmp);
     this.tcp = new TcpLayer(this);
+    this.tcp.onUnclaimed = (rx) => this.icmp.probes.tcpAnswer(rx);
     this.#membershipCounters = this.counters.group('multicast', new MembershipCounters());
     this.ipInput.register(IpProtocol.Igmp, {
       input: (rx) => rx.iface.igmp?.input(rx),

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { addStackFlags, number, type StackFlags, whole } from '../flags.ts';
 
 /** What commander makes of the flags. */
@@ -18,6 +18,7 @@ export interface TraceFlags extends StackFlags {
   readonly ipv4?: true;
   readonly ipv6?: true;
   readonly icmp?: true;
+  readonly tcp?: number;
   readonly firstTtl: number;
   readonly maxHops: number;
   readonly queries: number;
@@ -57,6 +58,11 @@ export function addPingCommands(program: Command): void {
     .option('-4, --ipv4', 'IPv4 only')
     .option('-6, --ipv6', 'IPv6 only')
     .option('-I, --icmp', 'echo requests in place of UDP datagrams')
+    .addOption(
+      new Option('-T, --tcp <port>', 'SYNs to a port, as tcptraceroute sends them')
+        .argParser(whole)
+        .conflicts('icmp'),
+    )
     .option('-f, --first-ttl <hops>', 'hop limit of the first probes', whole, 1)
     .option('-m, --max-hops <hops>', 'the last hop limit', whole, 30)
     .option('-q, --queries <number>', 'probes for each hop', whole, 3)

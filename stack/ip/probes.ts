@@ -1,6 +1,7 @@
 import { type IcmpError, IcmpErrorKind, type Route, type RxPacket, type StackContext } from '../context.ts';
 import { Endpoint } from '../endpoint.ts';
 import { NetError, Phase } from '../errors.ts';
+import type { FlowShare } from '../flow-share.ts';
 import { foldChecksum, sumSlab } from '../wire/checksum.ts';
 import { ICMP_HEADER_BYTES, Icmp, IcmpV4Type, IcmpV6Type, writeIcmpHeader } from '../wire/icmp.ts';
 import { IpAddress } from '../wire/ip-address.ts';
@@ -31,12 +32,18 @@ export abstract class Prober extends Endpoint {
   abstract echoReply(rx: RxPacket): boolean;
   /** @returns true when the error is about one of its packets */
   abstract icmpError(error: IcmpError): boolean;
+  /** A TCP segment that belongs to no connection. @returns true when it answers one of its SYNs */
+  tcpAnswer(_rx: RxPacket): boolean {
+    return false;
+  }
 }
 
 /** The probers of a stack. */
 export class Probes {
   readonly #context: StackContext;
   readonly #probers: Prober[] = [];
+  /** Which TCP ports are this stack's; null: all. */
+  tcpShare: FlowShare | null = null;
 
   constructor(context: StackContext) {
     this.#context = context;
@@ -68,6 +75,11 @@ export class Probes {
     const identifier = rx.slab.view.getUint16(rx.off + Icmp.Identifier);
     for (const prober of this.#probers) if (prober.identifier === identifier) return prober.echoReply(rx);
     return false;
+  }
+
+  /** Told of each TCP segment without a connection, before it is answered with a reset. */
+  tcpAnswer(rx: RxPacket): void {
+    for (const prober of this.#probers) if (prober.tcpAnswer(rx)) return;
   }
 
   /** @returns false when the error is about nobody's probe */

@@ -70,7 +70,7 @@ class Path {
 const ROUTERS = { v4: ['198.51.100.1', '198.51.100.2'], v6: ['2001:db8:1::1', '2001:db8:2::1'] } as const;
 
 for (const family of ['v4', 'v6'] as const) {
-  for (const method of ['udp', 'icmp'] as const) {
+  for (const method of ['udp', 'icmp', 'tcp'] as const) {
     const destination = addressOf(b[family]);
     const [first, second] = ROUTERS[family];
 
@@ -108,6 +108,46 @@ for (const family of ['v4', 'v6'] as const) {
   }
 }
 
+for (const family of ['v4', 'v6'] as const) {
+  test(`SYNs: an open port, a closed one, and no connection is left (${family})`, (t) => {
+    for (const [port, tcp] of [
+      [443, 'open'],
+      [444, 'closed'],
+    ] as const) {
+      const path = new Path(family, [ROUTERS[family][0]]);
+      const { pair } = path;
+      const listener = pair.b.tcp.listen({ local: null, port: 443, backlog: 1 });
+      path.run({ destination: addressOf(b[family]), method: 'tcp', port, probesPerHop: 2 });
+      t.deepEqual(
+        path.hops.map(({ probes }) => probes.map((probe) => probe.tcp)),
+        [
+          [null, null],
+          [tcp, tcp],
+        ],
+      );
+      // the reset that answers what nobody asked for has ended it
+      pair.runFor(100);
+      t.is(pair.b.tcp.table.size, 0);
+      t.is(pair.a.tcp.counters.resetsOut, tcp === 'open' ? 2 : 0);
+      listener.close();
+    }
+  });
+}
+
+test('SYNs: answers to others, or with another number, are none', (t) => {
+  const path = new Path('v4', []);
+  const { pair } = path;
+  pair.backward.filter = (bytes) => {
+    if (bytes[9] !== 6) return 'pass';
+    // the acknowledgement of a SYN that was not sent
+    bytes[31] = bytes[31]! ^ 1;
+    bytes[37] = bytes[37]! ^ 1;
+    return 'pass';
+  };
+  path.run({ destination: addressOf(b.v4), method: 'tcp', probesPerHop: 1, maxHops: 1, timeoutMs: 50 });
+  t.deepEqual(path.lines, ['1 *']);
+});
+
 test('close ends it at once', (t) => {
   const pair = new StackPair();
   pair.forward.filter = () => 'drop';
@@ -132,6 +172,8 @@ test('arguments', (t) => {
     { probesPerHop: 0 },
     { probesPerHop: 11 },
     { timeoutMs: 0 },
+    { port: 0 },
+    { port: 65_536 },
     { payloadBytes: 65_508 },
   ])
     t.throws(() => pair.a.icmp.trace({ destination, ...wrong }), { instanceOf: NetError, code: 'EINVAL' });

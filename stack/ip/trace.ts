@@ -4,8 +4,17 @@ import { EndpointEvent } from '../endpoint.ts';
 import { TimerEntry, type TimerTarget } from '../timers.ts';
 import { Icmp } from '../wire/icmp.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
-import { IpProtocol } from '../wire/ipv4.ts';
+import { IPV4_HEADER_BYTES, IpProtocol } from '../wire/ipv4.ts';
+import { IPV6_HEADER_BYTES } from '../wire/ipv6.ts';
 import type { Slab } from '../wire/slab.ts';
+import {
+  synOptionBytes,
+  TCP_HEADER_BYTES,
+  Tcp,
+  TcpFlag,
+  writeSynOptions,
+  writeTcpHeader,
+} from '../wire/tcp.ts';
 import { UDP_HEADER_BYTES, Udp, writeUdpHeader } from '../wire/udp.ts';
 import {
   carriesPayload,
@@ -26,6 +35,11 @@ import {
 /** traceroute's first port: nobody should listen there. Each probe goes to the next one. */
 export const TRACE_FIRST_PORT = 33_434;
 const EPHEMERAL_FIRST_PORT = 49_152;
+/** Where TCP probes go, if nobody says: a port that few firewalls stop. */
+const DEFAULT_TCP_PORT = 80;
+const TCP_PROBE_HEADER_BYTES: number = TCP_HEADER_BYTES + synOptionBytes(false, false, false);
+/** Of the connection that nobody wants: what Linux begins with. */
+const TCP_PROBE_WINDOW_BYTES = 64_240;
 
 export interface TraceOptions {
   readonly destination: IpAddress;
@@ -33,9 +47,12 @@ export interface TraceOptions {
   readonly source?: IpAddress | null;
   /**
    * `udp`: datagrams to ports where nobody listens; `icmp`: echo requests, for networks that drop the former. A UDP service
-   * on one of those ports answers with a datagram, which is not taken as an answer. Default `udp`.
+   * on one of those ports answers with a datagram, which is not taken as an answer. `tcp`: SYNs to `port`, which firewalls let pass that
+   * stop all else; whatever they are answered with, the connection is reset. Default `udp`.
    */
-  readonly method?: 'udp' | 'icmp';
+  readonly method?: 'udp' | 'icmp' | 'tcp';
+  /** Where SYNs go, 1 … 65,535. Default 80. */
+  readonly port?: number;
   /** Hops to try, 1 … 255. Default 30. */
   readonly maxHops?: number;
   /** Hop limit of the first probe, 1 … `maxHops`. Default 1. */
@@ -58,6 +75,8 @@ export interface TraceProbe {
   readonly rttMs: number;
   /** What the answer was when it was neither the destination's nor a router's `time-exceeded`; null otherwise. */
   readonly error: ProbeError | null;
+  /** What the destination has said to a SYN; null for all other answers. */
+  readonly tcp: 'open' | 'closed' | null;
 }
 
 /** One hop with all its probes. */
@@ -83,7 +102,9 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
   readonly #context: StackContext;
   readonly #probes: Probes;
   readonly #route: Route;
-  readonly #method: 'udp' | 'icmp';
+  readonly #method: 'udp' | 'icmp' | 'tcp';
+  /** Of TCP probes. */
+  readonly #port: number;
   readonly #maxHops: number;
   readonly #probesPerHop: number;
   readonly #timeoutMs: number;
@@ -100,6 +121,8 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
   #sentMs = 0;
   #waitsForAnswer = false;
   #localPort = 0;
+  /** Of the last SYN. */
+  #sequence = 0;
 
   /** @throws NetError, see `IcmpLayer.trace` */
   constructor(context: StackContext, probes: Probes, options: TraceOptions) {
@@ -109,12 +132,14 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
     this.#probes = probes;
     this.destination = destination;
     this.#method = options.method ?? 'udp';
+    this.#port = options.port ?? DEFAULT_TCP_PORT;
     this.#maxHops = options.maxHops ?? 30;
     this.#hop = options.firstHop ?? 1;
     this.#probesPerHop = options.probesPerHop ?? 3;
     this.#timeoutMs = options.timeoutMs ?? 3000;
     this.owner = options.owner ?? -1;
     const payloadBytes = options.payloadBytes ?? 32;
+    checkProbeRange('port', this.#port, 1, 65_535, true);
     checkProbeRange('maxHops', this.#maxHops, 1, 255, true);
     checkProbeRange('firstHop', this.#hop, 1, this.#maxHops, true);
     checkProbeRange('probesPerHop', this.#probesPerHop, 1, 10, true);
@@ -140,20 +165,19 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
   }
 
   override start(): void {
-    this.#localPort =
-      EPHEMERAL_FIRST_PORT + (this.#context.random.uint32() % (65_536 - EPHEMERAL_FIRST_PORT));
+    this.#localPort = this.#randomPort();
     this.#context.wantsToTransmit(this);
   }
 
   onDeadline(): void {
-    if (this.#waitsForAnswer) this.#answered({ from: null, rttMs: NaN, error: null }, false);
+    if (this.#waitsForAnswer) this.#answered({ from: null, rttMs: NaN, error: null, tcp: null }, false);
   }
 
   transmit(): boolean {
     if (this.closed || this.#waitsForAnswer) return true;
     const number = this.#sent + 1;
     const { now } = this.#context;
-    const taken = this.#method === 'icmp' ? this.#sendEcho(number) : this.#sendDatagram(number);
+    const taken = this.#send(number);
     if (!taken) return false;
     this.#sent = number;
     this.#sentMs = now;
@@ -168,7 +192,23 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
     if (!from.equals(this.destination)) return false;
     if (rx.slab.view.getUint16(rx.off + Icmp.Sequence) !== this.#sent) return false;
     if (!carriesPayload(rx, this.#payload)) return false;
-    this.#answered({ from, rttMs: this.#context.now - this.#sentMs, error: null }, true);
+    this.#answered({ from, rttMs: this.#context.now - this.#sentMs, error: null, tcp: null }, true);
+    return true;
+  }
+
+  override tcpAnswer(rx: RxPacket): boolean {
+    const { view } = rx.slab;
+    if (!this.#waitsForAnswer || this.#method !== 'tcp') return false;
+    if (view.getUint16(rx.off + Tcp.DestinationPort) !== this.#localPort) return false;
+    if (view.getUint16(rx.off + Tcp.SourcePort) !== this.#port) return false;
+    const from = rx.sender;
+    const flags = view.getUint8(rx.off + Tcp.Flags);
+    // RFC 9293 §3.10.7.3: both an answer to a SYN and its refusal acknowledge it
+    if ((flags & TcpFlag.Ack) === 0 || !from.equals(this.destination)) return false;
+    if (view.getInt32(rx.off + Tcp.Acknowledgment) !== ((this.#sequence + 1) | 0)) return false;
+    const tcp = (flags & TcpFlag.Rst) !== 0 ? 'closed' : (flags & TcpFlag.Syn) !== 0 ? 'open' : null;
+    if (tcp === null) return false;
+    this.#answered({ from, rttMs: this.#context.now - this.#sentMs, error: null, tcp }, true);
     return true;
   }
 
@@ -186,7 +226,7 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
     const isEnd = reached && kind === IcmpErrorKind.UnreachablePort;
     if (!isWay && !reached && kind !== IcmpErrorKind.TooBig) this.#deadEnd = true;
     const rttMs = this.#context.now - this.#sentMs;
-    this.#answered({ from, rttMs, error: isWay || isEnd ? null : probeErrorOf(kind) }, reached);
+    this.#answered({ from, rttMs, error: isWay || isEnd ? null : probeErrorOf(kind), tcp: null }, reached);
     return true;
   }
 
@@ -194,6 +234,12 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
   #numberOf(error: IcmpError): number {
     if (this.#method === 'icmp')
       return isAboutEcho(error, this.destination, this.identifier) ? error.seq & 0xffff : -1;
+    if (this.#method === 'tcp') {
+      if (error.protocol !== IpProtocol.Tcp || error.remotePort !== this.#port) return -1;
+      // probes before this one had other ports: nobody waits for their answers any more
+      const isOurs = error.localPort === this.#localPort && error.seq === this.#sequence;
+      return isOurs && isAboutPacketTo(error, this.destination) ? this.#sent : -1;
+    }
     if (error.protocol !== IpProtocol.Udp || error.localPort !== this.#localPort) return -1;
     if (!isAboutPacketTo(error, this.destination)) return -1;
     const number = error.remotePort - TRACE_FIRST_PORT + 1;
@@ -216,6 +262,48 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
     this.signal(EndpointEvent.Readable);
     if (this.reached || this.#deadEnd || this.#hop >= this.#maxHops) this.close();
     else this.#hop++;
+  }
+
+  #randomPort(): number {
+    return EPHEMERAL_FIRST_PORT + (this.#context.random.uint32() % (65_536 - EPHEMERAL_FIRST_PORT));
+  }
+
+  #send(number: number): boolean {
+    switch (this.#method) {
+      case 'icmp':
+        return this.#sendEcho(number);
+      case 'tcp':
+        return this.#sendSyn();
+      default:
+        return this.#sendDatagram(number);
+    }
+  }
+
+  /** From another port each time: no host or firewall on the way has seen the connection before. */
+  #sendSyn(): boolean {
+    const { ip, tx, random } = this.#context;
+    const share = this.#probes.tcpShare;
+    do this.#localPort = this.#randomPort();
+    while (share?.ownsTcp(this.#localPort, this.#port) === false);
+    this.#sequence = random.uint32() | 0;
+    const at = ip.begin(this.#route, TCP_PROBE_HEADER_BYTES);
+    const { view } = tx.head;
+    writeTcpHeader(
+      view,
+      at,
+      this.#localPort,
+      this.#port,
+      this.#sequence,
+      0,
+      TCP_PROBE_HEADER_BYTES,
+      TcpFlag.Syn,
+      TCP_PROBE_WINDOW_BYTES,
+    );
+    const headers =
+      TCP_HEADER_BYTES + (this.destination.family === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES);
+    const mssBytes = this.#route.pathMtuBytes - headers;
+    writeSynOptions(view, at + Tcp.Options, mssBytes, -1, false, false, 0, 0);
+    return ip.finish(this.#route, IpProtocol.Tcp, Tcp.Checksum, 0, this.#hop);
   }
 
   #sendEcho(number: number): boolean {

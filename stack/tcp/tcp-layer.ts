@@ -104,6 +104,8 @@ export class TcpLayer implements TransportHandler {
   onReplaced: ((owner: number, by: TcpConnection | ParkedConnection) => void) | null = null;
   /** Which connections are this stack's; null: all. */
   share: FlowShare | null = null;
+  /** Told of segments that belong to no connection and no listener, before they are answered; null: nobody. */
+  onUnclaimed: ((rx: RxPacket) => void) | null = null;
   readonly #segment: Segment = new Segment();
   readonly #listeners: Map<number, TcpListener[]> = new Map();
   /** The packet being worked off. */
@@ -273,6 +275,7 @@ export class TcpLayer implements TransportHandler {
     }
     // RFC 9293 §3.10.7.1: CLOSED
     this.counters.dropNoConnection++;
+    this.onUnclaimed?.(rx);
     if ((seg.flags & TcpFlag.Rst) === 0) this.resetReply(seg);
   }
 
