@@ -31,6 +31,8 @@ import {
 import { type Peer, PeerPort, startPeer } from './testing/peer.ts';
 
 const TIMEOUT_S = 30;
+/** Only a server that hangs takes so long. */
+const WAIT_MS = 60_000;
 const folder: string = mkdtempSync(join(tmpdir(), 'tunwire-sessions-'));
 let peer: Peer;
 let server: ChildProcess;
@@ -71,7 +73,10 @@ test.after.always(async () => {
 });
 
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(5);
+  for (const end = performance.now() + WAIT_MS; !condition(); ) {
+    if (performance.now() > end) throw new Error(`the server says: ${output}`);
+    await sleep(5);
+  }
 }
 
 let rounds = 0;

@@ -37,6 +37,8 @@ export const AlertDescription = {
   BadCertificateHashValue: 114,
   UnknownPskIdentity: 115,
   CertificateRequired: 116,
+  /** RFC 9846 §6 */
+  GeneralError: 117,
   NoApplicationProtocol: 120,
   EchRequired: 121,
 } as const;

@@ -94,15 +94,21 @@ test('alerts before ServerHello: fatal ones end, warnings are counted', (t) => {
 });
 
 test('the alert of the peer can be read from the error', (t) => {
-  const client = testClient();
-  client.start();
-  client.takeOutgoing();
-  const record = plainRecord(21, Uint8Array.of(2, Alert.HandshakeFailure));
-  client.receive(record, 0, record.length);
-  t.is(client.error?.family, 'AlertReceived');
-  t.is(client.error?.alertReceived, Alert.HandshakeFailure);
-  t.regex(client.error?.message ?? '', /handshake_failure/);
-  t.is(client.takeOutgoing(), null);
+  for (const [alert, name] of [
+    [Alert.HandshakeFailure, /handshake_failure/],
+    [Alert.GeneralError, /general_error/],
+    [200, /alert 200/],
+  ] as const) {
+    const client = testClient();
+    client.start();
+    client.takeOutgoing();
+    const record = plainRecord(21, Uint8Array.of(2, alert));
+    client.receive(record, 0, record.length);
+    t.is(client.error?.family, 'AlertReceived');
+    t.is(client.error?.alertReceived, alert);
+    t.regex(client.error?.message ?? '', name);
+    t.is(client.takeOutgoing(), null);
+  }
 });
 
 test('records that may not come after ServerHello', (t) => {
