@@ -3,6 +3,7 @@ import type { RandomSource } from '../stack/random.ts';
 
 /** The system's randomness, fetched in batches: a port or an identifier costs no call of its own. */
 export class SystemRandom implements RandomSource {
+  readonly isSystem = true;
   readonly #words = new Uint32Array(256);
   #next = 256;
 

@@ -7,6 +7,11 @@ export interface RandomSource {
   fill(into: Uint8Array): void;
   /** A uniformly distributed integer in 0 … 2^32 - 1. */
   uint32(): number;
+  /**
+   * true: nothing is repeated with it, so that whoever needs a key may let the operating system's source draw it. Default: every
+   * byte comes from here.
+   */
+  readonly isSystem?: boolean;
 }
 
 const SECRET_BYTES = 16;

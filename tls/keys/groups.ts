@@ -3,7 +3,7 @@ import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import { TlsError } from '../errors.ts';
 import { type FfdheGroup, FfdheKeyPair } from './ffdhe.ts';
-import { privateKeyFrom, publicBytesOf, publicKeyFrom, type RawKeyKind } from './raw-key.ts';
+import { drawKey, publicBytesOf, publicKeyFrom, type RawKeyKind } from './raw-key.ts';
 
 /** RFC 8446 §4.2.7, and RFC 10024 for the hybrid group. */
 export const NamedGroup = {
@@ -154,10 +154,7 @@ class MontgomeryKeyShare implements KeyShare {
   constructor(curve: MontgomeryCurve, random: RandomSource) {
     this.group = curve.group;
     this.#curve = curve;
-    const scalar = new Uint8Array(curve.keyBytes);
-    random.fill(scalar);
-    this.#privateKey = privateKeyFrom(curve, scalar);
-    scalar.fill(0);
+    this.#privateKey = drawKey(curve, curve.keyBytes, random);
     this.publicKey = publicBytesOf(this.#privateKey, curve.keyBytes);
   }
 
@@ -207,10 +204,7 @@ class HybridKeyShare implements KeyShare {
   readonly classical: MontgomeryKeyShare;
 
   constructor(random: RandomSource) {
-    const seed = new Uint8Array(ML_KEM_SEED_BYTES);
-    random.fill(seed);
-    this.#decapsulationKey = privateKeyFrom(ML_KEM_768, seed);
-    seed.fill(0);
+    this.#decapsulationKey = drawKey(ML_KEM_768, ML_KEM_SEED_BYTES, random);
     this.classical = new MontgomeryKeyShare(X25519, random);
     const postQuantum = publicBytesOf(this.#decapsulationKey, ML_KEM_KEY_BYTES);
     this.publicKey = concatBytes(postQuantum, this.classical.publicKey);

@@ -1,4 +1,4 @@
-import { createHash, createHmac, createSecretKey, hash as hashNow } from 'node:crypto';
+import { createHash, hash as hashNow } from 'node:crypto';
 
 /** A hash by node:crypto: synchronous, and its running state can be cloned. */
 export interface Hash {
@@ -7,6 +7,8 @@ export interface Hash {
   readonly algorithm: string;
   /** Bytes of a digest. */
   readonly outputLen: number;
+  /** Bytes that it works on at a time. */
+  readonly blockLen: number;
   create(): RunningHash;
 }
 
@@ -18,16 +20,31 @@ export interface RunningHash {
   clone(): RunningHash;
 }
 
-export const md5: Hash = hashOf('md5', 16);
-export const sha1: Hash = hashOf('sha1', 20);
-export const sha256: Hash = hashOf('sha256', 32);
-export const sha384: Hash = hashOf('sha384', 48);
-export const sha512: Hash = hashOf('sha512', 64);
+export const md5: Hash = hashOf('md5', 16, 64);
+export const sha1: Hash = hashOf('sha1', 20, 64);
+export const sha256: Hash = hashOf('sha256', 32, 64);
+export const sha384: Hash = hashOf('sha384', 48, 128);
+export const sha512: Hash = hashOf('sha512', 64, 128);
 
-/** RFC 2104. */
-export function hmac({ algorithm }: Hash, key: Uint8Array, message: Uint8Array): Uint8Array {
-  // perf: bytes in place of a KeyObject take 12 µs more
-  return plain(createHmac(algorithm, createSecretKey(key)).update(message).digest());
+const INNER_PAD = 0x36;
+const OUTER_PAD = 0x5c;
+
+/** RFC 2104. perf: two hashes of one call each take a third of the time of an Hmac object with its KeyObject. */
+export function hmac(hash: Hash, key: Uint8Array, message: Uint8Array): Uint8Array {
+  const { blockLen, outputLen } = hash;
+  const short = key.length <= blockLen ? key : hash(key);
+  const inner = new Uint8Array(blockLen + message.length).fill(INNER_PAD, 0, blockLen);
+  const outer = new Uint8Array(blockLen + outputLen).fill(OUTER_PAD, 0, blockLen);
+  for (let i = 0; i < short.length; i++) {
+    inner[i] = short[i]! ^ INNER_PAD;
+    outer[i] = short[i]! ^ OUTER_PAD;
+  }
+  inner.set(message, blockLen);
+  outer.set(hash(inner), blockLen);
+  const mac = hash(outer);
+  inner.fill(0);
+  outer.fill(0);
+  return mac;
 }
 
 /** RFC 5869 §2.2: HKDF-Extract. */
@@ -42,27 +59,29 @@ export function extract(hash: Hash, input: Uint8Array, salt: Uint8Array): Uint8A
  */
 export function expand(hash: Hash, secret: Uint8Array, info: Uint8Array, lengthBytes: number): Uint8Array {
   if (lengthBytes > 255 * hash.outputLen) throw new RangeError(`HKDF gives no ${lengthBytes} bytes`);
-  const key = createSecretKey(secret);
+  const { outputLen } = hash;
   const out = new Uint8Array(lengthBytes);
-  const counter = new Uint8Array(1);
-  let block = new Uint8Array(0);
-  for (let off = 0; off < lengthBytes; off += hash.outputLen) {
-    counter[0] = counter[0]! + 1;
-    // T(i) = HMAC(PRK, T(i - 1) | info | i)
-    const next = createHmac(hash.algorithm, key).update(block).update(info).update(counter).digest();
-    block.fill(0);
-    block = next;
+  // T(i) = HMAC(PRK, T(i - 1) | info | i)
+  const input = new Uint8Array(outputLen + info.length + 1);
+  input.set(info, outputLen);
+  for (let off = 0; off < lengthBytes; off += outputLen) {
+    const at = input.length - 1;
+    input[at] = input[at]! + 1;
+    const block = hmac(hash, secret, off === 0 ? input.subarray(outputLen) : input);
+    input.set(block);
     out.set(block.subarray(0, lengthBytes - off), off);
+    block.fill(0);
   }
-  block.fill(0);
+  input.fill(0);
   return out;
 }
 
-function hashOf(algorithm: string, outputLen: number): Hash {
+function hashOf(algorithm: string, outputLen: number, blockLen: number): Hash {
   const now = (message: Uint8Array): Uint8Array => plain(hashNow(algorithm, message, 'buffer'));
   return Object.assign(now, {
     algorithm,
     outputLen,
+    blockLen,
     create: (): RunningHash => new NodeHash(createHash(algorithm)),
   });
 }

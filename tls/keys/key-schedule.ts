@@ -12,7 +12,7 @@ export function expandLabel(
   context: Uint8Array,
   lengthBytes: number,
 ): Uint8Array {
-  const name = utf8ToBytes(`tls13 ${label}`);
+  const name = labelBytes(label);
   const info = new Uint8Array(2 + 1 + name.length + 1 + context.length);
   info[0] = lengthBytes >>> 8;
   info[1] = lengthBytes;
@@ -21,6 +21,18 @@ export function expandLabel(
   info[3 + name.length] = context.length;
   info.set(context, 4 + name.length);
   return expand(hash, secret, info, lengthBytes);
+}
+
+/** Few are used, and always the same; more than these, which callers of exporters choose, are not kept. */
+const labels = new Map<string, Uint8Array>();
+const MAX_LABELS = 64;
+
+function labelBytes(label: string): Uint8Array {
+  let bytes = labels.get(label);
+  if (bytes !== undefined) return bytes;
+  bytes = utf8ToBytes(`tls13 ${label}`);
+  if (labels.size < MAX_LABELS) labels.set(label, bytes);
+  return bytes;
 }
 
 /** Key and IV of one direction (RFC 8446 §7.3). */

@@ -1,5 +1,6 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { concatBytes } from '@noble/hashes/utils.js';
+import type { RandomSource } from '../../stack/random.ts';
 
 /** What a kind of key is called, and what stands before its bytes in PKCS #8 and in SubjectPublicKeyInfo. */
 export interface RawKeyKind {
@@ -26,7 +27,7 @@ function takesBytes(): boolean {
 }
 
 /** @param bytes what the kind's RFC calls the private key or its seed; not kept */
-export function privateKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
+function privateKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
   if (TAKES_BYTES) {
     return createPrivateKey({
       key: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
@@ -49,6 +50,23 @@ export function publicKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
   const der = Buffer.from(concatBytes(kind.spkiPrefix, bytes).buffer);
   return createPublicKey({ key: der, format: 'der', type: 'spki' });
 }
+
+/** @param random its bytes are the private key, or the seed, unless it is the system's, which node:crypto has too */
+export function drawKey(kind: RawKeyKind, lengthBytes: number, random: RandomSource): KeyObject {
+  // perf: a third to a half of what the way by bytes takes
+  if (random.isSystem === true) return generate[kind.type]();
+  const bytes = new Uint8Array(lengthBytes);
+  random.fill(bytes);
+  const key = privateKeyFrom(kind, bytes);
+  bytes.fill(0);
+  return key;
+}
+
+const generate: Readonly<Record<RawKeyKind['type'], () => KeyObject>> = {
+  x25519: () => generateKeyPairSync('x25519').privateKey,
+  x448: () => generateKeyPairSync('x448').privateKey,
+  'ml-kem-768': () => generateKeyPairSync('ml-kem-768').privateKey,
+};
 
 /** The public half of a private key. @param lengthBytes of it */
 export function publicBytesOf(privateKey: KeyObject, lengthBytes: number): Uint8Array {
