@@ -50,6 +50,7 @@ export interface StackFlags extends ImpairFlags {
   readonly offload: boolean;
   readonly mtu?: number;
   readonly vlan?: number;
+  readonly interface?: readonly string[];
   readonly temporaryAddresses?: true;
   readonly optimisticAddresses?: true;
   readonly addr: readonly string[];
@@ -113,6 +114,14 @@ export function addStackFlags(command: Command): Command {
           .env('TUNWIRE_ADDR')
           .argParser(collect)
           .makeOptionMandatory(),
+      ),
+    )
+    .addOption(
+      network(
+        new Option(
+          '--interface <device,cidr,…>',
+          'a further device with its addresses: raw:eth1,10.2.0.2/24,gw=10.2.0.1; repeatable',
+        ).argParser(repeat),
       ),
     )
     .addOption(
@@ -183,7 +192,7 @@ export function addImpairFlags(command: Command): Command {
       'these for one direction, and others: in-loss=2%, out-down=5s-8s, mtu=1400, ecn; repeatable',
     )
       .helpGroup(IMPAIRMENTS)
-      .argParser((value: string, previous: readonly string[] = []) => [...previous, value]),
+      .argParser(repeat),
   );
 }
 
@@ -208,6 +217,11 @@ export function addTlsFlags(command: Command): Command {
 /** For options that can be repeated; commas separate, too. */
 export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), ...value.split(/[\s,]+/).filter((part) => part !== '')];
+}
+
+/** For options that can be repeated, and whose values may have commas in them. */
+function repeat(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
 }
 
 /** Any number from 0. @throws InvalidArgumentError */

@@ -49,3 +49,27 @@ test('addresses in a virtual LAN are not those of the device', (t) => {
     vlans: [{ id: 10, addresses: ['192.0.2.1/24'], gateways: ['192.0.2.254'] }],
   });
 });
+
+test('further devices, each with addresses and gateways of its own', (t) => {
+  const { interfaces } = optionsOf(
+    ...['--interface', 'raw:eth1,10.2.0.2/24,fd02::2/64,gw=10.2.0.1,gw=fd02::1,mtu=1400'],
+    ...['--interface', 'tun:lab0,dhcp'],
+  );
+  t.deepEqual(interfaces, [
+    {
+      device: 'raw:eth1',
+      addresses: ['10.2.0.2/24', 'fd02::2/64'],
+      gateways: ['10.2.0.1', 'fd02::1'],
+      mtuBytes: 1400,
+    },
+    { device: 'tun:lab0', addresses: ['dhcp'], gateways: [] },
+  ]);
+  for (const wrong of [
+    'eth1',
+    'raw:eth1',
+    '10.2.0.2/24,raw:eth1',
+    'raw:eth1,10.2.0.2/24,dns=10.2.0.1',
+    'raw:eth1,10.2.0.2/24,mtu=x',
+  ])
+    t.throws(() => optionsOf('--interface', wrong), { message: /--interface takes a device/ }, wrong);
+});

@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { type CaptureRing, STANDARD_OUTPUT } from '../drivers/capture-files.ts';
 import { type ImpairSettings, isUnimpaired, parseImpairments } from '../drivers/impair-options.ts';
-import type { EngineOptions } from '../engine/options.ts';
+import type { DeviceSettings, EngineOptions } from '../engine/options.ts';
 import type { TlsConnectOptions } from '../net/tls-settings.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { ImpairFlags, StackFlags, TlsFlags } from './flags.ts';
@@ -18,6 +18,7 @@ export function engineOptionsOf(flags: StackFlags): EngineOptions {
     ...(flags.vlan === undefined
       ? { addresses: flags.addr, gateways: flags.gw }
       : { addresses: [], vlans: [{ id: flags.vlan, addresses: flags.addr, gateways: flags.gw }] }),
+    ...(flags.interface === undefined ? {} : { interfaces: flags.interface.map(deviceSettingsOf) }),
     resolver: { servers: flags.dns, ...(flags.hosts === undefined ? {} : { hostsFile: flags.hosts }) },
     ...(flags.mtu === undefined ? {} : { mtuBytes: flags.mtu }),
     ...(flags.temporaryAddresses ? { temporaryAddresses: true } : {}),
@@ -28,6 +29,28 @@ export function engineOptionsOf(flags: StackFlags): EngineOptions {
       ? {}
       : { capture: { file: file === '-' ? STANDARD_OUTPUT : file, secrets, ...ringOf(flags.ring, file) } }),
   };
+}
+
+/** `raw:eth1,10.2.0.2/24,gw=10.2.0.1,mtu=1400`. @throws NetError ARGUMENT_INVALID */
+function deviceSettingsOf(text: string): DeviceSettings {
+  const [device = '', ...parts] = text.split(',').map((part) => part.trim());
+  const valuesOf = (word: string): string[] =>
+    parts.filter((part) => part.startsWith(`${word}=`)).map((part) => part.slice(word.length + 1));
+  const addresses = parts.filter((part) => !part.includes('='));
+  const [mtu] = valuesOf('mtu');
+  const known = parts.every((part) => !part.includes('=') || /^(gw|mtu)=/.test(part));
+  const isMtu = mtu === undefined || /^\d+$/.test(mtu);
+  if (/^[a-z]+:/.test(device) && addresses.length > 0 && known && isMtu)
+    return {
+      device,
+      addresses,
+      gateways: valuesOf('gw'),
+      ...(mtu === undefined ? {} : { mtuBytes: Number(mtu) }),
+    };
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: `--interface takes a device, its addresses, and gw= and mtu= if need be: raw:eth1,10.2.0.2/24,gw=10.2.0.1; got '${text}'`,
+  });
 }
 
 /** `10,64mb`. @throws NetError ARGUMENT_INVALID */

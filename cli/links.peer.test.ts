@@ -1,7 +1,17 @@
 // needs: tun tcpdump
 import { resolve } from 'node:path';
 import test from 'ava';
-import { createLab, ETHERNET_NAME, joinByEthernet, type Lab } from '../test/netns.ts';
+import {
+  createLab,
+  ETHERNET_NAME,
+  ETHERNET_V4,
+  joinByEthernet,
+  KERNEL_V4,
+  type Lab,
+  OWN_V4,
+  PEER_V4,
+} from '../test/netns.ts';
+import { startNodeServer } from '../test/peers/servers.ts';
 
 const TUNWIRE = resolve(import.meta.dirname, 'tunwire.ts');
 const PORT = '7000';
@@ -36,4 +46,30 @@ test('--vlan: two commands talk in a virtual LAN, each frame of theirs has its t
   const ours = witness.stdout.split('\n').filter((line) => line.includes('10.10.0.'));
   t.true(ours.length > 5);
   for (const line of ours) t.regex(line, /vlan 10,/);
+});
+
+test('--interface: a further device beside the first', async (t) => {
+  t.timeout(60_000);
+  const own = await createLab(t);
+  const peer = await createLab(t);
+  await joinByEthernet(own, peer);
+  for (const [lab, host] of [
+    [own, KERNEL_V4],
+    [peer, PEER_V4],
+  ] as const) {
+    await startNodeServer(lab, Number(PORT), 'echo');
+    const args = [
+      '--tun',
+      own.tun,
+      '--addr',
+      `${OWN_V4}/24`,
+      '--interface',
+      `raw:${ETHERNET_NAME},${ETHERNET_V4}/24`,
+    ];
+    const client = await own.run(process.execPath, [TUNWIRE, 'connect', host, PORT, ...args], {
+      input: 'hello',
+      timeoutMs: 60_000,
+    });
+    t.is(client.stdout, 'hello', client.stderr);
+  }
 });
