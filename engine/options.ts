@@ -35,7 +35,7 @@ export interface EngineOptions extends SendOptions {
    * and clock. Default 1.
    */
   readonly engines?: number;
-  /** Default gateways, at most one of each family. */
+  /** Default gateways. Of several of a family the first is used, and when it does not answer (on an Ethernet device), the next. */
   readonly gateways?: readonly string[];
   /**
    * On an Ethernet device: virtual LANs (IEEE 802.1Q), each an interface of its own, named `eth0.10`, whose frames have its tag. Their

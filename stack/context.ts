@@ -112,6 +112,8 @@ export interface Route {
   readonly isStale: boolean;
   /** What flow labels are made with; 0 until the first one is (`FlowLabels`). */
   flowKey: number;
+  /** When TCP last had an acknowledgment of something new by this way, in ms of the stack's clock (RFC 4861 §7.3.1). */
+  progressAt: number;
   /** Numbers for what may come in fragments; null until something is sent that may. */
   identification: Identification | null;
 }

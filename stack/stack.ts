@@ -249,15 +249,19 @@ export class Stack implements StackContext, PacketReceiver {
     this.#neighbourCounters ??= this.counters.group('neighbour', new NeighbourCounters());
     return new EthernetLink(this, iface, ethernet, this.#ethernetCounters, this.#neighbourCounters, {
       packet: (from, slab, off, len, flags) => this.ipInput.receive(from, slab, off, len, flags),
+      silent: (on, address) => this.routes.gatewaySilent(on, address, this.now),
+      heard: (on, address) => this.routes.gatewayHeard(on, address),
+      progressAt: (on, address) => this.routes.progressAt(on, address),
       unreachable: (from, slab, off, len) => {
-        this.#forgetRedirect(slab, off);
-        this.icmp.neighbourUnreachable(from, slab, off, len);
+        const way = this.#otherWay(from, slab, off);
+        if (way === null) this.icmp.neighbourUnreachable(from, slab, off, len);
+        return way;
       },
     });
   }
 
-  /** @param off where an IP packet of ours lies */
-  #forgetRedirect({ view }: Slab, off: number): void {
+  /** Another first hop for an IP packet of ours, at `off`, whose own is silent. */
+  #otherWay(iface: Interface, { view }: Slab, off: number): IpAddress | null {
     const family = ipVersion(view, off) === 4 ? 4 : 6;
     const destination = IpAddress.read(
       view,
@@ -265,7 +269,7 @@ export class Stack implements StackContext, PacketReceiver {
       family,
     );
     const source = IpAddress.read(view, off + (family === 4 ? Ipv4.Source : Ipv6.Source), family);
-    this.routes.nextHopUnreachable(destination, source);
+    return this.routes.otherHop(iface, destination, source);
   }
 
   /** Takes a packet from an interface; see `Interface.input`. */

@@ -391,6 +391,7 @@ export class DhcpClient implements TimerTarget, DatagramReceiver, AddressProbeOw
       pathMtuBytes: this.#iface.mtuBytes(4),
       isStale: false,
       flowKey: 0,
+      progressAt: -Infinity,
       identification: null,
     };
     this.#send(route, type, own, requested, server);

@@ -100,8 +100,9 @@ function routesOf(options: ReadonlyMap<number, Uint8Array>): InterfaceRoute[] {
   const classless = classlessRoutes(options.get(DhcpOption.ClasslessRoutes));
   // RFC 3442: who understands classless routes ignores the router option when both are there
   if (classless !== null) return classless;
-  const router = addressList(options.get(DhcpOption.Router)).find(isHost);
-  return router === undefined ? [] : [{ prefix: { address: router, prefixLength: 0 }, gateway: router }];
+  // RFC 2132 §3.5: in the order of preference
+  const routers = addressList(options.get(DhcpOption.Router)).filter(isHost).slice(0, MAX_LEASE_ROUTES);
+  return routers.map((router) => ({ prefix: { address: router, prefixLength: 0 }, gateway: router }));
 }
 
 /** RFC 3442: prefix length, the bytes of the prefix that count, router; 0.0.0.0 is on the link. null: none or malformed. */

@@ -16,6 +16,8 @@ export class IpCounters {
   identificationsForgotten = 0;
   pathMtuReduced = 0;
   pathMtuRestored = 0;
+  /** Routes that have another gateway since theirs did not answer. */
+  gatewayChanged = 0;
 
   dropTruncated = 0;
   dropVersion = 0;

@@ -48,8 +48,14 @@ export interface LinkObserver {
 /** What a link hands on: IP packets, and packets that nobody takes. */
 export interface EthernetUser {
   packet(iface: Interface, slab: Slab, off: number, len: number, flags: number): void;
-  /** No neighbour answers for this IP packet of ours. */
-  unreachable(iface: Interface, slab: Slab, off: number, len: number): void;
+  /** A neighbour does not answer any more: first hops may change. */
+  silent(iface: Interface, address: IpAddress): void;
+  /** It does, or has shown itself. */
+  heard(iface: Interface, address: IpAddress): void;
+  /** When transports last heard from beyond it, in ms; -Infinity: never. */
+  progressAt(iface: Interface, address: IpAddress): number;
+  /** No neighbour answers for this IP packet of ours. @returns another first hop for it; null: there is none, and the transport was told */
+  unreachable(iface: Interface, slab: Slab, off: number, len: number): IpAddress | null;
 }
 
 /**
@@ -286,10 +292,22 @@ export class EthernetLink implements NeighbourLink {
   }
 
   unreachable(packet: TxPacket): void {
-    this.#user.unreachable(this.iface, packet.head, packet.headOff, packet.lengthBytes);
+    const { head, headOff, lengthBytes } = packet;
+    const way = this.#user.unreachable(this.iface, head, headOff, lengthBytes);
+    // what a full device does not take is lost, as on the link
+    if (way !== null) this.send(packet, way);
+  }
+
+  heard(address: IpAddress): void {
+    this.#user.heard(this.iface, address);
+  }
+
+  progressAt(address: IpAddress): number {
+    return this.#user.progressAt(this.iface, address);
   }
 
   silent(address: IpAddress): void {
+    this.#user.silent(this.iface, address);
     if (address.family === 6) this.ndp.routers?.silent(address);
   }
 }

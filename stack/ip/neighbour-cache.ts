@@ -33,10 +33,14 @@ export interface NeighbourLink {
   solicit(neighbour: Neighbour, unicast: boolean): void;
   /** Sends a packet that has waited. @returns false when the device is full */
   release(packet: TxPacket, neighbour: Neighbour): boolean;
-  /** Nobody answers at the packet's next hop. */
+  /** Nobody answers at the packet's next hop; its trouble was told by {@link silent} before. */
   unreachable(packet: TxPacket): void;
   /** A neighbour does not answer, or not any more. */
   silent(address: IpAddress): void;
+  /** It does, or has shown itself. */
+  heard(address: IpAddress): void;
+  /** When transports last heard from beyond it, in ms; -Infinity: never. */
+  progressAt(address: IpAddress): number;
 }
 
 /** The neighbours on one link, with RFC 4861 §7.3 for both IP versions. */
@@ -129,6 +133,7 @@ export class NeighbourCache {
         return false;
     }
     neighbour.state = NeighbourState.Delay;
+    neighbour.delayedAt = now;
     this.#context.timers.set(neighbour.timer, now + DELAY_FIRST_PROBE_MS);
     return true;
   }
@@ -167,9 +172,11 @@ export class NeighbourCache {
       neighbour.low = low;
       neighbour.changedAt = this.#context.now;
       neighbour.state = NeighbourState.Stale;
+      this.#link.heard(address);
     } else if (known.state === NeighbourState.Incomplete) {
       this.#setLinkAddress(known, high, low);
       known.state = NeighbourState.Stale;
+      this.#link.heard(address);
       this.#release(known);
     } else if (this.#differs(known, high, low)) {
       this.#change(known, high, low);
@@ -209,10 +216,11 @@ export class NeighbourCache {
     if (believed) this.#confirm(neighbour);
   }
 
-  #confirm(neighbour: Neighbour): void {
+  #confirm(neighbour: Neighbour, at: number = this.#context.now): void {
     neighbour.state = NeighbourState.Reachable;
-    neighbour.confirmedAt = this.#context.now;
+    neighbour.confirmedAt = at;
     this.#context.timers.cancel(neighbour.timer);
+    this.#link.heard(neighbour.address);
   }
 
   #unconfirmed(neighbour: Neighbour): void {
@@ -271,11 +279,19 @@ export class NeighbourCache {
         if (neighbour.tries < MAX_SOLICITATIONS) this.#solicit(neighbour, false);
         else this.#fail(neighbour);
         return;
-      case NeighbourState.Delay:
+      case NeighbourState.Delay: {
+        const progressAt = this.#link.progressAt(neighbour.address);
+        if (progressAt > neighbour.delayedAt) {
+          // RFC 4861 §7.3.1, RFC 1122 §3.3.1.4 [RFC 1122 §3.3.1.4-5]: acknowledgments of something new came since
+          this.#counters.confirmedByTransport++;
+          this.#confirm(neighbour, progressAt);
+          return;
+        }
         neighbour.state = NeighbourState.Probe;
         neighbour.tries = 0;
         this.#solicit(neighbour, true);
         return;
+      }
       case NeighbourState.Probe:
         if (neighbour.tries < MAX_SOLICITATIONS) {
           this.#solicit(neighbour, true);
@@ -295,12 +311,12 @@ export class NeighbourCache {
     const { waiting } = neighbour;
     neighbour.waiting = [];
     this.#remove(neighbour);
+    this.#link.silent(neighbour.address);
     for (const packet of waiting) {
       this.#waitingBytes -= packet.lengthBytes;
       this.#counters.queueDropped++;
       this.#link.unreachable(packet);
     }
-    this.#link.silent(neighbour.address);
   }
 
   #create(address: IpAddress): Neighbour {

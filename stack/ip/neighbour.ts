@@ -27,6 +27,8 @@ export class NeighbourCounters {
   unreachable = 0;
   /** A known neighbour did not answer probes and was forgotten. */
   probesFailed = 0;
+  /** Not asked, as connections by way of it went on (RFC 4861 §7.3.1). */
+  confirmedByTransport = 0;
   solicitationsSent = 0;
   solicitationsReceived = 0;
   advertisementsSent = 0;
@@ -74,6 +76,8 @@ export class Neighbour implements TimerTarget {
   low = 0;
   /** When it was last known to be reachable, in ms. */
   confirmedAt: number = -Infinity;
+  /** When the first packet was sent to it after that was no longer sure, in ms. */
+  delayedAt: number = -Infinity;
   /** When its link address last changed, in ms. */
   changedAt: number = -Infinity;
   /** Solicitations sent since the state was entered. */

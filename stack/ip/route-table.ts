@@ -1,11 +1,12 @@
 import type { Route } from '../context.ts';
 import { NetError, Phase } from '../errors.ts';
 import { TimerEntry, type TimerQueue } from '../timers.ts';
-import type { IpAddress, IpPrefix } from '../wire/ip-address.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
 import { IPV6_MIN_MTU_BYTES } from '../wire/ipv6.ts';
 import type { IpCounters } from './counters.ts';
 import type { Identification } from './identification.ts';
 import type { Interface } from './interface.ts';
+import { type Row, SilentGateways } from './silent-gateways.ts';
 import { chooseSource } from './source-address.ts';
 
 /** Routes remembered, so that connections to one destination share its path MTU. The oldest is forgotten. */
@@ -22,13 +23,6 @@ export const PATH_MTU_TIMEOUT_MS = 600_000;
  */
 export const IPV4_MIN_PATH_MTU_BYTES = 552;
 
-interface Row {
-  readonly prefix: IpPrefix;
-  readonly iface: Interface;
-  /** null: on the link. */
-  readonly gateway: IpAddress | null;
-}
-
 /** A way to a destination, shared by all who go there from the same source address. */
 class CachedRoute implements Route {
   readonly iface: Interface;
@@ -37,6 +31,7 @@ class CachedRoute implements Route {
   nextHop: IpAddress;
   pathMtuBytes = 0;
   flowKey = 0;
+  progressAt: number = -Infinity;
   identification: Identification | null = null;
   readonly #generation: number;
 
@@ -64,6 +59,9 @@ export class RouteTable {
   readonly #redirected = new Map<string, { readonly route: CachedRoute; readonly router: IpAddress }>();
   /** When each reduced route was reduced, oldest first. */
   readonly #reduced = new Map<Route, number>();
+  /** Routes of before the last change, whose users keep their source address: their first hop follows. */
+  readonly #former = new Set<CachedRoute>();
+  readonly #silent: SilentGateways = new SilentGateways();
   readonly #timers: TimerQueue;
   readonly #timer: TimerEntry = new TimerEntry(this);
   readonly #counters: IpCounters;
@@ -87,8 +85,60 @@ export class RouteTable {
       for (const prefix of iface.addresses) this.#rows.push({ prefix, iface, gateway: null });
       for (const { prefix, gateway } of iface.routes) this.#rows.push({ prefix, iface, gateway });
     }
+    for (const route of this.#cache.values()) this.#keepFormer(route);
+    for (const route of this.#former) this.#choose(route);
     this.#cache.clear();
     this.#redirected.clear();
+  }
+
+  #keepFormer(route: CachedRoute): void {
+    this.#former.add(route);
+    if (this.#former.size <= ROUTE_CACHE_ENTRIES) return;
+    for (const oldest of this.#former) {
+      this.#former.delete(oldest);
+      break;
+    }
+  }
+
+  /** The first hop of now: another gateway, or none. */
+  #choose(route: CachedRoute): void {
+    const row = this.#longestPrefix(route.destination, route.iface);
+    if (row !== null) route.nextHop = row.gateway ?? route.destination;
+  }
+
+  /**
+   * A first hop does not answer. If it is a gateway, what goes there takes another one (RFC 1122 §3.3.1.5 [RFC 1122 §3.3.1.5-1],
+   * RFC 4861 §7.3.3), connections that are there included.
+   */
+  gatewaySilent(iface: Interface, address: IpAddress, now: number): void {
+    if (!this.#rows.some((row) => row.iface === iface && row.gateway?.equals(address))) return;
+    this.#silent.add(iface, address, now);
+    for (const route of this.#all()) {
+      if (route.iface !== iface || !route.nextHop.equals(address) || route.destination.equals(address))
+        continue;
+      this.#choose(route);
+      if (!route.nextHop.equals(address)) this.#counters.gatewayChanged++;
+    }
+  }
+
+  /** It does, or has shown itself: what is routed from now on may go there. */
+  gatewayHeard(iface: Interface, address: IpAddress): void {
+    this.#silent.remove(iface, address);
+  }
+
+  /** When a transport last heard from beyond a first hop, in ms; -Infinity: never. */
+  progressAt(iface: Interface, nextHop: IpAddress): number {
+    let last = -Infinity;
+    for (const route of this.#all()) {
+      if (route.progressAt > last && route.iface === iface && route.nextHop.equals(nextHop))
+        last = route.progressAt;
+    }
+    return last;
+  }
+
+  *#all(): Generator<CachedRoute> {
+    yield* this.#cache.values();
+    yield* this.#former;
   }
 
   /** The way to `destination`; see {@link IpOutput.route}. */
@@ -140,9 +190,14 @@ export class RouteTable {
     return true;
   }
 
-  /** RFC 1122 §3.3.1.4, RFC 4861 §7.3.3: nobody answers at the first hop. If a router has named it, the one before is used again. */
-  nextHopUnreachable(destination: IpAddress, source: IpAddress): void {
+  /**
+   * RFC 1122 §3.3.1.4, RFC 4861 §7.3.3: nobody answers at the first hop. If a router has named it, the one before is used again.
+   * @returns a gateway that may answer, for the packet that could not leave; null: there is none
+   */
+  otherHop(iface: Interface, destination: IpAddress, source: IpAddress): IpAddress | null {
     this.#undoRedirect(keyOf(destination, source));
+    const gateway = this.#longestPrefix(destination, iface)?.gateway ?? null;
+    return gateway === null || this.#silent.has(iface, gateway) ? null : gateway;
   }
 
   #undoRedirect(key: string): void {
@@ -262,7 +317,9 @@ export class RouteTable {
         if (row.gateway === null) return row;
       } else if (
         row.prefix.address.sharesPrefix(destination, row.prefix.prefixLength) &&
-        (best === null || row.prefix.prefixLength > best.prefix.prefixLength)
+        (best === null ||
+          row.prefix.prefixLength > best.prefix.prefixLength ||
+          (row.prefix.prefixLength === best.prefix.prefixLength && this.#silent.isBetter(row, best)))
       ) {
         best = row;
       }

@@ -281,6 +281,7 @@ export function established(c: TcpConnection, seg: Segment): void {
     c.roundEnd = seg.ack;
   }
   c.quickAcks = c.layer.settings.quickAcks;
+  c.route.progressAt = c.now;
   c.synToSend = false;
   c.layer.counters.established++;
   if (c.ecnOk || c.accurateEcn !== null) c.layer.counters.ecnNegotiated++;

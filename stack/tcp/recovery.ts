@@ -163,6 +163,7 @@ function cumulativeAck(c: TcpConnection, seg: Segment, ack: number, acked: numbe
   const data = ((ack - dataEnd) | 0) > 0 ? (dataEnd - c.sndUna) | 0 : acked;
   sent.ackTo(ack);
   c.sndUna = ack;
+  c.route.progressAt = c.now;
   if (data > 0) {
     c.sendRing!.advanceTail(data);
     c.bytesOut += data;
