@@ -25,21 +25,27 @@ export function fuzz(target: FuzzTarget, inputs: number, seed: number): FuzzResu
   const random = new SeededRandom(seed);
   let heldMost = 0;
   for (let i = 0; i < inputs; i++) {
-    const input = mutated(target.good, random);
-    // a target may change it
-    const kept = input.slice();
-    try {
-      target.run(input);
-    } catch (error) {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      return { failure: { target: target.name, input: kept, error: text }, heldMost };
-    }
+    const failure = attempt(target, mutated(target.good, random));
+    if (failure !== null) return { failure, heldMost };
     if ((i & 1023) === 0) heldMost = Math.max(heldMost, target.held?.() ?? 0);
   }
   return { failure: null, heldMost };
 }
 
-function mutated(good: readonly Uint8Array[], random: SeededRandom): Uint8Array {
+/** Gives a target one input, which stays as it is. @returns null when the target survives */
+export function attempt(target: FuzzTarget, input: Uint8Array): FuzzFailure | null {
+  try {
+    // a target may change what it gets
+    target.run(input.slice());
+    return null;
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { target: target.name, input, error: text };
+  }
+}
+
+/** One of the inputs with up to four changes made by chance. */
+export function mutated(good: readonly Uint8Array[], random: SeededRandom): Uint8Array {
   const below = (limit: number): number => (limit <= 0 ? 0 : random.uint32() % limit);
   const choose = (): Uint8Array => good[below(good.length)]!;
   let bytes = choose().slice();
