@@ -5,7 +5,7 @@ import { rootCertificates } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import * as t from '../tls/testing/certificates.ts';
 import { TrustStore } from '../tls/x509/trust-store.ts';
-import { loadRoots, loadSystemRoots } from './system-roots.ts';
+import { loadRoots, loadSystemRoots, systemBundle } from './system-roots.ts';
 
 const a = t.issueCa('A');
 const b = t.issueCa('B');
@@ -62,6 +62,18 @@ test('the environment takes the place of the system', (x) => {
   x.is(loadSystemRoots({ SSL_CERT_DIR: `${join(at, 'more')}:${at}` }).size, 2);
   x.is(loadSystemRoots({ SSL_CERT_FILE: join(at, 'a.pem'), SSL_CERT_DIR: join(at, 'more') }).size, 2);
   x.throws(() => loadSystemRoots({ SSL_CERT_FILE: join(at, 'missing') }), { message: /no such file/ });
+});
+
+test('the roots of Debian and of Fedora are found where those have them', (x) => {
+  const at = directory(x);
+  x.is(systemBundle(at), null);
+  for (const path of ['etc/pki/tls/certs/ca-bundle.crt', 'etc/ssl/certs/ca-certificates.crt']) {
+    const file = join(at, path);
+    mkdirSync(join(file, '..'), { recursive: true });
+    writeFileSync(file, a.pem);
+    x.is(systemBundle(at), file);
+    x.is(loadRoots(file).size, 1);
+  }
 });
 
 test('without the environment there are roots on every machine', (x) => {

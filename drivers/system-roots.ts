@@ -37,10 +37,16 @@ export function loadSystemRoots(env: Readonly<Record<string, string | undefined>
   const directories = (env['SSL_CERT_DIR'] ?? '').split(':').filter((path) => path !== '');
   const named = [...(file === '' ? [] : [file]), ...directories];
   if (named.length > 0) return loadAll(named);
-  const bundle = BUNDLES.find((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true);
-  if (bundle !== undefined) return loadAll([bundle]);
+  const bundle = systemBundle('/');
+  if (bundle !== null) return loadAll([bundle]);
   bundled ??= TrustStore.fromPem(rootCertificates.join('\n'));
   return bundled;
+}
+
+/** The file with all the roots of the system below a directory, or null. */
+export function systemBundle(root: string): string | null {
+  const paths = BUNDLES.map((path) => join(root, path));
+  return paths.find((path) => statSync(path, { throwIfNoEntry: false })?.isFile() === true) ?? null;
 }
 
 /**
