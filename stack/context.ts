@@ -210,8 +210,13 @@ export class RxPacket {
 
   /** See {@link Interface.zone}; 0 for an address that is the same on all links. */
   get senderZone(): number {
+    return this.zoneOf(this.src0);
+  }
+
+  /** The zone of an address on the link that the packet came by. @param w0 the address's first word */
+  zoneOf(w0: number): number {
     // fe80::/10
-    return this.family === 6 && this.src0 >>> 22 === 0x3fa ? this.iface.zone : 0;
+    return this.family === 6 && w0 >>> 22 === 0x3fa ? this.iface.zone : 0;
   }
 }
 
@@ -249,6 +254,8 @@ export class IcmpError {
   remote1 = 0;
   remote2 = 0;
   remote3 = 0;
+  /** The zone of the peer's address, see {@link RxPacket.senderZone}. */
+  remoteZone = 0;
   /** Ports of the quoted packet; 0 for protocols without. */
   localPort = 0;
   remotePort = 0;

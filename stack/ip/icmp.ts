@@ -473,6 +473,7 @@ export class IcmpLayer {
     error.from1 = rx.src1;
     error.from2 = rx.src2;
     error.from3 = rx.src3;
+    error.remoteZone = rx.zoneOf(error.remote0);
     error.kind = kind;
     error.mtuBytes = mtuBytes;
     error.protocol = protocol;

@@ -90,7 +90,7 @@ export class NdpLayer {
     if (tentative !== null) {
       // RFC 4862 §5.4.3: who asks from an address gets no answer, who has none wants the same one
       if (source.isUnspecified) tentative.duplicate();
-      // RFC 4429 §3: of an optimistic address there is an answer
+      // RFC 4429 §2.2: of an optimistic address there is an answer, which overrides nobody's
       if (source.isUnspecified || !tentative.isOptimistic) return;
     }
     if (!this.#owns(target)) {
@@ -156,7 +156,7 @@ export class NdpLayer {
   /** Asks for the link address of a neighbour: its group, or itself whether it is still there. */
   solicit(neighbour: Neighbour, unicast: boolean): void {
     const { address } = neighbour;
-    // RFC 4429 §3.2: nobody is to take the link address of an optimistic one from a question. Differs from §3.2, which asks for nobody
+    // RFC 4429 §2.2, §3.2: nobody is to take the link address of an optimistic one from a question. Differs from §3.2, which asks for nobody
     // meanwhile: with another source, as Linux has it, no harm is done.
     const sources = this.#link.iface.addresses.filter((own) => this.#tentative(own.address) === null);
     const source = chooseSource(sources, address);
@@ -188,7 +188,7 @@ export class NdpLayer {
 
   #advertise(target: IpAddress, to: IpAddress, high: number, low: number, solicited: boolean): void {
     this.#link.neighbourCounters.advertisementsSent++;
-    // RFC 4429 §3: whoever has the address keeps the entries of caches
+    // RFC 4429 §2.2: whoever has the address keeps the entries of caches
     const override = this.#tentative(target) === null ? NdpFlag.Override : 0;
     const flags = (solicited ? NdpFlag.Solicited : 0) | override;
     const type = IcmpV6Type.NeighborAdvertisement;

@@ -139,8 +139,9 @@ export function isAboutEcho(error: IcmpError, destination: IpAddress, identifier
 }
 
 export function isAboutPacketTo(error: IcmpError, destination: IpAddress): boolean {
-  const { family, w0, w1, w2, w3 } = destination;
+  const { family, w0, w1, w2, w3, zone } = destination;
   return (
+    (zone === error.remoteZone || zone === 0) &&
     error.remote3 === w3 &&
     error.family === family &&
     error.remote0 === w0 &&

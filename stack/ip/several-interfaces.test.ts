@@ -1,10 +1,12 @@
 import test from 'ava';
 import { Connector, type ConnectRequest } from '../connector.ts';
 import type { NetError } from '../errors.ts';
+import { RxFlag } from '../link.ts';
 import { SeededRandom } from '../random.ts';
 import { HostsFile } from '../resolver/hosts-file.ts';
 import { Resolver } from '../resolver/resolver.ts';
 import { Stack } from '../stack.ts';
+import { TcpState } from '../tcp/tcp-state.ts';
 import { HeapRings } from '../testing/heap-rings.ts';
 import { RecordingSink } from '../testing/packet-sink.ts';
 import { addressOf, icmpMessage, ipPacket, udpDatagram } from '../testing/packets.ts';
@@ -89,9 +91,9 @@ class Host {
     return sent;
   }
 
-  input(at: number, from: string, to: string, protocol: number, payload: Uint8Array): void {
+  input(at: number, from: string, to: string, protocol: number, payload: Uint8Array, flags = 0): void {
     const bytes = ipPacket({ from, to, protocol, ttl: 64 }, payload);
-    this.interfaces[at]!.input(new Slab(bytes), 0, bytes.length, 0, 0);
+    this.interfaces[at]!.input(new Slab(bytes), 0, bytes.length, flags, 0);
   }
 
   get ip(): Record<string, number> {
@@ -147,6 +149,64 @@ test('datagrams and pings go to their zone, and where they come from is told wit
   t.deepEqual(got, [`${PEER}%1`, `${PEER}%2`]);
   host.stack.icmp.ping({ destination: addressOf(PEER).inZone(2), count: 1 });
   t.deepEqual(host.sent(), [`eth1 58 fe80::2 > ${PEER}`]);
+});
+
+const SYN = 2;
+const RST_ACK = 0x14;
+
+/** A TCP segment without a right checksum. */
+function segment(ports: readonly [number, number], flags: number, ack = 0): Uint8Array {
+  const { bytes, view } = Slab.alloc(20);
+  view.setUint16(0, ports[0]);
+  view.setUint16(2, ports[1]);
+  view.setInt32(8, ack);
+  view.setUint8(12, 5 << 4);
+  view.setUint8(13, flags);
+  return bytes;
+}
+
+test('RFC 4007 §6: connections to the same address in two zones, by the same ports, are two', (t) => {
+  const host = new Host();
+  const { tcp } = host.stack;
+  const to = { remotePort: 7, local: null, localPort: 4000, noDelay: false, keepAlive: null };
+  const [first, second] = [1, 2].map((zone) => tcp.connect({ ...to, remote: addressOf(PEER).inZone(zone) }));
+  t.deepEqual(host.sent(), [`eth0 6 fe80::2 > ${PEER}`, `eth1 6 fe80::2 > ${PEER}`]);
+  host.input(1, PEER, 'fe80::2', 6, segment([7, 4000], RST_ACK, second!.iss + 1), RxFlag.ChecksumValid);
+  t.deepEqual([first!.state, second!.state], [TcpState.SynSent, TcpState.Closed]);
+  // an error by the other link is not about what went by this one
+  const quoted = ipPacket({ from: 'fe80::2', to: PEER, protocol: 6 }, segment([4000, 7], SYN));
+  new Slab(quoted).view.setInt32(44, first!.iss);
+  const unreachable = icmpMessage(PEER, 'fe80::2', 1, 4, 0, quoted);
+  host.input(1, PEER, 'fe80::2', 58, unreachable);
+  t.is(first!.state, TcpState.SynSent);
+  host.input(0, PEER, 'fe80::2', 58, unreachable);
+  t.is(first!.state, TcpState.Closed);
+});
+
+test('RFC 4007 §6: who connects from the same address and port in two zones is two peers', (t) => {
+  const host = new Host();
+  host.stack.tcp.listen({ local: null, port: 7, backlog: 4 });
+  for (const at of [0, 1]) {
+    host.input(at, PEER, 'fe80::2', 6, segment([4000, 7], SYN), RxFlag.ChecksumValid);
+    t.deepEqual(host.sent(), [`eth${at} 6 fe80::2 > ${PEER}`]);
+  }
+  t.is(host.stack.tcp.table.size, 2);
+});
+
+test('RFC 4007 §6: a socket connected to an address in a zone takes nothing from the same address in another', (t) => {
+  const host = new Host();
+  const got: string[] = [];
+  host.stack.udp.open({
+    local: null,
+    localPort: 53,
+    remote: addressOf(PEER).inZone(2),
+    remotePort: 1234,
+    broadcast: false,
+    receiver: { datagram: (_socket, _slab, _off, _len, from) => got.push(String(from)) },
+  });
+  const datagram = udpDatagram(PEER, 'fe80::2', 1234, 53, new Uint8Array(3));
+  for (const at of [0, 1]) host.input(at, PEER, 'fe80::2', 17, datagram);
+  t.deepEqual(got, [`${PEER}%2`]);
 });
 
 // [RFC 1122 §3.2.2.6-4] [RFC 1122 §3.3.4.2-1]

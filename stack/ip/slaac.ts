@@ -343,7 +343,7 @@ export class Slaac implements TimerTarget {
         ...usable.map(({ address, tentative, preferredUntil }) => ({
           address,
           prefixLength: 128,
-          // RFC 4429 §2: one that is optimistic is avoided as those are that are deprecated
+          // RFC 4429 §2.1: one that is optimistic is avoided as those are that are deprecated
           isDeprecated: preferredUntil <= now || tentative !== null,
         })),
         ...(this.#temporary?.usable(now) ?? []),

@@ -50,6 +50,7 @@ export class ConnectionTable {
       rx.dst3,
       localPort,
       remotePort,
+      rx.senderZone,
     );
   }
 
@@ -65,6 +66,7 @@ export class ConnectionTable {
       e.local3,
       e.localPort,
       e.remotePort,
+      e.remoteZone,
     );
   }
 
@@ -80,6 +82,7 @@ export class ConnectionTable {
       local.w3,
       localPort,
       remotePort,
+      remote.zone,
     );
   }
 
@@ -94,13 +97,15 @@ export class ConnectionTable {
     l3: number,
     localPort: number,
     remotePort: number,
+    zone: number,
   ): Flow | null {
     const last = this.#last;
-    if (last !== null && matches(last, r0, r1, r2, r3, l0, l1, l2, l3, localPort, remotePort)) return last;
+    if (last !== null && matches(last, r0, r1, r2, r3, l0, l1, l2, l3, localPort, remotePort, zone))
+      return last;
     const hash = this.#hash(r0, r1, r2, r3, l0, l1, l2, l3, localPort, remotePort);
     let flow: Flow | null = this.#buckets[hash & (this.#buckets.length - 1)]!;
     while (flow !== null) {
-      if (flow.hash === hash && matches(flow, r0, r1, r2, r3, l0, l1, l2, l3, localPort, remotePort)) {
+      if (flow.hash === hash && matches(flow, r0, r1, r2, r3, l0, l1, l2, l3, localPort, remotePort, zone)) {
         this.#last = flow;
         return flow;
       }
@@ -235,6 +240,7 @@ function matches(
   l3: number,
   localPort: number,
   remotePort: number,
+  zone: number,
 ): boolean {
   const { local, remote } = flow;
   return (
@@ -247,6 +253,8 @@ function matches(
     remote.w1 === r1 &&
     local.w1 === l1 &&
     remote.w0 === r0 &&
-    local.w0 === l0
+    local.w0 === l0 &&
+    // RFC 4007 §6: fe80::1 on two links is two hosts; whoever connected to it without a zone did not say which
+    (remote.zone === zone || remote.zone === 0 || zone === 0)
   );
 }

@@ -199,6 +199,7 @@ export class UdpLayer implements TransportHandler {
         const { w0, w1, w2, w3 } = remote;
         if (socket.remotePort !== remotePort || remote.family !== family) continue;
         if (w3 !== remote3 || w2 !== remote2 || w1 !== remote1 || w0 !== remote0) continue;
+        if (remote.zone !== error.remoteZone && remote.zone !== 0) continue;
       }
       socket.icmpError(error);
       return;
@@ -369,6 +370,8 @@ function scoreOf(socket: UdpSocket, rx: RxPacket, fromPort: number): number {
 function isFrom({ remote, remotePort }: UdpSocket, rx: RxPacket, fromPort: number): boolean {
   if (remote === null) return true;
   if (remotePort !== fromPort || remote.family !== rx.family || remote.w3 !== rx.src3) return false;
+  // RFC 4007 §6: the same address on another link is another host
+  if (remote.zone !== 0 && remote.zone !== rx.senderZone) return false;
   return remote.w0 === rx.src0 && remote.w1 === rx.src1 && remote.w2 === rx.src2;
 }
 
