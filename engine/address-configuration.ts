@@ -21,6 +21,9 @@ const DHCP = 'dhcp';
 /** The same: one made of what routers advertise. */
 const SLAAC = 'slaac';
 
+/** What gives an interface addresses and routes: its options, and what is asked for here. */
+export const CONFIGURATION_SOURCES: readonly string[] = ['static', 'checked', DHCP, SLAAC];
+
 /** Learns what a network says of its name servers. */
 export interface NameServerUser {
   /** @param search the domains for short names; empty: none is told */

@@ -53,6 +53,7 @@ export class Engine {
   readonly #services: Services;
   readonly #table: SocketTable;
   readonly #ports: readonly Port[];
+  readonly #lost: Set<Port> = new Set();
   readonly #questions: Questions;
   readonly #clock: () => number;
   /** What each socket block stands for. */
@@ -118,10 +119,8 @@ export class Engine {
     }
     this.#takeEvents();
     this.deviceFull = !stack.transmit(this.#now);
-    for (let i = 0; i < ports.length; i++) {
-      ports[i]!.transmitted(this.deviceFull);
-      ports[i]!.device.flush();
-    }
+    for (let i = 0; i < ports.length; i++) ports[i]!.transmitted(this.deviceFull);
+    if (ports.length > 1) this.#checkLost();
     this.#takeEvents();
     this.#table.tellAll();
     if (commanded) account.commandBatches++;
@@ -129,6 +128,17 @@ export class Engine {
     account.wakeUps = this.#table.wakeUps;
     if ((account.turns & PUBLISH_MASK) === 0) account.publish(this.#now);
     return more;
+  }
+
+  /** The engine goes on without a device that is gone, as long as there is another. @throws NetError DEVICE_LOST */
+  #checkLost(): void {
+    for (const port of this.#ports) {
+      if (port.lost === null || this.#lost.has(port)) continue;
+      this.#lost.add(port);
+      if (this.#lost.size === this.#ports.length) throw port.lost;
+      this.#services.interfaceLost(port.iface);
+      process.emitWarning(`${port.lost.message}; the other devices go on`, 'DeviceWarning');
+    }
   }
 
   /** When the turn that is under way began. */

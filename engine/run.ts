@@ -167,7 +167,7 @@ function buildEngine(
   settings.maxReceiveBufferBytes = sizes.maxRecvBytes;
   useSendOptions(settings, options);
   const all = optionsOfDevices(options);
-  const ports = devices.map((opened, i) => addPort(services, opened, all[i]!));
+  const ports = devices.map((opened, i) => addPort(services, opened, all[i]!, devices.length > 1));
   arena.setInterfaces(services.stack.interfaces.map(({ name }) => name));
   const drops = new DropWatch(services.stack.counters);
   const trace = new Trace(ports, clock, new DropWatch(services.stack.counters));
@@ -175,7 +175,12 @@ function buildEngine(
   return { engine, ports, trace, services, table, drops };
 }
 
-function addPort(services: Services, { device, impaired }: OpenDevice, options: EngineOptions): Port {
+function addPort(
+  services: Services,
+  { device, impaired }: OpenDevice,
+  options: EngineOptions,
+  hasOthers: boolean,
+): Port {
   const { stack } = services;
   // as the kernel calls it: zones are given so (fe80::1%eth0)
   const name = device.name.replace(/^(tun|tap|raw):/, '');
@@ -193,7 +198,7 @@ function addPort(services: Services, { device, impaired }: OpenDevice, options: 
     const addresses = options.checkAddresses === true ? [] : givenAddresses(vlan.addresses);
     services.configure(stack.addVlan(iface, { ...vlan, addresses }), { ...options, ...vlan });
   }
-  return new Port(device, iface, impaired);
+  return new Port(device, iface, impaired, hasOthers);
 }
 
 /** A run with a seed can be done again, where nothing but the capture's packets and the applications decide what happens. */
@@ -328,7 +333,7 @@ class Loop {
     this.#given?.begin();
     const now = this.#clock();
     this.#trace.advance(now);
-    for (const { own } of this.#ports) own.advance(now);
+    for (const port of this.#ports) port.advance(now);
     const more = this.#engine.turn();
     for (const port of this.#ports) port.readable = true;
     return more;
@@ -348,7 +353,7 @@ class Loop {
    */
   #watch(): boolean {
     if (!this.#isLively || this.#isSteered || this.#given !== null || this.#engine.deviceFull) return false;
-    for (const { own } of this.#ports) if (own.pollFd < 0) return false;
+    for (const { isSilent } of this.#ports) if (isSilent) return false;
     const until = this.#clock() + Math.min(WATCH_MS, this.#engine.sleepMs());
     this.#pollDevices();
     while (this.#clock() < until) {
@@ -369,7 +374,7 @@ class Loop {
     const idle = this.#arena.load(ArenaWord.CommandHead) === 0 && !this.#isStopped;
     if (idle && this.#prepareSleep()) {
       let deadline = this.#trace.nextDeadline();
-      for (const { own } of this.#ports) deadline = Math.min(deadline, own.nextDeadline());
+      for (const port of this.#ports) deadline = Math.min(deadline, port.nextDeadline());
       const dueMs = Math.min(this.#engine.sleepMs(), deadline - this.#clock());
       if (dueMs > 0) {
         this.#pollDevices();
@@ -387,24 +392,22 @@ class Loop {
           const port = this.#ports[i]!;
           // a device without a descriptor has to be looked at
           port.readable =
-            port.own.pollFd < 0 ||
-            this.#poll.happened(FIRST_DEVICE_SLOT + i) !== 0 ||
-            (isWoken && this.#isSteered);
+            port.isSilent || this.#poll.happened(FIRST_DEVICE_SLOT + i) !== 0 || (isWoken && this.#isSteered);
         }
         if (isWoken) {
           account.wokenByThreads++;
           clearEvent(this.#wakeFd);
         }
       }
-      for (const { own } of this.#ports) own.awake();
+      for (const port of this.#ports) port.awake();
     }
     this.#arena.store(ArenaWord.Sleeping, 0);
   }
 
   #pollDevices(): void {
     for (let i = 0; i < this.#ports.length; i++) {
-      const { own, isFull } = this.#ports[i]!;
-      this.#poll.set(FIRST_DEVICE_SLOT + i, own.pollFd, isFull ? POLLIN | POLLOUT : POLLIN);
+      const { pollFd, isFull } = this.#ports[i]!;
+      this.#poll.set(FIRST_DEVICE_SLOT + i, pollFd, isFull ? POLLIN | POLLOUT : POLLIN);
     }
   }
 
@@ -412,8 +415,8 @@ class Loop {
   #prepareSleep(): boolean {
     const ports = this.#ports;
     for (let i = 0; i < ports.length; i++) {
-      if (ports[i]!.own.prepareSleep()) continue;
-      while (--i >= 0) ports[i]!.own.awake();
+      if (ports[i]!.prepareSleep()) continue;
+      while (--i >= 0) ports[i]!.awake();
       return false;
     }
     return true;

@@ -8,6 +8,7 @@ import { Stack } from '../stack/stack.ts';
 import type { IpAddress } from '../stack/wire/ip-address.ts';
 import {
   AddressConfiguration,
+  CONFIGURATION_SOURCES,
   type ConfigurationSettings,
   type NetworkNames,
 } from './address-configuration.ts';
@@ -26,7 +27,7 @@ export class Services {
   readonly #options: EngineOptions;
   readonly #tls: NameServerTlsMaker;
   readonly #settings: ResolverSettings;
-  readonly #configurations: [name: string, configuration: AddressConfiguration][] = [];
+  readonly #configurations = new Map<Interface, AddressConfiguration>();
   /** What the network says of names, by interface. */
   readonly #names = new Map<Interface, NetworkNames>();
 
@@ -60,19 +61,31 @@ export class Services {
         this.#useNames();
       },
     };
-    this.#configurations.push([iface.name, new AddressConfiguration(this.stack, iface, settings, user)]);
+    this.#configurations.set(iface, new AddressConfiguration(this.stack, iface, settings, user));
   }
 
   /** Which interface still waits for what; '': none does. @throws NetError ADDRESS_IN_USE */
   get awaited(): string {
-    for (const [name, { awaited }] of this.#configurations)
+    for (const [{ name }, { awaited }] of this.#configurations)
       if (awaited !== '') return `${name} has not got ${awaited}`;
     return '';
   }
 
   /** Gives back what the network has lent. */
   release(): void {
-    for (const [, configuration] of this.#configurations) configuration.close();
+    for (const configuration of this.#configurations.values()) configuration.close();
+  }
+
+  /** Its device is gone: it has no addresses and no routes any more, and its virtual LANs neither. */
+  interfaceLost(iface: Interface): void {
+    for (const each of this.stack.interfaces) {
+      if (each !== iface && !each.name.startsWith(`${iface.name}.`)) continue;
+      this.#configurations.get(each)?.close();
+      this.#configurations.delete(each);
+      this.#names.delete(each);
+      for (const source of CONFIGURATION_SOURCES) this.stack.configure(each, source, null);
+    }
+    this.#useNames();
   }
 
   /** What is given by options goes before what the network says. */

@@ -89,6 +89,15 @@ test('two veth pairs and a TUN device: an interface for each subnet, one of them
       [own.tun, false, true],
     ],
   );
+
+  // one that is gone takes its routes with it; the others go on
+  await own.ok('ip', ['link', 'del', 'veth1']);
+  await own.until(
+    'it has no addresses',
+    async () => (await stack.stats()).interfaces[1]!.addresses.length === 0,
+  );
+  await t.throwsAsync(stack.connect({ host: FAR_V4, port: PORT }), { code: 'ENETUNREACH' });
+  t.is(await echo(stack, KERNEL_V4), OWN_V4);
   await stack.close();
   const names = (await own.ok('tshark', ['-r', file, '-T', 'fields', '-e', 'frame.interface_name'])).split(
     '\n',
