@@ -137,7 +137,7 @@ export interface IpOutput {
    * @param protocol IP protocol number
    * @param csumOffset where the checksum field lies in the transport header; -1: the protocol has none, or it is written
    * @param trafficClass TOS / traffic class octet, ECN bits included
-   * @param ttl hop limit
+   * @param ttl hop limit; 0: that of the interface
    * @returns false when the device is full: nothing was sent
    */
   finish(route: Route, protocol: number, csumOffset: number, trafficClass: number, ttl: number): boolean;

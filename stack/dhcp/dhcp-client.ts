@@ -2,7 +2,6 @@ import type { Route, StackContext } from '../context.ts';
 import { NetError } from '../errors.ts';
 import { AddressProbe, type AddressProbeOwner } from '../ip/address-probe.ts';
 import type { EthernetLink } from '../ip/ethernet-link.ts';
-import { DEFAULT_TTL } from '../ip/icmp.ts';
 import type { Interface } from '../ip/interface.ts';
 import { TimerEntry, type TimerTarget } from '../timers.ts';
 import type { UdpLayer } from '../udp/udp-layer.ts';
@@ -437,6 +436,6 @@ export class DhcpClient implements TimerTarget, DatagramReceiver, AddressProbeOw
     tx.body = this.#message;
     tx.bodyOff = 0;
     tx.bodyLen = length;
-    if (!ip.finish(route, IpProtocol.Udp, Udp.Checksum, 0, DEFAULT_TTL)) this.counters.sendFailed++;
+    if (!ip.finish(route, IpProtocol.Udp, Udp.Checksum, 0, 0)) this.counters.sendFailed++;
   }
 }

@@ -32,8 +32,6 @@ import { followRedirectV4, followRedirectV6 } from './redirect.ts';
 import { Trace, type TraceOptions } from './trace.ts';
 import { verifyTransportChecksum } from './transport-checksum.ts';
 
-/** RFC 1122 §3.2.1.7: the default hop limit. */
-export const DEFAULT_TTL = 64;
 /** RFC 4443 §2.4(f), RFC 1812 §4.3.2.8: error messages sent per second, and in one burst. */
 export const ICMP_ERRORS_PER_SECOND = 100;
 export const ICMP_ERROR_BURST = 50;
@@ -325,7 +323,7 @@ export class IcmpLayer {
         tx.head.view.setUint16(at + Icmp.Checksum, sum);
       }
       const protocol = v4 ? IpProtocol.Icmp : IpProtocol.Icmpv6;
-      sent = ip.finish(route, protocol, v4 ? -1 : Icmp.Checksum, trafficClass, DEFAULT_TTL);
+      sent = ip.finish(route, protocol, v4 ? -1 : Icmp.Checksum, trafficClass, 0);
       if (!sent) this.counters.deviceFull++;
     } catch (error) {
       if (!(error instanceof NetError)) throw error;

@@ -149,7 +149,7 @@ test('broadcasts, all-hosts and our solicited-node address are ours', (t) => {
   t.is(bed.received.length, 6);
 });
 
-// [RFC 1122 §3.2.1.8-3] [RFC 1122 §3.2.1.8-6]
+// [RFC 1122 §3.2.1.8-3] [RFC 1122 §3.2.1.8-6] [RFC 1122 §3.2.2.5-1]
 test('RFC 7126: source routes are refused, other options are skipped [RFC 9293 MUST-50], broken ones dropped', (t) => {
   const udp = udpDatagram(PEER.v4, OURS.v4, 1234, 53, payload);
   const send = (options: number[]): Bed => {
@@ -165,10 +165,20 @@ test('RFC 7126: source routes are refused, other options are skipped [RFC 9293 M
   // the stream identifier
   t.is(send([136, 4, 1, 2]).received.length, 1);
   t.is(send([0, 137, 3, 4]).received.length, 1);
-  t.is(send([68, 0, 0, 0]).counters.dropOptions, 1);
-  t.is(send([68, 1, 0, 0]).counters.dropOptions, 1);
-  t.is(send([1, 1, 68, 5]).counters.dropOptions, 1);
-  t.is(send([1, 1, 1, 68]).counters.dropOptions, 1);
+  // RFC 1122 §3.2.2.5, RFC 792: type 12, and where the header is wrong
+  for (const [options, wrong] of [
+    [[68, 0, 0, 0], 21],
+    [[68, 1, 0, 0], 21],
+    [[1, 1, 68, 5], 23],
+    [[1, 1, 1, 68], 23],
+  ] as const) {
+    const bed = send([...options]);
+    t.is(bed.counters.dropOptions, 1);
+    t.deepEqual(
+      [...bed.sink.packets[0]!.bytes.slice(20, 22), bed.sink.packets[0]!.bytes[24]],
+      [12, 0, wrong],
+    );
+  }
 });
 
 test('RFC 8200 §4: extension headers that are allowed are passed', (t) => {

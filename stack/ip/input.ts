@@ -129,11 +129,9 @@ export class IpInput implements ReassemblyObserver {
       return;
     }
     if (!this.#isForUs(rx)) return;
-    if (headerBytes > IPV4_HEADER_BYTES && !this.#optionsV4(view, off + IPV4_HEADER_BYTES, off + headerBytes))
-      return;
-
     rx.off = off + headerBytes;
     rx.len = total - headerBytes;
+    if (headerBytes > IPV4_HEADER_BYTES && !this.#optionsV4(rx, off + IPV4_HEADER_BYTES, rx.off)) return;
     const protocol = view.getUint8(off + Ipv4.Protocol);
     const fragment = view.getUint16(off + Ipv4.FlagsFragment);
     if ((fragment & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK)) !== 0) {
@@ -147,7 +145,8 @@ export class IpInput implements ReassemblyObserver {
   }
 
   /** Walks the options. @returns false when the packet was dropped and counted */
-  #optionsV4(view: DataView, from: number, end: number): boolean {
+  #optionsV4(rx: RxPacket, from: number, end: number): boolean {
+    const { view } = rx.slab;
     let at = from;
     while (at < end) {
       const type = view.getUint8(at);
@@ -159,6 +158,9 @@ export class IpInput implements ReassemblyObserver {
       const length = at + 1 < end ? view.getUint8(at + 1) : 0;
       if (length < 2 || length > end - at) {
         this.#counters.dropOptions++;
+        // RFC 1122 §3.2.2.5 [RFC 1122 §3.2.2.5-1]; RFC 792: the octet with the error
+        const wrong = Math.min(at + 1, end - 1) - rx.ipOff;
+        this.#icmp.sendError(rx, IcmpV4Type.ParameterProblem, 0, wrong << 24, false);
         return false;
       }
       if (type === Ipv4Option.LooseSourceRoute || type === Ipv4Option.StrictSourceRoute) {

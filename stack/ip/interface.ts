@@ -27,6 +27,9 @@ export interface InterfaceSettings {
   readonly mtuBytes: number;
 }
 
+/** RFC 1122 §3.2.1.7; IANA: of what is sent, when nobody says otherwise. */
+const DEFAULT_HOP_LIMIT = 64;
+
 /** A network interface: a device, its addresses and its gateways. */
 export class Interface {
   readonly name: string;
@@ -55,6 +58,8 @@ export class Interface {
   mld: MldHost | null = null;
   /** Set by the stack when the device is an Ethernet device. */
   link: EthernetLink | null = null;
+  /** What routers say of IPv6 packets (RFC 4861 §6.3.2 CurHopLimit). */
+  advertisedHopLimit: number = DEFAULT_HOP_LIMIT;
   readonly #receiver: PacketReceiver;
   readonly #settings = new Map<string, InterfaceSettings>();
   #mtuBytes: number;
@@ -94,6 +99,11 @@ export class Interface {
   mtuBytes(family: 4 | 6): number {
     // RFC 8200 §5: a DHCPv4 server may ask for less than IPv6 needs
     return family === 4 ? this.#mtuBytes : Math.max(this.#mtuBytes, IPV6_MIN_MTU_BYTES);
+  }
+
+  /** The hop limit of packets whose sender has chosen none. */
+  hopLimit(family: 4 | 6): number {
+    return family === 4 ? DEFAULT_HOP_LIMIT : this.advertisedHopLimit;
   }
 
   /**

@@ -74,6 +74,7 @@ export class IpSender implements IpOutput {
   finish(route: Route, protocol: number, csumOffset: number, trafficClass: number, ttl: number): boolean {
     const tx = this.#context.tx;
     const { source, destination, iface } = route;
+    const hopLimit = ttl > 0 ? ttl : iface.hopLimit(destination.family);
     const v4 = destination.family === 4;
     const headerBytes = v4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
     const view = tx.head.view;
@@ -105,7 +106,7 @@ export class IpSender implements IpOutput {
       // differs from RFC 6864 §5.2, which would have us wait, because nobody does: 546 datagrams a second would be all
       if (v4 && numbers.isUsedUp(now)) this.#counters.identificationRepeated++;
       const id = numbers.take(now);
-      return this.#fragmenter.send(route, protocol, headerBytes, trafficClass, ttl, flowLabel, id);
+      return this.#fragmenter.send(route, protocol, headerBytes, trafficClass, hopLimit, flowLabel, id);
     }
 
     if (v4) {
@@ -116,7 +117,18 @@ export class IpSender implements IpOutput {
         (protocol === IpProtocol.Tcp || this.#identification(route).isUsedUp(now));
       const id = atomic ? 0 : this.#identification(route).take(now) & 0xffff;
       const flags = atomic ? IPV4_DONT_FRAGMENT : 0;
-      writeIpv4Header(view, off, length, protocol, trafficClass, ttl, id, flags, source.w3, destination.w3);
+      writeIpv4Header(
+        view,
+        off,
+        length,
+        protocol,
+        trafficClass,
+        hopLimit,
+        id,
+        flags,
+        source.w3,
+        destination.w3,
+      );
       view.setUint16(off + Ipv4.Checksum, foldChecksum(sumSlab(tx.head, off, IPV4_HEADER_BYTES, 0)));
     } else {
       writeIpv6Header(
@@ -126,7 +138,7 @@ export class IpSender implements IpOutput {
         protocol,
         trafficClass,
         flowLabel,
-        ttl,
+        hopLimit,
         source,
         destination,
       );

@@ -58,7 +58,6 @@ interface PendingPacket {
   readonly to: IpAddress | null;
 }
 
-const DEFAULT_TTL = 64;
 /** RFC 4443 §2.1 */
 const ICMPV6_CHECKSUM_OFFSET = 2;
 
@@ -250,7 +249,7 @@ export class RawSocket extends Endpoint implements Transmitter {
     tx.body = slab;
     tx.bodyOff = 0;
     tx.bodyLen = lengthBytes;
-    const ttl = this.#ttl > 0 ? this.#ttl : to.isMulticast ? 1 : DEFAULT_TTL;
+    const ttl = this.#ttl > 0 ? this.#ttl : to.isMulticast ? 1 : 0;
     return ip.finish(route, this.protocol, -1, this.#trafficClass, ttl);
   }
 

@@ -62,6 +62,7 @@ interface Advertisement {
   readonly code?: number;
   readonly lifetime?: number;
   readonly reachable?: number;
+  readonly sendWith?: number;
   readonly retransmit?: number;
   readonly options?: readonly number[];
   readonly cut?: number;
@@ -74,6 +75,7 @@ function advertise({ own, wire }: Bed, fields: Advertisement = {}): void {
     code = 0,
     lifetime = 1800,
     reachable = 0,
+    sendWith = 64,
     retransmit = 0,
     options = prefixOption(),
     cut = 0,
@@ -84,7 +86,7 @@ function advertise({ own, wire }: Bed, fields: Advertisement = {}): void {
     'ff02::1',
     134,
     code,
-    (64 << 24) | lifetime,
+    (sendWith << 24) | lifetime,
     body.slice(0, body.length - cut),
   );
   const packet = ipPacket({ from, to: 'ff02::1', protocol: 58, ttl: hopLimit }, message);
@@ -220,6 +222,39 @@ test('routers say how long a neighbour is there and how long answers are waited 
   t.is(neighbours.retransmitMs, MOST_ADVERTISED_RETRANSMIT_MS);
   advertise(b);
   t.is(neighbours.retransmitMs, MOST_ADVERTISED_RETRANSMIT_MS, 'nothing is said');
+});
+
+test('routers say with which hop limit packets are sent (RFC 4861 §6.3.4); one too low is not believed', (t) => {
+  const b = bed();
+  advertise(b, { sendWith: 200 });
+  b.wire.runFor(3 * SECOND);
+  const { stack } = b.own;
+  const base = {
+    local: null,
+    localPort: 0,
+    broadcast: false,
+    remotePort: 9,
+    receiver: { datagram: () => {} },
+  };
+  /** Hop limits of a datagram, a datagram whose sender has chosen, and a SYN, all to a neighbour. */
+  const hopLimits = (): number[] => {
+    const remote = addressOf('fe80::2');
+    const before = b.wire.trace.length;
+    stack.udp.open({ ...base, remote }).sendTo(new Uint8Array(1), 0, 1, null, 0);
+    stack.udp.open({ ...base, remote, ttl: 7 }).sendTo(new Uint8Array(1), 0, 1, null, 0);
+    stack.tcp.connect({ remote, remotePort: 9, local: null, localPort: 0, noDelay: false, keepAlive: null });
+    b.wire.runFor(100);
+    return b.wire.trace
+      .slice(before)
+      .filter(({ from, bytes }) => from === b.own && (bytes[20] === 17 || bytes[20] === 6))
+      .map(({ bytes }) => bytes[21]!)
+      .sort((x, y) => x - y);
+  };
+  t.deepEqual(hopLimits(), [7, 200, 200]);
+  for (const sendWith of [0, 1, 31]) advertise(b, { sendWith });
+  t.deepEqual(hopLimits(), [7, 200, 200]);
+  advertise(b, { sendWith: 32 });
+  t.deepEqual(hopLimits(), [7, 32, 32]);
 });
 
 test('lifetimes: the router goes, the address is deprecated, then it is gone', (t) => {

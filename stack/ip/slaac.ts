@@ -18,6 +18,8 @@ const SOLICITATION_SPREAD = 0.1;
 export const IDENTIFIER_RETRIES = 3;
 /** RFC 4862 §5.5.3 (e): no message makes what is left of an address's time shorter than this. */
 export const LEAST_SHORTENED_MS: number = 2 * 3600 * 1000;
+/** A lower hop limit is not believed: a forged one would cut us off. Nothing is farther away than some 30 routers. */
+export const LEAST_ADVERTISED_HOP_LIMIT = 32;
 /** What is remembered of each kind; more is counted and left out. */
 export const MAX_LEARNED = 8;
 
@@ -160,6 +162,7 @@ export class Slaac implements TimerTarget {
     this.#learn(this.#routers, router.toString(), router, said.lifetimeMs);
     // RFC 4861 §6.3.4
     if (said.mtuBytes >= IPV6_MIN_MTU_BYTES) this.#mtuBytes = said.mtuBytes;
+    if (said.hopLimit >= LEAST_ADVERTISED_HOP_LIMIT) this.#link.iface.advertisedHopLimit = said.hopLimit;
     this.#link.neighbours.routerSaid(said.reachableMs, said.retransmitMs);
     for (const information of said.prefixes) this.#prefix(information);
     for (const { address, lifetimeMs } of said.nameServers)

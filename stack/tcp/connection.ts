@@ -57,9 +57,6 @@ export const TcpTimer = {
 export type TcpTimer = (typeof TcpTimer)[keyof typeof TcpTimer];
 const TIMERS = 9;
 
-/** Hop limit of what we send (RFC 1700, IANA). */
-const DEFAULT_TTL = 64;
-
 /**
  * One connection: its state with the variables of RFC 9293 §3.3.1, and the user calls. What arrives is worked off in
  * segment-arrives.ts, what is sent in sender.ts; both change the fields here. Fields are public for them and for
@@ -270,7 +267,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   userTimeoutMs = 0;
   /** DiffServ field of what is sent [MUST-48]; ECN bits are added by the layer. */
   trafficClass = 0;
-  ttl: number = DEFAULT_TTL;
+  /** Hop limit of what is sent; 0: the interface's. */
+  ttl = 0;
   /** The application has closed: what still arrives is unwanted. */
   detached = false;
 

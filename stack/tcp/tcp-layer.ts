@@ -39,7 +39,6 @@ const RESERVED_LAST = 1023;
 const RESERVED_FIRST = 1;
 /** `localPort` of {@link ConnectOptions}: a reserved one. */
 export const RESERVED_PORT = -1;
-const DEFAULT_TTL = 64;
 
 /** What an active open wants. */
 export interface ConnectOptions {
@@ -314,7 +313,7 @@ export class TcpLayer implements TransportHandler {
       hasAck ? TcpFlag.Rst : TcpFlag.Rst | TcpFlag.Ack,
       0,
     );
-    if (!ip.finish(route, IpProtocol.Tcp, Tcp.Checksum, 0, DEFAULT_TTL)) {
+    if (!ip.finish(route, IpProtocol.Tcp, Tcp.Checksum, 0, 0)) {
       this.counters.deviceFull++;
       return;
     }

@@ -7,7 +7,7 @@ import {
 } from '../context.ts';
 import { NetError, Phase } from '../errors.ts';
 import type { FlowShare } from '../flow-share.ts';
-import { DEFAULT_TTL, type IcmpLayer } from '../ip/icmp.ts';
+import type { IcmpLayer } from '../ip/icmp.ts';
 import { verifyTransportChecksum } from '../ip/transport-checksum.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { IP_MAX_PACKET_BYTES, IpProtocol } from '../wire/ipv4.ts';
@@ -126,7 +126,7 @@ export class UdpLayer implements TransportHandler {
         ...(local === null ? {} : { address: local.toString() }),
       });
     }
-    const ttl = options.ttl ?? DEFAULT_TTL;
+    const ttl = options.ttl ?? 0;
     const receiver = options.receiver ?? null;
     const { trafficClass = 0 } = options;
     const socket = new UdpSocket(this, local, port, broadcast, ttl, trafficClass, reuse, receiver);
@@ -230,7 +230,8 @@ export class UdpLayer implements TransportHandler {
     const toGroup = route.destination.isMulticast;
     const ttl = toGroup ? multicast.ttl : socket.ttl;
     // RFC 1112 §6.1: with a TTL of 0 it does not leave the host
-    if (ttl > 0 && !ip.finish(route, IpProtocol.Udp, Udp.Checksum, trafficClass, ttl)) return false;
+    if ((ttl > 0 || !toGroup) && !ip.finish(route, IpProtocol.Udp, Udp.Checksum, trafficClass, ttl))
+      return false;
     this.counters.sent++;
     if (toGroup && multicast.loop) this.#loopBack(route, socket, port, body, off, len, off2, len2);
     return true;

@@ -58,6 +58,7 @@ export class UdpSocket extends Endpoint implements Transmitter {
   remotePort = 0;
   /** Sending to broadcast addresses is allowed. */
   broadcast: boolean;
+  /** Hop limit of what goes to single hosts; 0: the interface's. */
   ttl: number;
   trafficClass: number;
   /** Other sockets may have the same address and port, if they allow it too. */

@@ -1,7 +1,7 @@
 import { IpAddress } from './ip-address.ts';
 
 /** A Router Advertisement (RFC 4861 §4.2): where its fields lie in the ICMPv6 message. */
-const Field = { Flags: 5, Lifetime: 6, Reachable: 8, Retransmit: 12, Options: 16 } as const;
+const Field = { HopLimit: 4, Flags: 5, Lifetime: 6, Reachable: 8, Retransmit: 12, Options: 16 } as const;
 
 const Option = { Prefix: 3, Mtu: 5, NameServers: 25, Domains: 31 } as const;
 const PREFIX_BYTES = 32;
@@ -23,6 +23,8 @@ export interface PrefixInformation {
 
 /** What a router says; lists in its order. */
 export interface RouterAdvertisement {
+  /** Of packets that are sent here; 0: not said. */
+  readonly hopLimit: number;
   /** 0: it is no default router. */
   readonly lifetimeMs: number;
   /** How long neighbours that have answered are there, and how long an answer is waited for; 0: not said. */
@@ -71,6 +73,7 @@ export function parseRouterAdvertisement(
   const lifetimeMs = view.getUint16(off + Field.Lifetime) * 1000;
   const hasServer = (view.getUint8(off + Field.Flags) & SERVERS) !== 0;
   return {
+    hopLimit: view.getUint8(off + Field.HopLimit),
     lifetimeMs,
     reachableMs: view.getUint32(off + Field.Reachable),
     retransmitMs: view.getUint32(off + Field.Retransmit),
