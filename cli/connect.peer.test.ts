@@ -207,7 +207,7 @@ test('failures have their own exit codes, and name the next step', async (t) => 
     [['peer.lab.test', '0', ...dns], 2, /1 … 65535/],
     [['', '80'], 2, /host name/],
     [['peer.lab.test', '80', '--udp', '--secure'], 2, /INET_PROTOCOL_TCP/],
-    [['peer.lab.test', '80', '--secure', '--cafile', '/nowhere'], 2, /no such file/],
+    [['peer.lab.test', '80', '--secure', '--cafile', '/nowhere'], 77, /no such file/],
     [['peer.lab.test', '80', '--tun', 'no/name'], 2, /TUN interface name/],
   ];
   for (const [args, code, message] of cases) {

@@ -21,7 +21,7 @@ import { ExitCode } from './exit-code.ts';
 import { offerControl } from './own-stack.ts';
 import { Pump } from './pump.ts';
 import { complain, formatMs, note } from './report.ts';
-import { capturesToOutput, deviceOf, engineOptionsOf, keyLogOf } from './stack-options.ts';
+import { capturesToOutput, deviceOf, engineOptionsOf, keyLogOf, readAuthorities } from './stack-options.ts';
 import type { ConnectFlags } from './verbs/connect.ts';
 
 /** When the peer has ended its direction and nothing is being sent for so long, the user is told. */
@@ -48,6 +48,7 @@ export async function connect(host: string, port: number, flags: ConnectFlags): 
     const { dial } = await import('../inet/dial.ts');
     const protocol = flags.udp ? INET_PROTOCOL_UDP : INET_PROTOCOL_TCP;
     const { timeout, cafile = null } = flags;
+    if (cafile !== null && flags.secure) readAuthorities(cafile);
     const plan = planConnection(host, port, protocol, timeout, optionsOf(flags), null, cafile);
     const { arena } = await starting;
     startedAt = performance.now();

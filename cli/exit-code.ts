@@ -5,6 +5,8 @@ export const ExitCode = {
   Ok: 0,
   /** A defect, or what no other code says. */
   Failed: 1,
+  /** A protocol that we do not speak. */
+  Protocol: 1,
   /** The command line is wrong. */
   Usage: 2,
   /** No URL, or none that we can fetch. */
@@ -19,6 +21,8 @@ export const ExitCode = {
   Status: 22,
   /** Standard output takes no more. */
   Output: 23,
+  /** A file that is to be sent cannot be read. */
+  Read: 26,
   /** Not done within --timeout, in whatever phase. */
   Timeout: 28,
   /** The TLS handshake failed. */
@@ -31,13 +35,20 @@ export const ExitCode = {
   NoAnswer: 52,
   Send: 55,
   Receive: 56,
+  /** No such cipher suite. */
+  Cipher: 59,
   Certificate: 60,
+  /** The server does not go over to TLS. */
+  StartTls: 64,
+  /** The file of trusted certificates cannot be used. */
+  Authorities: 77,
 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
 /** @param transfer what a failure of the transfer phase counts as: the direction in which it showed */
 export function exitCodeOf(error: NetError, transfer: ExitCode = ExitCode.Receive): ExitCode {
   const code = error.tunwireCode;
+  if ('exitCode' in error) return error.exitCode as ExitCode;
   if (code === 'DEVICE_FAILED' || code === 'DEVICE_LOST') return ExitCode.Device;
   if (code.startsWith('CERT_')) return ExitCode.Certificate;
   switch (error.phase) {

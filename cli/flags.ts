@@ -202,7 +202,9 @@ export function addTlsFlags(command: Command): Command {
   return command
     .addOption(
       tls(
-        new Option('--cafile <file>', 'trusted certificates in place of the system’s').env('TUNWIRE_CAFILE'),
+        new Option('--cacert, --cafile <file>', 'trusted certificates in place of the system’s').env(
+          'TUNWIRE_CAFILE',
+        ),
       ),
     )
     .addOption(tls(new Option('-k, --trusted-site', 'accept any certificate')))

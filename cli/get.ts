@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import type { NetStack, Socket } from '../net/index.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { ExitCode } from './exit-code.ts';
+import { ExitError } from './exit-error.ts';
 import { withStack } from './own-stack.ts';
 import { Progress } from './progress.ts';
 import { complain, formatMs, note } from './report.ts';
@@ -16,16 +17,6 @@ const STDOUT = 1;
 const USER_AGENT = 'tunwire';
 const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
-
-/** A failure with the exit code that curl has for it. */
-class GetError extends Error {
-  readonly exitCode: ExitCode;
-
-  constructor(exitCode: ExitCode, message: string) {
-    super(message);
-    this.exitCode = exitCode;
-  }
-}
 
 /** One request and the head of its response. */
 interface Exchange {
@@ -43,12 +34,12 @@ export async function get(address: string, flags: GetFlags): Promise<ExitCode> {
   try {
     url = urlOf(address);
     if (capturesToOutput(flags) && (flags.output === undefined || flags.json))
-      throw new GetError(
+      throw new ExitError(
         ExitCode.Usage,
         'standard output is for the capture: give the body a file with -o FILE',
       );
   } catch (error) {
-    return say(error, performance.now());
+    return complain(error, performance.now());
   }
   return withStack(flags, async (stack, interrupted) => {
     const startedAt = performance.now();
@@ -62,24 +53,18 @@ export async function get(address: string, flags: GetFlags): Promise<ExitCode> {
         return ExitCode.Timeout;
       }
       signal.throwIfAborted();
-      return say(error, startedAt);
+      return complain(error, startedAt);
     }
   });
-}
-
-function say(error: unknown, startedAt: number): ExitCode {
-  if (!(error instanceof GetError)) return complain(error, startedAt);
-  console.error(`tunwire: ${error.message}`);
-  return error.exitCode;
 }
 
 function urlOf(text: string, base?: URL): URL {
   const full = base === undefined && !/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? `http://${text}` : text;
   const url = URL.parse(full, base?.href);
   if (url === null)
-    throw new GetError(ExitCode.Url, `'${text}' is no URL; give http://HOST/PATH or https://…`);
+    throw new ExitError(ExitCode.Url, `'${text}' is no URL; give http://HOST/PATH or https://…`);
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    throw new GetError(ExitCode.Url, `only http: and https: URLs, not ${url.protocol} ('${text}')`);
+    throw new ExitError(ExitCode.Protocol, `only http: and https: URLs, not ${url.protocol} ('${text}')`);
   return url;
 }
 
@@ -98,7 +83,7 @@ async function fetchAll(
     const next = flags.location && statusCode >= 300 && statusCode < 400 ? headers.location : undefined;
     if (next === undefined) return finish(exchange, redirects, flags);
     if (redirects >= flags.maxRedirs)
-      throw new GetError(ExitCode.Redirects, `more than ${flags.maxRedirs} redirections (--max-redirs)`);
+      throw new ExitError(ExitCode.Redirects, `more than ${flags.maxRedirs} redirections (--max-redirs)`);
     exchange.socket.destroy();
     url = urlOf(next, url);
     // RFC 9110 §15.4: what was a POST becomes a GET with 301 and 302, by custom, and with 303, by rule
@@ -112,7 +97,7 @@ async function fetchAll(
 
 async function bodyOf(data: string): Promise<Buffer> {
   if (!data.startsWith('@')) return Buffer.from(data);
-  return data === '@-' ? buffer(process.stdin) : readInput('--data', data.slice(1));
+  return data === '@-' ? buffer(process.stdin) : readInput('--data', data.slice(1), ExitCode.Read);
 }
 
 async function request(
@@ -136,6 +121,8 @@ async function request(
     ...(url.username === '' ? {} : { auth: decodeURIComponent(`${url.username}:${url.password}`) }),
   };
   const sent = http.request(options);
+  // what goes wrong after the head is told by the body, too
+  sent.on('error', () => {});
   if (flags.verbose) {
     console.error(`> ${method} ${options.path} HTTP/1.1`);
     for (const name of sent.getRawHeaderNames()) console.error(`> ${name}: ${String(sent.getHeader(name))}`);
@@ -154,9 +141,12 @@ async function request(
 function requestError(error: unknown, socket: Socket): unknown {
   if (socket.errored !== null) return socket.errored;
   const { code = '', message } = error as NodeJS.ErrnoException;
-  if (code.startsWith('HPE_')) return new GetError(ExitCode.WeirdReply, `that is no HTTP: ${message}`);
+  // curl takes it for HTTP/0.9, which nobody speaks any more
+  if (code === 'HPE_INVALID_CONSTANT')
+    return new ExitError(ExitCode.Protocol, `that is no HTTP/1: ${message}`);
+  if (code.startsWith('HPE_')) return new ExitError(ExitCode.WeirdReply, `that is no HTTP: ${message}`);
   if (code === 'ECONNRESET')
-    return new GetError(ExitCode.NoAnswer, 'the server has closed the connection without an answer');
+    return new ExitError(ExitCode.NoAnswer, 'the server has closed the connection without an answer');
   return error;
 }
 
@@ -263,7 +253,7 @@ async function finish(exchange: Exchange, redirects: number, flags: GetFlags): P
     }
   } catch (error) {
     if (error instanceof OutputError || socket.errored !== null) throw socket.errored ?? error;
-    throw new GetError(
+    throw new ExitError(
       ExitCode.Partial,
       `the server has ended the connection after ${bodyBytes} bytes of the body${total > 0 ? `, of ${total}` : ''}`,
     );
@@ -280,14 +270,14 @@ async function finish(exchange: Exchange, redirects: number, flags: GetFlags): P
   if (flags.verbose) note(`${bodyBytes} bytes in ${formatMs(totalMs)}`);
   socket.destroy();
   if (!failed) return ExitCode.Ok;
-  throw new GetError(ExitCode.Status, `the server answers ${status} ${response.statusMessage}`);
+  throw new ExitError(ExitCode.Status, `the server answers ${status} ${response.statusMessage}`);
 }
 
 function openOutput(file: string): number {
   try {
     return openSync(file, 'w');
   } catch (error) {
-    throw new GetError(ExitCode.Output, `--output: ${(error as Error).message}`);
+    throw new ExitError(ExitCode.Output, `--output: ${(error as Error).message}`);
   }
 }
 

@@ -1,5 +1,6 @@
 import { NetError } from '../stack/errors.ts';
 import { ExitCode, exitCodeOf, nextStep } from './exit-code.ts';
+import { ExitError } from './exit-error.ts';
 import { OutputError } from './standard-io.ts';
 
 /** Tells what happens: standard output is for data alone. */
@@ -19,6 +20,10 @@ export function complain(error: unknown, startedAt: number, transferCode?: ExitC
     const elapsed = error.phase === 'argument' ? '' : ` (after ${formatMs(performance.now() - startedAt)})`;
     console.error(`tunwire: ${error.message}${elapsed}${step === '' ? '' : `; ${step}`}`);
     return exitCodeOf(error, transferCode);
+  }
+  if (error instanceof ExitError) {
+    console.error(`tunwire: ${error.message}`);
+    return error.exitCode;
   }
   if (error instanceof OutputError) {
     console.error(`tunwire: standard output: ${error.message}`);

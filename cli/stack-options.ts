@@ -4,6 +4,8 @@ import { type ImpairSettings, isUnimpaired, parseImpairments } from '../drivers/
 import type { DeviceSettings, EngineOptions } from '../engine/options.ts';
 import type { TlsConnectOptions } from '../net/tls-settings.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { ExitCode } from './exit-code.ts';
+import { ExitError } from './exit-error.ts';
 import type { ImpairFlags, StackFlags, TlsFlags } from './flags.ts';
 import { note } from './report.ts';
 
@@ -108,12 +110,12 @@ export function impairmentsOf(flags: ImpairFlags): ImpairSettings | null {
   return isUnimpaired(settings) ? null : settings;
 }
 
-/** TLS as `net` takes it. @throws NetError ARGUMENT_INVALID when a file cannot be read */
+/** TLS as `net` takes it. @throws ExitError when a file cannot be read */
 export function tlsOptionsOf(flags: TlsFlags): TlsConnectOptions {
   const keylog = keyLogOf(flags);
   return {
     rejectUnauthorized: flags.trustedSite !== true,
-    ...(flags.cafile === undefined ? {} : { ca: readInput('--cafile', flags.cafile) }),
+    ...(flags.cafile === undefined ? {} : { ca: readAuthorities(flags.cafile) }),
     ...(flags.secureFallback ? { fallback: true } : {}),
     ...(keylog === null ? {} : { keylog }),
   };
@@ -127,15 +129,19 @@ export function keyLogOf(flags: TlsFlags): ((line: string) => void) | null {
   return (line) => appendFileSync(keylog, `${line}\n`, { mode: 0o600 });
 }
 
-/** A file that a flag names. @throws NetError ARGUMENT_INVALID */
-export function readInput(flag: string, file: string): Buffer {
+/** Trusted certificates. @throws ExitError when there are none */
+export function readAuthorities(file: string): Buffer {
+  const bytes = readInput('--cafile', file, ExitCode.Authorities);
+  // PEM or DER: what else is wrong with it the validator says
+  if (bytes.includes('-----BEGIN') || bytes[0] === 0x30) return bytes;
+  throw new ExitError(ExitCode.Authorities, `--cafile: there is no certificate in ${file}`);
+}
+
+/** A file that a flag names. @throws ExitError */
+export function readInput(flag: string, file: string, exitCode: ExitCode = ExitCode.Usage): Buffer {
   try {
     return readFileSync(file);
-  } catch (cause) {
-    throw new NetError('ARGUMENT_INVALID', {
-      phase: Phase.Argument,
-      detail: `${flag}: ${(cause as Error).message}`,
-      cause,
-    });
+  } catch (error) {
+    throw new ExitError(exitCode, `${flag}: ${(error as Error).message}`);
   }
 }

@@ -2,6 +2,7 @@ import { WOULD_BLOCK } from '../engine/channel.ts';
 import type { SharedSocket } from '../engine/shared-socket.ts';
 import { sleepRecv, sleepSend } from '../inet/wait.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { ExitCode } from './exit-code.ts';
 import type { StartTlsProtocol } from './verbs/tls.ts';
 
 /** What a server may say before TLS. */
@@ -16,13 +17,18 @@ const MYSQL_REQUEST_BYTES = 32;
 /** Of the extended operation StartTLS (RFC 4511 §4.14.1). */
 const LDAP_START_TLS = '1.3.6.1.4.1.1466.20037';
 
+/** The server speaks the protocol, and does not go over to TLS. */
+class StartTlsRefused extends NetError {
+  readonly exitCode: ExitCode = ExitCode.StartTls;
+}
+
 /** How each protocol asks for TLS, up to the server's consent. */
 const DIALOGUES: Readonly<Record<StartTlsProtocol, (talk: Talk, host: string) => void>> = {
   // RFC 3207 §4
   smtp: (talk) => {
     talk.reply('220');
     talk.say('EHLO tunwire.invalid\r\n');
-    if (!/^250[ -]STARTTLS\s*$/im.test(talk.reply('250'))) throw talk.refused('does not offer STARTTLS');
+    if (!/^250[ -]STARTTLS\s*$/im.test(talk.reply('250'))) throw talk.declined('does not offer STARTTLS');
     talk.say('STARTTLS\r\n');
     talk.reply('220');
   },
@@ -65,7 +71,7 @@ const DIALOGUES: Readonly<Record<StartTlsProtocol, (talk: Talk, host: string) =>
     const at = operation.indexOf(0x0a);
     if (answer[0] !== 0x30 || operation[3] !== 0x78) throw talk.unexpected(operation);
     if (at < 0 || operation[at + 2] !== 0)
-      throw talk.refused(`answers with result code ${operation[at + 2]}`);
+      throw talk.declined(`answers with result code ${operation[at + 2]}`);
   },
   // RFC 6120 §5.4
   xmpp: (talk, host) => {
@@ -74,10 +80,10 @@ const DIALOGUES: Readonly<Record<StartTlsProtocol, (talk: Talk, host: string) =>
       `<?xml version='1.0'?><stream:stream ${names} to='${host.replace(/[^\w.:-]/g, '')}' version='1.0'>`,
     );
     const features = talk.until(/<\/stream:features>|<\/stream:stream>|<stream:error/);
-    if (!/<starttls[\s/>]/.test(features)) throw talk.refused('does not offer starttls');
+    if (!/<starttls[\s/>]/.test(features)) throw talk.declined('does not offer starttls');
     talk.say("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     if (!talk.until(/<(proceed|failure)[^>]*>/).includes('<proceed'))
-      throw talk.refused('answers with failure');
+      throw talk.declined('answers with failure');
   },
   // postgresql.org, "Message Formats", SSLRequest
   postgres: (talk) => {
@@ -86,7 +92,7 @@ const DIALOGUES: Readonly<Record<StartTlsProtocol, (talk: Talk, host: string) =>
     request.writeInt32BE(80_877_103, 4);
     talk.say(request);
     const answer = talk.take(1);
-    if (answer[0] !== 0x53) throw talk.refused(`answers '${answer}' in place of 'S'`);
+    if (answer[0] !== 0x53) throw talk.declined(`answers '${answer}' in place of 'S'`);
   },
   // dev.mysql.com, "Protocol::HandshakeV10" and "Protocol::SSLRequest"
   mysql: (talk) => {
@@ -96,7 +102,7 @@ const DIALOGUES: Readonly<Record<StartTlsProtocol, (talk: Talk, host: string) =>
     if (greeting[0] !== 10 || version < 0 || greeting.length < capabilitiesAt + 2)
       throw talk.unexpected(greeting);
     if ((greeting.readUInt16LE(capabilitiesAt) & MYSQL_CLIENT_SSL) === 0)
-      throw talk.refused('does not offer TLS');
+      throw talk.declined('does not offer TLS');
     const request = Buffer.alloc(4 + MYSQL_REQUEST_BYTES);
     request.writeUIntLE(MYSQL_REQUEST_BYTES, 0, 3);
     request[3] = 1;
@@ -188,6 +194,12 @@ class Talk {
   /** RFC 3207 §6: what comes behind the consent in the clear could be anybody's. */
   end(): void {
     if (this.#held.length > 0) throw this.unexpected(this.#held);
+  }
+
+  /** It speaks the protocol, and will not have TLS. */
+  declined(what: string): NetError {
+    const detail = `the server ${what}; nothing was sent but ${this.#protocol}'s request for TLS`;
+    return new StartTlsRefused('TLS_HANDSHAKE', { phase: Phase.Handshake, detail, ...this.#place });
   }
 
   refused(what: string): NetError {

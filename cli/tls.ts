@@ -17,8 +17,10 @@ import {
   type TlsSession,
   type TracedMessage,
 } from '../tls/client.ts';
+import { CIPHER_SUITES } from '../tls/keys/suites.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
 import { ExitCode } from './exit-code.ts';
+import { ExitError } from './exit-error.ts';
 import { withStack } from './own-stack.ts';
 import { note } from './report.ts';
 import { capturesToOutput, readInput, tlsOptionsOf } from './stack-options.ts';
@@ -81,6 +83,8 @@ function handshake(
 ): Dialed {
   const { starttls } = flags;
   const { request } = planConnection(host, port, INET_PROTOCOL_TCP, flags.timeout, 0, null, null);
+  const unknown = flags.ciphersuites.find((name) => CIPHER_SUITES.every((suite) => suite.name !== name));
+  if (unknown !== undefined) throw new ExitError(ExitCode.Cipher, `--ciphersuites: there is no '${unknown}'`);
   const settings = tlsSettings(
     {
       ...tlsOptionsOf(flags),

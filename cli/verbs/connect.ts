@@ -47,7 +47,7 @@ export function addConnectCommand(program: Command): void {
       'after',
       `
 Exit codes: 0 done, 2 command line, 6 name, 7 connection, 28 timeout, 35 TLS,
-45 device, 55 sending, 56 receiving, 60 certificate`,
+45 device, 55 sending, 56 receiving, 60 certificate, 77 --cafile`,
     )
     .action(async (host: string, port: number, flags: ConnectFlags) => {
       const { connect } = await import('../connect.ts');

@@ -68,9 +68,10 @@ export function addGetCommand(program: Command): void {
     .addHelpText(
       'after',
       `
-Exit codes: 0 done, 2 command line, 3 URL, 6 name, 7 connection, 18 cut off,
-22 status with -f, 23 output, 28 timeout, 35 TLS, 45 device, 47 redirections,
-52 no answer, 55 sending, 56 receiving, 60 certificate, 130 interrupted`,
+Exit codes: 0 done, 1 no HTTP, 2 command line, 3 URL, 6 name, 7 connection,
+8 broken answer, 18 cut off, 22 status with -f, 23 output, 26 the file of -d,
+28 timeout, 35 TLS, 45 device, 47 redirections, 52 no answer, 55 sending,
+56 receiving, 60 certificate, 77 --cafile, 130 interrupted`,
     )
     .action(async (url: string, flags: GetFlags) => {
       const { get } = await import('../get.ts');

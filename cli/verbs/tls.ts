@@ -65,7 +65,8 @@ export function addTlsCommand(program: Command): void {
       'after',
       `
 Exit codes: 0 valid, 2 command line, 6 name, 7 connection, 28 timeout,
-35 TLS, 45 device, 60 the certificate is not valid (with -k: 0)`,
+35 TLS, 45 device, 59 cipher suite, 60 the certificate is not valid (with -k:
+0), 64 no STARTTLS, 77 --cafile`,
     )
     .action(async (target: string, flags: TlsVerbFlags) => {
       const { tls } = await import('../tls.ts');
