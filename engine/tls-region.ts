@@ -10,7 +10,7 @@ export const TlsRegion = {
   Closed: 8,
   /** Our close_notify was sent: 1. */
   Finished: 12,
-  /** Bytes of the peer's certificates, 0: none kept. */
+  /** Bytes of what stands at `Certificates`, 0: nothing is kept. */
   CertificatesLen: 16,
   /** What is known of a revocation of that certificate: a RevocationStatus of tls/. */
   Revocation: 20,
@@ -22,7 +22,7 @@ export const TlsRegion = {
   Traffic: 64,
   /** Offset of the plaintext of one record (RFC 8446 §5.1: at most 2^14 bytes). */
   Plain: 0x6000,
-  /** Offset of the peer's certificates (DER, each behind its length in a word), for whoever asks; up to the end of the region. */
+  /** Offset of the application protocol and the peer's certificates (each behind its length in a word), for whoever asks; up to the end of the region. */
   Certificates: 0xc000,
 } as const;
 

@@ -207,6 +207,24 @@ test.serial(
   },
 );
 
+test.serial('alpnProtocols: what the server selects is told', (t) => {
+  const protocol = (port: number, alpnProtocols: readonly string[] | null): string => {
+    const where = ['peer.test', port, INET_PROTOCOL_TCP, TIMEOUT_S, SECURE] as const;
+    const socket = InetConnect(...where, { alpnProtocols });
+    if (socket === INVALID_SOCKET) return InetGetLastFailure()?.tunwireCode ?? '';
+    const info = new SECURITYINFO();
+    InetGetSecurityInformation(socket, info);
+    t.is(info.certificates.length, 1);
+    InetDisconnect(socket);
+    return info.lpszProtocol;
+  };
+  t.is(protocol(PeerPort.TlsExample, ['lab/2', 'lab/1']), 'lab/1');
+  t.is(protocol(PeerPort.TlsExample, null), '');
+  t.is(protocol(PeerPort.TlsEcho, ['lab/1']), '');
+  t.is(protocol(PeerPort.TlsExample, ['']), 'ARGUMENT_INVALID');
+  t.is(protocol(PeerPort.TlsExample, ['x'.repeat(256)]), 'ARGUMENT_INVALID');
+});
+
 test.serial('credentials choose the version of TLS; its state survives a change of threads', async (t) => {
   const user = new User();
   for (const protocol of [SECURITY_PROTOCOL_TLS12, SECURITY_PROTOCOL_TLS13]) {

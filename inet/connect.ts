@@ -286,9 +286,23 @@ export function securityFor(
     ...versions,
     ...(client === null ? {} : { credentials: client }),
     ...(credentials?.tuning ? { tuning: credentials.tuning } : {}),
+    ...(credentials?.alpnProtocols ? { alpn: checkProtocols(credentials.alpnProtocols) } : {}),
     ...(credentials?.earlyData ? { earlyData: credentials.earlyData } : {}),
     ...(credentials?.sessions ? { sessions: { store: credentials.sessions, port, policy } } : {}),
   };
+}
+
+/** RFC 7301 §3.1: a name has 1 … 255 bytes. */
+function checkProtocols(names: readonly string[]): readonly string[] {
+  for (const name of names) {
+    const bytes = Buffer.byteLength(name);
+    if (bytes >= 1 && bytes <= 255) continue;
+    throw new NetError('ARGUMENT_INVALID', {
+      phase: Phase.Argument,
+      detail: `alpnProtocols: a name has 1 to 255 bytes, got ${bytes}`,
+    });
+  }
+  return names;
 }
 
 function requestFor(

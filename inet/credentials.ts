@@ -52,6 +52,8 @@ export interface SECURITYCREDENTIALS {
    * records and segments, a trace of the handshake's messages).
    */
   readonly tuning?: TlsTuning | null;
+  /** Own. Application protocols in the order of preference (ALPN); `lpszProtocol` of SECURITYINFO tells which one the server selected. */
+  readonly alpnProtocols?: readonly string[] | null;
   /**
    * Own. Where sessions are looked for and kept, to be resumed by later connections to the same host and port (`new MemorySessionStore()`).
    * Nothing: each handshake is a full one. Only the thread that connects keeps sessions.

@@ -21,6 +21,8 @@ export interface DialSecurity extends Partial<VersionRange> {
   /** INET_OPTION_SECURE_FALLBACK */
   readonly fallback?: boolean;
   readonly tuning?: TlsTuning;
+  /** Application protocols in the order of preference. */
+  readonly alpn?: readonly string[];
   /** Resumes sessions and keeps new ones. */
   readonly sessions?: SessionUse;
   /** Sent before the server has answered where a session allows it, else right after the handshake. */

@@ -66,7 +66,7 @@ const MODERN_PROTOCOLS: number = SECURITY_PROTOCOL_TLS12 | SECURITY_PROTOCOL_TLS
 const ALL_PROTOCOLS: number = MODERN_PROTOCOLS | SECURITY_PROTOCOL_TLS11 | SECURITY_PROTOCOL_TLS10;
 
 /** What `dwSize` of a SECURITYINFO must be. Own: the number of its fields' bytes in C on a 32-bit system. */
-export const SECURITYINFO_SIZE = 84;
+export const SECURITYINFO_SIZE = 88;
 
 /** What is known of a connection's security; filled by {@link InetGetSecurityInformation}. */
 export class SECURITYINFO {
@@ -103,6 +103,8 @@ export class SECURITYINFO {
   dwTimestamps = 0;
   /** Own: one of SECURITY_RESUMPTION_*. */
   dwResumption: number = SECURITY_RESUMPTION_NONE;
+  /** Own: the application protocol that the server selected of those that were offered (ALPN); empty: none. */
+  lpszProtocol = '';
   /** Own: the server's certificates as they came, DER, its own first; those that fit into 16 KB. */
   certificates: readonly Uint8Array[] = [];
 }
@@ -205,7 +207,7 @@ export function keepSecurity(socket: SharedSocket, info: TlsInfo): void {
   );
   slab.view.setInt32(region + TlsRegion.Timestamps, countTimestamps(info));
   slab.view.setInt32(region + TlsRegion.Resumption, resumptionOf(info));
-  const length = writeChain(info.peerCertificates, slab, region);
+  const length = writeParts([Buffer.from(info.alpn ?? ''), ...info.peerCertificates], slab, region);
   slab.view.setInt32(region + TlsRegion.CertificatesLen, length);
 }
 
@@ -215,26 +217,26 @@ function resumptionOf({ isResumed, earlyData }: TlsInfo): number {
 }
 
 /** What goes beyond the region is not kept: its status is. */
-function writeChain(chain: readonly Uint8Array[], { view, bytes }: Slab, region: number): number {
+function writeParts(parts: readonly Uint8Array[], { view, bytes }: Slab, region: number): number {
   let at = region + TlsRegion.Certificates;
-  for (const der of chain) {
-    if (at + 4 + der.length > region + TLS_REGION_BYTES) break;
-    view.setInt32(at, der.length);
-    bytes.set(der, at + 4);
-    at += 4 + der.length;
+  for (const part of parts) {
+    if (at + 4 + part.length > region + TLS_REGION_BYTES) break;
+    view.setInt32(at, part.length);
+    bytes.set(part, at + 4);
+    at += 4 + part.length;
   }
   return at - region - TlsRegion.Certificates;
 }
 
-function readChain({ view, bytes }: Slab, region: number): readonly Uint8Array[] {
-  const chain: Uint8Array[] = [];
+function readParts({ view, bytes }: Slab, region: number): readonly Uint8Array[] {
+  const parts: Uint8Array[] = [];
   const end = region + TlsRegion.Certificates + view.getInt32(region + TlsRegion.CertificatesLen);
   for (let at = region + TlsRegion.Certificates; at < end; ) {
     const from = at + 4;
     at = from + view.getInt32(at);
-    chain.push(bytes.slice(from, at));
+    parts.push(bytes.slice(from, at));
   }
-  return chain;
+  return parts;
 }
 
 const KEY_EXCHANGES: Readonly<Record<KeyExchange, number>> = {
@@ -285,8 +287,10 @@ function readSecurity(socket: SharedSocket, info: SECURITYINFO): void {
   info.dwRevocation = slab.view.getInt32(region + TlsRegion.Revocation);
   info.dwTimestamps = slab.view.getInt32(region + TlsRegion.Timestamps);
   info.dwResumption = slab.view.getInt32(region + TlsRegion.Resumption);
-  info.certificates = readChain(slab, region);
-  const [leaf] = info.certificates;
+  const [protocol, ...certificates] = readParts(slab, region);
+  info.lpszProtocol = Buffer.from(protocol ?? []).toString();
+  info.certificates = certificates;
+  const [leaf] = certificates;
   if (leaf !== undefined) describeCertificate(leaf, info);
 }
 

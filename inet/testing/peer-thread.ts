@@ -65,7 +65,11 @@ await serve(PeerPort.Count, (socket) => {
   socket.on('end', () => socket.end(String(bytes)));
 });
 await serveTls(PeerPort.TlsEcho, { cert, key }, (socket) => void socket.pipe(socket));
-await serveTls(PeerPort.TlsExample, { cert, key }, (socket) => void socket.pipe(socket));
+await serveTls(
+  PeerPort.TlsExample,
+  { cert, key, ALPNProtocols: ['lab/1'] },
+  (socket) => void socket.pipe(socket),
+);
 for (const [port, badCert, badKey] of others) {
   await serveTls(port, { cert: badCert, key: badKey }, (socket) => void socket.pipe(socket));
 }

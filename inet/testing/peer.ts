@@ -34,6 +34,7 @@ export const PeerPort = {
   EchoHttp: 80,
   EchoBgp: 179,
   TlsEcho: 443,
+  /** Knows the application protocol `lab/1`. */
   TlsExample: 8443,
   /** Wait for an empty line, answer like an HTTP server, and end. */
   HttpLike: 8000,
