@@ -1,9 +1,10 @@
-// needs: tun tshark
+// needs: tun tshark openssl dnsmasq
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import test from 'ava';
 import { createLab, KERNEL_V4, KERNEL_V6, type Lab, OWN_V4, OWN_V6, type RunResult } from '../test/netns.ts';
-import { startNodeServer } from '../test/peers/servers.ts';
+import { makeCredentials } from '../test/peers/credentials.ts';
+import { startDnsmasq, startNodeServer, startOpenssl } from '../test/peers/servers.ts';
 
 const TUNWIRE = resolve(import.meta.dirname, 'tunwire.ts');
 
@@ -43,6 +44,20 @@ for (const [name, host, flags, input] of RUNS) {
     t.false(/malformed|warning|error/i.test(read.stderr.replace(/^Running as user.*$/m, '')), read.stderr);
   });
 }
+
+test('a run with a name that is looked up, and with TLS, is done again byte for byte', async (t) => {
+  const lab = await createLab(t);
+  await startDnsmasq(lab, { 'www.lab.test': [KERNEL_V4] });
+  await startOpenssl(lab, 7000, makeCredentials(lab.folder, ['www.lab.test']), ['-rev', '-quiet']);
+  const file = lab.file('run.pcapng');
+  const flags = ['--dns', KERNEL_V4, '--secure', '-k', '--seed', '7', '-w', file];
+  const result = await connect(lab, 'www.lab.test', flags, `${'reversed '.repeat(1000)}\n`);
+  t.is(result.code, 0, result.stderr);
+  t.true(result.stdout.includes('desrever'));
+  const again = await lab.run(process.execPath, [TUNWIRE, 'replay', '--exact', file], { timeoutMs: 60_000 });
+  t.is(again.code, 0, again.stdout + again.stderr);
+  t.regex(again.stdout, /# 1 passed, 0 failed/);
+});
 
 test('a run that was changed by one octet, or that had no seed, is not', async (t) => {
   const lab = await createLab(t);
