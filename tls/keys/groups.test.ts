@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import test from 'ava';
+import { SystemRandom } from '../../engine/system-random.ts';
 import { SeededRandom } from '../../stack/random.ts';
 import { AlertDescription } from '../alerts.ts';
+import { TlsError } from '../errors.ts';
 import { shakeHands, testClient, testServer } from '../testing/client-under-test.ts';
 import { failureOf } from '../testing/hostile-server.ts';
 import { serverHello, u16 } from '../testing/scripted-server.ts';
@@ -56,6 +58,19 @@ test('X25519MLKEM768: the share is the ML-KEM key, then the X25519 key', (t) => 
   t.deepEqual(publicKey.slice(1152, 1184), Uint8Array.from(g.subarray(0, 32)));
 });
 
+test('X25519MLKEM768: with the randomness of the system every share is new, and agrees', (t) => {
+  const random = new SystemRandom();
+  const share = (): Uint8Array => generateKeyShare(NamedGroup.X25519MlKem768, random).publicKey;
+  const [one, other] = [share(), share()];
+  t.is(one.length, 1184 + 32);
+  t.notDeepEqual(one.slice(0, 1184), other.slice(0, 1184));
+  t.notDeepEqual(one.slice(1184), other.slice(1184));
+  const client = testClient({ random });
+  shakeHands(client, testServer({ group: NamedGroup.X25519MlKem768 }));
+  t.is(client.state, 'connected');
+  t.is(client.info.group, 'X25519MLKEM768');
+});
+
 test('X25519MLKEM768: a handshake', (t) => {
   const client = testClient();
   shakeHands(client, testServer({ group: NamedGroup.X25519MlKem768 }));
@@ -80,4 +95,12 @@ test('X25519MLKEM768: shares of a wrong length, and a zero X25519 key', (t) => {
     if (length === 0) t.deepEqual(failure, ['InvalidVector', AlertDescription.DecodeError]);
     else t.deepEqual(failure, ['InvalidKeyShare', AlertDescription.IllegalParameter], `${length}`);
   }
+});
+
+test('after keys of bytes, good and bad, stack traces are as long as before', (t) => {
+  const limit = Error.stackTraceLimit;
+  const share = generateKeyShare(NamedGroup.X25519, new SeededRandom(1));
+  t.is(Error.stackTraceLimit, limit);
+  t.throws(() => share.agree(new Uint8Array(32)), { instanceOf: TlsError });
+  t.is(Error.stackTraceLimit, limit);
 });

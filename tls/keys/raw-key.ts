@@ -29,11 +29,9 @@ function takesBytes(): boolean {
 /** @param bytes what the kind's RFC calls the private key or its seed; not kept */
 function privateKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
   if (TAKES_BYTES) {
-    return createPrivateKey({
-      key: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
-      format: kind.privateFormat,
-      asymmetricKeyType: kind.type,
-    });
+    const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const input = { key, format: kind.privateFormat, asymmetricKeyType: kind.type };
+    return withoutStackTraces(() => createPrivateKey(input));
   }
   const der = Buffer.from(concatBytes(kind.pkcs8Prefix, bytes).buffer);
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
@@ -45,7 +43,8 @@ function privateKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
 export function publicKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
   if (TAKES_BYTES) {
     const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    return createPublicKey({ key, format: 'raw-public', asymmetricKeyType: kind.type });
+    const input = { key, format: 'raw-public', asymmetricKeyType: kind.type } as const;
+    return withoutStackTraces(() => createPublicKey(input));
   }
   const der = Buffer.from(concatBytes(kind.spkiPrefix, bytes).buffer);
   return createPublicKey({ key: der, format: 'der', type: 'spki' });
@@ -74,4 +73,19 @@ export function publicBytesOf(privateKey: KeyObject, lengthBytes: number): Uint8
   if (TAKES_BYTES) return new Uint8Array(key.export({ format: 'raw-public' }));
   const spki = key.export({ format: 'der', type: 'spki' });
   return new Uint8Array(spki.subarray(spki.length - lengthBytes));
+}
+
+/**
+ * perf: node:crypto learns that bytes are no KeyObject from exceptions of its own, four for each key. Their stack traces take
+ * twice as long as all else that it does for an X25519 key.
+ */
+function withoutStackTraces<T>(work: () => T): T {
+  const limit = Error.stackTraceLimit;
+  // false where somebody has frozen Error
+  const isSet = Reflect.set(Error, 'stackTraceLimit', 0);
+  try {
+    return work();
+  } finally {
+    if (isSet) Error.stackTraceLimit = limit;
+  }
 }
