@@ -8,6 +8,7 @@ import { TlsError } from './errors.ts';
 import { NamedGroup } from './keys/groups.ts';
 import { issue } from './testing/certificates.ts';
 import { testClient, testServer } from './testing/client-under-test.ts';
+import { echConfig, echConfigList } from './testing/ech-server.ts';
 import {
   type FlightPart,
   plainRecord,
@@ -45,6 +46,9 @@ interface Way {
 
 /** One PSK, with which early data may go. */
 const resuming = (): Partial<TlsClientOptions> => ({ sessions: storedSession({ maxEarlyDataBytes: 100 }) });
+const encrypting: Partial<TlsClientOptions> = {
+  ech: echConfigList(echConfig({ publicName: 'public.test', publicKey: new Uint8Array(32).fill(9) })),
+};
 const credentials = { credentials: { chain: [own.der], key: own.privateKey } };
 const resumed: Partial<ServerScript> = { resumes: STORED_PSK };
 const takesEarly: Partial<ServerScript> = { ...resumed, extensions: [[ExtensionType.EarlyData, NONE]] };
@@ -63,6 +67,29 @@ const STATES: Readonly<Record<string, readonly [legal: readonly number[], way: (
   'after HelloRetryRequest, early data rejected by it': [
     [ServerHello],
     () => ({ options: { ...resuming(), earlyData: true }, before: null, isRetried: true }),
+  ],
+  'before ServerHello, Encrypted ClientHello offered': [
+    [ServerHello],
+    () => ({ options: encrypting, before: null }),
+  ],
+  'after HelloRetryRequest, Encrypted ClientHello offered': [
+    [ServerHello],
+    () => ({ options: encrypting, before: null, isRetried: true }),
+  ],
+  'after ServerHello, Encrypted ClientHello rejected': [
+    [EncryptedExtensions],
+    () => ({ options: encrypting, before: ['server_hello'] }),
+  ],
+  'after EncryptedExtensions, Encrypted ClientHello rejected': [
+    [Certificate, CertificateRequest],
+    () => ({ options: encrypting, before: ['server_hello', 'encrypted_extensions'] }),
+  ],
+  'after CertificateVerify, Encrypted ClientHello rejected': [
+    [Finished],
+    () => ({
+      options: encrypting,
+      before: ['server_hello', 'encrypted_extensions', 'certificate', 'certificate_verify'],
+    }),
   ],
   'after ServerHello': [[EncryptedExtensions], () => ({ before: ['server_hello'] })],
   'after HelloRetryRequest and ServerHello': [
