@@ -1,6 +1,6 @@
 // needs: tun openssl nginx dnsmasq unbound strace
 import { createHash } from 'node:crypto';
-import { createReadStream, openSync, readFileSync, writeSync } from 'node:fs';
+import { createReadStream, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import test from 'ava';
 import {
@@ -345,4 +345,29 @@ test('the process makes no socket of the kernel that has an IP protocol', async 
   // that the trace sees sockets at all: the device's MTU is asked for over one of the family AF_UNIX
   t.regex(calls, /socket\(AF_UNIX/);
   t.notRegex(calls, /AF_INET|PF_INET/);
+});
+
+test('nc’s flags: -z only looks, -4 and -6 choose, -s and -p are the own end', async (t) => {
+  const lab = await createLab(t);
+  const script = `require('net').createServer((socket) => socket.on('error', () => {})
+    .end(socket.remoteAddress.replace('::ffff:', '') + ' ' + socket.remotePort + '\\n')).listen(8080)`;
+  const server = lab.start(process.execPath, ['-e', script]);
+  await lab.listening(server, 8080);
+  const both = lab.file('hosts');
+  writeFileSync(both, `${KERNEL_V4} both.lab.test\n${KERNEL_V6} both.lab.test\n`);
+  const hosts = ['--hosts', both];
+  const looked = await tunwire(lab, ['both.lab.test', '8080', '-z', ...hosts], 'not sent\n');
+  t.deepEqual([looked.code, looked.stdout, looked.stderr], [0, '', '']);
+  t.is((await tunwire(lab, [KERNEL_V4, '8081', '-z'])).code, 7);
+  for (const [flag, own] of [
+    ['-4', OWN_V4],
+    ['-6', OWN_V6],
+  ] as const) {
+    const result = await tunwire(lab, ['both.lab.test', '8080', flag, '-s', own, '-p', '4000', ...hosts]);
+    t.is(result.stdout, `${own} 4000\n`, result.stderr);
+  }
+  t.is((await tunwire(lab, [KERNEL_V4, '8080', '-6'])).code, 6);
+  t.is((await tunwire(lab, [KERNEL_V4, '8080', '-4', '-6'])).code, 2);
+  t.is((await tunwire(lab, [KERNEL_V4, '8080', '-p', '70000'])).code, 2);
+  t.is((await tunwire(lab, [KERNEL_V4, '8080', '-s', '192.0.2.9'])).code, 7);
 });

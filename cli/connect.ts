@@ -44,7 +44,7 @@ export async function connect(host: string, port: number, flags: ConnectFlags): 
     const starting = startEngine(engineOptionsOf(flags));
     stop = () => starting.then((engine) => engine.stop()).catch(() => {});
     starting.catch(() => {});
-    const { planConnection } = await import('../inet/connect.ts');
+    const { localAddressOf, planConnection } = await import('../inet/connect.ts');
     const { dial } = await import('../inet/dial.ts');
     const protocol = flags.udp ? INET_PROTOCOL_UDP : INET_PROTOCOL_TCP;
     const { timeout, cafile = null } = flags;
@@ -57,11 +57,23 @@ export async function connect(host: string, port: number, flags: ConnectFlags): 
     let connectedAt = startedAt;
     const keyLog = flags.secure ? keyLogOf(flags) : null;
     const security = plan.security === null || keyLog === null ? plan.security : { ...plan.security, keyLog };
-    const dialed = dial(EngineClient.of(arena), plan.request, security, (socket) => {
+    const client = EngineClient.of(arena);
+    const request = {
+      ...plan.request,
+      family: flags.ipv4 ? (4 as const) : flags.ipv6 ? (6 as const) : (0 as const),
+      localAddress: localAddressOf(client, flags.source ?? null),
+      localPort: localPortOf(flags.sourcePort),
+    };
+    const dialed = dial(client, request, security, (socket) => {
       connectedAt = performance.now();
       if (flags.verbose) noteConnected(socket, host);
     });
     if (flags.verbose && dialed.info !== null) noteSecurity(dialed.info, performance.now() - connectedAt);
+    if (flags.zero) {
+      dialed.channel.shutdown();
+      dialed.socket.release();
+      return ExitCode.Ok;
+    }
     const transferred = transfer(dialed, flags);
     const { NetStack } = await import('../net/stack.ts');
     offerControl(NetStack.attach(arena), flags.verbose === true);
@@ -143,6 +155,12 @@ function nextSignal(): Promise<Ending> {
       process.on(signal, () => done({ side: 'signal', code: (128 + number) as ExitCode, error: null }));
     }
   });
+}
+
+/** @throws NetError PORT_INVALID */
+function localPortOf(port = 0): number {
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new NetError('PORT_INVALID', { phase: Phase.Argument, detail: `--source-port: ${port}` });
 }
 
 function optionsOf(flags: ConnectFlags): number {

@@ -161,6 +161,8 @@ async function connect(stack: NetStack, url: URL, flags: GetFlags, signal: Abort
     port,
     noDelay: true,
     timeoutMs: flags.connectTimeout * 1000,
+    family: flags.ipv4 ? 4 : flags.ipv6 ? 6 : 0,
+    localPort: flags.localPort,
     signal,
     tls: secure && { servername: name, alpnProtocols: ['http/1.1'], ...tlsOptionsOf(flags) },
   });

@@ -1,10 +1,15 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { addStackFlags, addTlsFlags, number, type StackFlags, type TlsFlags } from '../flags.ts';
 
 const DEFAULT_TIMEOUT_S = 30;
 
 /** What commander makes of the flags. */
 export interface ConnectFlags extends StackFlags, TlsFlags {
+  readonly ipv4?: true;
+  readonly ipv6?: true;
+  readonly source?: string;
+  readonly sourcePort?: number;
+  readonly zero?: true;
   readonly secure?: true;
   readonly timeout: number;
   readonly udp?: true;
@@ -26,14 +31,19 @@ export function addConnectCommand(program: Command): void {
     )
     .argument('<host>', 'host name or IP address')
     .argument('<port>', '1 … 65535', number)
-    .option('--secure', 'TLS right after the connection (implicit TLS)')
+    .addOption(new Option('-4, --ipv4', 'IPv4 only').conflicts('ipv6'))
+    .option('-6, --ipv6', 'IPv6 only')
+    .option('-s, --source <address>', 'the own address to use')
+    .option('-p, --source-port <port>', 'the own port to use', number)
+    .option('-z, --zero', 'only see whether the server is there: nothing is read or written')
+    .option('-c, --secure', 'TLS right after the connection (implicit TLS)')
     .option(
       '--timeout <seconds>',
       'for lookup, connection and TLS handshake together; 0: no limit',
       number,
       DEFAULT_TIMEOUT_S,
     )
-    .option('--udp', 'datagrams: one for each piece read; ends a second after the last one')
+    .option('-u, --udp', 'datagrams: one for each piece read; ends a second after the last one')
     .option(
       '--no-shutdown',
       'keep our direction open at the end of standard input; for servers that take its end for ours',

@@ -19,6 +19,9 @@ export interface GetFlags extends StackFlags, TlsFlags {
   readonly connectTo: readonly string[];
   readonly connectTimeout: number;
   readonly maxTime: number;
+  readonly ipv4?: true;
+  readonly ipv6?: true;
+  readonly localPort?: number;
   readonly silent?: true;
   readonly json?: true;
 }
@@ -55,6 +58,9 @@ export function addGetCommand(program: Command): void {
       number,
       DEFAULT_CONNECT_TIMEOUT_S,
     )
+    .addOption(new Option('-4, --ipv4', 'IPv4 only').conflicts('ipv6'))
+    .option('-6, --ipv6', 'IPv6 only')
+    .option('--local-port <port>', 'the own port to use', number)
     .option('-m, --max-time <seconds>', 'for everything; 0: no limit', number, 0)
     .option('-s, --silent', 'no progress bar')
     .addOption(
