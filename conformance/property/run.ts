@@ -97,7 +97,8 @@ class Run {
       const from = way === 'forward' ? 'a' : 'b';
       pair[way].filter = (bytes) => {
         tap?.(from, bytes, pair.nowMs);
-        if (scenario.blindSegments === 0) this.#guard(() => this.#watcher.sent(from, bytes));
+        const closed = pair[from].tcp.counters.windowsClosedForMemory;
+        if (scenario.blindSegments === 0) this.#guard(() => this.#watcher.sent(from, bytes, closed));
         else this.#watcher.packets++;
         return this.#isTooBig(from, bytes) ? 'drop' : 'pass';
       };

@@ -45,8 +45,12 @@ export class Watcher {
     this.#mtuBytes = mtuBytes;
   }
 
-  /** A packet that a stack sends. @throws Violation */
-  sent(from: 'a' | 'b', bytes: Uint8Array): void {
+  /**
+   * A packet that a stack sends.
+   * @param closedForMemory windows that the stack has closed because it had no memory for what it had promised
+   * @throws Violation
+   */
+  sent(from: 'a' | 'b', bytes: Uint8Array, closedForMemory: number): void {
     this.packets++;
     const v6 = bytes[0]! >>> 4 === 6;
     const tcp = v6 ? 40 : (bytes[0]! & 15) * 4;
@@ -110,7 +114,8 @@ export class Watcher {
     own.hasEdge = true;
     const moved = (edge - own.edge) | 0;
     // RFC 9293 §3.8.6 [SHLD-14]; RFC 7323 §2.4: by less than what the scale can say it may look so
-    if (moved <= -(2 ** shift)) fail(`takes back ${-moved} octets of its window`);
+    const isClosed = closedForMemory > 0 && view.getUint16(tcp + Tcp.Window) === 0;
+    if (moved <= -(2 ** shift) && !isClosed) fail(`takes back ${-moved} octets of its window`);
     if (moved > 0) own.edge = edge;
     // [MUST-36]: a probe of one octet, or a FIN, may lie beyond
     if (peer.hasEdge && payload > 1 && ((end - peer.edge) | 0) > 1)

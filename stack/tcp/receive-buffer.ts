@@ -43,6 +43,16 @@ export function receiveRingFor(c: TcpConnection, bytes: number): Ring | null {
   return c.recvRing;
 }
 
+/** Memory before a closed window opens again. @returns false when there is none */
+export function makeReceiveRoom(c: TcpConnection): boolean {
+  const kept = keptInReceiveRing(c);
+  const offered = Math.max((c.rcvAdv - c.rcvNxt) | 0, LEAST_RING_BYTES);
+  const used = c.recvRing === null ? 0 : c.recvRing.usedBytes;
+  const wanted = Math.min(Math.max(kept, used + Math.min(offered, SCARCE_RECEIVE_BYTES)), c.recvBufferBytes);
+  const ring = receiveRingFor(c, wanted);
+  return ring !== null && ring.capacityBytes >= wanted;
+}
+
 /** Bytes from the tail of the receive ring on that must be kept, those out of order included. */
 export function keptInReceiveRing(c: TcpConnection): number {
   const { assembler, recvRing } = c;

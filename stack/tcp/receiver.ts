@@ -31,6 +31,8 @@ function roundingBytes(c: TcpConnection): number {
  * avoidance of RFC 9293 §3.8.6.2.2 [MUST-39]) and never back [SHLD-14].
  */
 export function windowField(c: TcpConnection): number {
+  // differs from RFC 9293 [SHLD-14], as Linux does: what was promised cannot be kept. Were it to come in spite of this, it is taken if it can be
+  if (c.layer.ringKeeper.refuses(c)) return 0;
   const offered = (c.rcvAdv - c.rcvNxt) | 0;
   let window = offered;
   const room = roomBytes(c);
@@ -56,7 +58,7 @@ export function windowField(c: TcpConnection): number {
 /** Tells the peer of a window that opened (RFC 9293 §3.8.6.2.2); not for every read. */
 export function appHasRead(c: TcpConnection): void {
   const keeper = c.layer.ringKeeper;
-  if (keeper.hasWriters && c.canDropReceive) keeper.emptied();
+  if (keeper.hasWaiting && (c.canDropReceive || keeper.refuses(c))) keeper.emptied();
   if (!c.isSynchronized || (c.finSeen && ((c.rcvNxt - c.rcvFinSeq) | 0) > 0)) return;
   const offered = (c.rcvAdv - c.rcvNxt) | 0;
   // What the window field can say at most: in an unscaled window every read would look like a gain
@@ -104,6 +106,9 @@ export function receiveText(c: TcpConnection, seg: Segment): void {
   const fitting = memoryFor(c, used, ahead, len);
   if (fitting < len) {
     c.layer.counters.dropNoMemory++;
+    // The peer had better know than find out by its timer
+    c.layer.ringKeeper.refuse(c);
+    c.ackNow = true;
     len = fitting;
     if (len <= 0) return;
   }

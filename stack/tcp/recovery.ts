@@ -62,6 +62,7 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   }
   releaseShort(c);
   const outstanding = c.sndNxt !== una;
+  const wasShut = c.sndWnd === 0;
   const windowChanged = ((ack - una) | 0) >= 0 && updateWindow(c, seg);
   // [MUST-37]: a peer that answers probes, or keeps its window shut over data in flight, is alive
   // … or has moved the edge of its window before what is in flight [SHLD-17]
@@ -84,6 +85,7 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
   if (c.sackOk && (sent.deliveredBytes > 0 || rack.dsackSeen)) judgeLosses(c, seg, acked);
   if (c.tailProbeActive && tailProbeAcked(c, seg, sackBlocks)) congestionDetected(c);
   if (c.recovery === RecoveryState.Fast && !c.cc.ownsRecovery) reduceByAck(c, acked, renoBefore);
+  if (wasShut && c.sndWnd > 0 && c.sndUna !== c.sndNxt && !c.probeSent) windowReopened(c);
   if (acked > 0 || sacked > 0) scheduleTailProbe(c);
   if (c.accurateEcn !== null) {
     accurateFeedback(c, c.accurateEcn, seg, acked > 0 || sacked > 0, sent.deliveredBytes);
@@ -97,6 +99,17 @@ export function ackArrives(c: TcpConnection, seg: Segment): boolean {
     c.cc.sampled(sent.rate, c.inFlightBytes(), rttMs, c.isLimited, c.now);
   }
   return true;
+}
+
+/**
+ * RFC 9293 §3.8.6 [SHLD-17] [MAY-8]: the peer had taken its window back, and with it what was on its way beyond the edge. That goes again now, not
+ * when the timer says; nothing tells of congestion, so cwnd stays.
+ */
+function windowReopened(c: TcpConnection): void {
+  presumeAllLost(c);
+  c.backoff = 0;
+  c.setTimer(TcpTimer.Retransmit, c.now + c.rtt.rtoMs);
+  c.layer.counters.windowsReopened++;
 }
 
 /** The peer is alive. @param acked bytes by which SND.UNA moves */

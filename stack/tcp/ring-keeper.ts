@@ -2,7 +2,7 @@ import type { Ring } from '../ring.ts';
 import { TimerEntry, type TimerTarget } from '../timers.ts';
 import type { TcpConnection } from './connection.ts';
 import { park } from './parked-connection.ts';
-import { keptInReceiveRing } from './receive-buffer.ts';
+import { keptInReceiveRing, makeReceiveRoom } from './receive-buffer.ts';
 import { tryGiveSendRing } from './send-buffer.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 
@@ -31,6 +31,8 @@ export class RingKeeper implements TimerTarget {
   readonly #held: TcpConnection[] = [];
   /** Writers without memory, in the order in which they asked. */
   readonly #waiting: Set<TcpConnection> = new Set();
+  /** Connections whose peers were told of a closed window, since there was no memory for what they had sent. */
+  readonly #refused: Set<TcpConnection> = new Set();
   readonly #timer: TimerEntry;
   /** When writers are served. */
   readonly #turn: TimerEntry;
@@ -43,7 +45,7 @@ export class RingKeeper implements TimerTarget {
   constructor(layer: TcpLayer) {
     this.#layer = layer;
     this.#timer = new TimerEntry(this);
-    this.#turn = new TimerEntry({ onDeadline: (now) => this.#serveWriters(now) });
+    this.#turn = new TimerEntry({ onDeadline: (now) => this.#serve(now) });
   }
 
   /** Connections that hold rings. */
@@ -65,6 +67,7 @@ export class RingKeeper implements TimerTarget {
   /** The connection is over: what it holds is the application's to give back. */
   forget(c: TcpConnection): void {
     this.#waiting.delete(c);
+    this.#refused.delete(c);
     this.#remove(c);
   }
 
@@ -82,14 +85,37 @@ export class RingKeeper implements TimerTarget {
     this.#waiting.add(c);
     this.#still = 0;
     this.#wakeWithin(RING_IDLE_MS / SLICES);
+    this.#awaitMemory();
+  }
+
+  #awaitMemory(): void {
     const { elastic } = this.#layer.context.rings;
     if (elastic !== null) elastic.onFreed = (): void => this.emptied();
     this.#serveWithin(WRITERS_TURN_MS);
   }
 
-  /** A ring is empty, or memory has come back: writers that wait for it are served before the engine does anything else. */
+  /** There is no memory for what has come: the window is closed until there is. */
+  refuse(c: TcpConnection): void {
+    if (this.#refused.has(c)) return;
+    this.#refused.add(c);
+    this.#layer.counters.windowsClosedForMemory++;
+    this.hold(c);
+    this.#still = 0;
+    this.#awaitMemory();
+  }
+
+  refuses(c: TcpConnection): boolean {
+    return this.#refused.size > 0 && this.#refused.has(c);
+  }
+
+  /** A ring is empty, or memory has come back: who waits for it is served before the engine does anything else. */
   emptied(): void {
-    if (this.#waiting.size > 0) this.#serveWithin(0);
+    if (this.#waiting.size > 0 || this.#refused.size > 0) this.#serveWithin(0);
+  }
+
+  /** Whether an empty ring would help somebody. */
+  get hasWaiting(): boolean {
+    return this.#waiting.size > 0 || this.#refused.size > 0;
   }
 
   /**
@@ -126,8 +152,8 @@ export class RingKeeper implements TimerTarget {
     for (let i = to - 1; i >= from; i--) {
       this.#still = this.#look(this.#held[i]!) ? 0 : this.#still + 1;
     }
-    if (this.#held.length === 0 && this.#waiting.size === 0) return;
-    this.#stalled = this.#waiting.size === 0 && this.#still > 2 * this.#held.length;
+    if (this.#held.length === 0 && !this.hasWaiting) return;
+    this.#stalled = !this.hasWaiting && this.#still > 2 * this.#held.length;
     this.#layer.context.timers.set(this.#timer, now + (this.#stalled ? STALLED_MS : RING_IDLE_MS / SLICES));
   }
 
@@ -146,13 +172,25 @@ export class RingKeeper implements TimerTarget {
     if (at < this.#turn.deadline) this.#layer.context.timers.set(this.#turn, at);
   }
 
-  #serveWriters(now: number): void {
+  #serve(now: number): void {
+    this.#openWindows();
     for (const c of this.#waiting) {
       if (!tryGiveSendRing(c)) break;
       this.#waiting.delete(c);
     }
     // what has come back meanwhile was looked at; a ring that was given and is not used is free for others then
-    this.#layer.context.timers.set(this.#turn, this.#waiting.size > 0 ? now + WRITERS_TURN_MS : Infinity);
+    this.#layer.context.timers.set(this.#turn, this.hasWaiting ? now + WRITERS_TURN_MS : Infinity);
+  }
+
+  /** Those that have waited longest first, as far as there is memory for what they may be sent now. */
+  #openWindows(): void {
+    for (const c of this.#refused) {
+      if (!makeReceiveRoom(c)) break;
+      this.#refused.delete(c);
+      c.ackNow = true;
+      c.ackComment = 'window opened: memory has come back';
+      this.#layer.context.wantsToTransmit(c);
+    }
   }
 
   /** @returns true when something has moved since the last look */
@@ -185,7 +223,8 @@ export class RingKeeper implements TimerTarget {
 
   /** @returns true when the connection has no rings, and goes or will soon */
   #removeIfBare(c: TcpConnection): boolean {
-    if (c.recvRing !== null || c.sendRing !== null || this.#waiting.has(c)) return false;
+    if (c.recvRing !== null || c.sendRing !== null) return false;
+    if (this.#waiting.has(c) || this.#refused.has(c)) return false;
     if (this.#layer.context.now - Math.max(c.lastReceivedAt, c.lastSentAt) < RING_IDLE_MS) return true;
     this.#remove(c);
     park(c);

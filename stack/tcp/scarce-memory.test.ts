@@ -100,3 +100,54 @@ test('40 writers with memory for ten rings are about as fast as the link', (t) =
   // 12 MB take 96 ms at 1 Gbit/s, with the headers 100; then somebody's last segment may wait for a delayed acknowledgment
   t.true(pair.nowMs - begun < 200, `${pair.nowMs - begun} ms`);
 });
+
+test('40 senders to an end with memory for ten rings are not held up for seconds by what it has to drop', (t) => {
+  const rings = new ElasticHeapRings();
+  rings.knowsScarcity = true;
+  const far = new ElasticHeapRings();
+  const link = { latencyMs: 0.05, kilobitsPerSecond: 1_000_000, queuePackets: 10_000 };
+  const pair = new StackPair({ aSource: rings, bSource: far, forward: link, backward: link });
+  pair.traceLimit = 0;
+  const count = 40;
+  const target = 301_184;
+  pair.b.tcp.listen({ local: null, port: PORT, backlog: count });
+  const remote = { remote: addressOf(PAIR_ADDRESSES.b.v4), remotePort: PORT, local: null, localPort: 0 };
+  const connections = Array.from({ length: count }, () =>
+    pair.a.tcp.connect({ ...remote, noDelay: false, keepAlive: null }),
+  );
+  const senders: TcpConnection[] = [];
+  const written = new Map<TcpConnection, number>();
+  const write = (c: TcpConnection): void => {
+    for (;;) {
+      const done = written.get(c) ?? 0;
+      const taken = done >= target ? 0 : far.write(c, CHUNK, 0, Math.min(target - done, CHUNK.length), false);
+      if (taken === 0) return;
+      written.set(c, done + taken);
+    }
+  };
+  pair.onEvents = (endpoint: Endpoint): void => {
+    if (endpoint instanceof TcpListener) {
+      for (let c = endpoint.accept(); c !== null; c = endpoint.accept()) senders.push(c);
+      for (const c of senders) write(c);
+    } else if (senders.includes(endpoint as TcpConnection)) write(endpoint as TcpConnection);
+  };
+  t.true(pair.runUntil(() => senders.length === count, pair.nowMs + 1000));
+  rings.limitBytes = 1 << 18;
+  const begun = pair.nowMs;
+  for (const c of senders) write(c);
+  // the application reads now and then, one connection after the other
+  let left = count * target;
+  for (let turn = 0; left > 0 && pair.nowMs < begun + 120_000; turn++) {
+    pair.runFor(1);
+    const c = connections[turn % count]!;
+    left -= c.recvRing?.usedBytes ?? 0;
+    take(c);
+  }
+  t.is(left, 0);
+  const { dropNoMemory } = pair.a.tcp.counters;
+  t.log(
+    `${Math.round(pair.nowMs - begun)} ms, ${dropNoMemory} dropped, ${pair.b.tcp.counters.timeouts} timeouts`,
+  );
+  t.true(dropNoMemory > 0, 'memory was short');
+  t.true(pair.nowMs - begun < 2000, `${pair.nowMs - begun} ms`);
+});

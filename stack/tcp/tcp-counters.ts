@@ -37,6 +37,10 @@ export class TcpCounters {
   dropBeyondWindow = 0;
   /** Data that was promised a place when there was memory; the peer sends it again. */
   dropNoMemory = 0;
+  /** … and the peer was told of a closed window. */
+  windowsClosedForMemory = 0;
+  /** A peer's window opened that had been taken back from what was in flight, which was sent again. */
+  windowsReopened = 0;
 
   // things a peer can make us do or keep, and their limits
   optionErrors = 0;
