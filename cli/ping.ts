@@ -82,14 +82,30 @@ function statisticsText(host: string, numbers: PingStatistics): string {
 function hopLine({ hop, probes }: TracedHop): string {
   let text = String(hop).padStart(2);
   let last = '';
-  for (const { from, rttMs, tcp } of probes) {
+  for (const { from, rttMs, tcp, extensions } of probes) {
     if (from === null) text += '  *';
     else {
-      if (from !== last) text += `  ${from}`;
+      if (from !== last) text += `  ${from}${toldBy(extensions)}`;
       last = from;
       text += `  ${(rttMs ?? 0).toFixed(3)} ms`;
       if (tcp !== null) text += ` [${tcp}]`;
     }
   }
   return text;
+}
+
+/** ` [MPLS 16001 ttl 1] [incoming eth0 192.0.2.1 mtu 1500]` */
+function toldBy(extensions: TracedHop['probes'][number]['extensions']): string {
+  if (extensions === null) return '';
+  const labels = extensions.mpls.map(({ label, ttl }) => ` [MPLS ${label} ttl ${ttl}]`);
+  const interfaces = extensions.interfaces.map(({ role, index, address, name, mtuBytes }) => {
+    const parts = [
+      name,
+      index === null ? null : `#${index}`,
+      address,
+      mtuBytes === null ? null : `mtu ${mtuBytes}`,
+    ];
+    return ` [${[role, ...parts].filter((part) => part !== null).join(' ')}]`;
+  });
+  return [...labels, ...interfaces].join('');
 }

@@ -258,8 +258,8 @@ export class Questions {
   }
 }
 
-/** A hop of ten probes over IPv6 is the longest. */
-const LONGEST_LINE_BYTES = 2048;
+/** A hop of ten probes whose routers tell all that is taken of their extensions is the longest. */
+const LONGEST_LINE_BYTES = 10_000;
 
 function plain(_key: string, value: unknown): unknown {
   return value instanceof IpAddress ? value.toString() : value;

@@ -239,6 +239,8 @@ export type IcmpErrorKind = (typeof IcmpErrorKind)[keyof typeof IcmpErrorKind];
  * one, so a transport acts only on what fits a connection (RFC 5927). Valid during the call only.
  */
 export class IcmpError {
+  /** The packet with the message, for what else it tells; null: there is none, nobody on the link answered. */
+  message: RxPacket | null = null;
   kind: IcmpErrorKind = IcmpErrorKind.UnreachableNet;
   /** What the message says the path takes, for {@link IpOutput.reducePathMtu}; 0 unless `kind` is TooBig. */
   mtuBytes = 0;

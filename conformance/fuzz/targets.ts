@@ -15,6 +15,7 @@ import { HeapRings } from '../../stack/testing/heap-rings.ts';
 import { icmpMessage, ipPacket, udpDatagram } from '../../stack/testing/packets.ts';
 import { foldChecksum, sumSlab } from '../../stack/wire/checksum.ts';
 import { ETHERNET_HEADER_BYTES, EtherType, writeEthernetHeader } from '../../stack/wire/ethernet.ts';
+import { readIcmpExtensions } from '../../stack/wire/icmp-extensions.ts';
 import { parseIgmpQuery } from '../../stack/wire/igmp.ts';
 import { IpAddress, parsePrefix } from '../../stack/wire/ip-address.ts';
 import { Ipv4, ipVersion, ipv4HeaderBytes } from '../../stack/wire/ipv4.ts';
@@ -250,6 +251,15 @@ function dhcpReply(): Uint8Array {
   return bytes;
 }
 
+/** A time exceeded with a quote of 128 bytes, a label and an interface behind it; no checksum, which is right, too. */
+function extendedError(family: 4 | 6): Uint8Array {
+  const start = family === 4 ? [11, 0, 0, 0, 0, 32, 0, 0] : [3, 0, 0, 0, 16, 0, 0, 0];
+  const label = [0, 8, 1, 1, 3, 0xe8, 0x1b, 0x3f];
+  const address = [0, 1, 0, 0, 192, 0, 2, 1];
+  const router = [0, 28, 2, 0x8f, 0, 0, 0, 3, ...address, 8, 0x65, 0x74, 0x68, 0x30, 0, 0, 0, 0, 0, 5, 0xdc];
+  return Uint8Array.of(...start, ...zeros(128), 0x20, 0, 0, 0, ...label, ...router);
+}
+
 /** All that there is. Each call makes new ones, which have kept nothing yet. */
 export function fuzzTargets(): FuzzTarget[] {
   const options = new TcpOptions();
@@ -315,6 +325,15 @@ export function fuzzTargets(): FuzzTarget[] {
       name: 'neighbour options',
       good: [Uint8Array.of(1, 1, 2, 0, 0, 0, 0, 9, 14, 2, ...zeros(14))],
       run: (input) => void findLinkAddress(new Slab(input).view, 0, input.length, 1),
+    },
+    {
+      name: 'ICMP extensions',
+      good: [extendedError(4), extendedError(6)],
+      run: (input) => {
+        const slab = new Slab(input);
+        if (input.length >= 8)
+          for (const family of [4, 6] as const) readIcmpExtensions(slab, 0, input.length, family);
+      },
     },
     {
       name: 'IGMP query',

@@ -12,6 +12,7 @@ import {
   isIcmpError,
   writeIcmpHeader,
 } from '../wire/icmp.ts';
+import { quoteEnd } from '../wire/icmp-extensions.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import {
   IPV4_HEADER_BYTES,
@@ -149,13 +150,14 @@ export class IcmpLayer {
     const quoted = new RxPacket(slab, iface);
     quoted.off = off - Icmp.Data;
     quoted.len = len + Icmp.Data;
+    this.#error.message = null;
     const { view } = slab;
     if (ipVersion(view, off) === 4) {
       setOwnEnds(quoted, IpAddress.read(view, off + Ipv4.Source, 4));
-      this.#aboutV4(quoted, IcmpErrorKind.UnreachableHost, 0);
+      this.#aboutV4(quoted, off + len, IcmpErrorKind.UnreachableHost, 0);
     } else {
       setOwnEnds(quoted, IpAddress.read(view, off + Ipv6.Source, 6));
-      this.#aboutV6(quoted, IcmpErrorKind.UnreachableHost, 0);
+      this.#aboutV6(quoted, off + len, IcmpErrorKind.UnreachableHost, 0);
     }
   }
 
@@ -383,14 +385,15 @@ export class IcmpLayer {
 
   #quotedV4(rx: RxPacket, kind: IcmpErrorKind, mtuBytes: number): void {
     this.counters.errorsReceived++;
-    this.#aboutV4(rx, kind, mtuBytes);
+    this.#error.message = rx;
+    this.#aboutV4(rx, quoteEnd(rx.slab.view, rx.off, rx.len, 4), kind, mtuBytes);
   }
 
-  #aboutV4(rx: RxPacket, kind: IcmpErrorKind, mtuBytes: number): void {
+  /** @param end where the quoted packet ends */
+  #aboutV4(rx: RxPacket, end: number, kind: IcmpErrorKind, mtuBytes: number): void {
     const { counters } = this;
     const { view } = rx.slab;
     const at = rx.off + Icmp.Data;
-    const end = rx.off + rx.len;
     // RFC 792: the IP header and at least 8 bytes of what follows
     if (end - at < IPV4_HEADER_BYTES || ipVersion(view, at) !== 4) {
       counters.dropQuoteTruncated++;
@@ -423,14 +426,15 @@ export class IcmpLayer {
 
   #quotedV6(rx: RxPacket, kind: IcmpErrorKind, mtuBytes: number): void {
     this.counters.errorsReceived++;
-    this.#aboutV6(rx, kind, mtuBytes);
+    this.#error.message = rx;
+    this.#aboutV6(rx, quoteEnd(rx.slab.view, rx.off, rx.len, 6), kind, mtuBytes);
   }
 
-  #aboutV6(rx: RxPacket, kind: IcmpErrorKind, mtuBytes: number): void {
+  /** @param end where the quoted packet ends */
+  #aboutV6(rx: RxPacket, end: number, kind: IcmpErrorKind, mtuBytes: number): void {
     const { counters } = this;
     const { view } = rx.slab;
     const at = rx.off + Icmp.Data;
-    const end = rx.off + rx.len;
     if (end - at < IPV6_HEADER_BYTES || ipVersion(view, at) !== 6) {
       counters.dropQuoteTruncated++;
       return;

@@ -3,6 +3,8 @@ import { EndpointEvent } from '../endpoint.ts';
 import { NetError } from '../errors.ts';
 import { addressOf, icmpMessage, ipPacket } from '../testing/packets.ts';
 import { PAIR_ADDRESSES, StackPair } from '../testing/stack-pair.ts';
+import { foldChecksum, sumSlab } from '../wire/checksum.ts';
+import { Slab } from '../wire/slab.ts';
 import type { Trace, TraceHop, TraceOptions } from './trace.ts';
 
 const { a, b } = PAIR_ADDRESSES;
@@ -177,4 +179,34 @@ test('arguments', (t) => {
     { payloadBytes: 65_508 },
   ])
     t.throws(() => pair.a.icmp.trace({ destination, ...wrong }), { instanceOf: NetError, code: 'EINVAL' });
+});
+
+test('RFC 4884: what a router tells of labels and its interface comes with its answer', (t) => {
+  const { pair, hops } = new Path('v4', []);
+  const router = '198.51.100.1';
+  let answer: Uint8Array = new Uint8Array();
+  pair.forward.filter = (bytes) => {
+    // ours is 60 bytes; 128 are quoted, filled up with zeros
+    const data = new Uint8Array(128 + 4 + 8 + 8);
+    data.set(bytes);
+    const { view } = new Slab(data);
+    view.setUint8(128, 2 << 4);
+    view.setUint32(132, 0x0008_0101);
+    view.setUint32(136, (16_001 << 12) | (5 << 9) | 0x100 | 1);
+    view.setUint32(140, 0x0008_0208);
+    view.setUint32(144, 7);
+    view.setUint16(130, foldChecksum(sumSlab(new Slab(data), 128, 20, 0)));
+    const message = icmpMessage(router, a.v4, 11, 0, 32 << 16, data);
+    answer = ipPacket({ from: router, to: a.v4, protocol: 1 }, message);
+    return 'drop';
+  };
+  const trace = pair.a.icmp.trace({ destination: addressOf(b.v4), maxHops: 1, probesPerHop: 1 });
+  pair.settle();
+  pair.inject('a', answer);
+  for (let hop = trace.take(); hop !== null; hop = trace.take()) hops.push(hop);
+  t.is(String(hops[0]?.probes[0]?.from), router);
+  t.deepEqual(hops[0]?.probes[0]?.extensions, {
+    mpls: [{ label: 16_001, trafficClass: 5, ttl: 1 }],
+    interfaces: [{ role: 'incoming', index: 7, address: null, name: null, mtuBytes: null }],
+  });
 });

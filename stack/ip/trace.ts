@@ -3,6 +3,7 @@ import { type IcmpError, IcmpErrorKind, type Route, type RxPacket, type StackCon
 import { EndpointEvent } from '../endpoint.ts';
 import { TimerEntry, type TimerTarget } from '../timers.ts';
 import { Icmp } from '../wire/icmp.ts';
+import { type IcmpExtensions, readIcmpExtensions } from '../wire/icmp-extensions.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { IPV4_HEADER_BYTES, IpProtocol } from '../wire/ipv4.ts';
 import { IPV6_HEADER_BYTES } from '../wire/ipv6.ts';
@@ -77,6 +78,8 @@ export interface TraceProbe {
   readonly error: ProbeError | null;
   /** What the destination has said to a SYN; null for all other answers. */
   readonly tcp: 'open' | 'closed' | null;
+  /** What a router told beside (RFC 4884): labels of MPLS, its interfaces; null: nothing. */
+  readonly extensions: IcmpExtensions | null;
 }
 
 /** One hop with all its probes. */
@@ -170,7 +173,8 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
   }
 
   onDeadline(): void {
-    if (this.#waitsForAnswer) this.#answered({ from: null, rttMs: NaN, error: null, tcp: null }, false);
+    if (this.#waitsForAnswer)
+      this.#answered({ from: null, rttMs: NaN, error: null, tcp: null, extensions: null }, false);
   }
 
   transmit(): boolean {
@@ -192,7 +196,10 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
     if (!from.equals(this.destination)) return false;
     if (rx.slab.view.getUint16(rx.off + Icmp.Sequence) !== this.#sent) return false;
     if (!carriesPayload(rx, this.#payload)) return false;
-    this.#answered({ from, rttMs: this.#context.now - this.#sentMs, error: null, tcp: null }, true);
+    this.#answered(
+      { from, rttMs: this.#context.now - this.#sentMs, error: null, tcp: null, extensions: null },
+      true,
+    );
     return true;
   }
 
@@ -208,7 +215,10 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
     if (view.getInt32(rx.off + Tcp.Acknowledgment) !== ((this.#sequence + 1) | 0)) return false;
     const tcp = (flags & TcpFlag.Rst) !== 0 ? 'closed' : (flags & TcpFlag.Syn) !== 0 ? 'open' : null;
     if (tcp === null) return false;
-    this.#answered({ from, rttMs: this.#context.now - this.#sentMs, error: null, tcp }, true);
+    this.#answered(
+      { from, rttMs: this.#context.now - this.#sentMs, error: null, tcp, extensions: null },
+      true,
+    );
     return true;
   }
 
@@ -226,7 +236,8 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
     const isEnd = reached && kind === IcmpErrorKind.UnreachablePort;
     if (!isWay && !reached && kind !== IcmpErrorKind.TooBig) this.#deadEnd = true;
     const rttMs = this.#context.now - this.#sentMs;
-    this.#answered({ from, rttMs, error: isWay || isEnd ? null : probeErrorOf(kind), tcp: null }, reached);
+    const about = isWay || isEnd ? null : probeErrorOf(kind);
+    this.#answered({ from, rttMs, error: about, tcp: null, extensions: extensionsOf(error) }, reached);
     return true;
   }
 
@@ -321,4 +332,8 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
     tx.bodyLen = this.#payload.lengthBytes;
     return ip.finish(this.#route, IpProtocol.Udp, Udp.Checksum, 0, this.#hop);
   }
+}
+
+function extensionsOf({ message, family }: IcmpError): IcmpExtensions | null {
+  return message === null ? null : readIcmpExtensions(message.slab, message.off, message.len, family);
 }
