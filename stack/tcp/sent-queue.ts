@@ -49,7 +49,7 @@ export interface LossObserver {
   ): void;
 }
 
-/** Records there is room for at first. */
+/** Records there is room for once data flows. */
 const FIRST_RECORDS = 16;
 const NO_NUMBERS: Int32Array = new Int32Array(0);
 const NO_TIMES: Float64Array = new Float64Array(0);
@@ -440,7 +440,8 @@ export class SentQueue {
     if (this.first > this.start.length >> 1) {
       this.#move(0, this.first, this.last);
     } else {
-      const length = Math.max(FIRST_RECORDS, 2 * this.start.length);
+      // perf: one record, a SYN or a FIN, fits into arrays that V8 keeps in its heap; each of the others has a buffer outside
+      const length = this.start.length === 0 ? 1 : Math.max(FIRST_RECORDS, 2 * this.start.length);
       this.start = grown(this.start, new Int32Array(length), this.first, this.last);
       this.end = grown(this.end, new Int32Array(length), this.first, this.last);
       this.sentAt = grown(this.sentAt, new Float64Array(length), this.first, this.last);
