@@ -58,6 +58,23 @@ test('pieces that are sent while the application has nothing more are marked, un
   t.is(rate.appLimitedTo, 0, 'the bubble has passed');
 });
 
+// [BBR §4.1.3-1]
+test('BBR asks for SACK and timestamps, and what SACK reports is delivered', (t) => {
+  const bench = TcpBench.synSent({ connect: { congestion: 'bbr' } });
+  const [syn] = bench.take();
+  t.true(syn?.options.sackPermitted);
+  t.true(syn?.options.hasTimestamps);
+  bench.wait(50);
+  bench.seg({ flags: 'SA', seq: 0, ack: 1, mss: 1000, sackPermitted: true });
+  bench.take();
+  bench.write(4000);
+  bench.wait(50);
+  bench.seg({ flags: 'A', seq: 1, ack: 1, sack: [[1001, 3001]] });
+  const { rate } = bench.connection.sent;
+  t.is(rate.deliveredBytes, 2000);
+  t.true(rate.bytesPerMs > 0);
+});
+
 test('a piece that is sent again counts from then on; its loss is counted', (t) => {
   const queue = new SentQueue();
   const lost: number[][] = [];

@@ -80,6 +80,38 @@ test('the loss of a probe is no sign of congestion (RFC 4821 §7.7)', (t) => {
   t.is(counters.fastRetransmits - counters.mtuProbesLost <= 2 * counters.mtuProbesLost, true);
 });
 
+// [RFC 4821 §4-1] [RFC 4821 §7.1-1]
+test('the loss of a probe is known within two round trips, without a timeout; nothing else is too large', (t) => {
+  const stream = new Stream(1300);
+  stream.run(5000);
+  const { pair, sender } = stream;
+  const { counters } = pair.a.tcp;
+  const { mtuProbes, mtuProbesLost } = counters;
+  const { timeoutRetransmits } = sender;
+  const small = pair.forward.filter;
+  let tooLarge = 0;
+  let droppedAt = -1;
+  let lost = mtuProbesLost;
+  const knownAfterMs: number[] = [];
+  pair.forward.filter = (bytes, ...more) => {
+    if (counters.mtuProbesLost > lost) {
+      lost = counters.mtuProbesLost;
+      knownAfterMs.push(pair.nowMs - droppedAt);
+    }
+    if (bytes.length > stream.mtuBytes) {
+      tooLarge++;
+      droppedAt = pair.nowMs;
+    }
+    return small!(bytes, ...more);
+  };
+  stream.run(15_000);
+  t.true(knownAfterMs.length >= 3, `${knownAfterMs}`);
+  // half of the round trip of 100 ms is over when the filter sees a packet
+  t.true(Math.max(...knownAfterMs) <= 200, `${knownAfterMs}`);
+  t.is(sender.timeoutRetransmits, timeoutRetransmits);
+  t.true(tooLarge <= counters.mtuProbes - mtuProbes);
+});
+
 // [RFC 4821 §4-4] [RFC 4821 §7.4-1] [RFC 4821 §7.4-2]
 test('probes are far apart, leave when nothing is being repaired, and with enough behind them', (t) => {
   const stream = new Stream(1300);
