@@ -156,7 +156,8 @@ export class TrafficOpener {
       case ContentType.Handshake:
         // RFC 8446 §5.4: zero-length content of handshake and alert records → unexpected_message
         if (contentBytes === 0) throw new TlsError('EmptyHandshakeRecord', 'handshake');
-        this.#receiveHandshake(key.opened, contentBytes);
+        // by copy: whoever takes a ticket may open records of other connections, into the same memory
+        this.#receiveHandshake(Uint8Array.from(key.opened.subarray(0, contentBytes)));
         return OPENED_NOTHING;
       case ContentType.Alert:
         return this.#receiveAlert(key.opened, contentBytes);
@@ -179,8 +180,9 @@ export class TrafficOpener {
   }
 
   /** Handles the messages of one record; the beginning of a message waits in the region for its rest. */
-  #receiveHandshake(content: Uint8Array, contentBytes: number): void {
+  #receiveHandshake(content: Uint8Array): void {
     const { bytes, view } = this.#state;
+    const contentBytes = content.length;
     const partialAt = this.#off + TrafficOffset.Partial;
     let off = 0;
     while (off < contentBytes) {

@@ -1,6 +1,7 @@
 import { createCipheriv } from 'node:crypto';
 import { concatBytes } from '@noble/hashes/utils.js';
 import test from 'ava';
+import { openSslAead } from '../../engine/aead.ts';
 import { Slab } from '../../stack/wire/slab.ts';
 import { fc } from '../../test/properties.ts';
 import { AlertDescription, AlertLevel } from '../alerts.ts';
@@ -8,6 +9,7 @@ import { TRAFFIC_STATE_BYTES } from '../client.ts';
 import { TlsError, type TlsErrorMember } from '../errors.ts';
 import { cipherSuiteOf, TLS13_SUITES } from '../keys/suites.ts';
 import { MAX_CERTIFICATE_REQUESTS_IN_ROW } from '../limits.ts';
+import { provideAead } from '../record/aead.ts';
 import { RECORD_OVERHEAD_BYTES } from '../record/record-key.ts';
 import { plainRecord } from '../testing/scripted-server.ts';
 import { ContentType, HandshakeType } from '../wire/codes.ts';
@@ -268,6 +270,22 @@ function ticketMessage(nonce: Uint8Array, ticket: Uint8Array, lifetime = 7200): 
     ),
   );
 }
+
+test('whoever takes a ticket may open records of other connections, although all are opened into the same memory', (t) => {
+  provideAead(openSslAead);
+  t.teardown(() => provideAead(() => null));
+  const { sealer, opener } = pair();
+  const other = pair();
+  const got: Uint8Array[] = [];
+  opener.onTicket = ({ ticket }) => {
+    got.push(ticket);
+    t.deepEqual(open(other.opener, seal(other.sealer, ApplicationData, bytes(1000))).data, bytes(1000));
+  };
+  const [one, two] = [new Uint8Array(100).fill(1), new Uint8Array(100).fill(2)];
+  const nonce = Uint8Array.of(1);
+  open(opener, seal(sealer, Handshake, concatBytes(ticketMessage(nonce, one), ticketMessage(nonce, two))));
+  t.deepEqual(got, [one, two]);
+});
 
 test('tickets come whole, several in a record, and over records of one byte, also in another thread', (t) => {
   const { ours, sealer, opener } = pair();
