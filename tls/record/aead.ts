@@ -44,9 +44,14 @@ export type AeadMaker = (name: string, key: Uint8Array) => Aead | null;
 
 let makeFaster: AeadMaker = () => null;
 
-/** Has AEADs that are used much made by somebody who is faster at it than node:crypto. */
+/** Has AEADs made by somebody who is faster at it than node:crypto. */
 export function provideAead(maker: AeadMaker): void {
   makeFaster = maker;
+}
+
+/** The AEAD of a name under a key: by whoever was {@link provideAead provided}, or by node:crypto. */
+export function aeadOf(name: string, key: Uint8Array): Aead {
+  return makeFaster(name, key) ?? new NodeAead(name, key);
 }
 
 // node:crypto declares ChaCha20-Poly1305 with a type of its own; GCM's methods serve both
@@ -105,13 +110,5 @@ export class NodeAead implements Aead {
       return null;
     }
     return opened;
-  }
-
-  /** The same by whoever was {@link provideAead provided}, or by this. */
-  faster(): Aead {
-    const key = this.#key.export();
-    const faster = makeFaster(this.#name, key);
-    key.fill(0);
-    return faster ?? this;
   }
 }

@@ -2,22 +2,18 @@ import { TlsError } from '../errors.ts';
 import { type CipherSuite, IV_BYTES, TAG_BYTES } from '../keys/suites.ts';
 import { MAX_PLAINTEXT_BYTES, MAX_PROTECTION_BYTES } from '../limits.ts';
 import { ContentType, ProtocolVersion, RECORD_HEADER_BYTES } from '../wire/codes.ts';
-import { type Aead, NodeAead } from './aead.ts';
+import { type Aead, aeadOf } from './aead.ts';
 import type { RecordProtection } from './record-protection.ts';
 
 /** Bytes that protection adds to the content of a record: header, content type, tag. */
 export const RECORD_OVERHEAD_BYTES: number = RECORD_HEADER_BYTES + 1 + TAG_BYTES;
-
-/** Records after which a key is worth what a faster AEAD takes to set up. */
-const FEW_RECORDS = 16;
 
 /** One record key of TLS 1.3 with its IV (RFC 8446 §5.2, §5.3). */
 export class RecordKey implements RecordProtection {
   readonly overheadBytes: number = RECORD_OVERHEAD_BYTES;
   /** RFC 8446 §5.2: the length MUST NOT exceed 2^14 + 256 bytes. */
   readonly maxSealedBytes: number = MAX_PLAINTEXT_BYTES + MAX_PROTECTION_BYTES;
-  #aead: Aead;
-  #records = 0;
+  readonly #aead: Aead;
   readonly #iv: Uint8Array;
   readonly #nonce = new Uint8Array(IV_BYTES);
   readonly #header: Uint8Array;
@@ -27,7 +23,7 @@ export class RecordKey implements RecordProtection {
   #openedBytes = 0;
 
   constructor(suite: CipherSuite, key: Uint8Array, iv: Uint8Array) {
-    this.#aead = new NodeAead(suite.cipher.name, key);
+    this.#aead = aeadOf(suite.cipher.name, key);
     this.#iv = Uint8Array.from(iv);
     this.#header = Uint8Array.of(
       ContentType.ApplicationData,
@@ -54,7 +50,6 @@ export class RecordKey implements RecordProtection {
     header[4] = sealedBytes;
     into.set(header, intoOff);
     this.#setNonce(seqHigh, seqLow);
-    this.#countRecord();
     const at = intoOff + RECORD_HEADER_BYTES;
     this.#aead.seal(this.#nonce, header, from, off, lengthBytes, type, into, at);
     return RECORD_HEADER_BYTES + sealedBytes;
@@ -71,7 +66,6 @@ export class RecordKey implements RecordProtection {
     const header = this.#openedHeader;
     for (let i = 0; i < RECORD_HEADER_BYTES; i++) header[i] = record[off + i]!;
     this.#setNonce(seqHigh, seqLow);
-    this.#countRecord();
     const inner = this.#aead.open(this.#nonce, header, record, off + RECORD_HEADER_BYTES, innerBytes);
     if (inner === null) throw new TlsError('BadRecordMac');
     // RFC 8446 §5.4: the full encoded TLSInnerPlaintext MUST NOT exceed 2^14 + 1 octets
@@ -97,10 +91,6 @@ export class RecordKey implements RecordProtection {
 
   get openedType(): number {
     return this.#openedType;
-  }
-
-  #countRecord(): void {
-    if (++this.#records === FEW_RECORDS && this.#aead instanceof NodeAead) this.#aead = this.#aead.faster();
   }
 
   /** RFC 8446 §5.3: the 64-bit sequence number, padded to the left, XORed with the IV. */
