@@ -1,4 +1,5 @@
 import { Slab } from '../stack/wire/slab.ts';
+import { isThreadAlive, OWN_THREAD } from './thread-id.ts';
 
 /**
  * The one block of shared memory of an engine. Every thread of the process maps the same bytes:
@@ -303,17 +304,42 @@ export class Arena {
   }
 }
 
+/** In a lock's word beside the number of the thread that has it: somebody waits. */
+const AWAITED = 1 << 30;
+/** How long a waiter believes that the owner of a lock is about to give it back. */
+const LOCK_PATIENCE_MS = 1000;
+
 /** Takes a lock only if nobody has it: the engine waits for no other thread. */
 export function tryLockWord(words: Int32Array, word: number): boolean {
-  return Atomics.compareExchange(words, word, 0, 1) === 0;
+  return Atomics.compareExchange(words, word, 0, OWN_THREAD) === 0;
 }
 
-/** Takes a lock that is held for a few instructions or one record at most. 0: free, 1: taken, 2: taken and waited for. */
-export function lockWord(words: Int32Array, word: number): void {
-  if (Atomics.compareExchange(words, word, 0, 1) === 0) return;
-  while (Atomics.exchange(words, word, 2) !== 0) Atomics.wait(words, word, 2);
+/**
+ * Takes a lock that is held for a few instructions or one record at most. Its word is 0 or the number of the thread that has it.
+ * @returns false: it has been inherited from a thread that was ended with it, in the middle of something
+ */
+export function lockWord(words: Int32Array, word: number): boolean {
+  if (Atomics.compareExchange(words, word, 0, OWN_THREAD) === 0) return true;
+  for (;;) {
+    const owner = Atomics.load(words, word);
+    if (owner === 0) {
+      // others may wait, too
+      if (Atomics.compareExchange(words, word, 0, OWN_THREAD | AWAITED) === 0) return true;
+      continue;
+    }
+    const awaited = owner | AWAITED;
+    if (Atomics.compareExchange(words, word, owner, awaited) !== owner) continue;
+    if (Atomics.wait(words, word, awaited, LOCK_PATIENCE_MS) !== 'timed-out' || !isOrphaned(awaited))
+      continue;
+    if (Atomics.compareExchange(words, word, awaited, OWN_THREAD | AWAITED) === awaited) return false;
+  }
 }
 
 export function unlockWord(words: Int32Array, word: number): void {
-  if (Atomics.exchange(words, word, 0) === 2) Atomics.notify(words, word, 1);
+  if ((Atomics.exchange(words, word, 0) & AWAITED) !== 0) Atomics.notify(words, word, 1);
+}
+
+/** @param lock the content of a lock's word @returns whether the thread that has it is gone */
+export function isOrphaned(lock: number): boolean {
+  return lock !== 0 && !isThreadAlive(lock & ~AWAITED);
 }

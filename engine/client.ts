@@ -3,6 +3,7 @@ import { type Arena, ArenaWord, EngineState, SlotWord } from './arena.ts';
 import { buryEngine } from './dead-engine.ts';
 import { type EngineCounters, heartbeat, readCounters } from './engine-counters.ts';
 import { SocketBlock, SocketStatus, SocketWord } from './socket-block.ts';
+import { OWN_THREAD } from './thread-id.ts';
 import { wakeEngine } from './wake.ts';
 
 /** How often an event loop that waits for events looks after the engine. */
@@ -60,6 +61,7 @@ export class EngineClient {
     }
     const block = new SocketBlock(this.arena, index);
     block.clear();
+    block.set(SocketWord.Owner, OWN_THREAD);
     block.set(SocketWord.Status, SocketStatus.Idle);
     return block;
   }

@@ -17,6 +17,8 @@ export interface EngineCounters extends Readonly<DeviceCounters> {
   /** Times that the engine has slept, and those of them that another thread ended. */
   readonly sleeps: number;
   readonly wokenByThreads: number;
+  /** Sockets of threads that were ended and could not close them: the engine has done it. */
+  readonly orphanedSockets: number;
   /** Milliseconds. */
   readonly asleepMs: number;
   readonly workingMs: number;
@@ -31,6 +33,7 @@ const OWN: readonly (keyof EngineCounters)[] = [
   'wakeUps',
   'sleeps',
   'wokenByThreads',
+  'orphanedSockets',
   'asleepMs',
   'workingMs',
 ];
@@ -46,6 +49,7 @@ export class EngineAccount {
   wakeUps = 0;
   sleeps = 0;
   wokenByThreads = 0;
+  orphanedSockets = 0;
   asleepMs = 0;
   readonly #startedAt: number;
   readonly #into: Float64Array;
@@ -73,8 +77,9 @@ export class EngineAccount {
     into[FIRST_OWN + 4] = this.wakeUps;
     into[FIRST_OWN + 5] = this.sleeps;
     into[FIRST_OWN + 6] = this.wokenByThreads;
-    into[FIRST_OWN + 7] = this.asleepMs;
-    into[FIRST_OWN + 8] = now - this.#startedAt - this.asleepMs;
+    into[FIRST_OWN + 7] = this.orphanedSockets;
+    into[FIRST_OWN + 8] = this.asleepMs;
+    into[FIRST_OWN + 9] = now - this.#startedAt - this.asleepMs;
   }
 }
 

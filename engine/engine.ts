@@ -11,16 +11,17 @@ import { TcpConnection } from '../stack/tcp/connection.ts';
 import { TcpListener } from '../stack/tcp/listener.ts';
 import { ParkedConnection } from '../stack/tcp/parked-connection.ts';
 import { UdpSocket } from '../stack/udp/udp-socket.ts';
-import { IpAddress } from '../stack/wire/ip-address.ts';
 import { type Arena, ArenaWord } from './arena.ts';
 import { noteAttempt } from './attempt-records.ts';
 import { EngineAccount } from './engine-counters.ts';
 import type { Journal } from './journal.ts';
+import { addressesIn, familyOf, keepAliveOf, trafficClassOf } from './open-options.ts';
 import type { Port } from './port.ts';
 import { Questions } from './questions.ts';
 import { unpackSendOptions } from './send-options.ts';
 import type { Services } from './services.ts';
 import {
+  ABANDONED,
   ADDRESS_RECORD_BYTES,
   Command,
   OpenOption,
@@ -33,9 +34,9 @@ import {
   StreamFlag,
   TEXT_BYTES,
   TEXT_OFF,
-  TYPE_OF_SERVICE_SHIFT,
 } from './socket-block.ts';
 import type { SocketTable } from './socket-table.ts';
+import { breakLocks, Loss, ThreadWatch } from './thread-watch.ts';
 import type { Trace } from './trace.ts';
 
 /** Packets read before the stack answers them: one acknowledgement per batch, not per packet. */
@@ -59,6 +60,7 @@ export class Engine {
   /** What each socket block stands for. */
   readonly #endpoints: (Endpoint | ParkedConnection | null)[] = [];
   readonly #openedAt: number[] = [];
+  readonly #threads: ThreadWatch;
   #now = 0;
   readonly account: EngineAccount;
   /** A device refused a packet: its port says which one. */
@@ -86,6 +88,7 @@ export class Engine {
     this.#ports = ports;
     this.#questions = new Questions(services, table, ports, arena.counters);
     this.#clock = clock;
+    this.#threads = new ThreadWatch(arena);
     services.stack.tcp.onReplaced = (owner, by): void => {
       this.#endpoints[owner] = by;
       if (by instanceof ParkedConnection) table.forgetAccessor(owner);
@@ -109,6 +112,7 @@ export class Engine {
     );
     stack.advance(this.#now);
     const commanded = this.#takeCommands();
+    if (this.#threads.isDue(this.#now)) this.#threads.look(this.#now, this.#onLoss);
     this.journal?.flush();
     let packets = 0;
     let more = commanded;
@@ -243,7 +247,33 @@ export class Engine {
         this.#finish(block, 'CANCELLED', Phase.Connect, '');
       }
     }
+    if ((commands & Command.Abandon) !== 0) this.#abandon(block);
     if ((commands & Command.Release) !== 0) this.#release(block, endpoint);
+  }
+
+  /** What is done for threads that could not: others who use their sockets find an error, and then the sockets go. */
+  readonly #onLoss = (index: number, loss: number): void => {
+    const block = this.#table.block(index);
+    const status = block.get(SocketWord.Status);
+    if ((loss & Loss.Lock) !== 0) {
+      this.#abandon(block);
+      breakLocks(block);
+    } else if (status === SocketStatus.Opening || status === SocketStatus.Open) {
+      this.#finish(block, 'ABORTED', Phase.Transfer, 'the thread that it belonged to has ended');
+    }
+    if ((loss & Loss.Owner) === 0) return;
+    this.account.orphanedSockets++;
+    // as a kernel closes what a process had: what was written still arrives
+    this.#release(block, this.#awake(index));
+  };
+
+  #abandon(block: SocketBlock): void {
+    const endpoint = this.#awake(block.index);
+    const isOver = block.get(SocketWord.Status) === SocketStatus.Closed && block.get(SocketWord.Error) !== 0;
+    if (!isOver) this.#finish(block, 'ABORTED', Phase.Transfer, ABANDONED);
+    if (!(endpoint instanceof TcpConnection)) return;
+    endpoint.abort(ABANDONED);
+    this.journal?.call('abort', block.index);
   }
 
   #obeyConnection(block: SocketBlock, connection: TcpConnection, commands: number): void {
@@ -640,34 +670,9 @@ function isProber(endpoint: Endpoint | null): endpoint is Ping | RouteTrace {
   return endpoint instanceof Ping || endpoint instanceof RouteTrace;
 }
 
-/** The family that was asked for, before there is a peer. */
-function familyOf(block: SocketBlock): 0 | 4 | 6 {
-  const family = block.get(SocketWord.RemoteFamily);
-  return family === 4 || family === 6 ? family : 0;
-}
-
 /** Room for a good part of the buffer (Linux, sk_stream_is_writeable: a third): writers do not wake for every acknowledgement. */
 function isRoomy({ sendRing }: TcpConnection): boolean {
   return sendRing === null || 4 * sendRing.freeBytes >= sendRing.capacityBytes;
-}
-
-/** The application's part of the octet: the bits of ECN are TCP's (RFC 3168 §6.1). */
-function trafficClassOf(block: SocketBlock): number {
-  return (block.get(SocketWord.Options) >>> TYPE_OF_SERVICE_SHIFT) & 0xfc;
-}
-
-/** Of literals that have been checked. */
-function addressesIn(text: string): IpAddress[] {
-  return text.split(' ').flatMap((literal) => IpAddress.parse(literal) ?? []);
-}
-
-function keepAliveOf(block: SocketBlock): { idleMs: number; intervalMs: number; count: number } | null {
-  if ((block.get(SocketWord.Options) & OpenOption.KeepAlive) === 0) return null;
-  return {
-    idleMs: block.get(SocketWord.KeepAliveIdleMs),
-    intervalMs: block.get(SocketWord.KeepAliveIntervalMs),
-    count: block.get(SocketWord.KeepAliveCount),
-  };
 }
 
 function phaseOf(error: NetError): Phase {

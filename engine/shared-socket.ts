@@ -9,6 +9,7 @@ import type { EngineClient } from './client.ts';
 import type { ProbeRequest, Question } from './questions.ts';
 import { packSendOptions } from './send-options.ts';
 import {
+  ABANDONED,
   ADDRESS_RECORD_BYTES,
   Command,
   OpenOption,
@@ -25,6 +26,7 @@ import {
   TEXT_OFF,
   TYPE_OF_SERVICE_SHIFT,
 } from './socket-block.ts';
+import { OWN_THREAD } from './thread-id.ts';
 
 /** While memory is scarce the engine is told of every few kilobytes read. */
 const SCARCE_STEP_BYTES = 8192;
@@ -303,18 +305,18 @@ export class SharedSocket implements Channel {
     this.unlockRecv();
   }
 
-  /** The engine does not give the receive ring's memory to others while a thread reads. */
+  /** The engine does not give the receive ring's memory to others while a thread reads. @throws NetError ABORTED: a thread ended in it */
   lockRecv(): void {
-    lockWord(this.block.words, this.block.at + SocketWord.RecvLock);
+    if (!lockWord(this.block.words, this.block.at + SocketWord.RecvLock)) this.#abandon(SocketWord.RecvLock);
   }
 
   unlockRecv(): void {
     unlockWord(this.block.words, this.block.at + SocketWord.RecvLock);
   }
 
-  /** The engine leaves the send ring where it is while a thread writes. */
+  /** The engine leaves the send ring where it is while a thread writes. @throws NetError ABORTED: a thread ended in it */
   lockSend(): void {
-    lockWord(this.block.words, this.block.at + SocketWord.SendLock);
+    if (!lockWord(this.block.words, this.block.at + SocketWord.SendLock)) this.#abandon(SocketWord.SendLock);
   }
 
   unlockSend(): void {
@@ -579,7 +581,9 @@ export class SharedSocket implements Channel {
     ring.advanceTail(4);
     // the engine may have left connections in the stack for want of room
     this.client.command(this.block, Command.Received);
-    return SharedSocket.adopt(this.client, index);
+    const accepted = SharedSocket.adopt(this.client, index);
+    accepted.block.set(SocketWord.Owner, OWN_THREAD);
+    return accepted;
   }
 
   /** The receive ring, for datagrams; null while there is none. */
@@ -624,6 +628,17 @@ export class SharedSocket implements Channel {
     this.block.set(SocketWord.Operation, operation);
     this.block.set(SocketWord.Status, SocketStatus.Opening);
     this.client.command(this.block, Command.Open);
+  }
+
+  /** A thread was ended in the middle of a read or a write: nobody knows where the next one would have to begin. */
+  #abandon(lock: number): never {
+    const { block } = this;
+    // at once, and not only when the engine comes to it: other threads wait for the same lock
+    block.setError('ABORTED', Phase.Transfer, ABANDONED);
+    block.set(SocketWord.Status, SocketStatus.Closed);
+    this.client.command(block, Command.Abandon);
+    unlockWord(block.words, block.at + lock);
+    throw new NetError('ABORTED', { phase: Phase.Transfer, detail: ABANDONED });
   }
 
   #storeTypeOfService(typeOfService: number): void {

@@ -30,7 +30,7 @@ export const SocketWord = {
   NextFree: 6,
   /** (app) thread slot + 1 that wants events; 0: none */
   EventSlot: 7,
-  /** (app) id of the thread that owns the handle; -1: any thread */
+  /** (app) the thread that the socket belongs to, as Linux numbers it, and ends with; 0: none yet, -1: any thread */
   Owner: 8,
   /** (both) {@link StreamFlag} */
   Flags: 9,
@@ -47,7 +47,7 @@ export const SocketWord = {
   RecvWaiting: 15,
   /** (app) the tail the engine was last told of */
   RecvTold: 16,
-  /** Held by a thread while it reads: see {@link SharedSocket} */
+  /** Held by a thread while it reads: see {@link SharedSocket}, and lockWord for what is in it */
   RecvLock: 17,
 
   SendHead: 18,
@@ -155,7 +155,12 @@ export const Command = {
   Tls: 128,
   /** Wants a send ring, and there was no spare one. */
   Room: 256,
+  /** A thread was ended while it had a lock: abort, and say so. */
+  Abandon: 512,
 } as const;
+
+/** What the error says then. */
+export const ABANDONED = 'a thread was ended in the middle of a read or a write';
 
 /** Whole packets, headers and all, go through a raw socket. */
 export const RAW_WHOLE = 0x100;

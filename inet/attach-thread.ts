@@ -12,7 +12,7 @@ import { CURRENT_THREAD } from './session.ts';
  *
  * @param handle a connection of whatever thread
  * @param threadId 0 (default): the calling thread; or what {@link InetGetCurrentThread} gave in another one. It is not
- * checked: a wrong one makes the handle useless until it is attached again, or the engine stops
+ * checked: a handle of a thread that does not exist, or has ended, is closed within moments
  * @returns the id of the previous owner, with which ownership can be given back. INET_ERROR on failure:
  * HANDLE_INVALID (0x80042736), OPTION_INVALID (0x8004273A: it was opened with INET_OPTION_FREETHREAD and has no owner),
  * ARGUMENT_INVALID (0x80042726), NOT_INITIALIZED (0x8004276D: InetInitialize comes first in every thread)

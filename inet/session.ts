@@ -1,6 +1,7 @@
-import { getEnvironmentData, setEnvironmentData, threadId } from 'node:worker_threads';
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import type { EngineClient } from '../engine/client.ts';
 import type { EngineHandle } from '../engine/start.ts';
+import { OWN_THREAD } from '../engine/thread-id.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 
 /** Where workers find the settings that InetInitialize was given beside the engine's. */
@@ -26,8 +27,8 @@ export interface Session {
 
 let current: Session | null = null;
 
-/** The calling thread's id in ownership checks: Node's thread id + 1, since 0 means "the caller" in InetAttachThread. */
-export const CURRENT_THREAD: number = threadId + 1;
+/** The calling thread's id in ownership checks: Linux's, by which the engine sees when the thread has ended. */
+export const CURRENT_THREAD: number = OWN_THREAD;
 
 /** The calling thread's session. @throws NetError NOT_INITIALIZED */
 export function currentSession(): Session {

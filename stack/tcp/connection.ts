@@ -420,10 +420,10 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
   }
 
   /** Ends at once with a reset (RFC 9293 §3.10.5). */
-  abort(): void {
+  abort(why = ''): void {
     this.detached = true;
     if (this.state === TcpState.Closed || this.state === TcpState.TimeWait) return;
-    this.terminateWithReset('ABORTED', '');
+    this.terminateWithReset('ABORTED', why);
   }
 
   /** Another congestion control from now on (TCP_CONGESTION); it begins with the window there is. @throws NetError ARGUMENT_INVALID */

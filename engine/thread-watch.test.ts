@@ -1,0 +1,116 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import test, { type ExecutionContext } from 'ava';
+import { createMemoryLink } from '../drivers/memory.ts';
+import { Arena, ArenaWord, lockWord, tryLockWord, unlockWord } from './arena.ts';
+import { EngineClient } from './client.ts';
+import { SharedSocket } from './shared-socket.ts';
+import { SocketStatus, SocketWord } from './socket-block.ts';
+import { startEngineSync } from './start.ts';
+import type { EchoServerData } from './testing/echo-server.ts';
+import type { EndedThreadData } from './testing/ended-thread.ts';
+import { OWN_THREAD } from './thread-id.ts';
+
+const PORT = 7;
+const HOST = '192.0.2.2';
+
+/** An engine at 192.0.2.1, with the echo server of testing/echo-server.ts at 192.0.2.2. */
+function bench(t: ExecutionContext): EngineClient {
+  const [here, there] = createMemoryLink({ mtuBytes: 1500 });
+  const ready = new SharedArrayBuffer(4);
+  const data: EchoServerData = { end: there, addresses: [`${HOST}/24`], port: PORT, ready };
+  const server = new Worker(new URL('./testing/echo-server.ts', import.meta.url), { workerData: data });
+  Atomics.wait(new Int32Array(ready), 0, 0, 30_000);
+  const options = { device: here, addresses: ['192.0.2.1/24'], resolver: { hostsFile: null } };
+  const engine = startEngineSync(options);
+  t.teardown(async () => {
+    await engine.stop();
+    await server.terminate();
+  });
+  return EngineClient.of(engine.arena);
+}
+
+function connect(client: EngineClient): SharedSocket {
+  const socket = SharedSocket.connect(client, { host: HOST, port: PORT, protocol: 'tcp', timeoutMs: 30_000 });
+  for (;;) {
+    const sequence = socket.sendSequence;
+    if (socket.status !== SocketStatus.Opening) break;
+    if (!socket.sleepSend(sequence, 30_000)) throw new Error('no answer from the engine');
+  }
+  socket.throwIfFailed();
+  return socket;
+}
+
+/** Runs testing/ended-thread.ts and ends it as soon as it has what it wants. @returns the index of its socket */
+async function endThread(client: EngineClient, data: Partial<EndedThreadData>): Promise<number> {
+  const workerData: EndedThreadData = {
+    memory: client.arena.memory,
+    host: null,
+    port: PORT,
+    index: -1,
+    locks: [],
+    ...data,
+  };
+  const worker = new Worker(new URL('./testing/ended-thread.ts', import.meta.url), { workerData });
+  const [index] = (await once(worker, 'message')) as [number];
+  await worker.terminate();
+  return index;
+}
+
+async function until(condition: () => boolean): Promise<boolean> {
+  for (const end = performance.now() + 30_000; performance.now() < end; await sleep(10)) {
+    if (condition()) return true;
+  }
+  return condition();
+}
+
+for (const lock of ['recv', 'send'] as const) {
+  test(`a connection whose ${lock} lock a thread took to its grave fails with a clear error`, async (t) => {
+    const client = bench(t);
+    const socket = connect(client);
+    await endThread(client, { index: socket.block.index, locks: [lock] });
+    const bytes = new Uint8Array(10);
+    const error = { message: /a thread was ended in the middle of a read or a write/ };
+    // whoever waits for the lock, and whoever comes when the engine has taken care
+    const use = (): number => (lock === 'recv' ? socket.read(bytes, 0, 10) : socket.write(bytes, 0, 10));
+    t.throws(use, { ...error, code: 'ECONNABORTED' });
+    t.throws(use, error);
+    t.true(
+      await until(() => socket.block.get(SocketWord.RecvLock) + socket.block.get(SocketWord.SendLock) === 0),
+    );
+    socket.release();
+    t.true(await until(() => !socket.isCurrent));
+    t.is(client.arena.load(ArenaWord.State), 1);
+  });
+}
+
+test('sockets of an ended thread are closed by the engine, with and without locks', async (t) => {
+  const client = bench(t);
+  const mine = connect(client);
+  for (const locks of [[], ['recv'], ['send'], ['recv', 'send']] as const) {
+    const index = await endThread(client, { host: HOST, locks });
+    const theirs = SharedSocket.adopt(client, index);
+    t.true(await until(() => theirs.status === SocketStatus.Free), locks.join());
+  }
+  t.true(await until(() => client.counters.orphanedSockets === 4));
+  t.is(mine.status, SocketStatus.Open);
+  t.is(mine.write(new Uint8Array(5), 0, 5), 5);
+  mine.release();
+});
+
+test('a lock goes to whoever waits for it when its owner is gone, and to nobody while that lives', (t) => {
+  const arena = Arena.create({ maxSockets: 1, poolBytes: 65_536 });
+  const { words } = arena;
+  const word = ArenaWord.KeyLogLock;
+  t.true(lockWord(words, word));
+  t.is(words[word], OWN_THREAD);
+  t.false(tryLockWord(words, word));
+  unlockWord(words, word);
+  t.is(words[word], 0);
+  // no thread has this number (Linux: PID_MAX_LIMIT is 2^22)
+  words[word] = 1 << 22;
+  t.false(lockWord(words, word));
+  unlockWord(words, word);
+  t.is(words[word], 0);
+});
