@@ -240,6 +240,10 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
 
   /** Sorts addresses in: the preferred family first, with `racing` the families in turn (RFC 8305 §4). */
   #addAddresses(more: readonly IpAddress[]): void {
+    if (this.#addresses.length === 0 && more.length < 2) {
+      this.#addresses = [...more];
+      return;
+    }
     const { racing = false, preferIpv6 } = this.request;
     const first = racing || preferIpv6 ? 6 : 4;
     // an interface may have changed since the others were found

@@ -461,6 +461,6 @@ function grown<T extends Int32Array | Float64Array | Uint8Array>(
   first: number,
   last: number,
 ): T {
-  into.set(old.subarray(first, last));
+  if (first < last) into.set(old.subarray(first, last));
   return into;
 }
