@@ -2,7 +2,21 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import test from 'ava';
-import { createLab, KERNEL_V4, KERNEL_V6, type Lab, OWN_V4, OWN_V6, type RunResult } from '../test/netns.ts';
+import {
+  createLab,
+  ETHERNET_NAME,
+  ETHERNET_V4,
+  ETHERNET_V6,
+  joinByEthernet,
+  KERNEL_V4,
+  KERNEL_V6,
+  type Lab,
+  OWN_V4,
+  OWN_V6,
+  PEER_V4,
+  PEER_V6,
+  type RunResult,
+} from '../test/netns.ts';
 import { makeCredentials } from '../test/peers/credentials.ts';
 import { startDnsmasq, startNodeServer, startOpenssl } from '../test/peers/servers.ts';
 
@@ -58,6 +72,29 @@ test('a run with a name that is looked up, and with TLS, is done again byte for 
   t.is(again.code, 0, again.stdout + again.stderr);
   t.regex(again.stdout, /# 1 passed, 0 failed/);
 });
+
+for (const [name, host, own] of [
+  ['IPv4', PEER_V4, `${ETHERNET_V4}/24`],
+  ['IPv6', PEER_V6, `${ETHERNET_V6}/64`],
+] as const) {
+  test(`a run on Ethernet, whose SYN waits for the neighbour, is done again byte for byte: ${name}`, async (t) => {
+    const [lab, peer] = await Promise.all([createLab(t), createLab(t)]);
+    await joinByEthernet(lab, peer);
+    await startNodeServer(peer, 7000, 'echo');
+    const file = lab.file('run.pcapng');
+    const input = 'every byte '.repeat(30_000);
+    const args = [TUNWIRE, 'connect', host, '7000', '--raw', ETHERNET_NAME, '--addr', own];
+    const options = { input, timeoutMs: 60_000 };
+    const result = await lab.run(process.execPath, [...args, '--seed', '7', '-w', file], options);
+    t.is(result.code, 0, result.stderr);
+    t.true(result.stdout === input);
+    const again = await lab.run(process.execPath, [TUNWIRE, 'replay', '--exact', file], {
+      timeoutMs: 60_000,
+    });
+    t.is(again.code, 0, again.stdout + again.stderr);
+    t.regex(again.stdout, /# 1 passed, 0 failed, 0 skipped/);
+  });
+}
 
 test('a run that was changed by one octet, or that had no seed, is not', async (t) => {
   const lab = await createLab(t);

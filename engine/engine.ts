@@ -404,7 +404,9 @@ export class Engine {
       broadcast: (options & OpenOption.Broadcast) !== 0,
       dontRoute: (options & OpenOption.DontRoute) !== 0,
       onAttempt:
-        (options & OpenOption.NoteAttempts) === 0 ? null : (progress) => this.#attempted(block, progress),
+        (options & OpenOption.NoteAttempts) === 0 && this.journal === null
+          ? null
+          : (progress) => this.#attempted(block, progress),
       owner: block.index,
     });
   }
@@ -578,7 +580,9 @@ export class Engine {
   }
 
   #attempted(block: SocketBlock, progress: AttemptProgress): void {
-    if (!noteAttempt(block, progress)) return;
+    if (progress.code === null) this.journal?.attempt(progress.address, block.get(SocketWord.RemotePort));
+    const isNoted = (block.get(SocketWord.Options) & OpenOption.NoteAttempts) !== 0;
+    if (!isNoted || !noteAttempt(block, progress)) return;
     // most connections have one address that answers at once: nobody is woken for that
     const isAwaited = (block.get(SocketWord.Options) & OpenOption.TellAttempts) !== 0;
     if (isAwaited || block.get(SocketWord.Attempts) > 1) this.#table.tell(block, SocketEvent.Attempted);

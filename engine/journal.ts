@@ -4,7 +4,13 @@ import { Ring } from '../stack/ring.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
 import type { SendOptions } from '../stack/tcp/send-policy.ts';
 import type { ConnectOptions } from '../stack/tcp/tcp-layer.ts';
+import type { IpAddress } from '../stack/wire/ip-address.ts';
 import type { BufferSizes } from './socket-table.ts';
+
+/** A device's capabilities as JSON has them: the station address as its six bytes. */
+export interface JournaledCapabilities extends Omit<LinkCapabilities, 'ethernet'> {
+  readonly ethernet?: { readonly address: readonly number[] };
+}
 
 /** What a journal begins with: how the stack was set up. */
 export interface JournalHeader {
@@ -14,7 +20,7 @@ export interface JournalHeader {
   readonly startMs: number;
   readonly addresses: readonly string[];
   readonly gateways: readonly string[];
-  readonly capabilities: LinkCapabilities;
+  readonly capabilities: JournaledCapabilities;
   readonly sizes: BufferSizes;
   readonly sending: SendOptions;
 }
@@ -71,6 +77,11 @@ export class Journal {
   ): void {
     const { noDelay, keepAlive, congestion, policy } = options;
     this.call('connect', -1, port, { noDelay, keepAlive, congestion, policy });
+  }
+
+  /** A connection to an address of the name begins. */
+  attempt(address: IpAddress, port: number): void {
+    this.call('attempt', -1, `${address}`, port);
   }
 
   opened(index: number, connection: TcpConnection): void {

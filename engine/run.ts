@@ -211,8 +211,10 @@ function keepJournal(
   const addresses = givenAddresses(options.addresses);
   const { seed } = options;
   const isConfigured = addresses.length < options.addresses.length || options.checkAddresses === true;
-  const { capabilities } = ports[0]!.own;
-  if (seed === undefined || isConfigured || capabilities.ethernet !== undefined || ports.length > 1) return;
+  const { ethernet, ...others } = ports[0]!.own.capabilities;
+  const isShared = ports.length > 1 || (options.vlans ?? []).length > 0;
+  if (seed === undefined || isConfigured || isShared) return;
+  const capabilities = { ...others, ...(ethernet && { ethernet: { address: [...ethernet.address] } }) };
   const { gateways = [], congestionControl, pacing, windowValidation, ecn, accurateEcn, nagle } = options;
   const sending = { congestionControl, pacing, windowValidation, ecn, accurateEcn, nagle };
   const sizes = engineSizes(options);

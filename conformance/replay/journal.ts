@@ -8,6 +8,7 @@ import type { TcpConnection } from '../../stack/tcp/connection.ts';
 import { type SendOptions, useSendOptions } from '../../stack/tcp/send-policy.ts';
 import type { ConnectOptions } from '../../stack/tcp/tcp-layer.ts';
 import { ElasticHeapRings } from '../../stack/testing/elastic-heap-rings.ts';
+import { ETHERNET_HEADER_BYTES, Ethernet, EtherType } from '../../stack/wire/ethernet.ts';
 import { completeAt } from '../../stack/wire/partial-checksum.ts';
 import { Slab } from '../../stack/wire/slab.ts';
 import { decodePacket } from '../script/packet.ts';
@@ -26,7 +27,10 @@ interface Header {
   readonly startMs: number;
   readonly addresses: readonly string[];
   readonly gateways: readonly string[];
-  readonly capabilities: LinkCapabilities;
+  /** The station address of an Ethernet device as its bytes. */
+  readonly capabilities: Omit<LinkCapabilities, 'ethernet'> & {
+    readonly ethernet?: { readonly address: readonly number[] };
+  };
   readonly sizes: Readonly<Record<'sendBytes' | 'recvBytes' | 'maxSendBytes' | 'maxRecvBytes', number>>;
   readonly sending?: SendOptions;
 }
@@ -110,12 +114,19 @@ function headerOf(note: Record<string, unknown>, path: string): Header {
       (size) => Number.isInteger(size) && size! > 0 && size! <= MAX_RING_BYTES && (size! & (size! - 1)) === 0,
     ) &&
     Array.isArray(addresses) &&
-    Array.isArray(gateways);
+    Array.isArray(gateways) &&
+    (capabilities?.ethernet === undefined || isStationAddress(capabilities.ethernet.address));
   if (isRight) return note as unknown as Header;
   throw new NetError('ARGUMENT_INVALID', {
     phase: Phase.Argument,
     detail: `capture ${path}: its journal does not begin as one of an engine does`,
   });
+}
+
+function isStationAddress(found: unknown): boolean {
+  const isByte = (each: unknown): boolean =>
+    Number.isInteger(each) && (each as number) >= 0 && (each as number) <= 255;
+  return Array.isArray(found) && found.length === 6 && found.every(isByte);
 }
 
 /** Does a run again, all of it on one stack, and compares what its connections send, byte for byte. @param sessions of the same capture */
@@ -147,6 +158,7 @@ class Again {
   readonly #bySyn: Map<number, Track> = new Map();
   readonly #byNumber: Map<number, Track> = new Map();
   readonly #sessions: Map<Session, Track> = new Map();
+  readonly #isEthernet: boolean;
   #nowMs: number;
 
   constructor(run: JournaledRun, sessions: readonly Session[]) {
@@ -166,10 +178,15 @@ class Again {
     settings.sendBufferBytes = maxSendBytes;
     settings.maxSendBufferBytes = maxSendBytes;
     useSendOptions(settings, header.sending ?? {});
+    const { ethernet, ...others } = header.capabilities;
+    this.#isEthernet = ethernet !== undefined;
     const iface = this.#stack.addInterface({
       name: 'replay0',
       sink: { send: (packet) => this.#send(packet) },
-      capabilities: header.capabilities,
+      capabilities: {
+        ...others,
+        ...(ethernet && { ethernet: { address: Uint8Array.from(ethernet.address) } }),
+      },
       addresses: header.addresses,
       gateways: header.gateways,
     });
@@ -210,10 +227,11 @@ class Again {
         for (let at = i + 1; at < entries.length && entries[at]!.kind !== 'turn'; at++) {
           const later = entries[at]!;
           const track = later.kind === 'out' ? this.#bySyn.get(later.number) : undefined;
-          if (track !== undefined) this.#connect(track, options);
+          if (track?.connection === null) this.#connect(track, options);
         }
       } else if (entry.kind === 'late') {
-        for (const call of entry.calls) this.#call(call, options);
+        // an attempt after the end of a turn, for a name: its SYN was in that turn
+        for (const call of entry.calls) if (call[0] !== 'attempt') this.#call(call, options);
       } else if (entry.kind === 'in') {
         this.#input(entry.bytes);
       }
@@ -243,9 +261,24 @@ class Again {
     });
   }
 
+  /** The first connection to there that has not begun. */
+  #nextTrack(address: string, port: number): Track | undefined {
+    for (const track of this.#bySyn.values()) {
+      const { server } = track.session;
+      if (track.connection === null && server.port === port && `${server.address}` === address) return track;
+    }
+    return undefined;
+  }
+
   #call([call, index, ...more]: Call, options: Map<number, Options>): void {
     if (call === 'connect') {
       options.set(more[0] as number, more[1] as Options);
+      return;
+    }
+    if (call === 'attempt') {
+      const [address, port] = more as [string, number];
+      const track = this.#nextTrack(address, port);
+      if (track !== undefined) this.#connect(track, options);
       return;
     }
     if (call === 'opened') {
@@ -314,7 +347,9 @@ class Again {
     const slab = Slab.alloc(packet.lengthBytes);
     packet.gather(slab.bytes, 0);
     if (packet.csumStart >= 0) completeAt(slab, 0, slab.lengthBytes, packet.csumStart, packet.csumOffset);
-    const decoded = decodePacket(slab.bytes, 0);
+    const off = this.#isEthernet ? ETHERNET_HEADER_BYTES : 0;
+    if (this.#isEthernet && slab.view.getUint16(Ethernet.Type) === EtherType.Arp) return true;
+    const decoded = decodePacket(slab.bytes.subarray(off), 0);
     const { tcp, ip } = decoded;
     if (tcp === null) return true;
     const track = this.#tracks.get(keyOf(tcp.sourcePort, `${ip.destination}`, tcp.destinationPort));
