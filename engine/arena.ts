@@ -47,6 +47,10 @@ export const ArenaWord = {
   MemoryScarce: 19,
   /** Bytes of the names of the interfaces. */
   InterfaceBytes: 20,
+  /** The engine's thread, as Linux numbers it; 0: it has not begun. */
+  EngineThread: 21,
+  /** 1: other engines, or a clock, may write to the eventfd as well. */
+  EventFdLent: 22,
 } as const;
 
 export const EngineState = { Starting: 0, Running: 1, Stopped: 2, Failed: 3 } as const;

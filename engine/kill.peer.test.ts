@@ -1,7 +1,7 @@
 // needs: tun socat
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
@@ -190,10 +190,15 @@ test.serial(
     const arena = new Arena((await message(owner)) as SharedArrayBuffer);
     const pump = new Pump({ arena }, false);
     t.is(await pump.running, 'running');
+    const wakeFd = arena.load(ArenaWord.EventFd);
+    const path = `/proc/self/fd/${wakeFd}`;
+    t.regex(readlinkSync(path), /eventfd/);
     await owner.terminate();
     t.is(await pump.outcome, 'ENGINE_STOPPED');
     t.is(arena.load(ArenaWord.State), EngineState.Failed);
     t.regex(arena.failure, /ended from outside/);
+    // another file may have the number by now
+    t.false(existsSync(path) && /eventfd/.test(readlinkSync(path)));
     const next = lab.within(() => startEngineSync(options(lab)));
     await next.stop();
   },

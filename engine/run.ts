@@ -27,6 +27,7 @@ import { Port } from './port.ts';
 import { Services } from './services.ts';
 import { SocketTable } from './socket-table.ts';
 import { type QueuePlace, SteeredDevice } from './steering.ts';
+import { OWN_THREAD } from './thread-id.ts';
 import { Trace } from './trace.ts';
 import { ClockUser } from './virtual-clock.ts';
 
@@ -55,7 +56,10 @@ export function runEngine(
 ): void {
   const wakeFd = eventfd();
   let given: ClockUser | null = null;
+  arena.store(ArenaWord.EngineThread, OWN_THREAD);
   arena.store(ArenaWord.EventFd, wakeFd);
+  const isLinked = optionsOfDevices(options).some(({ device }) => typeof device !== 'string');
+  arena.store(ArenaWord.EventFdLent, isLinked || place !== null || options.clock !== undefined ? 1 : 0);
   const devices: OpenDevice[] = [];
   let writer: PcapngWriter | null = null;
   let engine: Engine | null = null;
