@@ -73,7 +73,7 @@ export const SlotWord = {
   Doorbell: 0,
   /** Sockets with events for this thread: index + 1 of the first. Linked by SocketWord.NextReady. */
   ReadyHead: 1,
-  /** 1: taken by a thread. */
+  /** The thread that has taken it, as Linux numbers it; 0: none. */
   Taken: 2,
   /** 1 while the thread's event loop sleeps on the doorbell. */
   Sleeping: 3,
@@ -156,7 +156,8 @@ export class Arena {
   /** Takes a thread slot. @returns -1 when all are taken */
   takeSlot(): number {
     for (let slot = 0; slot < THREAD_SLOTS; slot++) {
-      if (Atomics.compareExchange(this.words, this.slotWord(slot) + SlotWord.Taken, 0, 1) === 0) return slot;
+      if (Atomics.compareExchange(this.words, this.slotWord(slot) + SlotWord.Taken, 0, OWN_THREAD) === 0)
+        return slot;
     }
     return -1;
   }

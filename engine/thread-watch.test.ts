@@ -3,14 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
 import { createMemoryLink } from '../drivers/memory.ts';
-import { Arena, ArenaWord, lockWord, tryLockWord, unlockWord } from './arena.ts';
+import { Arena, ArenaWord, lockWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
 import { EngineClient } from './client.ts';
 import { SharedSocket } from './shared-socket.ts';
-import { SocketStatus, SocketWord } from './socket-block.ts';
+import { SocketBlock, SocketStatus, SocketWord } from './socket-block.ts';
 import { startEngineSync } from './start.ts';
 import type { EchoServerData } from './testing/echo-server.ts';
 import type { EndedThreadData } from './testing/ended-thread.ts';
 import { OWN_THREAD } from './thread-id.ts';
+import { Loss, ThreadWatch } from './thread-watch.ts';
 
 const PORT = 7;
 const HOST = '192.0.2.2';
@@ -113,4 +114,37 @@ test('a lock goes to whoever waits for it when its owner is gone, and to nobody 
   t.false(lockWord(words, word));
   unlockWord(words, word);
   t.is(words[word], 0);
+});
+
+test('the slot of an ended thread can be taken again, and a block that was on its way to a list finds back to it', (t) => {
+  const arena = Arena.create({ maxSockets: 4, poolBytes: 65_536 });
+  const { words } = arena;
+  // no thread has this number (Linux: PID_MAX_LIMIT is 2^22)
+  const gone = 1 << 22;
+  const slot = arena.takeSlot();
+  const slotWord = arena.slotWord(slot);
+  words[slotWord + SlotWord.Taken] = gone;
+  const [listed, unlisted] = [0, 1].map(() => {
+    const block = new SocketBlock(arena, arena.takeBlock(SocketWord.NextFree));
+    block.set(SocketWord.Status, SocketStatus.Open);
+    block.set(SocketWord.Owner, gone);
+    block.set(SocketWord.EventSlot, slot + 1);
+    block.set(SocketWord.Events, 2);
+    return block;
+  }) as [SocketBlock, SocketBlock];
+  arena.push(slotWord + SlotWord.ReadyHead, listed.at + SocketWord.NextReady, listed.index);
+  unlisted.set(SocketWord.Commands, 1);
+  const watch = new ThreadWatch(arena);
+  const losses: number[] = [];
+  const look = (): void => watch.look(0, (index, loss) => losses.push(index, loss));
+  look();
+  t.deepEqual(losses, [listed.index, Loss.Owner]);
+  t.is(listed.get(SocketWord.Events), 0);
+  t.is(arena.load(slotWord + SlotWord.ReadyHead), 0);
+  t.is(arena.takeSlot(), slot);
+  arena.giveSlot(slot);
+  listed.set(SocketWord.Status, SocketStatus.Free);
+  look();
+  t.deepEqual(losses.slice(2), [unlisted.index, Loss.Owner]);
+  t.deepEqual([unlisted.get(SocketWord.Commands), unlisted.get(SocketWord.Events)], [0, 0]);
 });

@@ -1,4 +1,4 @@
-import { type Arena, ArenaWord, isOrphaned } from './arena.ts';
+import { type Arena, ArenaWord, isOrphaned, SlotWord, THREAD_SLOTS } from './arena.ts';
 import { type SocketBlock, SocketStatus, SocketWord, StreamFlag } from './socket-block.ts';
 import { isThreadAlive } from './thread-id.ts';
 
@@ -19,6 +19,8 @@ export class ThreadWatch {
   readonly #arena: Arena;
   #lookedAt = 0;
   #next = 0;
+  /** Blocks that had commands in the last look, though their thread was gone. */
+  readonly #commanded: Set<number> = new Set();
   /** What was found out about threads in the current look. */
   readonly #alive: Map<number, boolean> = new Map();
 
@@ -34,6 +36,7 @@ export class ThreadWatch {
   /** Hands over the blocks that have lost somebody, with bits of {@link Loss}. */
   look(now: number, onLoss: (index: number, loss: number) => void): void {
     this.#lookedAt = now;
+    this.#freeSlots();
     const { words, maxSockets } = this.#arena;
     const taken = Math.min(this.#arena.load(ArenaWord.Fresh), maxSockets);
     for (let looked = 0; looked < Math.min(BLOCKS_PER_LOOK, taken); looked++) {
@@ -47,9 +50,51 @@ export class ThreadWatch {
       const owner = Atomics.load(words, at + SocketWord.Owner);
       const isReleased = (Atomics.load(words, at + SocketWord.Flags) & StreamFlag.Released) !== 0;
       if (owner > 0 && !isReleased && !this.#isAlive(owner)) loss |= Loss.Owner;
+      if ((loss & Loss.Owner) !== 0 && !this.#isUnlisted(index)) continue;
       if (loss !== 0) onLoss(index, loss);
     }
     this.#alive.clear();
+  }
+
+  /** Thread slots of threads that are gone: others need them. */
+  #freeSlots(): void {
+    const { words } = this.#arena;
+    for (let slot = 0; slot < THREAD_SLOTS; slot++) {
+      const at = this.#arena.slotWord(slot);
+      const thread = Atomics.load(words, at + SlotWord.Taken);
+      if (thread === 0 || this.#isAlive(thread)) continue;
+      let next = this.#arena.takeAll(at + SlotWord.ReadyHead, SocketWord.NextReady);
+      while (next !== 0) {
+        const block = this.#arena.blockOffset(next - 1) >> 2;
+        next = Atomics.load(words, block + SocketWord.NextReady);
+        Atomics.store(words, block + SocketWord.Events, 0);
+      }
+      this.#arena.giveSlot(slot);
+    }
+  }
+
+  /**
+   * Bits say whether a block is on a list, and a thread may have ended between the bits and the list: the block's next user
+   * would never get on it. @returns false: it may be on the list of commands; the next look tells
+   */
+  #isUnlisted(index: number): boolean {
+    const { words } = this.#arena;
+    const at = this.#arena.blockOffset(index) >> 2;
+    if (Atomics.load(words, at + SocketWord.Commands) !== 0) {
+      if (!this.#commanded.has(index)) {
+        this.#commanded.add(index);
+        return false;
+      }
+      // the engine has taken that list since
+      Atomics.store(words, at + SocketWord.Commands, 0);
+    }
+    this.#commanded.delete(index);
+    const slot = Atomics.load(words, at + SocketWord.EventSlot) - 1;
+    if (slot >= 0 && Atomics.load(words, this.#arena.slotWord(slot) + SlotWord.Taken) === 0) {
+      Atomics.store(words, at + SocketWord.EventSlot, 0);
+      Atomics.store(words, at + SocketWord.Events, 0);
+    }
+    return true;
   }
 
   #isAlive(thread: number): boolean {
