@@ -1,10 +1,11 @@
 import type { PcapngWriter } from '../drivers/pcapng.ts';
+import type { InterfaceSettings } from '../stack/ip/interface.ts';
 import type { LinkCapabilities } from '../stack/link.ts';
 import { Ring } from '../stack/ring.ts';
 import type { TcpConnection } from '../stack/tcp/connection.ts';
 import type { SendOptions } from '../stack/tcp/send-policy.ts';
 import type { ConnectOptions } from '../stack/tcp/tcp-layer.ts';
-import type { IpAddress } from '../stack/wire/ip-address.ts';
+import type { IpAddress, IpPrefix } from '../stack/wire/ip-address.ts';
 import type { BufferSizes } from './socket-table.ts';
 
 /** A device's capabilities as JSON has them: the station address as its six bytes. */
@@ -79,6 +80,16 @@ export class Journal {
     this.call('connect', -1, port, { noDelay, keepAlive, congestion, policy });
   }
 
+  /** The network has told what an interface is to be. @param hopLimit of IPv6 packets, as it said */
+  configured(source: string, settings: InterfaceSettings | null, hopLimit: number): void {
+    const said = settings === null ? null : { ...settings, addresses: settings.addresses.map(addressText) };
+    const routes = settings?.routes.map(({ prefix, gateway }) => [
+      `${prefix.address}/${prefix.prefixLength}`,
+      gateway === null ? null : `${gateway}`,
+    ]);
+    this.call('configured', -1, source, said === null ? null : { ...said, routes }, hopLimit);
+  }
+
   /** A connection to an address of the name begins. */
   attempt(address: IpAddress, port: number): void {
     this.call('attempt', -1, `${address}`, port);
@@ -93,6 +104,10 @@ export class Journal {
     this.#writer.note(JSON.stringify(entry));
     this.#calls = [];
   }
+}
+
+function addressText({ address, prefixLength, isDeprecated, isTemporary }: IpPrefix): object {
+  return { address: `${address}`, prefixLength, isDeprecated, isTemporary };
 }
 
 /** A ring whose other end, in the hands of the application, stands where it was last looked for. */

@@ -212,18 +212,17 @@ function keepJournal(
   options: EngineOptions,
   epochMs: number,
 ): void {
-  const addresses = givenAddresses(options.addresses);
   const { seed } = options;
-  const isConfigured = addresses.length < options.addresses.length || options.checkAddresses === true;
   const { ethernet, ...others } = ports[0]!.own.capabilities;
   const isShared = ports.length > 1 || (options.vlans ?? []).length > 0;
-  if (seed === undefined || isConfigured || isShared) return;
+  if (seed === undefined || isShared) return;
+  const addresses = options.checkAddresses === true ? [] : givenAddresses(options.addresses);
   const capabilities = { ...others, ...(ethernet && { ethernet: { address: [...ethernet.address] } }) };
   const { gateways = [], congestionControl, pacing, windowValidation, ecn, accurateEcn, nagle } = options;
   const sending = { congestionControl, pacing, windowValidation, ecn, accurateEcn, nagle };
   const sizes = engineSizes(options);
   const startMs = services.stack.now;
-  engine.journal = new Journal(writer, {
+  const journal = new Journal(writer, {
     seed,
     epochMs,
     startMs,
@@ -233,6 +232,9 @@ function keepJournal(
     sizes,
     sending,
   });
+  engine.journal = journal;
+  services.stack.onConfigured = (iface, source, settings) =>
+    journal.configured(source, settings, iface.advertisedHopLimit);
   table.latches = true;
 }
 

@@ -80,6 +80,9 @@ export class Stack implements StackContext, PacketReceiver {
   readonly timers: TimerQueue = new TimerQueue();
   readonly tx: TxPacket = new TxPacket(Slab.alloc(HEADROOM_BYTES + HEADER_BYTES));
   readonly routes: RouteTable;
+  /** Told of each {@link configure}; null: nobody is. */
+  onConfigured: ((iface: Interface, source: string, settings: InterfaceSettings | null) => void) | null =
+    null;
   readonly ip: IpSender;
   readonly ipInput: IpInput;
   readonly icmp: IcmpLayer;
@@ -239,6 +242,7 @@ export class Stack implements StackContext, PacketReceiver {
   configure(iface: Interface, source: string, settings: InterfaceSettings | null): void {
     iface.configure(source, settings);
     this.routes.update();
+    this.onConfigured?.(iface, source, settings);
   }
 
   #ethernet(iface: Interface, ethernet: EthernetCapabilities): EthernetLink {

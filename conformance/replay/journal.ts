@@ -1,6 +1,7 @@
 import { openPcap } from '../../drivers/pcap-reader.ts';
 import { Direction } from '../../drivers/pcapng.ts';
 import { NetError, Phase } from '../../stack/errors.ts';
+import type { Interface, InterfaceRoute, InterfaceSettings } from '../../stack/ip/interface.ts';
 import { type LinkCapabilities, RxFlag, type TxPacket } from '../../stack/link.ts';
 import { SeededRandom } from '../../stack/random.ts';
 import { Stack } from '../../stack/stack.ts';
@@ -8,7 +9,15 @@ import type { TcpConnection } from '../../stack/tcp/connection.ts';
 import { type SendOptions, useSendOptions } from '../../stack/tcp/send-policy.ts';
 import type { ConnectOptions } from '../../stack/tcp/tcp-layer.ts';
 import { ElasticHeapRings } from '../../stack/testing/elastic-heap-rings.ts';
-import { ETHERNET_HEADER_BYTES, Ethernet, EtherType } from '../../stack/wire/ethernet.ts';
+import {
+  ETHERNET_ADDRESS_BYTES,
+  ETHERNET_HEADER_BYTES,
+  Ethernet,
+  EtherType,
+  ethernetHigh,
+  ethernetLow,
+} from '../../stack/wire/ethernet.ts';
+import { IpAddress, type IpPrefix, parsePrefix } from '../../stack/wire/ip-address.ts';
 import { completeAt } from '../../stack/wire/partial-checksum.ts';
 import { Slab } from '../../stack/wire/slab.ts';
 import { decodePacket } from '../script/packet.ts';
@@ -35,6 +44,9 @@ interface Header {
   readonly sending?: SendOptions;
 }
 
+/** An own address as a journal has it. */
+type JournaledAddress = Omit<IpPrefix, 'address'> & { readonly address: string };
+
 type Call = readonly [call: string, connection: number, ...more: unknown[]];
 type Options = Pick<ConnectOptions, 'noDelay' | 'keepAlive' | 'congestion' | 'policy'>;
 
@@ -43,7 +55,8 @@ type Entry =
   | { readonly kind: 'turn'; readonly atMs: number; readonly calls: readonly Call[] }
   | { readonly kind: 'late'; readonly calls: readonly Call[] }
   | { readonly kind: 'in'; readonly bytes: Uint8Array }
-  | { readonly kind: 'out'; readonly number: number };
+  /** `to`: the first octets of the frame, on Ethernet the station it goes to. */
+  | { readonly kind: 'out'; readonly number: number; readonly to: Uint8Array };
 
 /** A run of an engine that was recorded with its seed: everything that it depends on. */
 export interface JournaledRun {
@@ -78,7 +91,10 @@ export function readJournal(path: string): JournaledRun | null {
   for (let number = 1; reader.next(); number++) {
     const { direction, slab, off, len, epochMs, isLost } = reader.frame;
     if (firstMs < 0) firstMs = epochMs;
-    if (direction === Direction.Outbound) entries.push({ kind: 'out', number });
+    if (direction === Direction.Outbound) {
+      const to = slab.bytes.slice(off, off + ETHERNET_ADDRESS_BYTES);
+      entries.push({ kind: 'out', number, to });
+    }
     // of what the link has lost, what was sent was seen by the stack, and what was received was not
     else if (!isLost) entries.push({ kind: 'in', bytes: slab.bytes.slice(off, off + len) });
   }
@@ -158,6 +174,7 @@ class Again {
   readonly #bySyn: Map<number, Track> = new Map();
   readonly #byNumber: Map<number, Track> = new Map();
   readonly #sessions: Map<Session, Track> = new Map();
+  readonly #iface: Interface;
   readonly #isEthernet: boolean;
   #nowMs: number;
 
@@ -180,7 +197,7 @@ class Again {
     useSendOptions(settings, header.sending ?? {});
     const { ethernet, ...others } = header.capabilities;
     this.#isEthernet = ethernet !== undefined;
-    const iface = this.#stack.addInterface({
+    this.#iface = this.#stack.addInterface({
       name: 'replay0',
       sink: { send: (packet) => this.#send(packet) },
       capabilities: {
@@ -190,7 +207,8 @@ class Again {
       addresses: header.addresses,
       gateways: header.gateways,
     });
-    this.#input = (bytes) => iface.input(new Slab(bytes), 0, bytes.length, RxFlag.ChecksumValid, this.#nowMs);
+    this.#input = (bytes) =>
+      this.#iface.input(new Slab(bytes), 0, bytes.length, RxFlag.ChecksumValid, this.#nowMs);
     for (const session of sessions) this.#prepare(session);
   }
 
@@ -222,13 +240,11 @@ class Again {
         this.#finishTurn();
         this.#nowMs = entry.atMs;
         this.#stack.advance(entry.atMs);
+        const begun = this.#begunIn(i);
+        for (const [track, to] of begun) if (this.#isEthernet) this.#teach(track, to);
         for (const call of entry.calls) this.#call(call, options);
         // an attempt shows in its SYN, at the end of the turn
-        for (let at = i + 1; at < entries.length && entries[at]!.kind !== 'turn'; at++) {
-          const later = entries[at]!;
-          const track = later.kind === 'out' ? this.#bySyn.get(later.number) : undefined;
-          if (track?.connection === null) this.#connect(track, options);
-        }
+        for (const track of begun.keys()) if (track.connection === null) this.#connect(track, options);
       } else if (entry.kind === 'late') {
         // an attempt after the end of a turn, for a name: its SYN was in that turn
         for (const call of entry.calls) if (call[0] !== 'attempt') this.#call(call, options);
@@ -237,6 +253,25 @@ class Again {
       }
     });
     this.#finishTurn();
+  }
+
+  /** The connections whose SYN left in the turn at `index`, with the station it went to. */
+  #begunIn(index: number): Map<Track, Uint8Array> {
+    const { entries } = this.#run;
+    const begun = new Map<Track, Uint8Array>();
+    for (let at = index + 1; at < entries.length && entries[at]!.kind !== 'turn'; at++) {
+      const later = entries[at]!;
+      const track = later.kind === 'out' ? this.#bySyn.get(later.number) : undefined;
+      if (track?.connection === null && later.kind === 'out') begun.set(track, later.to);
+    }
+    return begun;
+  }
+
+  /** A SYN that left at once had a neighbour that was known, maybe from what is not done again: questions for names. */
+  #teach({ session }: Track, to: Uint8Array): void {
+    const { nextHop } = this.#stack.ip.route(session.server.address, session.client.address);
+    const { view } = new Slab(to);
+    this.#iface.link?.neighbours.learn(nextHop, ethernetHigh(view, 0), ethernetLow(view, 0));
   }
 
   #finishTurn(): void {
@@ -273,6 +308,12 @@ class Again {
   #call([call, index, ...more]: Call, options: Map<number, Options>): void {
     if (call === 'connect') {
       options.set(more[0] as number, more[1] as Options);
+      return;
+    }
+    if (call === 'configured') {
+      const [source, settings, hopLimit] = more as [string, unknown, number];
+      this.#iface.advertisedHopLimit = hopLimit;
+      this.#stack.configure(this.#iface, source, settings === null ? null : settingsOf(settings));
       return;
     }
     if (call === 'attempt') {
@@ -377,6 +418,27 @@ class Again {
       differences: difference === null ? [] : [difference],
     };
   }
+}
+
+/** What an engine's journal says of a configuration. */
+function settingsOf(found: unknown): InterfaceSettings {
+  const said = found as {
+    mtuBytes: number | null;
+    addresses: JournaledAddress[];
+    routes: [string, string | null][];
+  };
+  return {
+    addresses: said.addresses.flatMap(({ address: text, ...rest }) => {
+      const address = IpAddress.parse(text);
+      return address === null ? [] : [{ address, ...rest }];
+    }),
+    routes: said.routes.flatMap(([text, gateway]): InterfaceRoute[] => {
+      const prefix = parsePrefix(text);
+      return prefix === null ? [] : [{ prefix, gateway: gateway === null ? null : IpAddress.parse(gateway) }];
+    }),
+    // JSON has no Infinity
+    mtuBytes: said.mtuBytes ?? Infinity,
+  };
 }
 
 function keyOf(localPort: number, remote: string, remotePort: number): string {
