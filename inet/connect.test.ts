@@ -51,7 +51,7 @@ import type { UserTask } from './testing/user-thread.ts';
 
 /** A thread blocks: tests run one after the other. */
 const SECURE: number = INET_OPTION_SECURE;
-const TIMEOUT_S = 5;
+const TIMEOUT_S = 30;
 
 let peer: Peer;
 

@@ -15,7 +15,7 @@ import {
 import { type Peer, startPeer } from './peer.ts';
 
 /** Seconds that no test of a healthy connection needs. */
-export const TIMEOUT_S = 5;
+export const TIMEOUT_S = 30;
 
 /**
  * Lets the tests of a file run between a peer's start and stop, with the family initialized in the test's thread.
