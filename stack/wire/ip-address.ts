@@ -179,16 +179,31 @@ function formatV6(address: IpAddress): string {
   return `${hex(groups.slice(0, best))}::${hex(groups.slice(best + bestLength))}`;
 }
 
+const DOT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+
 function parseV4Word(text: string): number | null {
-  const parts = text.split('.');
-  if (parts.length !== 4) return null;
   let word = 0;
-  for (const part of parts) {
+  let parts = 1;
+  let value = 0;
+  let digits = 0;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (char === DOT) {
+      if (digits === 0 || ++parts > 4) return null;
+      word = (word << 8) | value;
+      value = 0;
+      digits = 0;
+      continue;
+    }
     // RFC 6943 §3.1.1: only the strict form; a leading zero would be octal to some readers
-    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return null;
-    word = (word << 8) | Number(part);
+    if (char < ZERO || char > NINE || (digits > 0 && value === 0)) return null;
+    value = 10 * value + char - ZERO;
+    digits++;
+    if (value > 255) return null;
   }
-  return word;
+  return parts === 4 && digits > 0 ? (word << 8) | value : null;
 }
 
 function parseV4(text: string): IpAddress | null {
