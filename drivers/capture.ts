@@ -54,7 +54,8 @@ class CaptureDevice implements CapturedDevice, PacketInput, ImpairWitness {
 
   constructor(device: Device, writer: PcapngWriter, options: CaptureOptions) {
     this.name = device.name;
-    this.capabilities = device.capabilities;
+    // several datagrams in one would read as one; segments of a stream are one piece of it
+    this.capabilities = { ...device.capabilities, txDatagramSegments: false };
     this.counters = device.counters;
     this.#device = device;
     this.#writer = writer;

@@ -49,11 +49,10 @@ for (const offload of [true, false]) {
     const device = open(lab, { offload });
     t.teardown(() => device.close());
     t.is(device.name, 'tun:tun0');
-    t.deepEqual(device.capabilities, {
-      mtuBytes: 1500,
-      txChecksum: offload,
-      txSegmentBytes: offload ? 65_535 : 0,
-    });
+    // not of every kernel, and of none without offload
+    const { txDatagramSegments, ...rest } = device.capabilities;
+    t.true(offload || txDatagramSegments === false);
+    t.deepEqual(rest, { mtuBytes: 1500, txChecksum: offload, txSegmentBytes: offload ? 65_535 : 0 });
     const payload = new Uint8Array(1001);
     fill(payload, 0, payload.length, 3);
     const got = new Collector();

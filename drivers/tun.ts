@@ -57,6 +57,8 @@ const OFFLOADS: readonly number[] = [
   0,
 ];
 
+const NO_HEADER = -1;
+
 /** With an Ethernet header a super-segment stays below 64 KiB (kernel: drivers/net/tun.c takes no larger packet). */
 const SEGMENT_BYTES = { tun: IP_MAX_PACKET_BYTES, tap: IP_MAX_PACKET_BYTES - ETHERNET_HEADER_BYTES } as const;
 
@@ -91,13 +93,16 @@ function openClone(mode: Mode, name: string, options: TunOptions): Device {
   if (fd < 0) throw sys.callError('DEVICE_FAILED', Phase.None, `open ${CLONE_DEVICE}`, fd, openHint(fd));
   try {
     const request = new InterfaceRequest(name);
-    const vnet = attach(fd, mode, request, options.offload !== false, options.multiQueue === true);
+    const features = attach(fd, mode, request, options.offload !== false, options.multiQueue === true);
+    const vnet = features !== NO_HEADER;
     const mtuBytes = checkMtu(options.mtuBytes ?? askInterface(SIOCGIFMTU, request), IP_MAX_PACKET_BYTES);
     waitForCarrier(request);
     return new TunDevice(fd, mode, request.name, vnet, {
       mtuBytes,
       txChecksum: vnet,
       txSegmentBytes: vnet ? SEGMENT_BYTES[mode] : 0,
+      // a kernel that leaves it to others (from 6.2 on) does it for others
+      txDatagramSegments: vnet && (features & TUN_F_USO) !== 0,
       ...(mode === 'tap' ? { ethernet: { address: neighbourOf(request) } } : {}),
     });
   } catch (error) {
@@ -116,14 +121,14 @@ function neighbourOf(request: InterfaceRequest): Uint8Array {
   return address;
 }
 
-/** @returns whether packets carry a virtio header */
+/** @returns what the kernel may leave to us, see {@link OFFLOADS}; {@link NO_HEADER}: packets carry no virtio header */
 function attach(
   fd: number,
   mode: Mode,
   request: InterfaceRequest,
   offload: boolean,
   multiQueue: boolean,
-): boolean {
+): number {
   const vnet = offload && kernelKnowsVnet(fd, request);
   const kind = (mode === 'tap' ? IFF_TAP : IFF_TUN) | (multiQueue ? IFF_MULTI_QUEUE : 0);
   request.value = kind | IFF_NO_PI | (vnet ? IFF_VNET_HDR : 0);
@@ -136,14 +141,13 @@ function attach(
   if (!vnet) {
     // a former user of the interface may have left them on
     sys.ioctl(fd, TUNSETOFFLOAD, 0);
-    return false;
+    return NO_HEADER;
   }
   request.value = VIRTIO_HEADER_BYTES;
   must(sys.ioctl(fd, TUNSETVNETHDRSZ, request.valueAddress), 'TUNSETVNETHDRSZ', request.name);
   request.value = 1;
   must(sys.ioctl(fd, TUNSETVNETLE, request.valueAddress), 'TUNSETVNETLE', request.name);
-  for (const features of OFFLOADS) if (sys.ioctl(fd, TUNSETOFFLOAD, features) === 0) break;
-  return true;
+  return OFFLOADS.find((features) => sys.ioctl(fd, TUNSETOFFLOAD, features) === 0) ?? 0;
 }
 
 function kernelKnowsVnet(fd: number, request: InterfaceRequest): boolean {

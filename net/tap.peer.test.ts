@@ -31,7 +31,8 @@ test('a TAP interface is an Ethernet link with offload, and its kernel another s
   const device = lab.within(() => openTap(TAP));
   t.teardown(() => device.close());
   t.is(device.name, 'tap:tap0');
-  const { ethernet, ...rest } = device.capabilities;
+  // not of every kernel
+  const { ethernet, txDatagramSegments: _, ...rest } = device.capabilities;
   t.deepEqual(rest, { mtuBytes: 1500, txChecksum: true, txSegmentBytes: 65_521 });
   const own = Buffer.from(ethernet!.address)
     .toString('hex')

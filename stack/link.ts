@@ -9,6 +9,8 @@ export interface LinkCapabilities {
   readonly txChecksum: boolean;
   /** Largest TCP super-segment (IP header included) the device cuts up itself; 0: it does not. */
   readonly txSegmentBytes: number;
+  /** It also cuts datagrams of one length that are handed over as one packet, up to `txSegmentBytes`. Default false. */
+  readonly txDatagramSegments?: boolean;
   /** The link is Ethernet: packets of the sink and of `Interface.input` are whole frames, without their check sequence. */
   readonly ethernet?: EthernetCapabilities;
 }

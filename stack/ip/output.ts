@@ -111,10 +111,11 @@ export class IpSender implements IpOutput {
 
     if (v4) {
       // RFC 1191 §3: Don't Fragment finds the path MTU for TCP. RFC 6864 §4.1: such a datagram needs no identification. The others
-      // become such while there is none left for them.
+      // become such while there is none left for them, or when
+      // they leave together, for the device numbers them.
       const atomic =
         route.pathMtuBytes > IPV4_MIN_PATH_MTU_BYTES &&
-        (protocol === IpProtocol.Tcp || this.#identification(route).isUsedUp(now));
+        (protocol === IpProtocol.Tcp || tx.gsoBytes > 0 || this.#identification(route).isUsedUp(now));
       const id = atomic ? 0 : this.#identification(route).take(now) & 0xffff;
       const flags = atomic ? IPV4_DONT_FRAGMENT : 0;
       writeIpv4Header(

@@ -148,12 +148,16 @@ export function pushDatagramTo(
   return pushRecord(ring, family, w0, w1, w2, w3, port, from, fromOff, lengthBytes, zone);
 }
 
-/** Consumer: reads the header of the oldest datagram. @returns false when there is none */
-export function peekDatagram(ring: Ring, into: DatagramHeader): boolean {
-  const used = ring.usedBytes;
+/**
+ * Consumer: reads the header of the oldest datagram.
+ * @param ahead bytes of the records before the one to be read
+ * @returns false when there is none
+ */
+export function peekDatagram(ring: Ring, into: DatagramHeader, ahead: number = 0): boolean {
+  const used = ring.usedBytes - ahead;
   if (used < RECORD_HEADER_BYTES) return false;
   const { view } = ring.slab;
-  const { tail } = ring;
+  const tail = ring.tail + ahead;
   const length = view.getUint32(ring.offsetOf(tail));
   // The other side is a thread of ours; a length that cannot be is still not followed.
   if (recordBytes(length) > used || length > used) return false;

@@ -207,7 +207,11 @@ export class UdpLayer implements TransportHandler {
     this.counters.icmpNoSocket++;
   }
 
-  /** Sends one datagram in up to two pieces. @returns false when the device was full */
+  /**
+   * Sends one datagram in up to two pieces, or several in one piece.
+   * @param eachBytes length of each of several, of which the last may be shorter; 0: it is one
+   * @returns false when the device was full
+   */
   send(
     socket: UdpSocket,
     route: Route,
@@ -217,6 +221,7 @@ export class UdpLayer implements TransportHandler {
     len: number,
     off2: number,
     len2: number,
+    eachBytes = 0,
   ): boolean {
     const { ip, tx } = this.context;
     const at = ip.begin(route, UDP_HEADER_BYTES);
@@ -226,13 +231,14 @@ export class UdpLayer implements TransportHandler {
     tx.bodyLen = len;
     tx.body2Off = off2;
     tx.body2Len = len2;
+    tx.gsoBytes = eachBytes;
     const { multicast, trafficClass } = socket;
     const toGroup = route.destination.isMulticast;
     const ttl = toGroup ? multicast.ttl : socket.ttl;
     // RFC 1112 §6.1: with a TTL of 0 it does not leave the host
     if ((ttl > 0 || !toGroup) && !ip.finish(route, IpProtocol.Udp, Udp.Checksum, trafficClass, ttl))
       return false;
-    this.counters.sent++;
+    this.counters.sent += eachBytes === 0 ? 1 : Math.ceil(len / eachBytes);
     if (toGroup && multicast.loop) this.#loopBack(route, socket, port, body, off, len, off2, len2);
     return true;
   }

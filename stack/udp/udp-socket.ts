@@ -6,6 +6,7 @@ import { copyBytes } from '../wire/copy.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import type { Slab } from '../wire/slab.ts';
 import { UDP_MAX_PAYLOAD_V4_BYTES, UDP_MAX_PAYLOAD_V6_BYTES } from '../wire/udp.ts';
+import { gatherDatagrams } from './datagram-batch.ts';
 import {
   DatagramHeader,
   peekDatagram,
@@ -79,6 +80,7 @@ export class UdpSocket extends Endpoint implements Transmitter {
   /** The way to the last destination. */
   #route: Route | null = null;
   readonly #record: DatagramHeader = new DatagramHeader();
+  readonly #next: DatagramHeader = new DatagramHeader();
   readonly #pending: PendingDatagram[] = [];
 
   /** Made by {@link UdpLayer.open}. */
@@ -240,24 +242,27 @@ export class UdpSocket extends Endpoint implements Transmitter {
     if (ring === null) return true;
     const record = this.#record;
     while (peekDatagram(ring, record)) {
+      let done = 1;
       try {
-        if (!this.#transmitRecord(ring, record)) return false;
+        done = this.#transmitRecord(ring, record);
+        if (done === 0) return false;
       } catch (error) {
         this.#sendFailed(error);
       }
-      shiftDatagram(ring, record);
+      for (shiftDatagram(ring, record); --done > 0; shiftDatagram(ring, record)) peekDatagram(ring, record);
       this.signal(EndpointEvent.Writable);
     }
     return true;
   }
 
-  #transmitRecord(ring: Ring, record: DatagramHeader): boolean {
+  /** @returns records that are done with; 0: the device was full */
+  #transmitRecord(ring: Ring, record: DatagramHeader): number {
     const { family, w0, w1, w2, w3, zone, lengthBytes } = record;
     let route = this.#route;
     let port = record.port;
     if (family === SETTING_FAMILY) {
       this.#setting(ring, record);
-      return true;
+      return 1;
     }
     if (family === 0) {
       if (this.remote === null || route === null) throw noPeer();
@@ -271,9 +276,16 @@ export class UdpSocket extends Endpoint implements Transmitter {
       route = this.#wayTo(new IpAddress(family, w0, w1, w2, w3, zone), port);
     }
     checkLength(lengthBytes, route.destination, port);
+    const layer = this.#layer;
+    const together = gatherDatagrams(ring, record, this.#next, route, layer);
+    if (together > lengthBytes) {
+      const { scratch } = layer;
+      if (!layer.send(this, route, port, scratch, 0, together, 0, 0, lengthBytes)) return 0;
+      return Math.ceil(together / lengthBytes);
+    }
     const first = ring.contiguous(record.position, lengthBytes);
     const at = ring.offsetOf(record.position);
-    return this.#layer.send(this, route, port, ring.slab, at, first, ring.base, lengthBytes - first);
+    return layer.send(this, route, port, ring.slab, at, first, ring.base, lengthBytes - first) ? 1 : 0;
   }
 
   #setting(ring: Ring, record: DatagramHeader): void {
