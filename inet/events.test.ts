@@ -21,9 +21,10 @@ import {
   InetRead,
   InetReadStream,
   InetRegisterEvent,
+  InetSetTimeout,
   InetWrite,
 } from './index.ts';
-import { lastCode, open, send, setUpBench, text, until } from './testing/bench.ts';
+import { lastCode, open, send, setUpBench, TIMEOUT_S, text, until } from './testing/bench.ts';
 import { PeerPort } from './testing/peer.ts';
 import { User } from './testing/user.ts';
 
@@ -140,6 +141,7 @@ test.serial('TIMEOUT follows the call that failed so, WRITE the room that comes 
   const large = new Uint8Array(8 * 1024 * 1024);
   const written = InetWrite(echo, large);
   t.true(written < large.length);
+  InetSetTimeout(echo, TIMEOUT_S);
   t.true(InetReadStream(echo, large, { value: written >> 1 }));
   await until(() => log.seen.filter((event) => event === 'write').length >= 2);
   InetAbort(echo);

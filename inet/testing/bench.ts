@@ -9,6 +9,7 @@ import {
   InetGetLastError,
   InetInitialize,
   InetRead,
+  InetSetTimeout,
   InetUninitialize,
   InetWrite,
 } from '../index.ts';
@@ -40,15 +41,16 @@ export function setUpBench(test: TestFn, bufferBytes?: number): void {
   });
 }
 
-/** Connects or throws. */
+/** Connects or throws. @param timeout seconds that later calls may take; the attempt itself has time enough */
 export function open(
   port: number,
   options: number = 0,
   timeout: number = TIMEOUT_S,
   protocol: number = INET_PROTOCOL_TCP,
 ): number {
-  const socket = InetConnect('peer.test', port, protocol, timeout, options);
+  const socket = InetConnect('peer.test', port, protocol, TIMEOUT_S, options);
   if (socket === INVALID_SOCKET) throw new Error(InetGetErrorString(InetGetLastError()));
+  if (timeout !== TIMEOUT_S) InetSetTimeout(socket, timeout);
   return socket;
 }
 
