@@ -53,6 +53,8 @@ export class TlsChannel implements Channel {
   readonly #handlers: TlsHandlers;
   /** Wishes of the server for a certificate that are not answered yet. */
   readonly #requests: HandshakeMessage[] = [];
+  /** What went wrong behind data that was given. */
+  #late: unknown = null;
   /** Where the record of {@link TlsChannel.#nextRecord} lies. */
   #record: Uint8Array = scratchRecord;
   #recordOff = 0;
@@ -214,15 +216,39 @@ export class TlsChannel implements Channel {
     this.#set(TlsRegion.PlainLen, waiting - lengthBytes);
   }
 
+  /** As many records as are there and fit; of the first one what fits. */
   #readRecords(into: Uint8Array, off: number, len: number): number {
+    if (this.#late !== null) throw this.#late;
+    const first = this.#readRecord(into, off, len);
+    if (first <= 0) return first;
+    let taken = first;
+    try {
+      while (taken < len && this.#get(TlsRegion.PlainLen) === 0) {
+        const more = this.#readRecord(into, off + taken, len - taken, true);
+        if (more <= 0) break;
+        taken += more;
+      }
+    } catch (error) {
+      // what came before is good; the socket is told of it at once, the caller the next time
+      this.#late = this.#fail(error);
+    }
+    return taken;
+  }
+
+  /**
+   * The next record with data.
+   * @param wholly only one that fits for sure
+   */
+  #readRecord(into: Uint8Array, off: number, len: number, wholly = false): number {
     while (this.#get(TlsRegion.Closed) === 0) {
       const finished = this.socket.peerFinished || this.socket.status === SocketStatus.Closed;
       const length = this.#nextRecord();
       if (length === WOULD_BLOCK) {
-        if (!finished) return WOULD_BLOCK;
+        if (!finished || wholly) return WOULD_BLOCK;
         // RFC 8446 §6.1: without close_notify the stream may have been cut short
         throw new NetError('TLS_TRUNCATED', { phase: Phase.Transfer });
       }
+      if (wholly && len < length) return WOULD_BLOCK;
       // what fits for sure is decrypted where it belongs
       const direct = len >= length;
       const target = direct ? into : scratchPlain;

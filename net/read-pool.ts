@@ -1,6 +1,7 @@
 import type { Channel } from '../engine/channel.ts';
 
-const CHUNK_BYTES: number = 64 * 1024;
+/** Four of TLS's largest records, with what their protection adds: they are decrypted where they will be read. */
+const CHUNK_BYTES: number = 64 * 1024 + 128;
 /** A chunk with less left is given up: small pieces cost more calls than memory is worth. */
 const LEAST_PIECE_BYTES = 8 * 1024;
 
@@ -11,7 +12,7 @@ let usedBytes = 0;
 export let lastRead: Buffer = chunk;
 
 /**
- * Reads what a channel has, up to 64 KiB, into a piece of pooled memory that nobody else will touch: `lastRead`.
+ * Reads what a channel has, up to a little more than 64 KiB, into a piece of pooled memory that nobody else will touch: `lastRead`.
  * @returns what the channel returns
  * @throws what the channel throws
  */

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { duplexPair } from 'node:stream';
 import tls from 'node:tls';
 import test from 'ava';
 import { NetError, type Socket, type TlsConnectOptions, TrustStore } from './index.ts';
@@ -112,6 +113,36 @@ test('a connection cut without close_notify is an error, not an end', async (t) 
   await once(socket, 'readable');
   cut.resolve();
   await t.throwsAsync(readAll(socket), { code: 'ECONNRESET', message: /close_notify/ });
+});
+
+test('data in front of a broken record is given, then comes the error; the server is told of it', async (t) => {
+  await using server = await pair.server.listen({ port: 0 });
+  const go = Promise.withResolvers<void>();
+  // application data with a tag that cannot be right
+  const broken = Buffer.concat([Buffer.from([23, 3, 3, 0, 40]), Buffer.alloc(40)]);
+  const answer = Promise.withResolvers<Buffer>();
+  server.on('connection', (peer) => {
+    const [inside, outside] = duplexPair();
+    peer.on('error', () => {}).pipe(outside);
+    const secure = new tls.TLSSocket(inside, { isServer: true, ...identity });
+    secure.on('error', () => {}).resume();
+    let suffix = Buffer.alloc(0);
+    outside.on('data', (records: Buffer) => peer.write(Buffer.concat([records, suffix])));
+    void Promise.all([go.promise, once(secure, 'secure')]).then(() => {
+      suffix = broken;
+      peer.once('data', answer.resolve);
+      secure.write('good');
+    });
+  });
+  const socket = await connectTls(server.address()?.port ?? 0);
+  const received: Buffer[] = [];
+  socket.on('data', (data: Buffer) => received.push(data));
+  const failed = once(socket, 'error') as Promise<[Error]>;
+  go.resolve();
+  t.like((await failed)[0], { code: 'EPROTO', phase: 'transfer' });
+  t.is(Buffer.concat(received).toString(), 'good');
+  // an alert of two bytes with type and tag
+  t.deepEqual([...(await answer.promise)].slice(0, 5), [23, 3, 3, 0, 19]);
 });
 
 test("Node's TLS client over our plain connection", async (t) => {
