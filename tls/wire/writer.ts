@@ -1,7 +1,12 @@
 /** Builds TLS presentation language (RFC 8446 §3) in a buffer that grows. */
 export class Writer {
-  #bytes = new Uint8Array(512);
+  #bytes: Uint8Array;
   #length = 0;
+
+  /** @param sizeBytes to begin with; perf: up to 64 bytes lie in V8's own heap, and take no call to allocate */
+  constructor(sizeBytes = 512) {
+    this.#bytes = new Uint8Array(sizeBytes);
+  }
 
   u8(value: number): void {
     this.#reserve(1);
