@@ -29,7 +29,7 @@ export function inputSegments(
 ): void {
   const { bytes, view } = slab;
   const version = ipVersion(view, off + linkBytes);
-  const least = linkBytes + (version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES);
+  const least = linkBytes + leastHeaderBytes(view, off + linkBytes);
   const isWhole = gsoBytes > 0 && tcpOff >= least && len >= tcpOff + TCP_HEADER_BYTES;
   const headerBytes = isWhole ? tcpOff + (view.getUint8(off + tcpOff + Tcp.DataOffset) >>> 4) * 4 : 0;
   if (headerBytes < tcpOff + TCP_HEADER_BYTES || headerBytes >= len) {
@@ -84,4 +84,11 @@ function setLengths(
   // the field holds the pseudo-header sum, of which the length is one term
   const sum = view.getUint16(tcp + Tcp.Checksum) + tcpBytes + (0xffff - (before & 0xffff));
   view.setUint16(tcp + Tcp.Checksum, fold16(sum));
+}
+
+/** Length of the IP header at `off`: what is above it begins there or later. Whoever is on the link may have written anything. */
+export function leastHeaderBytes(view: DataView, off: number): number {
+  return ipVersion(view, off) === 4
+    ? Math.max(IPV4_HEADER_BYTES, ipv4HeaderBytes(view, off))
+    : IPV6_HEADER_BYTES;
 }

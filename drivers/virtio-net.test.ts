@@ -179,3 +179,21 @@ test('behind a link header, with a short header in front, all offsets count from
     t.is(counters.rxDroppedShort, 1);
   }
 });
+
+test('super-packets whose IP header is longer than where the transport begins are dropped', (t) => {
+  for (const [type, udpOff] of [
+    [1, 20],
+    [5, 20],
+  ] as const) {
+    const bytes = new Uint8Array(12 + 90);
+    bytes.set([1, type, 40, 0, 30, 0, udpOff, 0, type === 5 ? 6 : 16, 0]);
+    // header of 60 bytes; the last segment ends before
+    bytes[12] = 0x4f;
+    bytes[12 + 20 + 12] = 0x50;
+    const got = new Collector();
+    const counters = new DeviceCounters();
+    inputVirtio(new Slab(bytes), 0, bytes.length, got, counters, 12, 0, true);
+    t.is(got.packets.length, 0);
+    t.is(counters.rxDroppedSuperPacket, 1);
+  }
+});

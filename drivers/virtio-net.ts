@@ -1,11 +1,11 @@
 import { RxFlag, type TxPacket } from '../stack/link.ts';
 import { fold16, foldChecksum, sumSlab } from '../stack/wire/checksum.ts';
-import { IPV4_HEADER_BYTES, Ipv4, ipVersion, ipv4HeaderBytes } from '../stack/wire/ipv4.ts';
+import { Ipv4, ipVersion, ipv4HeaderBytes } from '../stack/wire/ipv4.ts';
 import { IPV6_HEADER_BYTES, Ipv6 } from '../stack/wire/ipv6.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { UDP_HEADER_BYTES, Udp } from '../stack/wire/udp.ts';
 import type { DeviceCounters, PacketInput } from './device.ts';
-import { inputSegments } from './tcp-segments.ts';
+import { inputSegments, leastHeaderBytes } from './tcp-segments.ts';
 
 /**
  * The header that the kernel and we put before packets to say what is left to do to them (struct virtio_net_hdr_v1 of
@@ -139,7 +139,7 @@ function inputDatagrams(
   const { bytes, view } = slab;
   const headerBytes = udpOff + UDP_HEADER_BYTES;
   const version = ipVersion(view, off + linkBytes);
-  const least = linkBytes + (version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES);
+  const least = linkBytes + leastHeaderBytes(view, off + linkBytes);
   if (gsoBytes === 0 || udpOff < least || len <= headerBytes) {
     counters.rxDroppedSuperPacket++;
     return;

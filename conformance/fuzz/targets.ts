@@ -1,3 +1,13 @@
+import { DeviceCounters } from '../../drivers/device.ts';
+import { PcapReader } from '../../drivers/pcap-reader.ts';
+import {
+  enhancedBlock,
+  interfaceBlock,
+  joined,
+  pcapFile,
+  sectionBlock,
+} from '../../drivers/testing/pcap-files.ts';
+import { inputVirtio, VIRTIO_HEADER_BYTES } from '../../drivers/virtio-net.ts';
 import { leaseOf } from '../../stack/dhcp/dhcp-lease.ts';
 import { parseDhcpReply } from '../../stack/dhcp/dhcp-message.ts';
 import { parseInformationReply } from '../../stack/dhcp/dhcpv6-message.ts';
@@ -260,12 +270,73 @@ function extendedError(family: 4 | 6): Uint8Array {
   return Uint8Array.of(...start, ...zeros(128), 0x20, 0, 0, 0, ...label, ...router);
 }
 
+/** A capture, read to its end. */
+function captureTarget(): FuzzTarget {
+  const frames = goodPackets()
+    .slice(0, 3)
+    .map((packet) => ({ epochMs: 1, nanoseconds: 0, bytes: framed(packet) }));
+  const block = enhancedBlock(0, 1n, frames[0]!.bytes);
+  return {
+    name: 'capture',
+    good: [
+      pcapFile(1, frames),
+      pcapFile(1, frames, false, true),
+      joined(sectionBlock(), interfaceBlock(1), block),
+    ],
+    run: (input) => {
+      let at = 0;
+      const reader = new PcapReader('fuzz', (into, off, len) => {
+        const taken = Math.min(len, input.length - at);
+        into.set(input.subarray(at, at + taken), off);
+        at += taken;
+        return taken;
+      });
+      while (reader.next());
+      reader.close();
+    },
+  };
+}
+
+/** What the kernel hands over behind a header: a packet, a super-segment of TCP, several datagrams in one. */
+function virtioTarget(): FuzzTarget {
+  const counters = new DeviceCounters();
+  const { v4 } = PEER;
+  const udp = ipPacket(
+    { from: v4, to: OWN.v4, protocol: 17 },
+    udpDatagram(v4, OWN.v4, 9, 53, new Uint8Array(90)),
+  );
+  const tcp = ipPacket(
+    { from: v4, to: OWN.v4, protocol: 6 },
+    Uint8Array.of(...zeros(12), 0x50, 16, ...zeros(86)),
+  );
+  const behind = (type: number, packet: Uint8Array, ...more: number[]): Uint8Array =>
+    Uint8Array.of(1, type, 40, 0, 30, 0, 20, 0, ...more, ...packet);
+  return {
+    name: 'virtio header',
+    good: [behind(0, udp, 6, 0, 0, 0), behind(5, udp, 6, 0, 0, 0), behind(1, tcp, 16, 0, 0, 0)],
+    run: (input) => {
+      const sink = {
+        input: (slab: Slab, off: number, len: number): void => {
+          if (off < 0 || len < 0 || off + len > slab.lengthBytes) throw new RangeError(`${off} + ${len}`);
+        },
+      };
+      for (const cut of [false, true]) {
+        const slab = new Slab(input.slice());
+        if (input.length >= VIRTIO_HEADER_BYTES)
+          inputVirtio(slab, 0, input.length, sink, counters, VIRTIO_HEADER_BYTES, 0, cut);
+      }
+    },
+  };
+}
+
 /** All that there is. Each call makes new ones, which have kept nothing yet. */
 export function fuzzTargets(): FuzzTarget[] {
   const options = new TcpOptions();
   return [
     stackTarget(false),
     stackTarget(true),
+    captureTarget(),
+    virtioTarget(),
     {
       name: 'TCP options',
       good: [
