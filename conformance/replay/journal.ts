@@ -246,6 +246,8 @@ class Again {
         // an attempt shows in its SYN, at the end of the turn
         for (const track of begun.keys()) if (track.connection === null) this.#connect(track, options);
       } else if (entry.kind === 'late') {
+        // an engine that ends lets go of its sockets when the turn has sent what it had; all else was before that
+        if (entry.calls.some(([call]) => call === 'close')) this.#finishTurn();
         // an attempt after the end of a turn, for a name: its SYN was in that turn
         for (const call of entry.calls) if (call[0] !== 'attempt') this.#call(call, options);
       } else if (entry.kind === 'in') {
