@@ -1,4 +1,5 @@
 import type { Channel } from '../engine/channel.ts';
+import { youngBytes } from './young-collection.ts';
 
 /** Four of TLS's largest records, with what their protection adds: they are decrypted where they will be read. */
 const CHUNK_BYTES: number = 64 * 1024 + 128;
@@ -20,6 +21,7 @@ export function readPooled(channel: Channel): number {
   if (chunk.length - usedBytes < LEAST_PIECE_BYTES) {
     chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     usedBytes = 0;
+    youngBytes(CHUNK_BYTES);
   }
   const bytes = channel.read(chunk, usedBytes, chunk.length - usedBytes);
   if (bytes > 0) {

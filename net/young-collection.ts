@@ -1,0 +1,37 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** What V8 lets grow outside of its heap before it marks all of the heap to find what can go is 64 MiB. */
+const INTERVAL_BYTES = 8 * 1024 * 1024;
+
+type Collect = (options: { type: 'minor' }) => void;
+
+let collect: Collect | null = null;
+let sinceBytes = 0;
+
+/**
+ * To be told of memory that was taken for received data, in bytes; now and then it has V8 look through its young generation.
+ *
+ * perf: a chunk is an object of some words with 64 KiB outside of the heap, so a fast receiver fills no young generation, and V8 meets its
+ * limit for memory outside by marking the whole heap, again and again: 23 µs of CPU for each chunk in a program with a heap of 13 MB, 88 µs with
+ * 100 MB. The chunks are dead long before; a look through the young generation finds that, and costs 8 µs and 9 µs.
+ */
+export function youngBytes(bytes: number): void {
+  sinceBytes += bytes;
+  if (sinceBytes < INTERVAL_BYTES) return;
+  sinceBytes = 0;
+  collect ??= findCollect();
+  collect({ type: 'minor' });
+}
+
+/** V8 shows its function `gc` to contexts that are made while the flag is set. */
+function findCollect(): Collect {
+  try {
+    setFlagsFromString('--expose-gc');
+    return runInNewContext('gc') as Collect;
+  } catch {
+    return () => {};
+  } finally {
+    setFlagsFromString('--no-expose-gc');
+  }
+}
