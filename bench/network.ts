@@ -1,7 +1,7 @@
 import { createLab, type Lab, type LabProcess } from '../test/netns.ts';
 import { type Credentials, makeCredentials } from '../test/peers/credentials.ts';
 import { deviceQueuePackets, type LinkKind, mostLinks, type SubjectKind } from './cases.ts';
-import { DNS_ZONE, type Job, Port, type SubjectOptions } from './job.ts';
+import { DNS_ZONE, type Job, Port, SET_UP_PORTS, type SubjectOptions } from './job.ts';
 
 /** A way from the peer to a subject, with the addresses of both. */
 interface Link {
@@ -107,7 +107,9 @@ export class Network {
   async #startServers(): Promise<void> {
     const { certFile, keyFile } = this.#credentials;
     const server = this.#peer.node('bench/server.ts', [certFile, keyFile]);
-    this.servers.push(server);
+    const plainServer = this.#peer.node('bench/plain-server.ts', []);
+    this.servers.push(server, plainServer);
+    await this.#peer.listening(plainServer, Port.FirstSetUp + SET_UP_PORTS - 1);
     await this.#peer.listening(server, Port.UdpSource, 'udp');
   }
 

@@ -1,12 +1,13 @@
 /**
- * The peer of every measurement, on the kernel's TCP and UDP: sinks, sources and echoes on the ports of job.ts.
+ * The peer of measurements over TLS and UDP, on the kernel's TCP and UDP: sinks, sources and echoes on the ports of job.ts; plain-server.ts
+ * has those over plain TCP.
  * `server.ts CERT KEY`
  */
 
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { CHUNK_BYTES, MESSAGE_BYTES, Port, SET_UP_PORTS } from './job.ts';
 
@@ -42,10 +43,6 @@ const echo: Service = (socket) => {
   socket.on('data', (data) => socket.write(data));
 };
 
-function serve(port: number, service: Service): void {
-  listen(createServer({ noDelay: true }, guarded(service)), port);
-}
-
 function serveTls(port: number, service: Service): void {
   const server = createTlsServer({ ...credentials, minVersion: 'TLSv1.3', noDelay: true }, guarded(service));
   listen(
@@ -66,16 +63,10 @@ function listen(server: Server, port: number): void {
   server.listen(port, '0.0.0.0', BACKLOG);
 }
 
-serve(Port.Sink, sink);
-serve(Port.Source, source);
-serve(Port.Echo, echo);
 serveTls(Port.TlsSink, sink);
 serveTls(Port.TlsSource, source);
 serveTls(Port.TlsEcho, echo);
-for (let i = 0; i < SET_UP_PORTS; i++) {
-  serve(Port.FirstSetUp + i, sink);
-  serveTls(Port.FirstTlsSetUp + i, sink);
-}
+for (let i = 0; i < SET_UP_PORTS; i++) serveTls(Port.FirstTlsSetUp + i, sink);
 
 createSocket('udp4').bind(Port.UdpSink, '0.0.0.0');
 
