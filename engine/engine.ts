@@ -160,6 +160,11 @@ export class Engine {
     return this.#services.stack.nextDeadline() - this.#clock();
   }
 
+  /** Has acknowledgments leave in the next turn that waited for data. @returns false when there are none */
+  sendDeferred(): boolean {
+    return this.#services.stack.tcp.deferredAcks.send();
+  }
+
   /** What an interface still waits for before it can be used, in words; '': nothing. */
   get awaited(): string {
     return this.#services.awaited;

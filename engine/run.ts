@@ -170,6 +170,8 @@ function buildEngine(
   settings.receiveBufferBytes = sizes.recvBytes;
   settings.maxReceiveBufferBytes = sizes.maxRecvBytes;
   useSendOptions(settings, options);
+  // a capture shows every step by itself, and runs that are done again have none that hang on the time of day
+  settings.deferHandshakeAck = options.capture === undefined && options.clock === undefined;
   const all = optionsOfDevices(options);
   const ports = devices.map((opened, i) => addPort(services, opened, all[i]!, devices.length > 1));
   arena.setInterfaces(services.stack.interfaces.map(({ name }) => name));
@@ -375,7 +377,7 @@ class Loop {
   }
 
   #sleep(longestMs: number): void {
-    if (this.#watch()) return;
+    if (this.#watch() || this.#engine.sendDeferred()) return;
     const { account } = this.#engine;
     // whoever has something for the engine from here on sees that it sleeps, and wakes it
     this.#arena.store(ArenaWord.Sleeping, 1);

@@ -188,6 +188,8 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
 
   // --- acknowledgments owed
   ackNow = false;
+  /** The ACK of the SYN-ACK waits for data to go with, see {@link DeferredAcks}. */
+  ackDeferred = false;
   ackComment = '';
   /** Bytes received since the last ACK was sent. */
   unackedBytes = 0;

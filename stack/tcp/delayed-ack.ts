@@ -34,6 +34,7 @@ export function delayedAckExpired(c: TcpConnection): void {
 export function acknowledged(c: TcpConnection): void {
   c.lastAckSent = c.rcvNxt;
   c.ackNow = false;
+  c.ackDeferred = false;
   c.ackComment = '';
   c.dsackRight = c.dsackLeft;
   if (c.unackedBytes === 0) return;

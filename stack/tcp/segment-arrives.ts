@@ -102,7 +102,11 @@ function synSent(c: TcpConnection, seg: Segment): void {
     return;
   }
   established(c, seg);
-  c.ackNow = true;
+  const isBare = seg.payloadLen === 0 && (flags & TcpFlag.Fin) === 0;
+  // RFC 9768 §3.2.2.1: with AccECN this very ACK tells what became of the SYN-ACK
+  if (isBare && c.layer.settings.deferHandshakeAck && c.fastOpen === null && c.accurateEcn === null)
+    c.layer.deferredAcks.defer(c);
+  else c.ackNow = true;
   // RFC 9293: text and FIN of the SYN-ACK count; they follow the SYN
   if (seg.payloadLen > 0 || (flags & TcpFlag.Fin) !== 0) {
     seg.seq = (seg.seq + 1) | 0;

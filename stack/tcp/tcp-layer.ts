@@ -16,6 +16,7 @@ import type { CongestionControl } from './congestion/congestion-control.ts';
 import { makeCongestionControl } from './congestion/congestion-controls.ts';
 import { TcpConnection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
+import { DeferredAcks } from './deferred-ack.ts';
 import { EcnField } from './ecn.ts';
 import { EPHEMERAL_COUNT, EPHEMERAL_FIRST, EphemeralPorts } from './ephemeral-ports.ts';
 import { FastOpenCache, FastOpenCookies, startFastOpen } from './fast-open.ts';
@@ -32,7 +33,7 @@ import { changedPolicy, type PolicyChange } from './send-policy.ts';
 import { SynCookies } from './syn-cookies.ts';
 import { TcpCounters } from './tcp-counters.ts';
 import { TcpSettings } from './tcp-settings.ts';
-import { TimeWait } from './time-wait.ts';
+import { TimeWait, TimeWaitList } from './time-wait.ts';
 
 /** INET_OPTION_RESERVEDPORT: an unused port from here downwards. */
 const RESERVED_LAST = 1023;
@@ -92,10 +93,10 @@ export class TcpLayer implements TransportHandler {
   readonly fastOpenCache: FastOpenCache = new FastOpenCache();
   readonly synCookies: SynCookies;
   readonly #ports: EphemeralPorts;
-  /** Connections in TIME-WAIT, the oldest first. */
-  readonly timeWaits: Set<TimeWait> = new Set();
+  readonly timeWaits: TimeWaitList = new TimeWaitList();
   /** The connections whose rings come and go. */
   readonly ringKeeper: RingKeeper = new RingKeeper(this);
+  readonly deferredAcks: DeferredAcks;
   readonly parkingLot: ParkingLot = new ParkingLot();
   /**
    * Told when an idle connection with an owner is folded up, and when it is back: they are two objects. Null: connections stay as they are.
@@ -113,6 +114,7 @@ export class TcpLayer implements TransportHandler {
   constructor(context: StackContext) {
     this.context = context;
     this.counters = context.counters.group('tcp', new TcpCounters());
+    this.deferredAcks = new DeferredAcks(context);
     this.table = new ConnectionTable(context.random);
     this.isn = new InitialSequence(context.secret);
     this.#ports = new EphemeralPorts(context.random);

@@ -60,6 +60,8 @@ export class TcpSettings implements SendPolicy {
   passiveWindowBytes = 64_240;
   /** So many arrivals of data are acknowledged at once when a connection is new (Linux's TCP_MAX_QUICKACKS); 0: none. */
   quickAcks = 16;
+  /** The ACK of a SYN-ACK may wait for data: the driver calls {@link DeferredAcks.send} before it sleeps. False: it leaves at once. */
+  deferHandshakeAck = false;
   /**
    * An ACK at once for this many segments that were not acknowledged, whatever their size; Infinity: for two full ones only
    * (RFC 9293 §3.8.6.3 [SHLD-19]). BSD has 2.
