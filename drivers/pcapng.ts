@@ -127,9 +127,16 @@ export class PcapngWriter {
    * Starts a packet: makes room and writes what comes before its bytes. The caller writes `lengthBytes` bytes of packet
    * into {@link slab} at the returned offset and calls {@link endPacket}.
    * @param epochMs whole milliseconds of the time of day. @param nanoseconds what is left of it, 0 … 999,999
+   * @param originalBytes the packet's length on the wire, when not all of it is written
    * @returns where the packet goes, or -1 when nothing is written any more
    */
-  beginPacket(iface: number, epochMs: number, nanoseconds: number, lengthBytes: number): number {
+  beginPacket(
+    iface: number,
+    epochMs: number,
+    nanoseconds: number,
+    lengthBytes: number,
+    originalBytes: number = lengthBytes,
+  ): number {
     if (this.#state !== 'open') {
       this.dropped++;
       return -1;
@@ -139,7 +146,7 @@ export class PcapngWriter {
     this.#u32(iface);
     this.#timestamp(epochMs, nanoseconds);
     this.#u32(lengthBytes);
-    this.#u32(lengthBytes);
+    this.#u32(originalBytes);
     const at = this.#used;
     this.#used += lengthBytes;
     this.#pad();
