@@ -8,6 +8,8 @@ import { NetError, Phase } from '../stack/errors.ts';
 import { EtherType, VLAN_TAG_BYTES } from '../stack/wire/ethernet.ts';
 import { type ObservedMessage, ObservedSecrets } from '../tls/observer.ts';
 import { ExitCode } from './exit-code.ts';
+import { PacketFile } from './packet-file.ts';
+import { type PacketFilter, parseFilter } from './packet-filter.ts';
 import { hexLines, type PacketSummary, summarizeArp, summarizePacket, tcpSegmentOf } from './packet-line.ts';
 import { complain } from './report.ts';
 import { readInput } from './stack-options.ts';
@@ -37,11 +39,12 @@ interface Seen {
   /** Of the ARP packet; -1: it carries none. */
   readonly arpOff: number;
   readonly arpLen: number;
-  /** The frame's bytes on the wire. */
+  /** Where the frame lies, and how many bytes it had on the wire. */
+  readonly frameOff: number;
+  readonly frameLen: number;
   readonly frameBytes: number;
+  readonly linkType: number;
 }
-
-type Filter = (packet: PacketSummary) => boolean;
 
 /** @returns the exit code */
 export async function dump(
@@ -51,12 +54,12 @@ export async function dump(
 ): Promise<ExitCode> {
   const startedAt = performance.now();
   try {
-    if (flags.interface !== undefined) {
-      const filter = filterOf(file === undefined ? [] : [file, ...words]);
-      return await dumpInterface(flags.interface, new Printer(filter, flags));
-    }
+    const all = file === undefined ? [] : [file, ...words];
+    if (flags.interface !== undefined)
+      return await dumpInterface(flags.interface, new Printer(parseFilter(all), flags));
+    if (flags.read !== undefined) return await dumpFile(flags.read, new Printer(parseFilter(all), flags));
     if (file === undefined) throw usage('give a capture, or an interface with -i NAME');
-    return await dumpFile(file, new Printer(filterOf(words), flags));
+    return await dumpFile(file, new Printer(parseFilter(words), flags));
   } catch (error) {
     return complain(error, startedAt);
   }
@@ -65,12 +68,12 @@ export async function dump(
 async function dumpFile(file: string, printer: Printer): Promise<ExitCode> {
   const isLive = file === '-';
   const reader = isLive ? new PcapReader('standard input', readStandardInput) : openPcap(file);
-  reader.onSecrets = (keyLog) => printer.secrets.add(keyLog);
+  reader.onSecrets = (keyLog) => printer.addSecrets(keyLog);
   while (!printer.isDone && reader.next()) {
     await printer.print(seenIn(reader.frame));
     if (isLive) await printer.flush();
   }
-  await printer.flush();
+  await printer.close();
   reader.close();
   if (reader.error === null || printer.isDone) return ExitCode.Ok;
   throw reader.error;
@@ -104,7 +107,10 @@ function seenIn(frame: PcapFrame): Seen {
     len: frame.ipLen,
     arpOff: arp,
     arpLen: frame.off + frame.len - arp,
+    frameOff: frame.off,
+    frameLen: frame.len,
     frameBytes: frame.originalLen,
+    linkType: frame.linkType,
   };
 }
 
@@ -138,7 +144,10 @@ async function dumpInterface(name: string, printer: Printer): Promise<ExitCode> 
         len: ip < 0 ? 0 : len - ip,
         arpOff: arp,
         arpLen: len - arp,
+        frameOff: 0,
+        frameLen: len,
         frameBytes: len,
+        linkType: LinkType.Ethernet,
       });
     },
   };
@@ -152,25 +161,34 @@ async function dumpInterface(name: string, printer: Printer): Promise<ExitCode> 
     }
   } finally {
     device.close();
+    await printer.close();
   }
   return stopped as ExitCode;
 }
 
-/** Writes lines about packets that fit a filter. */
+/** Writes packets that fit a filter: lines about them, or themselves. */
 class Printer {
-  readonly #filter: Filter;
+  readonly #filter: PacketFilter;
   readonly #flags: DumpFlags;
   readonly #tlsFlows: TlsFlows;
   /** That open the TLS of the packets. */
-  readonly secrets: ObservedSecrets = new ObservedSecrets();
+  readonly #secrets: ObservedSecrets = new ObservedSecrets();
+  readonly #file: PacketFile | null;
   #text = '';
   #printed = 0;
 
-  constructor(filter: Filter, flags: DumpFlags) {
+  constructor(filter: PacketFilter, flags: DumpFlags) {
     this.#filter = filter;
     this.#flags = flags;
-    if (flags.keylog) this.secrets.add(readInput('--keylog', flags.keylog).toString('latin1'));
-    this.#tlsFlows = new TlsFlows(this.secrets);
+    this.#file = flags.write === undefined ? null : new PacketFile(flags.write, flags.snapshotLength ?? 0);
+    if (flags.keylog) this.addSecrets(readInput('--keylog', flags.keylog).toString('latin1'));
+    this.#tlsFlows = new TlsFlows(this.#secrets);
+  }
+
+  /** @param keyLog lines that open the TLS of packets to come */
+  addSecrets(keyLog: string): void {
+    this.#secrets.add(keyLog);
+    this.#file?.secrets(keyLog);
   }
 
   get isDone(): boolean {
@@ -179,9 +197,13 @@ class Printer {
 
   async print(seen: Seen): Promise<void> {
     const summary = summaryOf(seen);
+    if (this.#file !== null) {
+      if (this.#filter(summary)) this.#keep(this.#file, seen);
+      return;
+    }
     const segment = summary?.protocol === 'tcp' ? tcpSegmentOf(seen.view, seen.off, seen.len) : null;
     const tls = summary === null || segment === null ? [] : this.#tlsFlows.add(summary, segment);
-    if (summary === null ? !this.#filter(NO_IP) : !this.#filter(summary)) return;
+    if (!this.#filter(summary)) return;
     this.#printed++;
     this.#text += this.#flags.json
       ? `${JSON.stringify(jsonOf(seen, summary, tls))}\n`
@@ -189,7 +211,19 @@ class Printer {
     if (this.#text.length >= BUFFER_CHARACTERS) await this.flush();
   }
 
+  #keep(file: PacketFile, seen: Seen): void {
+    const bytes = new Uint8Array(seen.view.buffer, seen.view.byteOffset + seen.frameOff, seen.frameLen);
+    file.add({ ...seen, bytes });
+    this.#printed++;
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    this.#file?.close();
+  }
+
   async flush(): Promise<void> {
+    this.#file?.flush();
     if (this.#text === '') return;
     const text = this.#text;
     this.#text = '';
@@ -197,7 +231,8 @@ class Printer {
   }
 
   #lines(seen: Seen, summary: PacketSummary | null): string {
-    let lines = `${timeOfDay(seen)} ${arrow(seen.direction)}${lineOf(seen, summary)}\n`;
+    const link = this.#flags.linkLevel ? linkHeader(seen) : '';
+    let lines = `${timeOfDay(seen)} ${arrow(seen.direction)}${link}${lineOf(seen, summary)}\n`;
     if (seen.comment !== '') lines += `\t# ${seen.comment.replaceAll('\n', '\n\t# ')}\n`;
     if (this.#flags.hex && seen.off >= 0) {
       const from = seen.view.byteOffset + seen.off;
@@ -206,15 +241,6 @@ class Printer {
     return lines;
   }
 }
-
-const NO_IP: PacketSummary = {
-  protocol: 'ip',
-  source: '',
-  destination: '',
-  sourcePort: 0,
-  destinationPort: 0,
-  text: '',
-};
 
 function lineOf({ frameBytes }: Seen, summary: PacketSummary | null): string {
   if (summary === null) return `no IP packet, length ${frameBytes}`;
@@ -236,6 +262,15 @@ function arrow(direction: Direction): string {
 function timeOfDay({ timeMs, nanoseconds }: Seen): string {
   const time = new Date(timeMs).toISOString().slice(11, 23);
   return `${time}${String(Math.floor(nanoseconds / 1000)).padStart(3, '0')}`;
+}
+
+/** `02:00:00:00:00:01 > 02:00:00:00:00:02, ethertype 0x0800, length 74: `; '' where there is no Ethernet. */
+function linkHeader({ view, frameOff, frameLen, frameBytes, linkType }: Seen): string {
+  if (linkType !== LinkType.Ethernet || frameLen < ETHERTYPE_OFFSET + 2) return '';
+  const bytes = Buffer.from(view.buffer as ArrayBuffer, view.byteOffset + frameOff, ETHERTYPE_OFFSET + 2);
+  const hex = bytes.toString('hex');
+  const station = (at: number): string => hex.slice(at, at + 12).replace(/..\B/g, '$&:');
+  return `${station(12)} > ${station(0)}, ethertype 0x${hex.slice(24)}, length ${frameBytes}: `;
 }
 
 /** Where the ARP packet of an Ethernet frame begins, behind VLAN tags; -1: it carries none. */
@@ -265,25 +300,6 @@ function jsonOf(seen: Seen, summary: PacketSummary | null, tls: readonly Observe
     comment: seen.comment === '' ? null : seen.comment,
     ...(tls.length === 0 ? {} : { tls: tls.map(tlsJson) }),
   };
-}
-
-/** @throws NetError ARGUMENT_INVALID for a word that means nothing */
-function filterOf(words: readonly string[]): Filter {
-  const tests: Filter[] = [];
-  const left = words.flatMap((word) => word.split(/\s+/)).filter((word) => word !== 'and' && word !== '');
-  while (left.length > 0) {
-    const word = left.shift();
-    if (word === 'tcp' || word === 'udp' || word === 'arp') tests.push(({ protocol }) => protocol === word);
-    else if (word === 'icmp') tests.push(({ protocol }) => protocol.startsWith('icmp'));
-    else if (word === 'host') {
-      const host = left.shift();
-      tests.push(({ source, destination }) => source === host || destination === host);
-    } else if (word === 'port') {
-      const port = Number(left.shift());
-      tests.push(({ sourcePort, destinationPort }) => sourcePort === port || destinationPort === port);
-    } else throw usage(`a filter is made of host ADDRESS, port NUMBER, tcp, udp, icmp, arp; got '${word}'`);
-  }
-  return (packet) => tests.every((test) => test(packet));
 }
 
 function usage(detail: string): NetError {
