@@ -83,3 +83,35 @@ test('tunwire script --against kernel: verdicts of packetdrill, known difference
   t.is(none.status, 2);
   t.regex(none.stderr, /needs the program packetdrill .*github\.com\/google\/packetdrill/);
 });
+
+test('tunwire script --known-gaps: a known failure is none, one that passes is', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tunwire-script-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = (name: string): string => join(folder, name);
+  writeFileSync(file('a.pkt'), PASSES);
+  writeFileSync(file('c.pkt'), FAILS);
+  const script = (...args: string[]): { status: number | null; stdout: string; stderr: string } =>
+    spawnSync(process.execPath, [COMMAND, 'script', folder, ...args], { encoding: 'utf8' });
+  const gaps = (...scripts: string[]): string => {
+    writeFileSync(
+      file('gaps.json'),
+      JSON.stringify({ gaps: [{ scripts, verdict: 'fail', reason: 'so it is' }] }),
+    );
+    return file('gaps.json');
+  };
+  const known = script('--known-gaps', gaps('c*'));
+  t.is(known.status, 0, known.stdout);
+  t.regex(known.stdout, /^not ok 2 - .*c\.pkt # TODO a known gap: so it is$/m);
+  t.regex(known.stdout, /^# 1 passed, 0 failed, 0 skipped, 1 known gaps$/m);
+  const closed = script('--known-gaps', gaps('?.pkt'), '--seed', '7');
+  t.is(closed.status, 1);
+  t.regex(
+    closed.stdout,
+    /^not ok 1 - .*a\.pkt\n# {3}.*passes, but the known gaps say that it fails: so it is$/m,
+  );
+  writeFileSync(file('gaps.json'), '{"a.pkt": "why"}');
+  t.deepEqual(
+    [script('--known-gaps', file('gaps.json')).status, script('--known-gaps', file('none')).status],
+    [2, 2],
+  );
+});

@@ -1,5 +1,7 @@
 import { type Command, Option } from 'commander';
 import { PROFILES } from '../../conformance/script/profile.ts';
+import { whole } from '../flags.ts';
+
 /** What commander makes of the flags. */
 export interface ScriptFlags {
   readonly profile: string;
@@ -9,6 +11,8 @@ export interface ScriptFlags {
   readonly packetdrill?: string;
   readonly jobs: string;
   readonly define: readonly string[];
+  readonly seed?: number;
+  readonly knownGaps?: string;
 }
 
 /** Adds the verb `script`. */
@@ -38,9 +42,9 @@ export function addScriptCommand(program: Command): void {
     .addOption(
       new Option(
         '--against <what>',
-        "run against our stack, or against this system's kernel with the packetdrill installed, in a network namespace (root)",
+        "run against our stack, or against this system's kernel with the packetdrill installed, in a network namespace (root), or both",
       )
-        .choices(['stack', 'kernel'])
+        .choices(['stack', 'kernel', 'both'])
         .default('stack'),
     )
     .option(
@@ -51,6 +55,11 @@ export function addScriptCommand(program: Command): void {
       '--jobs <number>',
       'so many scripts at a time on the kernel, where most of the time is waiting',
       '4',
+    )
+    .option('--seed <number>', 'what the stack draws its chance from', whole)
+    .option(
+      '--known-gaps <file>',
+      'scripts that fail for a reason that is known, as conformance/*-gaps.json list them: no failures, but those that pass are',
     )
     .action(async (files: string[], flags: ScriptFlags) => {
       const { script } = await import('../script.ts');

@@ -26,12 +26,15 @@ const ADDRESSES = {
 } as const;
 
 /** What a script's options say of the network. */
+const DEFAULT_SEED = 1;
+
 export interface ScriptNetwork {
   readonly family: 4 | 6;
   readonly mtuBytes: number;
   /** `--local_ip`, `--remote_ip`; undefined: packetdrill's own. */
   readonly local?: string | undefined;
   readonly remote?: string | undefined;
+  readonly seed?: number | undefined;
 }
 
 /** Which sides use Fast Open, as `sysctl` sets it; the rest is in the stack's own settings. */
@@ -89,7 +92,11 @@ export class ScriptHost implements PacketSink {
       receiveBufferBytes: profile.receiveBufferBytes,
       sendBufferBytes: profile.sendBufferBytes,
     };
-    this.stack = new Stack({ random: new SeededRandom(1), rings: new ScriptRings(this), now: START_MS });
+    this.stack = new Stack({
+      random: new SeededRandom(network.seed ?? DEFAULT_SEED),
+      rings: new ScriptRings(this),
+      now: START_MS,
+    });
     this.keepAlive = { ...profile.keepAlive };
     this.fastOpen = { ...profile.fastOpen };
     this.stack.tcp.isn = FIXED_SEQUENCE;

@@ -51,12 +51,14 @@ export interface RunOptions {
   readonly define?: readonly string[];
   /** Of the file. */
   readonly name?: string;
+  /** What the stack draws its chance from. Default 1. */
+  readonly seed?: number;
 }
 
 /** How it ended. */
 export interface Verdict {
-  /** 'differ': on the kernel only, which does otherwise for the reason that the script gives. */
-  readonly kind: 'pass' | 'fail' | 'skip' | 'differ';
+  /** 'differ': on the kernel only, which does otherwise for the reason that the script gives. 'gap': failed, as is known. */
+  readonly kind: 'pass' | 'fail' | 'skip' | 'differ' | 'gap';
   /** '' for a pass; what failed, or why it was skipped. */
   readonly reason: string;
   /** 0 when no line is meant. */
@@ -142,6 +144,7 @@ class Runner {
       mtuBytes: Number(option('mtu') ?? DEFAULT_MTU_BYTES),
       local: option('local_ip'),
       remote: option('remote_ip'),
+      seed: run.seed,
     });
     this.#calls = new Calls(this.#host);
     this.#calls.onConnect = (socket, remote, port) => {
