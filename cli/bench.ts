@@ -1,21 +1,29 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { rate } from '../drivers/impair-options.ts';
 import type { NetStack, Socket } from '../net/index.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import {
   type CongestionControlName,
   isCongestionControl,
 } from '../stack/tcp/congestion/congestion-controls.ts';
+import { CHARGEN_PORT, DISCARD_PORT } from './bench-server.ts';
+import { sendDatagrams, UDP_BYTES } from './bench-udp.ts';
 import { ExitCode } from './exit-code.ts';
+import { LAUNCHER } from './launcher.ts';
 import { withStack } from './own-stack.ts';
+import { Pace } from './pace.ts';
 import { formatBytes, Progress } from './progress.ts';
 import { printerOf, tlsOptionsOf } from './stack-options.ts';
 import type { BenchFlags } from './verbs/bench.ts';
 
-const DISCARD_PORT = 9;
-const CHARGEN_PORT = 19;
 const CONNECT_TIMEOUT_MS = 30_000;
+/** Datagrams without a limit of their own, as with iperf3. */
+const UDP_BITS_PER_SECOND = 1_000_000;
 /** How long the rest may take after the time is over. */
 const PATIENCE_MS = 10_000;
 const CHUNK: Buffer = Buffer.alloc(256 * 1024, 'tunwire ');
@@ -24,45 +32,69 @@ const CHUNK: Buffer = Buffer.alloc(256 * 1024, 'tunwire ');
 export function bench(host: string, port: number | undefined, flags: BenchFlags): Promise<ExitCode> {
   return withStack(flags, async (stack, interrupted) => {
     const reverse = flags.reverse === true;
-    const sockets = await connectAll(
-      stack,
-      host,
-      port ?? (reverse ? CHARGEN_PORT : DISCARD_PORT),
-      flags,
-      interrupted,
-    );
+    const at = port ?? (reverse ? CHARGEN_PORT : DISCARD_PORT);
+    checkCombination(flags);
+    const pace = new Pace(bitsPerSecondOf(flags));
+    const sockets = flags.udp ? [] : await connectAll(stack, host, at, flags, interrupted);
+    const lengthBytes = flags.length ?? UDP_BYTES;
     const before = stack.counters;
     const cpuBefore = process.cpuUsage();
     const startedAt = performance.now();
     const progress = new Progress(0);
     const end = AbortSignal.any([interrupted, AbortSignal.timeout(flags.time * 1000)]);
+    const senders = Array.from({ length: flags.udp ? Math.max(1, flags.parallel) : 0 }, () =>
+      sendDatagrams(stack, host, at, lengthBytes, pace, end, progress),
+    );
+    const datagrams = (await Promise.all(senders)).reduce((sum, one) => sum + one, 0);
     const counted = await Promise.all(
-      sockets.map((socket) => (reverse ? receive(socket, end, progress) : send(socket, end, progress))),
+      sockets.map((socket) => (reverse ? receive(socket, end, progress) : send(socket, end, progress, pace))),
     );
     progress.end();
     const elapsedMs = performance.now() - startedAt;
     const cpu = process.cpuUsage(cpuBefore);
     interrupted.throwIfAborted();
-    const bytes = counted.reduce((sum, one) => sum + one, 0);
+    const bytes = flags.udp ? datagrams * lengthBytes : counted.reduce((sum, one) => sum + one, 0);
     const { rxPackets, txPackets } = stack.counters;
     report(flags, {
       direction: reverse ? 'received' : 'sent',
-      connections: sockets.length,
+      connections: Math.max(1, flags.parallel),
+      datagrams: flags.udp ? datagrams : null,
       bytes,
       elapsedMs,
       bitsPerSecond: (bytes * 8000) / elapsedMs,
       cpuMs: (cpu.user + cpu.system) / 1000,
       rxPackets: rxPackets - before.rxPackets,
       txPackets: txPackets - before.txPackets,
-      machine: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, Node ${process.versions.node}`,
+      machine: `tunwire ${revision()}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, Node ${process.versions.node}`,
     });
     return ExitCode.Ok;
   });
 }
 
+/** @throws NetError ARGUMENT_INVALID */
+function checkCombination({ udp, reverse, secure, bitrate }: BenchFlags): void {
+  const detail =
+    udp && (reverse || secure)
+      ? '--udp only sends, and without TLS: for the other direction run the server with the stack'
+      : reverse && bitrate !== undefined
+        ? '--bitrate is about what is sent; with --reverse limit the link: --rate 10mbit'
+        : '';
+  if (detail !== '') throw new NetError('ARGUMENT_INVALID', { phase: Phase.Argument, detail });
+}
+
+/** @throws NetError ARGUMENT_INVALID */
+function bitsPerSecondOf({ bitrate, udp }: BenchFlags): number {
+  if (bitrate === undefined) return udp ? UDP_BITS_PER_SECOND : Infinity;
+  // iperf3 writes 10M
+  const text = /^[\d.]+[kmg]$/i.test(bitrate) ? `${bitrate}bit` : bitrate;
+  return rate('--bitrate', text);
+}
+
 interface BenchReport {
   readonly direction: 'sent' | 'received';
   readonly connections: number;
+  /** null: over TCP. */
+  readonly datagrams: number | null;
   readonly bytes: number;
   readonly elapsedMs: number;
   readonly bitsPerSecond: number;
@@ -71,6 +103,14 @@ interface BenchReport {
   readonly rxPackets: number;
   readonly txPackets: number;
   readonly machine: string;
+}
+
+/** Its version, in a checkout with the commit. */
+function revision(): string {
+  const root = resolve(LAUNCHER, '../..');
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const git = spawnSync('git', ['-C', root, 'rev-parse', '--short', 'HEAD'], { encoding: 'utf8' });
+  return existsSync(join(root, '.git')) && git.status === 0 ? `${version} (${git.stdout.trim()})` : version;
 }
 
 function connectAll(
@@ -95,7 +135,7 @@ function congestionOf(name: string | undefined): CongestionControlName | undefin
 }
 
 /** Sends until `end`, and waits until all of it has been taken. @returns the bytes */
-async function send(socket: Socket, end: AbortSignal, progress: Progress): Promise<number> {
+async function send(socket: Socket, end: AbortSignal, progress: Progress, pace: Pace): Promise<number> {
   let bytes = 0;
   const failed = once(socket, 'close').then(() => Promise.reject(socket.errored ?? closedEarly()));
   failed.catch(() => {});
@@ -103,6 +143,7 @@ async function send(socket: Socket, end: AbortSignal, progress: Progress): Promi
   while (!end.aborted) {
     bytes += CHUNK.length;
     progress.add(CHUNK.length);
+    await pace.sent(CHUNK.length, end);
     if (!socket.write(CHUNK)) await Promise.race([once(socket, 'drain'), over, failed]);
     // writes that never have to wait would keep the timer from running out
     else await sleep(0);
@@ -160,10 +201,11 @@ function report(flags: BenchFlags, result: BenchReport): void {
     print(JSON.stringify(result));
     return;
   }
-  const { direction, connections, bytes, elapsedMs, bitsPerSecond, cpuMs, machine } = result;
-  const over = connections === 1 ? '' : ` over ${connections} connections`;
+  const { direction, connections, datagrams, bytes, elapsedMs, bitsPerSecond, cpuMs, machine } = result;
+  const of = datagrams === null ? '' : ` in ${datagrams} datagrams`;
+  const over = connections === 1 || datagrams !== null ? '' : ` over ${connections} connections`;
   print(
-    `${direction} ${formatBytes(bytes)} in ${(elapsedMs / 1000).toFixed(2)} s${over}: ${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s, ` +
+    `${direction} ${formatBytes(bytes)}${of} in ${(elapsedMs / 1000).toFixed(2)} s${over}: ${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s, ` +
       `${(cpuMs / 1000).toFixed(2)} s of CPU\non ${machine}`,
   );
 }

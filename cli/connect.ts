@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineClient } from '../engine/client.ts';
 import type { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketWord } from '../engine/socket-block.ts';
@@ -18,15 +19,16 @@ import type { TlsInfo } from '../tls/client.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
 import { DatagramPump } from './datagram-pump.ts';
 import { ExitCode } from './exit-code.ts';
-import { offerControl } from './own-stack.ts';
+import { noteStats, offerControl } from './own-stack.ts';
 import { Pump } from './pump.ts';
-import { complain, formatMs, note } from './report.ts';
+import { beQuiet, complain, formatMs, note } from './report.ts';
 import { capturesToOutput, deviceOf, engineOptionsOf, keyLogOf, readAuthorities } from './stack-options.ts';
 import type { ConnectFlags } from './verbs/connect.ts';
 
 /** When the peer has ended its direction and nothing is being sent for so long, the user is told. */
 const HALF_OPEN_NOTE_MS = 500;
 const STDOUT = 1;
+const LF = 0x0a;
 /** With their numbers: shells report 128 + number. */
 const SIGNALS: readonly [NodeJS.Signals, number][] = [
   ['SIGHUP', 1],
@@ -52,11 +54,17 @@ export async function connect(host: string, port: number, flags: ConnectFlags): 
     const plan = planConnection(host, port, protocol, timeout, optionsOf(flags), null, cafile);
     const { arena } = await starting;
     startedAt = performance.now();
-    if (flags.verbose)
+    if (flags.quiet) beQuiet();
+    if (flags.verbose > 0)
       note(`connecting to ${host} port ${port} through ${deviceOf(flags)} as ${flags.addr.join(', ')}`);
     let connectedAt = startedAt;
     const keyLog = flags.secure ? keyLogOf(flags) : null;
-    const security = plan.security === null || keyLog === null ? plan.security : { ...plan.security, keyLog };
+    const { servername } = flags;
+    const security = plan.security && {
+      ...plan.security,
+      ...(keyLog === null ? {} : { keyLog }),
+      ...(servername === undefined ? {} : { serverName: servername }),
+    };
     const client = EngineClient.of(arena);
     const request = {
       ...plan.request,
@@ -66,9 +74,9 @@ export async function connect(host: string, port: number, flags: ConnectFlags): 
     };
     const dialed = dial(client, request, security, (socket) => {
       connectedAt = performance.now();
-      if (flags.verbose) noteConnected(socket, host);
+      if (flags.verbose > 0) noteConnected(socket, host);
     });
-    if (flags.verbose && dialed.info !== null) noteSecurity(dialed.info, performance.now() - connectedAt);
+    if (flags.verbose > 0 && dialed.info !== null) noteSecurity(dialed.info, performance.now() - connectedAt);
     if (flags.zero) {
       dialed.channel.shutdown();
       dialed.socket.release();
@@ -76,8 +84,11 @@ export async function connect(host: string, port: number, flags: ConnectFlags): 
     }
     const transferred = transfer(dialed, flags);
     const { NetStack } = await import('../net/stack.ts');
-    offerControl(NetStack.attach(arena), flags.verbose === true);
-    return await transferred;
+    const stack = NetStack.attach(arena);
+    offerControl(stack, flags.verbose > 0);
+    const code = await transferred;
+    if (flags.verbose > 1) await noteStats(stack);
+    return code;
   } catch (error) {
     return complain(error, startedAt);
   } finally {
@@ -99,10 +110,12 @@ async function transfer(dialed: Dialed, flags: ConnectFlags): Promise<ExitCode> 
   const pump = flags.udp ? new DatagramPump(socket) : new Pump(channel);
   const interrupted = nextSignal();
   const receiving = ending('receive', ExitCode.Receive, pump.receive(STDOUT));
-  const sending = ending('send', ExitCode.Send, pump.send(process.stdin, flags.shutdown));
+  const sending = flags.stdin
+    ? ending('send', ExitCode.Send, pump.send(inputOf(flags), flags.shutdown))
+    : NEVER;
   try {
     const last =
-      pump instanceof Pump
+      pump instanceof Pump && flags.stdin
         ? await bothDirections(receiving, sending, interrupted)
         : await Promise.race([receiving, sending, interrupted]);
     if (last.side === 'signal') socket.abort();
@@ -111,11 +124,32 @@ async function transfer(dialed: Dialed, flags: ConnectFlags): Promise<ExitCode> 
   } finally {
     pump.close();
     socket.release();
-    if (flags.verbose) {
+    if (flags.verbose > 0) {
       const bytes = `sent ${pump.sentBytes} bytes, received ${pump.receivedBytes} bytes`;
       note(`${bytes} in ${formatMs(performance.now() - startedAt)}`);
     }
   }
+}
+
+/** `--no-stdin`: nothing is sent, and nothing ends our direction. */
+const NEVER: Promise<Ending> = new Promise(() => {});
+
+/** Standard input, with `--interval` a line at a time. */
+function inputOf({ interval }: ConnectFlags): AsyncIterable<Uint8Array> {
+  return interval === undefined ? process.stdin : pacedLines(process.stdin, interval * 1000);
+}
+
+async function* pacedLines(input: AsyncIterable<Buffer>, intervalMs: number): AsyncGenerator<Buffer> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of input) {
+    rest = Buffer.concat([rest, chunk]);
+    for (let end = rest.indexOf(LF); end >= 0; end = rest.indexOf(LF)) {
+      yield rest.subarray(0, end + 1);
+      rest = rest.subarray(end + 1);
+      await sleep(intervalMs);
+    }
+  }
+  if (rest.length > 0) yield rest;
 }
 
 /** Both directions of a stream have to end; a failure of one ends the other. */

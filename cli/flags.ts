@@ -17,7 +17,7 @@ const IMPAIR_FLAGS = [
   ['--delay <time>', 'delay packets: 40ms'],
   ['--jitter <time>', 'vary the delay: 10ms'],
   ['--reorder <percent>', 'let packets overtake delayed ones: 1%'],
-  ['--duplicate <percent>', 'send packets twice: 0.5%'],
+  ['--dup, --duplicate <percent>', 'send packets twice: 0.5%'],
   ['--corrupt <percent>', 'flip a bit: 0.1%'],
   ['--rate <bitrate>', 'limit the rate: 2mbit'],
   ['--down <times>', 'take the link down, from the start on: 10s-15s,60s-'],
@@ -46,6 +46,7 @@ export interface StackFlags extends ImpairFlags {
   readonly device?: string;
   readonly tun?: string;
   readonly raw?: string;
+  readonly pcapIn?: string;
   /** `--no-offload` makes it false. */
   readonly offload: boolean;
   readonly mtu?: number;
@@ -61,7 +62,9 @@ export interface StackFlags extends ImpairFlags {
   readonly capture?: string;
   readonly captureSecrets?: true;
   readonly ring?: string;
-  readonly verbose?: true;
+  /** How often it was given. */
+  readonly verbose: number;
+  readonly quiet?: true;
 }
 
 /** What commander makes of the flags about TLS. */
@@ -78,7 +81,7 @@ export function addStackFlags(command: Command): Command {
   command
     .addOption(
       network(
-        new Option('--device <spec>', 'tun:NAME, raw:INTERFACE, … (see tunwire doctor)').env(
+        new Option('--link, --device <spec>', 'tun:NAME, raw:INTERFACE, … (see tunwire doctor)').env(
           'TUNWIRE_DEVICE',
         ),
       ),
@@ -93,6 +96,14 @@ export function addStackFlags(command: Command): Command {
     )
     .addOption(
       network(new Option('--raw <interface>', 'an Ethernet interface, beside the kernel').conflicts('tun')),
+    )
+    .addOption(
+      network(
+        new Option('--pcap-in <file>', 'play a capture to the stack, as its device').conflicts([
+          'tun',
+          'raw',
+        ]),
+      ),
     )
     .addOption(network(new Option('--no-offload', 'make checksums and segments here, not in the device')))
     .addOption(
@@ -161,6 +172,8 @@ export function addStackFlags(command: Command): Command {
     );
   addImpairFlags(command);
   const records = (option: Option): Option => option.helpGroup(RECORDS);
+  // traceroute's -q is another
+  const quiet = command.options.some(({ short }) => short === '-q') ? '--quiet' : '-q, --quiet';
   return command
     .addOption(
       records(
@@ -180,7 +193,14 @@ export function addStackFlags(command: Command): Command {
       ),
     )
     .addOption(new Option('--capture-secrets', 'with the secrets, too').hideHelp())
-    .addOption(records(new Option('-v, --verbose', 'tell what happens, with times')));
+    .addOption(
+      records(
+        new Option('-v, --verbose', 'tell what happens, with times; -vv also what the stack has counted')
+          .argParser((_, times: number) => times + 1)
+          .default(0, 'off'),
+      ),
+    )
+    .addOption(records(new Option(quiet, 'tell nothing but what went wrong').conflicts('verbose')));
 }
 
 /** Adds the flags that disturb the link, in both directions. */

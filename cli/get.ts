@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import http, { type IncomingMessage, type RequestOptions } from 'node:http';
+import { isIP } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import type { NetStack, Socket } from '../net/index.ts';
+import type { ConnectOptions, NetStack, Socket } from '../net/index.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { AsciiTrace } from './ascii-trace.ts';
 import { ExitCode } from './exit-code.ts';
 import { ExitError } from './exit-error.ts';
 import { withStack } from './own-stack.ts';
@@ -12,16 +14,23 @@ import { complain, formatMs, note } from './report.ts';
 import { capturesToOutput, readInput, tlsOptionsOf } from './stack-options.ts';
 import { OutputError, writeAll } from './standard-io.ts';
 import type { GetFlags } from './verbs/get.ts';
+import { writeOut } from './write-out.ts';
 
 const STDOUT = 1;
 const USER_AGENT = 'tunwire';
 const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
+/** As curl has it. */
+const KEEPALIVE_S = 60;
+
+/** With what curl means by `--interface ADDRESS`. */
+type CurlFlags = GetFlags & { readonly localAddress?: string };
 
 /** One request and the head of its response. */
 interface Exchange {
   readonly url: URL;
   readonly socket: Socket;
+  readonly method: string;
   readonly response: IncomingMessage;
   /** In the time of `performance.now()`. */
   readonly startedAt: number;
@@ -29,7 +38,8 @@ interface Exchange {
 }
 
 /** @returns the exit code, once everything is over */
-export async function get(address: string, flags: GetFlags): Promise<ExitCode> {
+export async function get(address: string, given: GetFlags): Promise<ExitCode> {
+  const flags = asCurl(given);
   let url: URL;
   try {
     url = urlOf(address);
@@ -58,6 +68,20 @@ export async function get(address: string, flags: GetFlags): Promise<ExitCode> {
   });
 }
 
+/** `-w` and `--interface` are the stack's own flags; what only curl's can mean is taken for those. */
+function asCurl(flags: CurlFlags): GetFlags & { readonly localAddress?: string } {
+  const { write, interface: interfaces = [], ...others } = flags;
+  const isFormat = write?.includes('%{') === true;
+  const [localAddress] = interfaces.filter((text) => isIP(text) !== 0);
+  const devices = interfaces.filter((text) => isIP(text) === 0);
+  return {
+    ...others,
+    ...(write === undefined ? {} : isFormat ? { writeOut: write } : { write }),
+    ...(devices.length === 0 ? {} : { interface: devices }),
+    ...(localAddress === undefined ? {} : { localAddress }),
+  };
+}
+
 function urlOf(text: string, base?: URL): URL {
   const full = base === undefined && !/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? `http://${text}` : text;
   const url = URL.parse(full, base?.href);
@@ -71,7 +95,7 @@ function urlOf(text: string, base?: URL): URL {
 async function fetchAll(
   stack: NetStack,
   first: URL,
-  flags: GetFlags,
+  flags: CurlFlags,
   signal: AbortSignal,
 ): Promise<ExitCode> {
   let method = flags.request ?? (flags.head ? 'HEAD' : flags.data === undefined ? 'GET' : 'POST');
@@ -91,7 +115,7 @@ async function fetchAll(
       method = method === 'HEAD' ? 'HEAD' : 'GET';
       body = null;
     }
-    if (flags.verbose) note(`redirected (${statusCode}) to ${url.href}`);
+    if (flags.verbose > 0) note(`redirected (${statusCode}) to ${url.href}`);
   }
 }
 
@@ -105,11 +129,12 @@ async function request(
   url: URL,
   method: string,
   body: Buffer | null,
-  flags: GetFlags,
+  flags: CurlFlags,
   signal: AbortSignal,
 ): Promise<Exchange> {
   const startedAt = performance.now();
   const socket = await connect(stack, url, flags, signal);
+  if (flags.traceAscii !== undefined) traceAll(socket, url, flags.traceAscii);
   const options: RequestOptions = {
     createConnection: () => socket,
     host: url.hostname,
@@ -123,15 +148,16 @@ async function request(
   const sent = http.request(options);
   // what goes wrong after the head is told by the body, too
   sent.on('error', () => {});
-  if (flags.verbose) {
+  if (flags.verbose > 0) {
     console.error(`> ${method} ${options.path} HTTP/1.1`);
     for (const name of sent.getRawHeaderNames()) console.error(`> ${name}: ${String(sent.getHeader(name))}`);
   }
   sent.end(body ?? undefined);
   try {
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
-    if (flags.verbose) console.error(headOf(response).replaceAll('\r', '').trimEnd().replace(/^/gm, '< '));
-    return { url, socket, response, startedAt, firstByteAt: performance.now() };
+    if (flags.verbose > 0)
+      console.error(headOf(response).replaceAll('\r', '').trimEnd().replace(/^/gm, '< '));
+    return { url, socket, method, response, startedAt, firstByteAt: performance.now() };
   } catch (error) {
     throw requestError(error, socket);
   }
@@ -150,24 +176,55 @@ function requestError(error: unknown, socket: Socket): unknown {
   return error;
 }
 
-async function connect(stack: NetStack, url: URL, flags: GetFlags, signal: AbortSignal): Promise<Socket> {
+async function connect(stack: NetStack, url: URL, flags: CurlFlags, signal: AbortSignal): Promise<Socket> {
   const name = withoutBrackets(url.hostname);
   const secure = url.protocol === 'https:';
   const asked = url.port === '' ? (secure ? HTTPS_PORT : HTTP_PORT) : Number(url.port);
   const { name: reached, port } = redirected(flags.connectTo, name, asked);
   const host = pinned(flags.resolve, reached, port) ?? reached;
-  const socket = await stack.connect({
+  const { localAddress } = flags;
+  const options: ConnectOptions = {
     host,
     port,
-    noDelay: true,
+    noDelay: flags.tcpNodelay,
+    keepAlive: flags.keepalive,
+    keepAliveInitialDelay: (flags.keepaliveTime ?? KEEPALIVE_S) * 1000,
     timeoutMs: flags.connectTimeout * 1000,
     family: flags.ipv4 ? 4 : flags.ipv6 ? 6 : 0,
-    localPort: flags.localPort,
+    localAddress,
     signal,
     tls: secure && { servername: name, alpnProtocols: ['http/1.1'], ...tlsOptionsOf(flags) },
-  });
-  if (flags.verbose) noteConnected(socket);
+  };
+  const socket = await connectFrom(stack, options, portsOf(flags.localPort));
+  if (flags.verbose > 0) noteConnected(socket);
   return socket;
+}
+
+/** `5000-5010`. @throws NetError ARGUMENT_INVALID */
+function portsOf(text: string | undefined): { readonly first: number; readonly last: number } {
+  const [, first = '0', last = first] = /^(\d+)(?:-(\d+))?$/.exec(text ?? '0') ?? ['', '1', '0'];
+  const range = { first: Number(first), last: Number(last) };
+  if (range.first <= range.last && range.last <= 65_535) return range;
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: `--local-port is a port or a range of them such as 5000-5010, got '${text}'`,
+  });
+}
+
+/** From the first port that is free. @throws NetError why it could not, of the last port */
+async function connectFrom(
+  stack: NetStack,
+  options: ConnectOptions,
+  { first, last }: { readonly first: number; readonly last: number },
+): Promise<Socket> {
+  for (let localPort = first; localPort < last; localPort++) {
+    try {
+      return await stack.connect({ ...options, localPort });
+    } catch (error) {
+      if (!(error instanceof NetError) || error.tunwireCode !== 'ADDRESS_IN_USE') throw error;
+    }
+  }
+  return stack.connect({ ...options, localPort: last });
 }
 
 /** Where `--connect-to` has a name and port go instead; as with curl, what is left empty stands for any, or for the same. */
@@ -211,7 +268,7 @@ function pinned(entries: readonly string[], name: string, port: number): string 
   return null;
 }
 
-function headersOf(flags: GetFlags, body: Buffer | null): Record<string, string | string[]> {
+function headersOf(flags: CurlFlags, body: Buffer | null): Record<string, string | string[]> {
   const headers: Record<string, string | string[]> = {
     'User-Agent': USER_AGENT,
     Accept: '*/*',
@@ -237,7 +294,7 @@ function headersOf(flags: GetFlags, body: Buffer | null): Record<string, string 
 }
 
 /** Takes the body in. */
-async function finish(exchange: Exchange, redirects: number, flags: GetFlags): Promise<ExitCode> {
+async function finish(exchange: Exchange, redirects: number, flags: CurlFlags): Promise<ExitCode> {
   const { response, socket } = exchange;
   const status = response.statusCode ?? 0;
   const failed = flags.fail === true && status >= 400;
@@ -269,10 +326,44 @@ async function finish(exchange: Exchange, redirects: number, flags: GetFlags): P
       STDOUT,
       Buffer.from(`${JSON.stringify(reportOf(exchange, redirects, bodyBytes, totalMs, flags))}\n`),
     );
-  if (flags.verbose) note(`${bodyBytes} bytes in ${formatMs(totalMs)}`);
+  if (flags.writeOut !== undefined) {
+    const { url, response: head, firstByteAt, startedAt } = exchange;
+    const { method } = exchange;
+    const firstByteMs = firstByteAt - startedAt;
+    const told = {
+      url: url.href,
+      method,
+      response: head,
+      socket,
+      redirects,
+      bodyBytes,
+      firstByteMs,
+      totalMs,
+    };
+    await writeAll(STDOUT, Buffer.from(writeOut(flags.writeOut, told)));
+  }
+  if (flags.verbose > 0) note(`${bodyBytes} bytes in ${formatMs(totalMs)}`);
   socket.destroy();
   if (!failed) return ExitCode.Ok;
   throw new ExitError(ExitCode.Status, `the server answers ${status} ${response.statusMessage}`);
+}
+
+/** Everything that goes over a connection, within its TLS. @throws ExitError */
+function traceAll(socket: Socket, url: URL, file: string): void {
+  let trace: AsciiTrace;
+  try {
+    trace = new AsciiTrace(file);
+  } catch (error) {
+    throw new ExitError(ExitCode.Output, `--trace-ascii: ${(error as Error).message}`);
+  }
+  trace.info(`connected to ${url.hostname} (${socket.remoteAddress}) port ${socket.remotePort}`);
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+  socket.write = ((chunk: Uint8Array | string, ...rest: unknown[]): boolean => {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk;
+    trace.add('=> Send data', bytes);
+    return write(chunk, ...rest);
+  }) as Socket['write'];
+  socket.prependListener('data', (chunk: Buffer) => trace.add('<= Recv data', chunk));
 }
 
 function openOutput(file: string): number {
@@ -295,7 +386,7 @@ function reportOf(
   redirects: number,
   bodyBytes: number,
   totalMs: number,
-  flags: GetFlags,
+  flags: CurlFlags,
 ): object {
   return {
     url: url.href,

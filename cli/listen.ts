@@ -14,8 +14,17 @@ const STDOUT = 1;
 /** One datagram of chargen (RFC 864: 0 to 512 characters). */
 const CHARGEN_DATAGRAM_BYTES = 512;
 
-/** @param first the port, when there is no second. @returns the exit code */
-export function listen(first: string, second: string | undefined, flags: ListenFlags): Promise<ExitCode> {
+interface ListenPlace {
+  readonly port: number;
+  readonly host?: string;
+}
+
+/** @param first the port, when there is no second; with `--any-port` the address, if any. @returns the exit code */
+export function listen(
+  first: string | undefined,
+  second: string | undefined,
+  flags: ListenFlags,
+): Promise<ExitCode> {
   return withStack(flags, async (stack, interrupted) => {
     if (capturesToOutput(flags)) {
       throw new NetError('ARGUMENT_INVALID', {
@@ -23,8 +32,7 @@ export function listen(first: string, second: string | undefined, flags: ListenF
         detail: 'standard output is for what peers send: give the capture a file',
       });
     }
-    const port = Number(second ?? first);
-    const at = { port, signal: interrupted, ...(second === undefined ? {} : { host: first }) };
+    const at = { ...placeOf(first, second, flags.anyPort === true), signal: interrupted };
     if (flags.udp) return await datagrams(await stack.udp(at), flags, interrupted);
     const server = await stack.listen({ ...at, allowHalfOpen: true });
     note(`listening on port ${server.address()?.port}`);
@@ -32,10 +40,20 @@ export function listen(first: string, second: string | undefined, flags: ListenF
   });
 }
 
+function placeOf(first: string | undefined, second: string | undefined, anyPort: boolean): ListenPlace {
+  const [host, port] = second === undefined && !anyPort ? [undefined, first] : [first, second];
+  if (anyPort ? port === undefined : port !== undefined)
+    return { port: anyPort ? 0 : Number(port), ...(host === undefined ? {} : { host }) };
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: anyPort ? '--any-port takes the place of the port' : 'which port? tunwire listen [ADDRESS] PORT',
+  });
+}
+
 async function connections(server: Server, flags: ListenFlags, interrupted: AbortSignal): Promise<ExitCode> {
   const isService = flags.echo || flags.discard || flags.chargen;
   for await (const socket of server) {
-    if (flags.verbose) note(`connection from ${socket.remoteAddress} port ${socket.remotePort}`);
+    if (flags.verbose > 0) note(`connection from ${socket.remoteAddress} port ${socket.remotePort}`);
     interrupted.addEventListener('abort', () => socket.resetAndDestroy());
     if (isService) {
       void serve(socket, flags);
@@ -62,9 +80,9 @@ async function serve(socket: Socket, flags: ListenFlags): Promise<void> {
     }
   } catch (error) {
     // the end of chargen is always that the peer has gone
-    if (flags.verbose) note(`${from}: ${(error as Error).message}`);
+    if (flags.verbose > 0) note(`${from}: ${(error as Error).message}`);
   }
-  if (flags.verbose) note(`${from}: ${socket.bytesRead} bytes received, ${socket.bytesWritten} sent`);
+  if (flags.verbose > 0) note(`${from}: ${socket.bytesRead} bytes received, ${socket.bytesWritten} sent`);
 }
 
 /** Joins a connection to standard input and output. */
@@ -101,7 +119,7 @@ async function datagrams(socket: UdpSocket, flags: ListenFlags, interrupted: Abo
   }
   const characters = chargen();
   for await (const { data, address, port } of socket) {
-    if (flags.verbose) note(`${data.length} bytes from ${address} port ${port}`);
+    if (flags.verbose > 0) note(`${data.length} bytes from ${address} port ${port}`);
     last = { address, port };
     if (flags.echo) await socket.send(data, port, address);
     else if (flags.chargen) {

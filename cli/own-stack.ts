@@ -3,8 +3,9 @@ import type { NetStack } from '../net/index.ts';
 import { serveControl } from './control.ts';
 import type { ExitCode } from './exit-code.ts';
 import type { StackFlags } from './flags.ts';
-import { complain, note } from './report.ts';
+import { beQuiet, complain, note } from './report.ts';
 import { deviceOf, engineOptionsOf } from './stack-options.ts';
+import { statsLines } from './stats-lines.ts';
 
 /** Signals that end a verb in order, with their numbers: shells report 128 + number. */
 const SIGNALS: readonly [NodeJS.Signals, number][] = [
@@ -42,16 +43,23 @@ export async function withStack(
     starting.catch(() => {});
     const { NetStack } = await import('../net/stack.ts');
     stack = NetStack.own(await starting);
-    if (flags.verbose) note(`${deviceOf(flags)} as ${flags.addr.join(', ')}`);
-    offerControl(stack, flags.verbose === true);
+    if (flags.quiet) beQuiet();
+    if (flags.verbose > 0) note(`${deviceOf(flags)} as ${flags.addr.join(', ')}`);
+    offerControl(stack, flags.verbose > 0);
     return await body(stack, interrupt.signal);
   } catch (error) {
     const { reason } = interrupt.signal;
     if (reason instanceof Interrupted) return reason.code as ExitCode;
     return complain(error, startedAt);
   } finally {
+    if (stack !== null && flags.verbose > 1) await noteStats(stack);
     await stack?.close();
   }
+}
+
+/** `-vv`: what the stack has counted. */
+export async function noteStats(stack: NetStack): Promise<void> {
+  for (const line of statsLines(await stack.stats())) note(line);
 }
 
 /** Lets `tunwire ss` look into a stack. */

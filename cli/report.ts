@@ -3,9 +3,16 @@ import { ExitCode, exitCodeOf, nextStep } from './exit-code.ts';
 import { ExitError } from './exit-error.ts';
 import { OutputError } from './standard-io.ts';
 
+let isQuiet = false;
+
+/** `--quiet`: from here on nothing is told but what goes wrong. */
+export function beQuiet(): void {
+  isQuiet = true;
+}
+
 /** Tells what happens: standard output is for data alone. */
 export function note(text: string): void {
-  console.error(`* ${text}`);
+  if (!isQuiet) console.error(`* ${text}`);
 }
 
 /**

@@ -38,7 +38,8 @@ export function resolve(name: string, words: readonly string[], flags: ResolveFl
       console.error(`tunwire: no answer within ${flags.timeout} s (--timeout); check --dns`);
       return ExitCode.Timeout;
     }
-    if (flags.verbose) note(`in ${formatMs(performance.now() - startedAt)}, asking ${own.dns.join(', ')}`);
+    if (flags.verbose > 0)
+      note(`in ${formatMs(performance.now() - startedAt)}, asking ${own.dns.join(', ')}`);
     return ExitCode.Ok;
   });
 }

@@ -3,6 +3,7 @@ import type { SocketSummary, StackStats } from '../engine/questions.ts';
 import { askControl, type ControlQuestion, controlFolder, controlSockets } from './control.ts';
 import { ExitCode } from './exit-code.ts';
 import { infoLine } from './info-line.ts';
+import { statsLines } from './stats-lines.ts';
 import type { SsFlags } from './verbs/ss.ts';
 
 /** @returns the exit code */
@@ -85,14 +86,7 @@ function end(address: string | null, port: number): string {
   return `${host}:${port === 0 ? '*' : port}`;
 }
 
-function showStats(process: string, { interface: iface, engine, layers, connections }: StackStats): void {
+function showStats(process: string, stats: StackStats): void {
   console.log(`process ${process}`);
-  console.log(`${iface.name}: ${iface.addresses.join(', ')}, MTU ${iface.mtuBytes}`);
-  for (const [layer, counters] of Object.entries({ connections, engine, ...layers })) {
-    const counted = Object.entries(counters).filter(([, value]) => value !== 0);
-    if (counted.length === 0) continue;
-    console.log(`${layer}:`);
-    for (const [name, value] of counted)
-      console.log(`  ${String(Number.isInteger(value) ? value : value.toFixed(3)).padStart(12)} ${name}`);
-  }
+  for (const line of statsLines(stats)) console.log(line);
 }

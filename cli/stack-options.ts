@@ -71,9 +71,10 @@ const RING_UNITS: Readonly<Record<string, number>> = { kb: 1024, mb: 1024 ** 2, 
 
 /** `tun:lab0`. @throws NetError ARGUMENT_INVALID when none is given */
 export function deviceOf(flags: StackFlags): string {
-  const { tun, raw, device } = flags;
+  const { tun, raw, pcapIn, device } = flags;
   if (tun !== undefined) return `tun:${tun}`;
   if (raw !== undefined) return `raw:${raw}`;
+  if (pcapIn !== undefined) return `pcap:${pcapIn}`;
   if (device !== undefined) return device;
   throw new NetError('ARGUMENT_INVALID', {
     phase: Phase.Argument,

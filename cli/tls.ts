@@ -13,6 +13,7 @@ import {
   decodeSession,
   encodeSession,
   MemorySessionStore,
+  NamedGroup,
   type TlsInfo,
   type TlsSession,
   type TracedMessage,
@@ -85,17 +86,21 @@ function handshake(
   const { request } = planConnection(host, port, INET_PROTOCOL_TCP, flags.timeout, 0, null, null);
   const unknown = flags.ciphersuites.find((name) => CIPHER_SUITES.every((suite) => suite.name !== name));
   if (unknown !== undefined) throw new ExitError(ExitCode.Cipher, `--ciphersuites: there is no '${unknown}'`);
+  const trace = (message: TracedMessage): void => {
+    messages.push(message);
+    if (flags.state) note(`${message.sender} ${message.type}, ${message.lengthBytes} bytes`);
+  };
   const settings = tlsSettings(
     {
       ...tlsOptionsOf(flags),
-      rejectUnauthorized: false,
+      rejectUnauthorized: flags.verify_return_error === true,
       ...(flags.servername === undefined ? {} : { servername: flags.servername }),
       ...(flags.ciphersuites.length === 0 ? {} : { cipherSuites: flags.ciphersuites }),
       ...(flags.tls1_2 ? { maxVersion: 'TLSv1.2' } : {}),
       ...(flags.tls1_3 ? { minVersion: 'TLSv1.3' } : {}),
       alpnProtocols: flags.alpn,
       sessions: flags.sess_in === undefined && flags.sess_out === undefined ? false : sessions,
-      tuning: { testing: { trace: (message) => messages.push(message) } },
+      tuning: { ...groupsOf(flags), testing: { trace } },
     },
     { host, port, sessions: new MemorySessionStore() },
   );
@@ -104,6 +109,29 @@ function handshake(
     if (starttls !== undefined) startTls(socket, starttls, settings.serverName, deadline);
   });
 }
+
+/** @throws ExitError for a name that is none */
+function groupsOf({ groups: names }: TlsVerbFlags): { groups?: readonly NamedGroup[] } {
+  if (names.length === 0) return {};
+  const groups = names.map((name) => {
+    const wanted = GROUP_NAMES[name.toUpperCase()] ?? name;
+    const found = Object.entries(NamedGroup).find(([known]) => known.toUpperCase() === wanted.toUpperCase());
+    if (found !== undefined) return found[1];
+    throw new ExitError(
+      ExitCode.Usage,
+      `--groups: there is no '${name}'; ${Object.keys(NamedGroup).join(', ')}`,
+    );
+  });
+  return { groups };
+}
+
+/** Other names of the curves of NIST. */
+const GROUP_NAMES: Readonly<Record<string, string>> = {
+  'P-256': 'secp256r1',
+  PRIME256V1: 'secp256r1',
+  'P-384': 'secp384r1',
+  'P-521': 'secp521r1',
+};
 
 function sessionOf({ sess_in }: TlsVerbFlags): TlsSession | null {
   if (sess_in === undefined) return null;
@@ -139,6 +167,13 @@ function report({ socket }: Dialed, info: TlsInfo, flags: TlsVerbFlags): void {
     const agreed = { version, cipherSuite, group, signatureScheme, alpn, serverName, resumed };
     console.log(JSON.stringify({ remote, ...agreed, certificate: verdict, chain }));
   } else {
+    if (flags.brief) {
+      line('version', version);
+      line('cipher suite', cipherSuite);
+      line('group', group);
+      line('certificate', `${verdict.status}: ${verdict.reason}`);
+      return;
+    }
     line('server', `${remote.address} port ${remote.port}, asked for ${serverName}`);
     line('version', version);
     line('cipher suite', cipherSuite);

@@ -3,9 +3,11 @@
 import { CommanderError } from 'commander';
 import { ExitCode } from './exit-code.ts';
 import { makeProgram } from './program.ts';
+import { withLongFlags } from './verbs/tls.ts';
 
 try {
-  await makeProgram().parseAsync();
+  const program = makeProgram();
+  await program.parseAsync(withLongFlags(program, process.argv));
 } catch (error) {
   // commander has said what is wrong
   if (!(error instanceof CommanderError)) throw error;

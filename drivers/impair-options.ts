@@ -314,7 +314,8 @@ const RATE_UNITS: readonly (readonly [RegExp, number])[] = [
   [/^gbit$/i, 1e9],
 ];
 
-function rate(word: string, text: string): number {
+/** `2mbit` in bits per second. @param word what it is for. @throws NetError ARGUMENT_INVALID */
+export function rate(word: string, text: string): number {
   for (const [unit, factor] of RATE_UNITS) {
     const value = numberBefore(text, unit) * factor;
     if (value > 0) return value;

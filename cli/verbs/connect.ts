@@ -10,6 +10,10 @@ export interface ConnectFlags extends StackFlags, TlsFlags {
   readonly source?: string;
   readonly sourcePort?: number;
   readonly zero?: true;
+  /** `--no-stdin` makes it false. */
+  readonly stdin: boolean;
+  readonly interval?: number;
+  readonly servername?: string;
   readonly secure?: true;
   readonly timeout: number;
   readonly udp?: true;
@@ -36,7 +40,11 @@ export function addConnectCommand(program: Command): void {
     .option('-s, --source <address>', 'the own address to use')
     .option('-p, --source-port <port>', 'the own port to use', number)
     .option('-z, --zero', 'only see whether the server is there: nothing is read or written')
+    .option('-d, --no-stdin', 'read nothing from standard input')
+    .option('-i, --interval <seconds>', 'wait as long after each line that is sent', number)
+    .option('-N', 'end our direction at the end of standard input, as it is without (kept for who knows nc)')
     .option('-c, --secure', 'TLS right after the connection (implicit TLS)')
+    .option('-e, --servername <name>', 'with -c: the name that the certificate must have')
     .option(
       '--timeout <seconds>',
       'for lookup, connection and TLS handshake together; 0: no limit',

@@ -21,7 +21,12 @@ export interface GetFlags extends StackFlags, TlsFlags {
   readonly maxTime: number;
   readonly ipv4?: true;
   readonly ipv6?: true;
-  readonly localPort?: number;
+  readonly localPort?: string;
+  readonly keepaliveTime?: number;
+  readonly keepalive: boolean;
+  readonly tcpNodelay: boolean;
+  readonly traceAscii?: string;
+  readonly writeOut?: string;
   readonly silent?: true;
   readonly json?: true;
 }
@@ -60,7 +65,16 @@ export function addGetCommand(program: Command): void {
     )
     .addOption(new Option('-4, --ipv4', 'IPv4 only').conflicts('ipv6'))
     .option('-6, --ipv6', 'IPv6 only')
-    .option('--local-port <port>', 'the own port to use', number)
+    .option('--local-port <port>', 'the own port to use, or the first that is free of several: 5000-5010')
+    .option('--keepalive-time <seconds>', 'silence before the connection is probed', number)
+    .option('--no-keepalive', 'do not probe it')
+    .option('--tcp-nodelay', 'send small pieces at once, as is the rule (kept for who knows curl)', true)
+    .option('--no-tcp-nodelay', "leave Nagle's algorithm on")
+    .option('--trace-ascii <file>', 'write all that is sent and received, as text; - is standard error')
+    .option(
+      '--write-out <format>',
+      "write this at the end: '%{http_code} %{time_connect}\\n'; also as -w where it has a %{",
+    )
     .option('-m, --max-time <seconds>', 'for everything; 0: no limit', number, 0)
     .option('-s, --silent', 'no progress bar')
     .addOption(
@@ -74,6 +88,7 @@ export function addGetCommand(program: Command): void {
     .addHelpText(
       'after',
       `
+With an address alone, --interface is the own address to use, as in curl.
 Exit codes: 0 done, 1 no HTTP, 2 command line, 3 URL, 6 name, 7 connection,
 8 broken answer, 18 cut off, 22 status with -f, 23 output, 26 the file of -d,
 28 timeout, 35 TLS, 45 device, 47 redirections, 52 no answer, 55 sending,

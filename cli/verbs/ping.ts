@@ -40,6 +40,7 @@ export function addPingCommands(program: Command): void {
     .option('-s, --size <bytes>', 'data in each', whole)
     .option('-t, --ttl <hops>', 'hop limit (default 64)', whole)
     .option('-W, --wait <seconds>', 'for each answer', number, 2)
+    .option('-n, --numeric', 'addresses as numbers, as they always are')
     .option('--json', 'one object of JSON on each line');
   addStackFlags(ping)
     .addHelpText(
@@ -67,6 +68,7 @@ export function addPingCommands(program: Command): void {
     .option('-m, --max-hops <hops>', 'the last hop limit', whole, 30)
     .option('-q, --queries <number>', 'probes for each hop', whole, 3)
     .option('-W, --wait <seconds>', 'for each answer', number, 3)
+    .option('-n, --numeric', 'addresses as numbers, as they always are')
     .option('--json', 'one object of JSON on each line');
   addStackFlags(trace)
     .addHelpText(

@@ -15,6 +15,7 @@ export interface SsFlags {
 export function addSsCommand(program: Command): void {
   program
     .command('ss')
+    .alias('netstat')
     .summary('show connections and counters of running stacks')
     .description(
       'Asks the stacks of your running tunwire commands for their sockets, or their counters with every reason to drop. They answer ' +
