@@ -54,6 +54,58 @@ test('tls --starttls: a server that does not have it, and one that says nothing'
   t.regex(silent.stderr, /smtp's STARTTLS, and got nothing/);
 });
 
+/** Port, protocol, what the server says: at once and then for each line; what it may have heard in the end; exit code and reason. */
+const STRIPPED: readonly (readonly [number, string, readonly string[], RegExp, number, RegExp])[] = [
+  [81, 'smtp', ['220 mail\r\n', '250 mail\r\n'], /^EHLO [\w.]+\r\n$/, 64, /does not offer STARTTLS/],
+  [
+    82,
+    'smtp',
+    ['220 mail\r\n', '250-mail\r\n250 STARTTLS\r\n', '454 not now\r\n'],
+    /^EHLO [\w.]+\r\nSTARTTLS\r\n$/,
+    35,
+    /says '454 not now'/,
+  ],
+  [
+    83,
+    'smtp',
+    ['220 mail\r\n', '250-mail\r\n250 STARTTLS\r\n', '220 go\r\n250 injected\r\n'],
+    /^EHLO [\w.]+\r\nSTARTTLS\r\n$/,
+    35,
+    /says something else/,
+  ],
+  [84, 'imap', ['* OK mail\r\n', 'a1 NO not here\r\n'], /^a1 STARTTLS\r\n$/, 35, /says 'a1 NO not here'/],
+];
+
+test('tls --starttls: where somebody takes STARTTLS away, nothing goes on in the clear', async (t) => {
+  const { lab, flags } = await bench(t);
+  const answers = Object.fromEntries(STRIPPED.map(([port, , says]) => [port, says]));
+  const server = lab.start(process.execPath, [
+    '-e',
+    `for (const [port, [greeting, ...answers]] of Object.entries(${JSON.stringify(answers)})) {
+      require('node:net').createServer((socket) => {
+        let heard = '';
+        socket.setEncoding('latin1').on('error', () => {});
+        socket.write(greeting);
+        socket.on('data', (text) => {
+          heard += text;
+          socket.write(answers.shift() ?? '');
+        });
+        socket.on('close', () => console.log(JSON.stringify({ port, heard })));
+      }).listen(Number(port), '${KERNEL_V4}');
+    }`,
+  ]);
+  for (const [port, protocol, , heard, code, reason] of STRIPPED) {
+    await lab.listening(server, port);
+    const result = await tunwire(lab, 'tls', [`${KERNEL_V4}:${port}`, '--starttls', protocol, ...flags]);
+    t.is(result.code, code, result.stderr);
+    t.regex(result.stderr, reason);
+    const line = (): string | undefined =>
+      server.stdout.split('\n').find((one) => one.startsWith(`{"port":"${port}"`) && one.endsWith('}'));
+    await lab.until(`the connection to port ${port} is closed`, () => line() !== undefined);
+    t.regex((JSON.parse(line()!) as { heard: string }).heard, heard);
+  }
+});
+
 test('tls --sess_out and --sess_in: another process resumes the session', async (t) => {
   const { lab, credentials, flags } = await bench(t);
   await startOpenssl(lab, 4433, credentials);
