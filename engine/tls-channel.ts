@@ -3,6 +3,7 @@ import { copyBytes } from '../stack/wire/copy.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
 import { TlsError } from '../tls/errors.ts';
+import { provideHmac } from '../tls/keys/hash.ts';
 import { MAX_RECORD_BYTES } from '../tls/limits.ts';
 import { provideAead } from '../tls/record/aead.ts';
 import { recordLength } from '../tls/record/handshake-records.ts';
@@ -12,6 +13,7 @@ import { MAX_SEAL_OVERHEAD_BYTES, TrafficSealer } from '../tls/traffic/sealer.ts
 import type { HandshakeMessage } from '../tls/wire/messages.ts';
 import { openSslAead } from './aead.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
+import { openSslHmac } from './hmac.ts';
 import type { SharedSocket } from './shared-socket.ts';
 import { SocketStatus, SocketWord } from './socket-block.ts';
 import { tlsNetError } from './tls-error.ts';
@@ -23,6 +25,7 @@ const APPLICATION_DATA = 23;
 const LEAST_RECORD_BYTES = 4096;
 
 provideAead(openSslAead);
+provideHmac(openSslHmac);
 
 /** A thread's working memory for records: nothing of a connection stays in it between two calls. */
 const scratchRecord = new Uint8Array(MAX_RECORD_BYTES + MAX_SEAL_OVERHEAD_BYTES);

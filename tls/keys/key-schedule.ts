@@ -35,6 +35,18 @@ function labelBytes(label: string): Uint8Array {
   return bytes;
 }
 
+const emptyHashes = new Map<Hash, Uint8Array>();
+
+/** Of an empty transcript: no secret, and always the same. */
+function hashOfNothing(hash: Hash): Uint8Array {
+  let digest = emptyHashes.get(hash);
+  if (digest === undefined) {
+    digest = hash(NO_CONTEXT);
+    emptyHashes.set(hash, digest);
+  }
+  return digest;
+}
+
 /** Key and IV of one direction (RFC 8446 §7.3). */
 export interface TrafficKey {
   readonly key: Uint8Array;
@@ -102,7 +114,7 @@ export class KeySchedule {
    * @param transcriptHash up to the binders of the ClientHello
    */
   binder(transcriptHash: Uint8Array): Uint8Array {
-    const key = this.#derive('res binder', this.suite.hash(NO_CONTEXT));
+    const key = this.#derive('res binder', hashOfNothing(this.suite.hash));
     const binder = finishedVerifyData(this.suite, key, transcriptHash);
     key.fill(0);
     return binder;
@@ -166,7 +178,7 @@ export class KeySchedule {
   }
 
   #advance(input: Uint8Array): void {
-    const salt = this.#derive('derived', this.suite.hash(NO_CONTEXT));
+    const salt = this.#derive('derived', hashOfNothing(this.suite.hash));
     const next = extract(this.suite.hash, input, salt);
     salt.fill(0);
     this.#secret.fill(0);
