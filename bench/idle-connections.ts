@@ -22,7 +22,7 @@ const PER_PORT = 18_000;
 const FIRST_PORT = 7000;
 const OUTSTANDING = 64;
 /** Connections that come first and go: what they load and compile is not a cost per connection. */
-const WARM_UP = 500;
+const WARM_UP = 5000;
 /** Idle connections are folded up by then. */
 const SETTLE_MS = 8000;
 const NODE_FLAGS = ['--expose-gc', '--no-warnings'];
@@ -202,7 +202,7 @@ async function main(connections: number): Promise<void> {
     console.log(
       `  heap of the calling thread, each            ${cost.callerBytesPerConnection.toFixed(0)} bytes`,
     );
-    console.log(`  resident memory with all garbage, each      ${cost.bytesPerConnection.toFixed(0)} bytes`);
+    console.log(`  resident memory, each                      ${cost.bytesPerConnection.toFixed(0)} bytes`);
   } finally {
     for (const clean of cleanUps) await clean();
   }

@@ -13,6 +13,7 @@ import { givenAddresses } from './address-configuration.ts';
 import { type Arena, ArenaWord, EngineState } from './arena.ts';
 import type { EncryptedDns } from './encrypted-dns.ts';
 import { Engine } from './engine.ts';
+import { IdleCollection } from './idle-collection.ts';
 import { Journal } from './journal.ts';
 import { openDevice } from './open-device.ts';
 import {
@@ -269,6 +270,7 @@ class Loop {
   /** What wakes us may be a packet that another engine has handed over. */
   readonly #isSteered: boolean;
   #draining = false;
+  readonly #garbage: IdleCollection = new IdleCollection();
   /** The last sleep was a short one. */
   #isLively = false;
 
@@ -397,6 +399,7 @@ class Loop {
         const asleepMs = this.#clock() - sleepsAt;
         account.asleepMs += asleepMs;
         this.#isLively = asleepMs < LIVELY_MS;
+        if (!this.#isLively) this.#garbage.slept(asleepMs, account.rxBatches + account.commandBatches);
         const isWoken = this.#poll.happened(WAKE_SLOT) !== 0;
         for (let i = 0; i < this.#ports.length; i++) {
           const port = this.#ports[i]!;

@@ -1,12 +1,8 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectGarbage } from '../engine/garbage.ts';
 
 /** What V8 lets grow outside of its heap before it marks all of the heap to find what can go is 64 MiB. */
 const INTERVAL_BYTES = 8 * 1024 * 1024;
 
-type Collect = (options: { type: 'minor' }) => void;
-
-let collect: Collect | null = null;
 let sinceBytes = 0;
 
 /**
@@ -20,18 +16,5 @@ export function youngBytes(bytes: number): void {
   sinceBytes += bytes;
   if (sinceBytes < INTERVAL_BYTES) return;
   sinceBytes = 0;
-  collect ??= findCollect();
-  collect({ type: 'minor' });
-}
-
-/** V8 shows its function `gc` to contexts that are made while the flag is set. */
-function findCollect(): Collect {
-  try {
-    setFlagsFromString('--expose-gc');
-    return runInNewContext('gc') as Collect;
-  } catch {
-    return () => {};
-  } finally {
-    setFlagsFromString('--no-expose-gc');
-  }
+  collectGarbage({ type: 'minor' });
 }

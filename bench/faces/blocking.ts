@@ -30,7 +30,7 @@ import {
 import { Latencies } from '../statistics.ts';
 import { AnyPortStore } from './any-port-store.ts';
 import { engineOptions, trustStore } from './engine-options.ts';
-import { type Face, gigabits, memoryNow, memoryPerConnection, resumedShare } from './face.ts';
+import { type Face, gigabits, idleMemoryNow, memoryPerConnection, resumedShare, WARM_UP } from './face.ts';
 
 /** A peer that is silent for so long ends the benchmark. */
 const PATIENCE_MS = 10_000;
@@ -285,15 +285,14 @@ export class BlockingFace implements Face {
     socket.release();
   }
 
-  #idleMemory(): RunResult {
-    // what the first connection loads and compiles is not a cost per connection
-    for (let i = 0; i < 100; i++) {
+  async #idleMemory(): Promise<RunResult> {
+    for (let i = 0; i < WARM_UP; i++) {
       const { socket, channel } = this.#connect();
       this.#finish(socket, channel);
     }
-    const before = memoryNow();
+    const before = await idleMemoryNow();
     const connections = this.#connectAll();
-    const result = memoryPerConnection(before, memoryNow(), connections.length);
+    const result = memoryPerConnection(before, await idleMemoryNow(), connections.length);
     for (const { socket } of connections) drop(socket);
     return result;
   }

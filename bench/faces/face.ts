@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunRequest, RunResult } from '../job.ts';
 
 /** One way to do a job. Made once per process, run several times. */
@@ -20,8 +21,15 @@ export interface Memory {
   readonly kernel: number;
 }
 
-/** Collects garbage first, in the calling thread. Needs `--expose-gc`. */
-export function memoryNow(): Memory {
+/** An engine has folded up what is idle by then, and collected what that leaves. */
+const SETTLE_MS = 4000;
+
+/** Connections that come first and go: what they load and compile is not a cost per connection. */
+export const WARM_UP = 100;
+
+/** Waits until everything is idle, and collects garbage in the calling thread. Needs `--expose-gc`. */
+export async function idleMemoryNow(): Promise<Memory> {
+  await sleep(SETTLE_MS);
   globalThis.gc?.();
   const slab = /^Slab: +(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'latin1'))?.[1];
   return { resident: process.memoryUsage.rss(), kernel: Number(slab ?? 0) * 1024 };

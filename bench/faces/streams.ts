@@ -12,7 +12,7 @@ import {
   type SubjectOptions,
 } from '../job.ts';
 import { Latencies } from '../statistics.ts';
-import { type Face, gigabits, memoryNow, memoryPerConnection, resumedShare } from './face.ts';
+import { type Face, gigabits, idleMemoryNow, memoryPerConnection, resumedShare, WARM_UP } from './face.ts';
 
 /** What node:net, node:tls and tunwire's sockets have in common. */
 export interface StreamSocket extends Duplex {
@@ -188,11 +188,10 @@ export abstract class StreamFace implements Face {
   }
 
   async #idleMemory(): Promise<RunResult> {
-    // what the first connection loads and compiles is not a cost per connection
-    for (let i = 0; i < 100; i++) drop(await this.#connected());
-    const before = memoryNow();
+    for (let i = 0; i < WARM_UP; i++) drop(await this.#connected());
+    const before = await idleMemoryNow();
     const sockets = await this.#connectAll();
-    const result = memoryPerConnection(before, memoryNow(), sockets.length);
+    const result = memoryPerConnection(before, await idleMemoryNow(), sockets.length);
     for (const socket of sockets) drop(socket);
     return result;
   }
