@@ -1,3 +1,4 @@
+// sends any payload: its datagrams have ports by chance, that of multicast DNS among them
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,5 @@
 // needs: tun python3
+// sends broken frames: packets of protocol 89 that are no OSPF
 import test from 'ava';
 import { createLab, KERNEL_V4, KERNEL_V6, OWN_ADDRESSES, OWN_V4, OWN_V6 } from '../test/netns.ts';
 import { createStack } from './index.ts';

@@ -193,6 +193,8 @@ export class RxPacket {
   trafficClass = 0;
   /** The transport checksum need not be verified. */
   checksumValid = false;
+  /** Its field holds the pseudo-header sum only. */
+  checksumPartial = false;
   /** The destination is not one of our unicast addresses (broadcast or multicast). */
   multicast = false;
   /** The frame went to a group of stations, or to all. */

@@ -1,3 +1,4 @@
+// sends any payload: a few bytes on port 53
 import test from 'ava';
 import { addressOf, icmpMessage, ipPacket, udpDatagram } from './testing/packets.ts';
 import { PAIR_ADDRESSES, StackPair } from './testing/stack-pair.ts';

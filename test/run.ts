@@ -1,15 +1,20 @@
 /**
  * `npm test [-- FILE… --match TITLE --verbose]`: runs every `*.test.ts` of the project, or those named as arguments. Tests against real peers are left out where
  * the machine lacks what they need, and that is said; with CI or TUNWIRE_REQUIRE_PEERS set, it is a failure.
+ * Afterwards tshark and tcpdump look at what the stacks of all these tests have sent (witness/), which counts as one test.
  * The last line is `N passed, N failed`.
  */
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { missing, requirementsOf } from './requirements.ts';
 import { TapReader } from './tap.ts';
+import { checkFrames } from './witness/check.ts';
+import { FOLDER } from './witness/names.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const LEFT_OUT_FOLDERS = new Set(['node_modules', 'dist', 'coverage']);
@@ -39,7 +44,11 @@ for (const file of files) {
   else leftOut.push(`${file}: ${reasons.join(', ')}`);
 }
 
+// tests run programs as other users, too
+const frames = mkdtempSync(join(tmpdir(), 'tunwire-frames-'));
+chmodSync(frames, 0o1777);
 if (runnable.length > 0) await runAva(runnable, tap);
+askWitnesses(tap);
 if (leftOut.length > 0) {
   console.log(`\nleft out, for lack of what these files need:\n  ${leftOut.join('\n  ')}`);
   if (requirePeers || named.length > 0) {
@@ -70,6 +79,32 @@ function testFiles(folder: string): string[] {
   return found.sort();
 }
 
+function askWitnesses(reader: TapReader): void {
+  const lacking = ['tshark', 'tcpdump'].map(missing).filter((reason) => reason !== '');
+  if (lacking.length > 0) {
+    const what = `nobody looked at the frames that were sent: ${lacking.join(', ')}`;
+    if (requirePeers) reader.fail(what);
+    else console.log(what);
+    rmSync(frames, { recursive: true });
+    return;
+  }
+  const begin = performance.now();
+  const { frames: count, testFiles: files, exempt, wrong } = checkFrames(frames);
+  for (const line of wrong) reader.fail(line);
+  if (wrong.length > 0) {
+    console.log(`the frames are in ${frames}`);
+    return;
+  }
+  if (count > 0) {
+    reader.passed++;
+    const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+    console.log(
+      `tshark and tcpdump find nothing wrong in ${count} frames of ${files} test files (${exempt.length} broken on purpose): ${seconds} s`,
+    );
+  }
+  rmSync(frames, { recursive: true });
+}
+
 async function runAva(paths: string[], reader: TapReader): Promise<void> {
   const ava = join(ROOT, 'node_modules/ava/entrypoints/cli.js');
   const titles = match.flatMap((title) => ['--match', title]);
@@ -83,7 +118,10 @@ async function runAva(paths: string[], reader: TapReader): Promise<void> {
     ...titles,
     ...paths,
   ];
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+  const preload = `--import ${pathToFileURL(join(ROOT, 'test/witness/preload.ts')).href}`;
+  const options = `${process.env['NODE_OPTIONS'] ?? ''} ${preload}`.trim();
+  const env = { ...process.env, NODE_OPTIONS: options, [FOLDER]: frames };
+  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise<number | null>((done) => child.once('close', done));
   const silence = setTimeout(() => {
     reader.fail(`no test has ended for ${SILENCE_MS / 60_000} minutes: AVA is killed`);

@@ -1,3 +1,4 @@
+// sends any payload: a server's broken answer
 import test from 'ava';
 import { EthernetWire, type Station } from '../testing/ethernet-wire.ts';
 import { foldChecksum, sumSlab } from '../wire/checksum.ts';

@@ -1,10 +1,11 @@
 import test from 'ava';
 import { IcmpErrorKind } from '../context.ts';
+import { RxFlag } from '../link.ts';
 import { addressOf, icmpMessage, ipPacket, udpDatagram } from '../testing/packets.ts';
 import { PAIR_ADDRESSES, StackPair } from '../testing/stack-pair.ts';
 import type { UdpOptions } from '../udp/udp-layer.ts';
 import type { UdpSocket } from '../udp/udp-socket.ts';
-import { foldChecksum, sumSlab } from '../wire/checksum.ts';
+import { foldChecksum, sumPseudoHeader, sumSlab } from '../wire/checksum.ts';
 import { Slab } from '../wire/slab.ts';
 import { ICMP_ERROR_BURST, ICMP_ERRORS_PER_SECOND } from './icmp.ts';
 
@@ -247,6 +248,22 @@ for (const family of ['v4', 'v6'] as const) {
     };
     t.is(sendFirst(family === 'v4' ? 8 : 128), 1);
     for (const type of family === 'v4' ? [3, 5, 11, 12, 200] : [1, 2, 3, 4, 100]) t.is(sendFirst(type), 0);
+  });
+}
+
+for (const family of ['v4', 'v6'] as const) {
+  test(`an error quotes a checksum that was left to the device as the wire would have it (${family})`, (t) => {
+    const header = family === 'v4' ? 20 : 40;
+    const from = a[family];
+    const to = b[family];
+    const whole = ipPacket({ from, to, protocol: 17 }, udpDatagram(from, to, 1234, 9, bytes(2000)));
+    const partial = whole.slice();
+    const pseudo = sumPseudoHeader(addressOf(from), addressOf(to), 17, 2008);
+    new DataView(partial.buffer).setUint16(header + 6, 0xffff - foldChecksum(pseudo));
+    const pair = new StackPair({ mtuBytes: 4000 });
+    pair.inject('b', partial.slice(), RxFlag.ChecksumValid | RxFlag.ChecksumPartial);
+    const [error] = sentByB(pair);
+    t.deepEqual(error?.slice(header + 8), whole.slice(0, error!.length - header - 8));
   });
 }
 

@@ -1,6 +1,7 @@
 import { IcmpError, IcmpErrorKind, RxPacket, type StackContext, type TransportHandler } from '../context.ts';
 import { NetError } from '../errors.ts';
 import { foldChecksum, sumSlab } from '../wire/checksum.ts';
+import { copyBytes } from '../wire/copy.ts';
 import {
   ICMP_HEADER_BYTES,
   Icmp,
@@ -24,7 +25,8 @@ import {
   ipv4TotalLength,
 } from '../wire/ipv4.ts';
 import { IPV6_HEADER_BYTES, IPV6_MIN_MTU_BYTES, Ipv6, Ipv6Fragment } from '../wire/ipv6.ts';
-import type { Slab } from '../wire/slab.ts';
+import { completePacket } from '../wire/partial-checksum.ts';
+import { Slab } from '../wire/slab.ts';
 import { ExtensionWalk, WalkResult } from './extension-headers.ts';
 import type { Interface } from './interface.ts';
 import { Ping, type PingOptions } from './ping.ts';
@@ -139,7 +141,8 @@ export class IcmpLayer {
     const v4 = rx.family === 4;
     const limit = v4 ? ICMPV4_ERROR_BYTES - IPV4_HEADER_BYTES : IPV6_MIN_MTU_BYTES - IPV6_HEADER_BYTES;
     const quoted = Math.min(rx.ipLen, limit - ICMP_HEADER_BYTES);
-    if (this.#send(rx, type, code, rest, rx.ipOff, quoted, 0)) counters.errorsSent++;
+    const { slab, off } = wholeChecksum(rx);
+    if (this.#send(rx, type, code, rest, slab, off, quoted, 0)) counters.errorsSent++;
   }
 
   /**
@@ -289,7 +292,8 @@ export class IcmpLayer {
     // RFC 1122 §3.2.2.6 lets the reply take over the request's class; ECN bits are not the application's (RFC 3168 §5).
     const trafficClass = rx.trafficClass & 0xfc;
     const length = rx.len - ICMP_HEADER_BYTES;
-    if (this.#send(rx, replyType, 0, rest, data, length, trafficClass)) this.counters.echoRepliesSent++;
+    if (this.#send(rx, replyType, 0, rest, rx.slab, data, length, trafficClass))
+      this.counters.echoRepliesSent++;
   }
 
   #echoReply(rx: RxPacket): void {
@@ -297,12 +301,13 @@ export class IcmpLayer {
     if (!this.probes.echoReply(rx)) this.counters.dropEchoReplyUnexpected++;
   }
 
-  /** Sends a message back to the source of `rx`, with a piece of its slab as data. @returns false when it was not sent */
+  /** Sends a message back to the source of `rx`, with a piece of a slab as data. @returns false when it was not sent */
   #send(
     rx: RxPacket,
     type: number,
     code: number,
     rest: number,
+    data: Slab,
     dataOff: number,
     dataLen: number,
     trafficClass: number,
@@ -316,12 +321,12 @@ export class IcmpLayer {
       const route = ip.route(to, from);
       const at = ip.begin(route, ICMP_HEADER_BYTES);
       writeIcmpHeader(tx.head.view, at, type, code, rest);
-      tx.body = rx.slab;
+      tx.body = data;
       tx.bodyOff = dataOff;
       tx.bodyLen = dataLen;
       if (v4) {
         const head = sumSlab(tx.head, at, ICMP_HEADER_BYTES, 0);
-        const sum = foldChecksum(sumSlab(rx.slab, dataOff, dataLen, head));
+        const sum = foldChecksum(sumSlab(data, dataOff, dataLen, head));
         tx.head.view.setUint16(at + Icmp.Checksum, sum);
       }
       const protocol = v4 ? IpProtocol.Icmp : IpProtocol.Icmpv6;
@@ -501,6 +506,15 @@ export class IcmpLayer {
 }
 
 /** The error comes from us and goes to us. */
+/** The packet as it would be on a wire: the device has left its checksum to nobody, and an error quotes it. */
+function wholeChecksum({ slab, ipOff, ipLen, checksumPartial }: RxPacket): { slab: Slab; off: number } {
+  if (!checksumPartial) return { slab, off: ipOff };
+  const copy = Slab.alloc(ipLen);
+  copyBytes(slab.bytes, ipOff, copy.bytes, 0, ipLen);
+  completePacket(copy, 0, ipLen);
+  return { slab: copy, off: 0 };
+}
+
 function setOwnEnds(quoted: RxPacket, own: IpAddress): void {
   quoted.family = own.family;
   quoted.src0 = own.w0;

@@ -1,3 +1,4 @@
+// sends broken frames: datagrams of UDP without a UDP header
 import test from 'ava';
 import { SeededRandom } from '../random.ts';
 import { Stack } from '../stack.ts';

@@ -1,3 +1,4 @@
+// sends broken frames: errors about packets by chance quote what was wrong with them
 import test from 'ava';
 import { fc } from '../../test/properties.ts';
 import { RxFlag } from '../link.ts';

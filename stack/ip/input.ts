@@ -66,6 +66,7 @@ export class IpInput implements ReassemblyObserver {
     const rx = this.#rx;
     rx.iface = iface;
     rx.checksumValid = (flags & RxFlag.ChecksumValid) !== 0;
+    rx.checksumPartial = (flags & RxFlag.ChecksumPartial) !== 0;
     rx.linkGroup = (flags & RxFlag.LinkGroup) !== 0;
     this.#packet(rx, slab, off, len, false);
   }
@@ -300,6 +301,7 @@ export class IpInput implements ReassemblyObserver {
     if (length === 0 || reassembler.packet === null) return;
     // What the device verified was, at most, the fragment.
     rx.checksumValid = false;
+    rx.checksumPartial = false;
     this.#packet(rx, reassembler.packet, 0, length, true);
   }
 

@@ -1,3 +1,4 @@
+// sends broken frames: the transport is twenty bytes of anything
 import test from 'ava';
 import { fc } from '../../test/properties.ts';
 import { SeededRandom } from '../random.ts';

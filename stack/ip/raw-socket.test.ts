@@ -1,3 +1,4 @@
+// sends broken frames: one byte of ICMP
 import test from 'ava';
 import { addressOf, ipPacket, udpDatagram } from '../testing/packets.ts';
 import { PAIR_ADDRESSES, StackPair } from '../testing/stack-pair.ts';

@@ -5,6 +5,7 @@ import { Stack } from '../stack.ts';
 import { HeapRings } from '../testing/heap-rings.ts';
 import { RecordingSink } from '../testing/packet-sink.ts';
 import { ipPacket, udpDatagram } from '../testing/packets.ts';
+import { foldChecksum, sumSlab } from '../wire/checksum.ts';
 import { Slab } from '../wire/slab.ts';
 import type { IpCounters } from './counters.ts';
 import type { Interface } from './interface.ts';
@@ -223,6 +224,22 @@ for (const family of ['v4', 'v6'] as const) {
     t.is(bed.counters.dropFragmentEcn, 1);
   });
 }
+
+test('RFC 791 §3.2: the header of the whole has a checksum of its own, which an error quotes', (t) => {
+  for (const marks of [
+    [0, 0],
+    [2, 3],
+  ] as const) {
+    const bed = new Bed();
+    const udp = udpDatagram(PEER.v4, OURS.v4, 1234, 9, bytes(100));
+    bed.input(fragment('v4', 5, 0, true, udp.slice(0, 64), marks[0]));
+    bed.input(fragment('v4', 5, 64, false, udp.slice(64), marks[1]));
+    const quoted = new Slab(bed.sink.take().slice(28));
+    t.deepEqual([quoted.view.getUint16(2), quoted.view.getUint16(6)], [128, 0]);
+    t.is(quoted.bytes[1]! & 3, marks[1]);
+    t.is(foldChecksum(sumSlab(quoted, 0, 20, 0)), 0);
+  }
+});
 
 test('RFC 6946: an atomic fragment is a packet of its own', (t) => {
   const bed = new Bed();

@@ -1,6 +1,7 @@
 import { RxPacket, type StackContext } from '../context.ts';
 import { TimerEntry } from '../timers.ts';
-import { IP_MAX_PACKET_BYTES } from '../wire/ipv4.ts';
+import { foldChecksum, sumSlab } from '../wire/checksum.ts';
+import { IP_MAX_PACKET_BYTES, Ipv4 } from '../wire/ipv4.ts';
 import { IPV6_HEADER_BYTES } from '../wire/ipv6.ts';
 import { Slab } from '../wire/slab.ts';
 import type { IpCounters } from './counters.ts';
@@ -247,9 +248,12 @@ export class Reassembler {
     const length = header.length + whole.totalBytes;
     if (whole.family === 4) {
       view.setUint16(2, length);
-      // The header's checksum was verified with each fragment; the whole is marked as unfragmented.
+      // the whole is marked as unfragmented
       view.setUint16(6, 0);
       if (marked) bytes[1] = (bytes[1] ?? 0) | 3;
+      // Errors and raw sockets show this header, which no fragment had
+      view.setUint16(Ipv4.Checksum, 0);
+      view.setUint16(Ipv4.Checksum, foldChecksum(sumSlab(packet, 0, header.length, 0)));
     } else {
       view.setUint16(4, length - IPV6_HEADER_BYTES);
       bytes[whole.nextHeaderAt] = whole.nextHeader;

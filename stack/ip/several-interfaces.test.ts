@@ -1,3 +1,4 @@
+// sends any payload: a few bytes on port 53
 import test from 'ava';
 import { Connector, type ConnectRequest } from '../connector.ts';
 import type { NetError } from '../errors.ts';

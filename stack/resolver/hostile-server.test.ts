@@ -1,3 +1,4 @@
+// sends any payload: broken answers of name servers
 import test from 'ava';
 import type { Answer } from 'dns-packet';
 import { SeededRandom } from '../random.ts';

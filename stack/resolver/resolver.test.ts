@@ -1,3 +1,4 @@
+// sends any payload: broken answers of name servers
 import { domainToASCII } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { EndpointEvent } from '../endpoint.ts';

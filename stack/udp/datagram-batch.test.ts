@@ -1,3 +1,4 @@
+// sends any payload: a few bytes on port 53
 import test from 'ava';
 import { SeededRandom } from '../random.ts';
 import { Stack } from '../stack.ts';

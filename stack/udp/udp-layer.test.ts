@@ -1,3 +1,4 @@
+// sends any payload: a few bytes on ports 53 and 67
 import test from 'ava';
 import type { Endpoint } from '../endpoint.ts';
 import { EndpointEvent } from '../endpoint.ts';
