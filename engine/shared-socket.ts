@@ -3,9 +3,10 @@ import type { DnsRecord } from '../stack/resolver/record.ts';
 import type { Ring } from '../stack/ring.ts';
 import type { SendOptions } from '../stack/tcp/send-policy.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
-import { ArenaWord, lockWord, unlockWord } from './arena.ts';
+import { ArenaWord, EngineState, lockWord, unlockWord } from './arena.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
 import type { EngineClient } from './client.ts';
+import { buryEngine } from './dead-engine.ts';
 import type { ProbeRequest, Question } from './questions.ts';
 import { packSendOptions } from './send-options.ts';
 import {
@@ -632,11 +633,17 @@ export class SharedSocket implements Channel {
 
   /** A thread was ended in the middle of a read or a write: nobody knows where the next one would have to begin. */
   #abandon(lock: number): never {
-    const { block } = this;
+    const { block, client } = this;
+    // who was ended with the lock may be the engine itself, and nobody has noticed yet
+    buryEngine(client);
+    if (client.arena.load(ArenaWord.State) >= EngineState.Stopped) {
+      unlockWord(block.words, block.at + lock);
+      client.checkRunning();
+    }
     // at once, and not only when the engine comes to it: other threads wait for the same lock
     block.setError('ABORTED', Phase.Transfer, ABANDONED);
     block.set(SocketWord.Status, SocketStatus.Closed);
-    this.client.command(block, Command.Abandon);
+    client.command(block, Command.Abandon);
     unlockWord(block.words, block.at + lock);
     throw new NetError('ABORTED', { phase: Phase.Transfer, detail: ABANDONED });
   }

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
 import { createMemoryLink } from '../drivers/memory.ts';
-import { Arena, ArenaWord, lockWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
+import type { NetError } from '../stack/errors.ts';
+import { Arena, ArenaWord, EngineState, lockWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
 import { EngineClient } from './client.ts';
 import { SharedSocket } from './shared-socket.ts';
 import { SocketBlock, SocketStatus, SocketWord } from './socket-block.ts';
@@ -85,6 +86,22 @@ for (const lock of ['recv', 'send'] as const) {
     t.is(client.arena.load(ArenaWord.State), 1);
   });
 }
+
+test('a lock that the engine itself took to its grave: the engine has stopped', (t) => {
+  const arena = Arena.create({ maxSockets: 1, poolBytes: 65_536 });
+  // no thread has this number (Linux: PID_MAX_LIMIT is 2^22)
+  const nobody = 1 << 22;
+  arena.store(ArenaWord.State, EngineState.Running);
+  arena.store(ArenaWord.EngineThread, nobody);
+  const client = EngineClient.of(arena);
+  const block = client.take();
+  block.set(SocketWord.Status, SocketStatus.Open);
+  block.set(SocketWord.RecvLock, nobody);
+  const socket = SharedSocket.adopt(client, block.index);
+  const error = t.throws(() => socket.read(new Uint8Array(1), 0, 1)) as NetError;
+  t.is(error.tunwireCode, 'ENGINE_STOPPED');
+  t.is(block.get(SocketWord.RecvLock), 0);
+});
 
 test('sockets of an ended thread are closed by the engine, with and without locks', async (t) => {
   const client = bench(t);
