@@ -188,7 +188,7 @@ export class TcpConnection extends Endpoint implements Transmitter, TimerTarget 
 
   // --- acknowledgments owed
   ackNow = false;
-  /** The ACK of the SYN-ACK waits for data to go with, see {@link DeferredAcks}. */
+  /** The ACK of the SYN-ACK waits for data to go with, see `DeferredAcks`. */
   ackDeferred = false;
   ackComment = '';
   /** Bytes received since the last ACK was sent. */

@@ -60,7 +60,7 @@ export class TcpSettings implements SendPolicy {
   passiveWindowBytes = 64_240;
   /** So many arrivals of data are acknowledged at once when a connection is new (Linux's TCP_MAX_QUICKACKS); 0: none. */
   quickAcks = 16;
-  /** The ACK of a SYN-ACK may wait for data: the driver calls {@link DeferredAcks.send} before it sleeps. False: it leaves at once. */
+  /** The ACK of a SYN-ACK may wait for data: the driver calls `DeferredAcks.send` before it sleeps. False: it leaves at once. */
   deferHandshakeAck = false;
   /**
    * An ACK at once for this many segments that were not acknowledged, whatever their size; Infinity: for two full ones only
