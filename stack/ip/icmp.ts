@@ -505,7 +505,6 @@ export class IcmpLayer {
   }
 }
 
-/** The error comes from us and goes to us. */
 /** The packet as it would be on a wire: the device has left its checksum to nobody, and an error quotes it. */
 function wholeChecksum({ slab, ipOff, ipLen, checksumPartial }: RxPacket): { slab: Slab; off: number } {
   if (!checksumPartial) return { slab, off: ipOff };
@@ -515,6 +514,7 @@ function wholeChecksum({ slab, ipOff, ipLen, checksumPartial }: RxPacket): { sla
   return { slab: copy, off: 0 };
 }
 
+/** The error comes from us and goes to us. */
 function setOwnEnds(quoted: RxPacket, own: IpAddress): void {
   quoted.family = own.family;
   quoted.src0 = own.w0;
