@@ -93,7 +93,7 @@ export class TcpLayer implements TransportHandler {
   readonly fastOpenCache: FastOpenCache = new FastOpenCache();
   readonly synCookies: SynCookies;
   readonly #ports: EphemeralPorts;
-  readonly timeWaits: TimeWaitList = new TimeWaitList();
+  readonly timeWaits: TimeWaitList;
   /** The connections whose rings come and go. */
   readonly ringKeeper: RingKeeper = new RingKeeper(this);
   readonly deferredAcks: DeferredAcks;
@@ -115,6 +115,7 @@ export class TcpLayer implements TransportHandler {
     this.context = context;
     this.counters = context.counters.group('tcp', new TcpCounters());
     this.deferredAcks = new DeferredAcks(context);
+    this.timeWaits = new TimeWaitList(context);
     this.table = new ConnectionTable(context.random);
     this.isn = new InitialSequence(context.secret);
     this.#ports = new EphemeralPorts(context.random);
@@ -128,14 +129,13 @@ export class TcpLayer implements TransportHandler {
    */
   connect(options: ConnectOptions): TcpConnection {
     const { remote, remotePort, local } = options;
-    const where = { phase: Phase.Route, address: remote.toString(), port: remotePort };
     // RFC 9293 §3.9.2.3 [MUST-46]
     if (remote.isMulticast || remote.isLimitedBroadcast || remote.isUnspecified) {
-      throw new NetError('NETWORK_UNREACHABLE', { ...where, detail: `${remote} is not a host's address` });
+      throw notAHost(remote, remotePort, `${remote} is not a host's address`);
     }
     const route = this.context.ip.route(remote, local);
     if (remote.family === 4 && route.iface.isBroadcast(remote.w3)) {
-      throw new NetError('NETWORK_UNREACHABLE', { ...where, detail: `${remote} is a broadcast address` });
+      throw notAHost(remote, remotePort, `${remote} is a broadcast address`);
     }
     const port = this.#localPort(route, options.localPort, remotePort);
     const connection = new TcpConnection(
@@ -150,7 +150,10 @@ export class TcpLayer implements TransportHandler {
     connection.noDelay = options.noDelay;
     connection.policy = changedPolicy(this.settings, options.policy);
     connection.keepAlive = options.keepAlive;
-    if (!connection.openRings()) throw new NetError('NO_BUFFERS', { ...where, phase: Phase.Connect });
+    if (!connection.openRings()) {
+      const address = remote.toString();
+      throw new NetError('NO_BUFFERS', { phase: Phase.Connect, address, port: remotePort });
+    }
     this.table.add(connection);
     if (options.fastOpen === true) startFastOpen(connection);
     startActive(connection);
@@ -428,6 +431,15 @@ export class TcpLayer implements TransportHandler {
       detail: 'all ephemeral ports are in use',
     });
   }
+}
+
+function notAHost(remote: IpAddress, port: number, detail: string): NetError {
+  return new NetError('NETWORK_UNREACHABLE', {
+    phase: Phase.Route,
+    address: remote.toString(),
+    port,
+    detail,
+  });
 }
 
 /** RFC 9293 §3.1 [MUST-3] */

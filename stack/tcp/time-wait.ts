@@ -29,7 +29,7 @@ export const FIN_WAIT_2_TIMEOUT_MS = 60_000;
 export const MAX_TIME_WAIT = 16_384;
 
 /** What is left of a connection in TIME-WAIT: enough to acknowledge a repeated FIN and to tell old segments from new. */
-export class TimeWait implements Transmitter, TimerTarget {
+export class TimeWait implements Transmitter {
   readonly state: TcpState = TcpState.TimeWait;
   readonly layer: TcpLayer;
   readonly context: StackContext;
@@ -46,14 +46,15 @@ export class TimeWait implements Transmitter, TimerTarget {
   #tsRecent: number;
   readonly #trafficClass: number;
   readonly #ttl: number;
-  readonly #timer: TimerEntry;
-  readonly #challenges: ChallengeBudget = new ChallengeBudget();
+  /** Null: none of it is used up. */
+  #challenges: ChallengeBudget | null = null;
   #ackNow: boolean;
   hash = 0;
   nextInBucket: Flow | null = null;
   nextToTransmit: Transmitter | null = null;
   waitsToTransmit = false;
-  /** Neighbours in the {@link TimeWaitList}. */
+  /** The {@link TimeWaitList}'s: when it is over, and the neighbours. */
+  expiresAt = 0;
   older: TimeWait | null = null;
   newer: TimeWait | null = null;
 
@@ -74,13 +75,7 @@ export class TimeWait implements Transmitter, TimerTarget {
     this.#trafficClass = c.trafficClass;
     this.#ttl = c.ttl;
     this.#ackNow = c.ackNow;
-    this.#timer = new TimerEntry(this);
-    this.#restart();
     if (this.#ackNow) this.context.wantsToTransmit(this);
-  }
-
-  #restart(): void {
-    this.context.timers.set(this.#timer, this.context.now + TIME_WAIT_MS);
   }
 
   /**
@@ -111,9 +106,10 @@ export class TimeWait implements Transmitter, TimerTarget {
     if ((flags & (TcpFlag.Ack | TcpFlag.Syn)) === 0 && ((seg.seq - this.rcvNxt) | 0) >= 0) return true;
     if ((flags & TcpFlag.Fin) !== 0 && ((seg.seq + seg.lengthSeq - this.rcvNxt) | 0) === 0) {
       // The peer did not get our last ACK
-      this.#restart();
+      this.layer.timeWaits.restart(this);
       this.#acknowledge();
     } else if (seg.seq !== this.rcvNxt || seg.lengthSeq > 0) {
+      this.#challenges ??= new ChallengeBudget();
       if (this.#challenges.take(this.context.now)) this.#acknowledge();
     }
     return true;
@@ -152,32 +148,38 @@ export class TimeWait implements Transmitter, TimerTarget {
     return true;
   }
 
-  onDeadline(): void {
-    this.remove();
-  }
-
   remove(): void {
-    this.context.timers.remove(this.#timer);
     this.layer.table.remove(this);
     this.layer.timeWaits.remove(this);
   }
 }
 
 /**
- * Connections in TIME-WAIT, the oldest first. perf: linked through its members, because a Set keeps the places of what was deleted until
- * it is full, and whoever looks for its first member passes over thousands of them.
+ * Connections in TIME-WAIT, the oldest first. perf: all wait equally long, so that one timer does for them, and the heap of timers stays
+ * small; linked through its members, because a Set keeps the places of what was deleted until it is full, and whoever looks for its
+ * first member passes over thousands of them.
  */
-export class TimeWaitList {
+export class TimeWaitList implements TimerTarget {
   oldest: TimeWait | null = null;
   size = 0;
   #newest: TimeWait | null = null;
+  readonly #context: StackContext;
+  /** Due when the oldest is, or earlier: one that has gone before its time leaves it as it is. */
+  readonly #timer: TimerEntry = new TimerEntry(this);
 
+  constructor(context: StackContext) {
+    this.#context = context;
+  }
+
+  /** Puts one in whose time begins now. */
   add(timeWait: TimeWait): void {
+    timeWait.expiresAt = this.#context.now + TIME_WAIT_MS;
     timeWait.older = this.#newest;
     if (this.#newest === null) this.oldest = timeWait;
     else this.#newest.newer = timeWait;
     this.#newest = timeWait;
     this.size++;
+    if (this.size === 1) this.#context.timers.set(this.#timer, timeWait.expiresAt);
   }
 
   /** Takes out one that is in. */
@@ -190,6 +192,18 @@ export class TimeWaitList {
     timeWait.older = null;
     timeWait.newer = null;
     this.size--;
+    if (this.size === 0) this.#context.timers.remove(this.#timer);
+  }
+
+  /** The time of one that is in begins again. */
+  restart(timeWait: TimeWait): void {
+    this.remove(timeWait);
+    this.add(timeWait);
+  }
+
+  onDeadline(now: number): void {
+    while (this.oldest !== null && this.oldest.expiresAt <= now) this.oldest.remove();
+    if (this.oldest !== null) this.#context.timers.set(this.#timer, this.oldest.expiresAt);
   }
 }
 
