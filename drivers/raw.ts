@@ -14,6 +14,7 @@ import {
   SIOCGIFMTU,
 } from './interface-request.ts';
 import { kernelAddresses } from './kernel-addresses.ts';
+import { kernelIsAtLeast } from './kernel-version.ts';
 import { PacketReader } from './packet-reader.ts';
 import { PacketRing } from './packet-ring.ts';
 import { PacketWriter } from './packet-writer.ts';
@@ -92,6 +93,8 @@ export function openRaw(name: string, options: RawOptions = {}): Device {
       mtuBytes,
       txChecksum: offload,
       txSegmentBytes: offload ? SEGMENT_BYTES : 0,
+      // linux/virtio_net.h virtio_net_hdr_to_skb: older kernels refuse them with EINVAL. What the interface cannot cut the kernel cuts itself
+      txDatagramSegments: offload && kernelIsAtLeast(6, 2),
       ethernet: { address },
     });
   } catch (error) {
