@@ -220,6 +220,24 @@ test('RFC 8200 §4: those that are not allowed are answered or dropped', (t) => 
   t.is(sendHeaders(60, many).sink.packets.length, 0);
 });
 
+test('RFC 6946 §4: what stands behind the header of an atomic fragment is judged as in a packet without', (t) => {
+  const fragment = (next: number): number[] => [next, 0, 0, 0, 0, 0, 0, 9];
+  const bed = new Bed();
+  // an unknown option whose type asks for an answer
+  bed.input(withHeaders(44, Uint8Array.from([...fragment(60), 17, 0, 0x80, 4, 0, 0, 0, 0])));
+  t.is(bed.counters.dropExtensionHeaders, 1);
+  const answer = bed.sink.take();
+  t.deepEqual([answer[40], answer[41], answer[47]], [4, 2, 50]);
+  bed.input(withHeaders(44, Uint8Array.from(fragment(59))));
+  t.is(bed.counters.dropNoNextHeader, 1);
+  // another Fragment header, and options that are cut off
+  bed.input(withHeaders(44, Uint8Array.from([...fragment(44), ...fragment(17)])));
+  bed.input(withHeaders(44, Uint8Array.from([...fragment(60), 17, 9, 1, 4, 0, 0, 0, 0])));
+  t.is(bed.counters.dropExtensionHeaders, 3);
+  t.is(bed.sink.packets.length, 0);
+  t.is(bed.counters.atomicFragments, 4);
+});
+
 test('no next header, and protocols that nobody registered', (t) => {
   const bed = new Bed();
   bed.input(ipPacket({ from: PEER.v6, to: OURS.v6, protocol: 59 }, payload));

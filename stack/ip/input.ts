@@ -210,15 +210,20 @@ export class IpInput implements ReassemblyObserver {
     const nextHeader = view.getUint8(off + Ipv6.NextHeader);
     const first = off + IPV6_HEADER_BYTES;
     const result = walk.walk(view, first, end, nextHeader, off + Ipv6.NextHeader, true);
+    if (result === WalkResult.Fragment && !reassembled)
+      this.#fragmentV6(rx, view, walk.off, end, walk.nextHeaderAt - off);
+    else this.#walked(rx, result, end);
+  }
+
+  /** Takes what the walk over the extension headers of a whole packet has led to. */
+  #walked(rx: RxPacket, result: WalkResult, end: number): void {
+    const counters = this.#counters;
+    const walk = this.#walk;
     switch (result) {
       case WalkResult.Transport:
         rx.off = walk.off;
         rx.len = end - walk.off;
-        this.#deliver(rx, walk.nextHeader, walk.nextHeaderAt - off);
-        return;
-      case WalkResult.Fragment:
-        if (reassembled) counters.dropExtensionHeaders++;
-        else this.#fragmentV6(rx, view, walk.off, end, walk.nextHeaderAt - off);
+        this.#deliver(rx, walk.nextHeader, walk.nextHeaderAt - rx.ipOff);
         return;
       case WalkResult.Nothing:
         counters.dropNoNextHeader++;
@@ -231,7 +236,7 @@ export class IpInput implements ReassemblyObserver {
           rx,
           IcmpV6Type.ParameterProblem,
           walk.code,
-          walk.pointer - off,
+          walk.pointer - rx.ipOff,
           walk.alsoMulticast,
         );
         return;
@@ -251,7 +256,8 @@ export class IpInput implements ReassemblyObserver {
     if (offset === 0 && !more) {
       // RFC 6946 §4: a fragment that is the whole packet is processed by itself, whatever else is in reassembly.
       this.#counters.atomicFragments++;
-      this.#upperLayer(rx, view, nextHeader, at + Ipv6Fragment.NextHeader, end);
+      const result = this.#walk.walk(view, rx.off, end, nextHeader, at + Ipv6Fragment.NextHeader, false);
+      this.#walked(rx, result, end);
       return;
     }
     // RFC 7112 §5: the first fragment holds the whole chain of headers, the upper-layer header included.
@@ -262,19 +268,6 @@ export class IpInput implements ReassemblyObserver {
     }
     const id = view.getInt32(at + Ipv6Fragment.Identification);
     this.#fragment(rx, 0, id, offset, more, headerBytes, nextHeader, announcedAt);
-  }
-
-  /** Goes on behind a Fragment header that changes nothing. */
-  #upperLayer(rx: RxPacket, view: DataView, nextHeader: number, nextHeaderAt: number, end: number): void {
-    const walk = this.#walk;
-    const result = walk.walk(view, rx.off, end, nextHeader, nextHeaderAt, false);
-    if (result !== WalkResult.Transport) {
-      this.#counters.dropExtensionHeaders++;
-      return;
-    }
-    rx.off = walk.off;
-    rx.len = end - walk.off;
-    this.#deliver(rx, walk.nextHeader, walk.nextHeaderAt - rx.ipOff);
   }
 
   #hasWholeChain(rx: RxPacket, view: DataView, nextHeader: number, at: number, end: number): boolean {
