@@ -103,6 +103,17 @@ test('what does not arrive is counted by its reason', (t) => {
   c!.close();
 });
 
+test('a port that is known and full holds its sender up, and takes the packet later', (t) => {
+  const [a, b] = createMemoryHub({ ports: 2, queueBytes: 256 * 1024 }).map((port) => openMemoryHub(port));
+  b!.send(ping(v4(1), v4(0)));
+  t.is(a!.receive(new Collector(), 9), 1);
+  while (a!.send(ping(v4(0), v4(1)))) {}
+  const { txPackets } = a!.counters;
+  t.like(a!.counters, { txFull: 1, txDroppedQueue: 0, txDroppedDown: 0 });
+  t.is(received([b!])[0], txPackets);
+  t.true(a!.send(ping(v4(0), v4(1))));
+});
+
 test('ports: how many, used once, closed', (t) => {
   for (const ports of [1, MAX_HUB_PORTS + 1, 2.5])
     t.throws(() => createMemoryHub({ ports }), { instanceOf: NetError, code: 'EINVAL' });

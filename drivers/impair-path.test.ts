@@ -35,6 +35,15 @@ test('what is under way is limited in packets, however small', (t) => {
   t.is(path.counters.lostNoMemory, 2);
 });
 
+test('what the link itself says is limited, too', (t) => {
+  const path = new ImpairedPath({ delayMs: 10 }, 1, 0, false, NO_EVENTS);
+  for (let i = 0; i < MAX_HELD_PACKETS; i++) path.insert(path.held.take(1), 0);
+  t.is(path.held.count, MAX_HELD_PACKETS);
+  path.insert(path.held.take(1), 0);
+  t.is(path.counters.lostNoMemory, 1);
+  t.is(path.held.count, MAX_HELD_PACKETS);
+});
+
 test('every packet and every copy has passed, is under way, or is counted as lost', (t) => {
   const lengthBytes = 65_000;
   const fits = Math.floor(MAX_HELD_BYTES / lengthBytes);

@@ -126,6 +126,13 @@ test('a full queue refuses, wakes its sender when there is room, and never befor
   t.true(a.send(packet));
 });
 
+test('a packet that is larger than any is dropped and counted', (t) => {
+  const [a, b] = pair();
+  t.true(a.send(packetOf(20, 70_000, 0, 1)));
+  t.like(a.counters, { txDroppedTooLarge: 1, txPackets: 0 });
+  t.is(b.receive(new Collector(), 9), 0);
+});
+
 test('a sender that found no room does not sleep when the room came in between', (t) => {
   const [a, b] = pair({ queueBytes: 256 * 1024 });
   const packet = packetOf(20, 1480, 0, 1);

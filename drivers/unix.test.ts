@@ -122,6 +122,20 @@ test('frames without anything in them are counted; a length that is too large is
   t.regex(error.message, /at most 69632 bytes, got the length 69633/);
 });
 
+test('a frame that is larger than any is dropped and counted', async (t) => {
+  const { device, peer } = await createEnds(t);
+  t.true(device.send(packetOf(frame(69_633, 1))));
+  t.like(device.counters, { txDroppedTooLarge: 1, txPackets: 0 });
+  t.true(device.send(packetOf(frame(69_632, 2))));
+  const chunks: Buffer[] = [];
+  peer.on('data', (chunk: Buffer) => chunks.push(chunk));
+  while (Buffer.concat(chunks).length < 4 + 69_632) {
+    device.advance(0);
+    await setImmediate();
+  }
+  t.deepEqual(Buffer.concat(chunks), stream([frame(69_632, 2)]));
+});
+
 test('a stream that is full takes nothing, or the rest later; nothing is lost or mixed up', async (t) => {
   const { device, peer } = await createEnds(t, { mtuBytes: 65_520 });
   peer.pause();

@@ -229,6 +229,39 @@ test('two clients that probe for the same address at the same time both let it g
   t.is(b.server.seen.at(-1)!.type, DECLINE);
 });
 
+test('an acknowledgment without the address, or without a time, is none', (t) => {
+  const broken: Answer[] = [
+    { type: ACK, options: OPTIONS },
+    { type: ACK, address: ADDRESS, options: OPTIONS.filter(([number]) => number !== 51) },
+  ];
+  let acknowledged = 0;
+  const b = bed((request) => {
+    if (request.type !== REQUEST) return generous(request);
+    return broken[acknowledged++] ?? generous(request);
+  });
+  b.wire.runFor(60 * SECOND);
+  t.is(b.counters.dropUnusable, broken.length);
+  t.is(b.client.state, 'bound');
+});
+
+test('a server that there is no way to: renewals are counted as not sent, and the lease goes on by asking all', (t) => {
+  const options = OPTIONS.filter(([number]) => number !== 3).map(
+    ([number, value]) => [number, number === 54 ? bytesOf('198.51.100.1') : value] as const,
+  );
+  const b = bed(({ type }) => {
+    if (type === DISCOVER) return { type: OFFER, address: ADDRESS, options };
+    return type === REQUEST ? { type: ACK, address: ADDRESS, options } : null;
+  });
+  b.wire.runFor(10 * SECOND);
+  t.is(b.client.state, 'bound');
+  b.wire.runFor(LEASE_MS * 0.6);
+  t.is(b.client.state, 'renewing');
+  t.true(b.counters.sendFailed > 0);
+  b.wire.runFor(LEASE_MS * 0.3);
+  t.is(b.client.state, 'bound', 'at T2 it asks by broadcast');
+  t.deepEqual(b.told, [`leased ${ADDRESS}`, `leased ${ADDRESS}`]);
+});
+
 test('close releases the lease, and nothing is sent after it', (t) => {
   const b = bed();
   untilBound(b);

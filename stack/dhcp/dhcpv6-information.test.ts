@@ -28,9 +28,9 @@ function answer(request: Uint8Array, ...options: number[][]): number[] {
   return [7, ...request.subarray(1, 4), ...request.subarray(4, 18), ...options.flat()];
 }
 
-function bed(): Bed {
+function bed(own6 = ['fe80::1/64']): Bed {
   const wire = new EthernetWire();
-  const own = wire.add(1, ['fe80::1/64']);
+  const own = wire.add(1, own6);
   const server = wire.add(2, ['fe80::2/64']);
   const counters = new DhcpV6Counters();
   const told: string[] = [];
@@ -92,6 +92,20 @@ test('without an answer it is asked again, after longer and longer times', (t) =
   for (let i = 1; i < gaps.length; i++)
     t.true(gaps[i]! / gaps[i - 1]! > 1.7 && gaps[i]! / gaps[i - 1]! < 2.3);
   t.is(b.requests[1]!.bytes[23], Math.floor(gaps[0]! / 10), 'elapsed time');
+});
+
+test('without an address to ask from nothing is sent, and asked again later', (t) => {
+  const b = bed([]);
+  b.wire.runFor(3 * SECOND);
+  t.true(b.counters.sendFailed > 0);
+  t.is(b.counters.sent, 0);
+  b.own.stack.configure(b.own.iface, 'slaac', {
+    addresses: [{ address: addressOf('fe80::1'), prefixLength: 64 }],
+    routes: [],
+    mtuBytes: Infinity,
+  });
+  b.wire.runFor(60 * SECOND);
+  t.deepEqual(b.told, ['2001:db8::53; lab.test']);
 });
 
 test('the server says when to ask again, but not all too soon', (t) => {

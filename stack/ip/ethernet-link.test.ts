@@ -407,6 +407,16 @@ test('somebody else has our address: counted, told, defended every ten seconds',
   t.is(Buffer.from(answer.subarray(0, 6)).toString('hex'), '333300000001');
   t.is(answer[54], 136);
   t.is(answer[58], 0x20, 'override, not solicited');
+  // one that has the address and asks for somebody else's neighbour with it
+  wire.runFor(10_000);
+  wire.trace.length = 0;
+  a.input(ndpFrame({ type: 135, from: A.v6, to: 'ff02::1:ff00:1', target: A.v6, hardware: 66 }));
+  t.like(a.counters('neighbour'), { conflicts: 5, defended: 3 });
+  t.is(told.length, 4);
+  t.deepEqual(
+    wire.trace.map(({ bytes }) => [bytes[5], bytes[54], bytes[58]]),
+    [[1, 136, 0x20]],
+  );
 });
 
 test('NDP: messages that passed a router, or are damaged, are dropped', (t) => {
@@ -480,6 +490,13 @@ test('frames: for others, of other LANs, of unknown types; priority tags are ski
   frame((bytes) => {
     bytes[12] = 0x88;
   });
+  // cut off inside the header, and inside a tag
+  for (const lengthBytes of [0, 13, 15, 17]) {
+    const { view, bytes } = Slab.alloc(18);
+    writeEthernetHeader(view, 0, 0x0200, 1, 0x0200, 2, EtherType.Vlan);
+    a.input(bytes.slice(0, lengthBytes));
+  }
+  t.is(a.counters('ethernet')['dropTruncated'], 4);
   t.is(received(), 2);
   t.like(a.counters('ethernet'), { dropVlan: 1, dropOtherStation: 1, dropOwn: 1, dropUnknownType: 1 });
   t.is(wire.trace.filter(({ bytes }) => isControl(bytes)).length, 1, 'one question for two answers');

@@ -259,6 +259,29 @@ for (const family of FAMILIES) {
     t.is(own.counters('multicast')['refused'], 3 + size + 99 - MAX_GROUP_SOURCES);
   });
 
+  test(`${name}: what all groups take goes in several reports, each of which fits`, (t) => {
+    const { wire, own, groups } = bed();
+    const nth = (i: number): IpAddress =>
+      addressOf(G.family === 4 ? `239.0.${i >> 8}.${i & 255}` : `ff05::${i.toString(16)}`);
+    const { size } = groups;
+    for (let i = 1; i <= MAX_GROUPS - size; i++) {
+      t.true(groups.join(nth(i), S1));
+      t.true(groups.join(nth(i), S2));
+    }
+    wire.runFor(60 * SECOND);
+    wire.trace.length = 0;
+    own.input(family.query({}));
+    wire.runFor(10 * SECOND);
+    const reports = wire.trace.map(({ bytes }) => bytes);
+    t.true(reports.length > 1);
+    // RFC 2464 §2, RFC 8200 §5: every link takes the second
+    t.true(reports.every(({ length }) => length <= 14 + (G.family === 4 ? 1500 : 1280)));
+    const told = new Set(reports.flatMap((frame) => family.read(frame)));
+    for (let i = 1; i <= MAX_GROUPS - size; i++)
+      t.true(told.has(`ModeIsInclude ${nth(i)} ${first} ${second}`), `${nth(i)}`);
+    t.is(told.size, MAX_GROUPS);
+  });
+
   test(`${name}: whatever comes, nothing is thrown, and what is sent is well-formed`, (t) => {
     const { wire, own, groups } = bed();
     groups.join(G, null);
@@ -314,4 +337,33 @@ test('MLD: the groups of own addresses are reported, on a link with neighbours',
     wire.trace.flatMap(({ bytes }) => FAMILIES[1]!.read(bytes)),
     ['ChangeToExclude ff02::1:ffaa:bbcc', 'ChangeToExclude ff02::1:ff11:2233'],
   );
+});
+
+test('IGMP: what is cut off, and what other members say, is counted and changes nothing', (t) => {
+  const wire = new EthernetWire();
+  const own = wire.add(1, ['192.0.2.1/24']);
+  own.input(igmpFrame('224.0.0.1', [0x11, 100, 0, 0]));
+  // a farewell, a report of version 3
+  own.input(igmpFrame('224.0.0.1', [0x17, 0, 0, 0, 239, 1, 2, 3]));
+  own.input(igmpFrame('224.0.0.1', [0x22, 0, 0, 0, 0, 0, 0, 0]));
+  wire.runFor(10 * SECOND);
+  t.like(own.counters('multicast'), { dropTruncated: 1, ignoredOthers: 2, queriesReceived: 0 });
+  t.is(wire.trace.length, 0);
+});
+
+test('MLD: a question without the Router Alert option is none (RFC 3810 §6.2)', (t) => {
+  const wire = new EthernetWire();
+  const own = wire.add(1, ['fe80::1/64']);
+  wire.runFor(5 * SECOND);
+  wire.trace.length = 0;
+  const from = 'fe80::9';
+  const to = 'ff02::1';
+  const message = icmpMessage(from, to, 130, 0, 10_000 << 16, new Uint8Array(20));
+  // padding in the place of the option
+  const padded = Uint8Array.of(58, 0, 1, 4, 0, 0, 0, 0, ...message);
+  own.input(framed(ipPacket({ from, to, protocol: 0, ttl: 1 }, padded), EtherType.Ipv6));
+  own.input(framed(ipPacket({ from, to, protocol: 58, ttl: 1 }, message), EtherType.Ipv6));
+  wire.runFor(10 * SECOND);
+  t.like(own.counters('multicast'), { dropInvalid: 2, queriesReceived: 0 });
+  t.is(wire.trace.length, 0);
 });
