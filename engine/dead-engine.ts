@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs';
+import { close } from '../drivers/syscalls.ts';
 import { ERRORS, Phase } from '../stack/errors.ts';
 import { ArenaWord, EngineState } from './arena.ts';
 import type { EngineClient } from './client.ts';
@@ -20,8 +20,9 @@ export function buryEngine(client: EngineClient): void {
   // from now on nobody wakes it
   arena.store(ArenaWord.Sleeping, 0);
   const wakeFd = Atomics.exchange(arena.words, ArenaWord.EventFd, -1);
-  // by node:fs for the reason given at wakeEngine. What others may still write to stays open: its number could be another file's by then
-  if (wakeFd >= 0 && arena.load(ArenaWord.EventFdLent) === 0) closeSync(wakeFd);
+  // What others may still write to stays open: its number could be another file's by then. Not by node:fs, which warns in a worker of
+  // descriptors that it did not open there
+  if (wakeFd >= 0 && arena.load(ArenaWord.EventFdLent) === 0) close(wakeFd);
   const count = Math.min(arena.load(ArenaWord.Fresh), arena.maxSockets);
   for (let index = 0; index < count; index++) {
     const block = new SocketBlock(arena, index);

@@ -49,6 +49,8 @@ function options(lab: Lab): Parameters<typeof startEngineSync>[0] {
 /** A thread that moves data, and what it says at its end. */
 class Pump {
   readonly worker: Worker;
+  /** Its standard error: warnings. */
+  said = '';
   /** 'running' when data flows. */
   readonly running: Promise<unknown>;
   readonly outcome: Promise<unknown>;
@@ -56,7 +58,10 @@ class Pump {
   constructor({ arena: { memory } }: Pick<EngineHandle, 'arena'>, writes: boolean, patienceMs = PATIENCE_MS) {
     const port = writes ? SINK : SOURCE;
     const workerData: PumpData = { memory, host: KERNEL_V4, port, writes, patienceMs };
-    this.worker = new Worker(new URL('./testing/pump.ts', import.meta.url), { workerData });
+    this.worker = new Worker(new URL('./testing/pump.ts', import.meta.url), { workerData, stderr: true });
+    this.worker.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.said += text;
+    });
     this.running = message(this.worker);
     this.outcome = this.running.then((first) => (first === 'running' ? message(this.worker) : first));
   }
@@ -194,11 +199,14 @@ test.serial(
     const path = `/proc/self/fd/${wakeFd}`;
     t.regex(readlinkSync(path), /eventfd/);
     await owner.terminate();
+    const ended = once(pump.worker, 'exit');
     t.is(await pump.outcome, 'ENGINE_STOPPED');
     t.is(arena.load(ArenaWord.State), EngineState.Failed);
     t.regex(arena.failure, /ended from outside/);
     // another file may have the number by now
     t.false(existsSync(path) && /eventfd/.test(readlinkSync(path)));
+    await ended;
+    t.is(pump.said, '');
     const next = lab.within(() => startEngineSync(options(lab)));
     await next.stop();
   },
