@@ -182,7 +182,8 @@ export class Engine {
       const block = this.#table.block(index);
       if (endpoint === null || (block.get(SocketWord.Flags) & StreamFlag.Released) !== 0) continue;
       this.#finish(block, 'ENGINE_STOPPED', Phase.Transfer, '');
-      this.#release(block, endpoint);
+      // the block stays with its thread, which looks there for the reason
+      if (this.#close(block, endpoint)) this.#detach(block);
     }
     this.#table.tellAll();
   }
@@ -467,12 +468,18 @@ export class Engine {
   /** The application lets go: the protocol ends in order, the block lives until the stack is done with its rings. */
   #release(block: SocketBlock, endpoint: Endpoint | null): void {
     block.or(SocketWord.Flags, StreamFlag.Released);
+    if (!this.#close(block, endpoint)) return;
+    this.#forget(block);
+  }
+
+  /** Ends the protocol in order. @returns false: the stack still needs the block's rings */
+  #close(block: SocketBlock, endpoint: Endpoint | null): boolean {
     if (isSearch(endpoint)) {
       if (block.get(SocketWord.Status) === SocketStatus.Opening) endpoint.cancel();
     } else if (endpoint instanceof TcpConnection) {
       this.journal?.call('close', block.index);
       endpoint.close();
-      if ((block.get(SocketWord.Flags) & StreamFlag.RingsClosed) === 0) return;
+      return (block.get(SocketWord.Flags) & StreamFlag.RingsClosed) !== 0;
     } else if (endpoint instanceof UdpSocket || endpoint instanceof RawSocket || isProber(endpoint)) {
       endpoint.close();
     } else if (endpoint instanceof TcpListener) {
@@ -491,14 +498,19 @@ export class Engine {
       this.#wantSecrets(block, -1);
       this.#trace.end();
     }
-    this.#forget(block);
+    return true;
   }
 
-  #forget(block: SocketBlock): void {
+  /** The block stands for nothing any more. */
+  #detach(block: SocketBlock): void {
     const endpoint = this.#awake(block.index);
     // a connection in TIME-WAIT lives on without its block
     if (endpoint) endpoint.owner = -1;
     this.#endpoints[block.index] = null;
+  }
+
+  #forget(block: SocketBlock): void {
+    this.#detach(block);
     this.#table.free(block);
   }
 

@@ -1,19 +1,11 @@
+import { EventEmitter } from 'node:events';
 import type { EngineClient } from '../engine/client.ts';
 import { SharedSocket } from '../engine/shared-socket.ts';
-import { Command, SocketStatus, SocketWord } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import type { Ring } from '../stack/ring.ts';
-import {
-  DatagramHeader,
-  peekDatagram,
-  pushDatagramTo,
-  recordBytes,
-  shiftDatagram,
-} from '../stack/udp/datagram-ring.ts';
-import { IpAddress } from '../stack/wire/ip-address.ts';
+import { pushDatagramTo } from '../stack/udp/datagram-ring.ts';
 import { IP_MAX_PACKET_BYTES } from '../stack/wire/ipv4.ts';
-import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
-import { noteOpen } from './open-sockets.ts';
+import { throwIfCancelled } from './abort.ts';
+import { DatagramFlow } from './datagram-flow.ts';
 import { checkAddress } from './options.ts';
 
 export interface RawSocketOptions {
@@ -41,32 +33,28 @@ export interface RawPacket {
   readonly address: string;
 }
 
-interface PendingSend {
-  readonly bytes: Uint8Array;
-  readonly to: IpAddress | null;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
+export interface RawSocketEvents {
+  message: [data: Buffer, from: { address: string }];
+  close: [];
+  error: [error: Error];
+  newListener: [event: string | symbol, listener: (...args: unknown[]) => void];
 }
 
 /**
  * A socket for packets of one IP protocol: it gets a copy of each that is addressed to the stack, also of those that the stack takes itself. They
- * are taken by `for await` or {@link receive}, and wait in the receive buffer until then; what does not fit is dropped and counted.
+ * are taken by 'message' listeners, `for await` or {@link receive}, and wait in the receive buffer until then; what does not fit is dropped and
+ * counted.
  */
-export class RawSocket implements AsyncDisposable {
+export class RawSocket extends EventEmitter<RawSocketEvents> implements AsyncDisposable {
   readonly #shared: SharedSocket;
-  readonly #header: DatagramHeader = new DatagramHeader();
-  readonly #waiting: ((result: IteratorResult<RawPacket, undefined>) => void)[] = [];
-  readonly #sends: PendingSend[] = [];
-  #opening: { resolve: () => void; reject: (error: unknown) => void } | null = null;
-  #closed = false;
-  #stopListening: () => void = () => {};
-  readonly #noteClosed: () => void;
+  readonly #flow: DatagramFlow<RawPacket>;
 
   private constructor(shared: SharedSocket) {
+    super();
     this.#shared = shared;
-    this.#noteClosed = noteOpen(shared.client, () => this.close());
-    shared.client.ref();
-    shared.watch(() => this.#onEvents());
+    this.#flow = new DatagramFlow<RawPacket>(shared, this, (data, header) => {
+      return { data, address: this.#flow.senderOf(header) };
+    });
   }
 
   /** @throws NetError ARGUMENT_INVALID, ADDRESS_NOT_AVAILABLE, NO_BUFFERS, CANCELLED, ENGINE_STOPPED */
@@ -79,12 +67,7 @@ export class RawSocket implements AsyncDisposable {
     const socket = new RawSocket(
       SharedSocket.raw(client, local, protocol, wholePackets === true, broadcast === true, ttl),
     );
-    await new Promise<void>((resolve, reject) => {
-      socket.#opening = { resolve, reject };
-      if (signal !== undefined)
-        socket.#stopListening = onAbort(signal, () => socket.#close(cancelled(signal, Phase.Transfer)));
-      socket.#onEvents();
-    });
+    await socket.#flow.open(signal);
     return socket;
   }
 
@@ -96,120 +79,45 @@ export class RawSocket implements AsyncDisposable {
   async send(data: Uint8Array | string, address?: string): Promise<void> {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     const to = checkAddress(this.#shared.client, 'address', address);
-    if (this.#closed)
-      throw new NetError('NOT_CONNECTED', { phase: Phase.Transfer, detail: 'the socket is closed' });
-    const capacity = this.#shared.sendRing?.capacityBytes ?? 0;
-    if (bytes.length > IP_MAX_PACKET_BYTES || recordBytes(bytes.length) > capacity) {
-      throw new NetError('MESSAGE_TOO_LONG', {
-        phase: Phase.Transfer,
-        detail: `at most ${IP_MAX_PACKET_BYTES} bytes, got ${bytes.length}`,
-      });
-    }
-    await new Promise<void>((resolve, reject) => {
-      this.#sends.push({ bytes, to, resolve, reject });
-      if (this.#sends.length === 1) this.#flush();
-    });
+    this.#flow.requireOpen();
+    this.#flow.requireRoomFor(bytes.length, IP_MAX_PACKET_BYTES, {});
+    await this.#flow.send((ring) => pushDatagramTo(ring, to, 0, bytes, 0, bytes.length));
   }
 
   /** The next packet; undefined when the socket was closed. */
   async receive(): Promise<RawPacket | undefined> {
-    return (await this.#next()).value;
+    return (await this.#flow.next()).value;
   }
 
-  /** Why the last packet could not be sent, once; null: all could. */
+  /** Why the last packet could not be sent, once, unless 'error' has told; null: all could. */
   takeError(): NetError | null {
-    const { error } = this.#shared.block;
-    if (error !== null && !this.#closed) this.#shared.block.set(SocketWord.Error, 0);
-    return error;
+    return this.#flow.takeError();
   }
 
   /** Ends the socket and its iterations. May be called twice. */
-  close(): void {
-    this.#close(new NetError('ABORTED', { phase: Phase.Transfer, detail: 'the socket was closed' }));
+  close(): this {
+    this.#flow.close();
+    return this;
+  }
+
+  /** The open socket keeps the process alive (the default). */
+  ref(): this {
+    this.#flow.ref();
+    return this;
+  }
+
+  unref(): this {
+    this.#flow.unref();
+    return this;
   }
 
   /** The packets as they come; ends when the socket is closed. Leaving the loop closes the socket. */
   [Symbol.asyncIterator](): AsyncIterableIterator<RawPacket, undefined> {
-    return {
-      next: () => this.#next(),
-      return: async () => {
-        this.close();
-        return { value: undefined, done: true };
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return this.#flow.iterate();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-  }
-
-  #next(): Promise<IteratorResult<RawPacket, undefined>> {
-    return new Promise((resolve) => {
-      if (this.#closed) {
-        resolve({ value: undefined, done: true });
-        return;
-      }
-      this.#waiting.push(resolve);
-      this.#receive();
-    });
-  }
-
-  #onEvents(): void {
-    if (this.#closed) return;
-    const { status, block } = this.#shared;
-    if (status === SocketStatus.Closed) {
-      this.#close(block.error ?? new NetError('ABORTED', { phase: Phase.Transfer }));
-      return;
-    }
-    if (status !== SocketStatus.Open) return;
-    this.#opening?.resolve();
-    this.#opening = null;
-    this.#flush();
-    this.#receive();
-  }
-
-  #receive(): void {
-    const ring = this.#shared.recvRing;
-    while (ring !== null && this.#waiting.length > 0 && peekDatagram(ring, this.#header))
-      this.#waiting.shift()!({ value: this.#take(ring), done: false });
-  }
-
-  #take(ring: Ring): RawPacket {
-    const header = this.#header;
-    const data = Buffer.allocUnsafe(header.lengthBytes);
-    ring.copyOut(header.position, data, 0, header.lengthBytes);
-    const family = header.family === 6 ? 6 : 4;
-    const from = new IpAddress(family, header.w0, header.w1, header.w2, header.w3);
-    shiftDatagram(ring, header);
-    return { data, address: from.toString() };
-  }
-
-  #flush(): void {
-    const ring = this.#shared.sendRing;
-    let wrote = false;
-    for (let next = this.#sends[0]; ring !== null && next !== undefined; next = this.#sends[0]) {
-      if (!pushDatagramTo(ring, next.to, 0, next.bytes, 0, next.bytes.length)) break;
-      this.#sends.shift();
-      next.resolve();
-      wrote = true;
-    }
-    if (wrote) this.#shared.client.command(this.#shared.block, Command.Sent);
-  }
-
-  #close(error: NetError): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#stopListening();
-    this.#noteClosed();
-    this.#shared.release();
-    this.#shared.client.unref();
-    this.#opening?.reject(error);
-    this.#opening = null;
-    for (const waiting of this.#waiting.splice(0)) waiting({ value: undefined, done: true });
-    for (const send of this.#sends.splice(0)) send.reject(error);
   }
 }
 

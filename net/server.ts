@@ -4,11 +4,13 @@ import type { EngineClient } from '../engine/client.ts';
 import { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketStatus } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { addressText } from '../stack/resolver/host-name.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
 import { CHANNELS } from './channels.ts';
 import { noteOpen } from './open-sockets.ts';
 import { checkAddress, checkPort } from './options.ts';
 import { Socket } from './socket.ts';
+import { Takers } from './takers.ts';
 
 export interface ListenOptions {
   /** 0: an ephemeral one. */
@@ -44,7 +46,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   /** The engine that was asked first last, so that none goes before the others. */
   #turn = 0;
   readonly #allowHalfOpen: boolean;
-  readonly #waiting: ((result: IteratorResult<Socket, undefined>) => void)[] = [];
+  readonly #takers: Takers<Socket> = new Takers();
   #address: AddressInfo | null = null;
   #opening: { resolve: () => void; reject: (error: unknown) => void } | null = null;
   #closed = false;
@@ -111,7 +113,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     const first = this.#shares[0]!;
     const local = first.localAddress;
     this.#address = {
-      address: local === null ? '::' : local.toString(),
+      address: local === null ? '::' : addressText(local, first.client.arena),
       family: local?.family === 4 ? 'IPv4' : 'IPv6',
       port: first.localPort,
     };
@@ -128,14 +130,12 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   }
 
   #accept(): void {
-    while (!this.#closed && (this.#waiting.length > 0 || this.listenerCount('connection') > 0)) {
+    while (!this.#closed && (this.#takers.areWaiting || this.listenerCount('connection') > 0)) {
       const shared = this.#next();
       if (shared === null) return;
       const socket = Socket.accepted(shared, { allowHalfOpen: this.#allowHalfOpen }, this);
       CHANNELS.accepted.publish({ server: this, socket });
-      const waiting = this.#waiting.shift();
-      if (waiting !== undefined) waiting({ value: socket, done: false });
-      else this.emit('connection', socket);
+      if (!this.#takers.give(socket)) this.emit('connection', socket);
     }
   }
 
@@ -177,7 +177,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     this.unref();
     this.#opening?.reject(new NetError('ABORTED', { phase: Phase.Argument, detail: 'closed while opening' }));
     this.#opening = null;
-    for (const waiting of this.#waiting.splice(0)) waiting({ value: undefined, done: true });
+    this.#takers.end();
     process.nextTick(() => this.emit('close'));
   }
 
@@ -198,24 +198,10 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
 
   /** The connections as they come; ends when the server is closed. Leaving the loop closes the server. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Socket, undefined> {
-    return {
-      next: () =>
-        new Promise((resolve) => {
-          if (this.#closed) {
-            resolve({ value: undefined, done: true });
-            return;
-          }
-          this.#waiting.push(resolve);
-          this.#accept();
-        }),
-      return: async () => {
-        this.#close();
-        return { value: undefined, done: true };
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return this.#takers.iterate(
+      () => this.#accept(),
+      () => this.#close(),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import test from 'ava';
 import { connect, createMemoryLink, createStack } from './index.ts';
-import { CLIENT_V4, SERVER_V4 } from './testing/pair.ts';
+import { CLIENT_V4, NOBODY_V4, SERVER_V4, stackPair } from './testing/pair.ts';
 
 test('a shared stack is found by this thread and by its workers, until it is closed', async (t) => {
   const [near, far] = createMemoryLink();
@@ -24,4 +24,19 @@ test('a shared stack is found by this thread and by its workers, until it is clo
   await shared.close();
   await shared.close();
   await t.throwsAsync(connect({ host: SERVER_V4, port }), { code: 'ENODEV' });
+});
+
+test('when a stack ends, other threads hear of it, whatever they wait for', async (t) => {
+  const own = await stackPair({ servers: [NOBODY_V4] });
+  t.teardown(() => own.close());
+  await using listener = await own.server.listen({ port: 0 });
+  listener.on('connection', (peer) => peer.resume());
+  const workerData = { memory: own.client.arena.memory, port: listener.address()?.port ?? 0 };
+  const worker = new Worker(new URL('./testing/waiting-program.ts', import.meta.url), { workerData });
+  t.deepEqual(await once(worker, 'message'), ['waiting']);
+  const outcome = once(worker, 'message');
+  await own.client.close();
+  const [ways] = (await outcome) as [[string, string][]];
+  t.is(ways.length, 9);
+  for (const [way, code] of ways) t.is(code, 'ENGINE_STOPPED', way);
 });

@@ -151,6 +151,13 @@ export function requireZone(literal: AddressLiteral, interfaces: readonly string
   );
 }
 
+/** The address as people write it, with the name of the interface that its zone is: `fe80::1%eth0`. */
+export function addressText(address: IpAddress, host: { readonly interfaces: readonly string[] }): string {
+  // the names are looked for where they are needed only
+  const name = address.zone === 0 ? undefined : host.interfaces[address.zone - 1];
+  return name === undefined ? address.toString() : `${address.inZone(0)}%${name}`;
+}
+
 /** RFC 4291 §2.7: ff02::/16 and the interface-local ff01::/16. */
 function isLinkLocalGroup(address: IpAddress): boolean {
   return address.isMulticast && ((address.w0 >>> 16) & 0x0f) <= 2;
