@@ -660,9 +660,12 @@ export class Engine {
   }
 
   #describe(block: SocketBlock, endpoint: TcpConnection | UdpSocket): void {
-    const local = endpoint instanceof UdpSocket ? endpoint.localAddress : endpoint.local;
+    const { remote } = endpoint;
+    const own = endpoint instanceof UdpSocket ? endpoint.localAddress : endpoint.local;
+    // RFC 4007 §5: both ends of a link-local connection are in one zone
+    const local = own?.isLinkLocal && remote !== null ? own.inZone(remote.zone) : own;
     block.setAddress(SocketWord.LocalFamily, local, endpoint.localPort);
-    block.setAddress(SocketWord.RemoteFamily, endpoint.remote, endpoint.remotePort);
+    block.setAddress(SocketWord.RemoteFamily, remote, endpoint.remotePort);
   }
 
   #fail(block: SocketBlock, error: unknown): void {

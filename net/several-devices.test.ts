@@ -6,7 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 import { openMemory } from '../drivers/memory.ts';
 import { openPcap } from '../drivers/pcap-reader.ts';
 import { Collector } from '../drivers/testing/packets.ts';
-import { createMemoryLink, createStack, type EngineOptions, type NetStack } from './index.ts';
+import { createMemoryLink, createStack, type EngineOptions, type NetStack, type Socket } from './index.ts';
 import { pattern, readAll } from './testing/consume.ts';
 
 const PORT = 7000;
@@ -82,7 +82,7 @@ test('two devices: routes choose, sources fit, both at the same time, in either 
   ]);
   await Promise.all([echo(t, left, '10.1.0.2'), echo(t, right, '10.2.0.2')]);
   // RFC 1122 §3.3.4.2: an address is the interface's that has it
-  t.is(await echo(t, middle, 'fe80::9%memory:0', 1000), 'fe80::2');
+  t.is(await echo(t, middle, 'fe80::9%memory:0', 1000), 'fe80::2%memory:0');
   const { interface: first, interfaces, engine } = await middle.stats();
   t.deepEqual(
     interfaces.map(({ name, addresses }) => [name, addresses]),
@@ -96,6 +96,40 @@ test('two devices: routes choose, sources fit, both at the same time, in either 
   t.is(engine.rxPackets <= interfaces[0]!.device!.rxPackets + interfaces[1]!.device!.rxPackets, true);
   const drops = /^tunwire_device_drops_total\{interface="memory:[01]",direction="tx",reason="down"\} 0$/gm;
   t.is((await middle.metrics()).match(drops)?.length, 2);
+});
+
+test('link-local peers are told with the interface that they are on, and so can be answered', async (t) => {
+  const { middle, right } = await createBed(t);
+  const onLink = { address: 'fe80::9%memory:0', localAddress: 'fe80::2%memory:0' };
+  await using socket = await middle.udp();
+  await using asking = await right.udp();
+  const { port } = socket.address();
+  const asked = once(socket, 'message');
+  await asking.send('a question', port, 'fe80::2');
+  const [, from] = await asked;
+  t.like(from, onLink);
+  const answered = once(asking, 'message');
+  await socket.send('an answer', from.port, from.address);
+  const [data, by] = await answered;
+  t.is(String(data), 'an answer');
+  // there is one interface only, and so nothing to tell
+  t.like(by, { address: 'fe80::2', localAddress: 'fe80::9' });
+
+  await using server = await middle.listen({ port: PORT, host: onLink.localAddress });
+  t.is(server.address()?.address, onLink.localAddress);
+  const connection = once(server, 'connection');
+  await using client = await right.connect({ host: 'fe80::2', port: PORT });
+  const [accepted] = (await connection) as [Socket];
+  t.is(accepted.remoteAddress, onLink.address);
+  t.is(accepted.localAddress, onLink.localAddress);
+  t.is(client.remoteAddress, 'fe80::2');
+  accepted.destroy();
+
+  await using packets = await middle.rawSocket({ protocol: 253 });
+  await using sender = await right.rawSocket({ protocol: 253 });
+  const received = packets.receive();
+  await sender.send('x', 'fe80::2');
+  t.is((await received)?.address, onLink.address);
 });
 
 test('a device that is full does not hold up the other, and loses nothing', async (t) => {

@@ -5,6 +5,7 @@ import type { SocketInfo } from '../engine/questions.ts';
 import { type ConnectRequest, type KeepAlive, SharedSocket } from '../engine/shared-socket.ts';
 import { SocketEvent, SocketStatus } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { addressText } from '../stack/resolver/host-name.ts';
 import { checkSendOptions } from '../stack/tcp/send-policy.ts';
 import { cancelled, onAbort } from './abort.ts';
 import { ask } from './answer.ts';
@@ -613,12 +614,12 @@ export class Socket extends TlsView {
   #noteAddresses(shared: SharedSocket): void {
     const { localAddress, remoteAddress } = shared;
     if (localAddress !== null) {
-      this.localAddress = localAddress.toString();
+      this.localAddress = addressText(localAddress, shared.client.arena);
       this.localPort = shared.localPort;
       this.localFamily = `IPv${localAddress.family}`;
     }
     if (remoteAddress !== null) {
-      this.remoteAddress = remoteAddress.toString();
+      this.remoteAddress = addressText(remoteAddress, shared.client.arena);
       this.remotePort = shared.remotePort;
       this.remoteFamily = `IPv${remoteAddress.family}`;
     }
