@@ -54,6 +54,7 @@ export type {
 } from './probe-run.ts';
 export { type RawPacket, RawSocket, type RawSocketOptions } from './raw-socket.ts';
 export { type ListenOptions, Server } from './server.ts';
+export type { CheckServerIdentity } from './server-identity.ts';
 export { type ConnectTimes, Socket, type SocketOptions } from './socket.ts';
 export {
   connect,

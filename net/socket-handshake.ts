@@ -6,6 +6,7 @@ import { TlsHandshake, type TlsProgress } from '../engine/tls-handshake.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { TlsInfo } from '../tls/client.ts';
 import { CHANNELS } from './channels.ts';
+import type { IdentityVerifier } from './server-identity.ts';
 import type { ConnectionSessions } from './sessions.ts';
 import type { TlsSettings } from './tls-settings.ts';
 import { handshakeError } from './tls-view.ts';
@@ -23,6 +24,7 @@ export class SocketHandshake {
   readonly #shared: SharedSocket;
   readonly #handshake: TlsHandshake;
   readonly #timer: NodeJS.Timeout | null;
+  readonly #identity: IdentityVerifier | null;
   readonly #startedAt = performance.now();
 
   /**
@@ -39,7 +41,8 @@ export class SocketHandshake {
     onTimeout: (error: NetError) => void,
   ) {
     this.#shared = shared;
-    const { sessions: use, ...settings } = tls;
+    const { sessions: use, identity, ...settings } = tls;
+    this.#identity = identity;
     this.#handshake = new TlsHandshake(shared, {
       ...settings,
       ...(sessions === null ? {} : { sessions: { port: 0, policy: '', ...use, store: sessions } }),
@@ -80,8 +83,13 @@ export class SocketHandshake {
       if (progress === 'done') this.end();
       return progress;
     } catch (error) {
-      throw handshakeError(error, this.#shared.remoteAddress, this.#shared.remotePort);
+      throw handshakeError(error, this.#shared.remoteAddress, this.#shared.remotePort, this.#causeOf(error));
     }
+  }
+
+  #causeOf(error: unknown): unknown {
+    const isOfName = error instanceof NetError && error.tunwireCode === 'CERT_NAME_MISMATCH';
+    return isOfName ? (this.#identity?.refusal ?? error) : error;
   }
 
   /** Takes the time limit away. */

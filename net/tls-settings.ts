@@ -25,6 +25,7 @@ import { RevocationLists } from '../tls/x509/revocation-lists.ts';
 import { sharedVerifier } from '../tls/x509/shared-verifiers.ts';
 import { TrustStore } from '../tls/x509/trust-store.ts';
 import { checkMs } from './options.ts';
+import { type CheckServerIdentity, IdentityVerifier } from './server-identity.ts';
 
 /** How TLS is to be spoken; the names are those of `tls.connect`. */
 export interface TlsConnectOptions {
@@ -49,6 +50,11 @@ export interface TlsConnectOptions {
   readonly minTimestamps?: number | undefined;
   /** false: go on whatever the certificate is worth; `authorized` and `authorizationError` say. Default true. */
   readonly rejectUnauthorized?: boolean | undefined;
+  /**
+   * Says whose certificate it is, in place of the names in it (RFC 9525), as in Node: undefined when it is that server's, else an error. For
+   * certificates that name no server, or to want a certain key. The chain is verified before. Also asked of a session that is resumed.
+   */
+  readonly checkServerIdentity?: CheckServerIdentity | undefined;
   /** Application protocols in the order of preference (ALPN). */
   readonly alpnProtocols?: readonly string[] | undefined;
   /**
@@ -110,6 +116,8 @@ export interface TlsSettings extends Omit<TlsOptions, 'unixTimeMs' | 'random'> {
   readonly handshakeTimeoutMs: number;
   /** To be resumed first; null: none was given. */
   readonly session: TlsSession | null;
+  /** null: the names of the certificate decide. */
+  readonly identity: IdentityVerifier | null;
 }
 
 /** As long as Node lets its servers take for a handshake. */
@@ -133,11 +141,18 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
   const name = options.servername ?? target.host;
   const roots = rootsOf(options.ca);
   const lists = listsOf(options.crl);
-  const verifier = sharedVerifier(roots.store, lists, {
+  const serverName = isIP(name) === 0 ? domainToASCII(name) : name;
+  const chainVerifier = sharedVerifier(roots.store, lists, {
     legacy: fallback,
     requireRevocationLists: lists !== null,
     ...transparencyOf(options),
   });
+  const { checkServerIdentity } = options;
+  const identity =
+    checkServerIdentity === undefined
+      ? null
+      : new IdentityVerifier(chainVerifier, serverName, checkServerIdentity);
+  const verifier = identity ?? chainVerifier;
   checkVersions(minVersion, maxVersion, fallback);
   checkSuites(cipherSuites ?? [], fallback);
   const credentials = credentialsOf(options);
@@ -148,7 +163,8 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
     requestOCSP: options.requestOCSP ?? false,
     session: options.session === undefined ? null : readSession(options.session),
     handshakeTimeoutMs: checkMs('tls.handshakeTimeoutMs', options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS),
-    serverName: isIP(name) === 0 ? domainToASCII(name) : name,
+    serverName,
+    identity,
     verifier: rejectUnauthorized ? verifier : new TrustedSiteVerifier(verifier),
     alpn: options.alpnProtocols ?? [],
     minVersion,

@@ -21,6 +21,7 @@ import {
 import { DerError } from '../tls/x509/der.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
 import { DataFlow } from './data-flow.ts';
+import { peerCertificateOf } from './server-identity.ts';
 import { ConnectionSessions } from './sessions.ts';
 import { readSession, type TlsSettings } from './tls-settings.ts';
 
@@ -52,7 +53,9 @@ export abstract class TlsView extends DataFlow {
   getPeerCertificate(detailed: true): DetailedPeerCertificate;
   getPeerCertificate(detailed?: boolean): PeerCertificate;
   getPeerCertificate(detailed = false): PeerCertificate | DetailedPeerCertificate {
-    return this.tlsInfo === null ? ({} as PeerCertificate) : peerCertificateOf(this.tlsInfo, detailed);
+    return this.tlsInfo === null
+      ? ({} as PeerCertificate)
+      : peerCertificateOf(this.tlsInfo.peerCertificates, detailed);
   }
 
   /** The peer's certificate; undefined without TLS, and when Node cannot read it. */
@@ -215,7 +218,12 @@ export function ownCertificatesOf(
 }
 
 /** A failure of the handshake with the server that it happened with. */
-export function handshakeError(error: unknown, address: IpAddress | null, port: number): unknown {
+export function handshakeError(
+  error: unknown,
+  address: IpAddress | null,
+  port: number,
+  cause: unknown = error,
+): unknown {
   if (!(error instanceof NetError) || error.address !== undefined || address === null) return error;
   const where = `with ${hostPort(address, port)}`;
   return new NetError(error.tunwireCode, {
@@ -223,7 +231,7 @@ export function handshakeError(error: unknown, address: IpAddress | null, port: 
     detail: error.detail === '' ? where : `${error.detail}; ${where}`,
     address: address.toString(),
     port,
-    cause: error,
+    cause,
   });
 }
 
@@ -257,24 +265,4 @@ export function timestampsOf(info: TlsInfo): readonly SignedCertificateTimestamp
 /** The answer of `tls.TLSSocket.getCipher`. */
 function cipherOf(info: TlsInfo): CipherNameAndProtocol {
   return { name: info.cipherSuite, standardName: info.cipherSuite, version: info.version };
-}
-
-/**
- * The answer of `tls.TLSSocket.getPeerCertificate`: {} without a certificate, or when Node cannot read it.
- * @param detailed adds `issuerCertificate`: the next certificate that the peer sent, the last one being its own issuer
- */
-function peerCertificateOf(info: TlsInfo, detailed: boolean): PeerCertificate | DetailedPeerCertificate {
-  const chain: DetailedPeerCertificate[] = [];
-  for (const der of detailed ? info.peerCertificates : info.peerCertificates.slice(0, 1)) {
-    try {
-      chain.push(new X509Certificate(der).toLegacyObject() as DetailedPeerCertificate);
-    } catch {
-      // accepted by request (rejectUnauthorized: false) although it is malformed
-      break;
-    }
-  }
-  chain.forEach((certificate, i) => {
-    if (detailed) certificate.issuerCertificate = chain[i + 1] ?? certificate;
-  });
-  return chain[0] ?? ({} as PeerCertificate);
 }

@@ -79,6 +79,21 @@ export class ChainVerifier implements CertificateVerifier {
     unixTimeMs: number,
     evidence?: PeerEvidence,
   ): CertificateVerdict {
+    return this.#verify(chain, serverName, unixTimeMs, evidence);
+  }
+
+  /** Like {@link verify} without a name: whether the chain leads to a trust anchor, whoever the server claims to be. */
+  verifyPath(chain: readonly Uint8Array[], unixTimeMs: number, evidence?: PeerEvidence): CertificateVerdict {
+    return this.#verify(chain, null, unixTimeMs, evidence);
+  }
+
+  /** @param serverName null: any */
+  #verify(
+    chain: readonly Uint8Array[],
+    serverName: string | null,
+    unixTimeMs: number,
+    evidence: PeerEvidence | undefined,
+  ): CertificateVerdict {
     if (this.#options.cacheEntries <= 0)
       return this.#verifyNow(chain, serverName, unixTimeMs, evidence).verdict;
     const listCount = this.#lists?.size ?? 0;
@@ -104,11 +119,6 @@ export class ChainVerifier implements CertificateVerifier {
       }
     }
     return fresh.verdict;
-  }
-
-  /** Like {@link verify} without a name: whether the chain leads to a trust anchor, whoever the server claims to be. */
-  verifyPath(chain: readonly Uint8Array[], unixTimeMs: number): CertificateVerdict {
-    return this.#verifyNow(chain, null, unixTimeMs, undefined).verdict;
   }
 
   #verifyNow(
@@ -353,12 +363,12 @@ function checkServerName(leaf: Certificate, serverName: string): string {
 
 function digest(
   chain: readonly Uint8Array[],
-  serverName: string,
+  serverName: string | null,
   evidence: PeerEvidence | undefined,
 ): string {
   const hash = createHash('sha256');
   // Names and certificates are told apart by their lengths: no two chains hash the same bytes.
-  hash.update(`${serverName.length}:${serverName}:${chain.map((der) => der.length).join(',')};`);
+  hash.update(`${serverName?.length}:${serverName}:${chain.map((der) => der.length).join(',')};`);
   for (const der of chain) hash.update(der);
   // Without an answer is not the same as not asked: a certificate may call for one.
   if (evidence !== undefined) {

@@ -1,0 +1,105 @@
+import tls, { type PeerCertificate } from 'node:tls';
+import test from 'ava';
+import { extendedKeyUsage, issue, issueCa, SERVER_AUTH } from '../tls/testing/certificates.ts';
+import { MemorySessionStore, NetError, type Socket, type TlsConnectOptions } from './index.ts';
+import { readAll } from './testing/consume.ts';
+import { SERVER_V4, type StackPair, stackPair } from './testing/pair.ts';
+import { makeIdentity, SERVER_NAME } from './testing/tls-identity.ts';
+import { serveTls } from './testing/tls-server.ts';
+
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
+const identity = makeIdentity();
+/** Its certificate has the server's name in its subject only. */
+const nameless = makeNameless();
+let pair: StackPair;
+test.before(async () => {
+  pair = await stackPair();
+});
+test.after.always(() => pair.close());
+
+function makeNameless(): { readonly key: string; readonly cert: string; readonly ca: string } {
+  const times = { notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000 };
+  const authority = issueCa('old authority', times);
+  const extensions = [extendedKeyUsage(SERVER_AUTH)];
+  const server = issue({ subject: SERVER_NAME, issuer: authority, extensions, ...times });
+  const key = server.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  return { key, cert: server.pem, ca: authority.pem };
+}
+
+function connectTls(port: number, options: TlsConnectOptions): Promise<Socket> {
+  return pair.client.connect({ host: SERVER_V4, port, tls: { servername: SERVER_NAME, ...options } });
+}
+
+for (const maxVersion of VERSIONS) {
+  test(`${maxVersion}: checkServerIdentity decides in place of the names`, async (t) => {
+    const { port } = await serveTls(pair.server, { ...nameless, maxVersion }, (peer) => peer.end('hello'));
+    const { ca } = nameless;
+    await t.throwsAsync(connectTls(port, { ca }), {
+      code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+      message: /names no server/,
+    });
+    const asked: [string, PeerCertificate][] = [];
+    const socket = await connectTls(port, {
+      ca,
+      checkServerIdentity: (name, certificate) => void asked.push([name, certificate]),
+    });
+    t.true(socket.authorized);
+    t.is(String(await readAll(socket)), 'hello');
+    t.is(asked.length, 1);
+    t.like(asked[0], [SERVER_NAME, { subject: { CN: SERVER_NAME } }]);
+    // Node's own, which takes the common name where there is no other
+    const likeNode = await connectTls(port, { ca, checkServerIdentity: tls.checkServerIdentity });
+    t.is(String(await readAll(likeNode)), 'hello');
+  });
+}
+
+test('what it says against the certificate ends the handshake, and is the cause', async (t) => {
+  const { port, errors } = await serveTls(pair.server, identity, (peer) => peer.end('hello'));
+  const { ca } = identity;
+  const refusal = new Error('this is not the key that I know');
+  for (const checkServerIdentity of [
+    () => refusal,
+    () => {
+      throw refusal;
+    },
+  ]) {
+    const refused = await t.throwsAsync(connectTls(port, { ca, checkServerIdentity }), {
+      instanceOf: NetError,
+      code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+      message: /this is not the key that I know/,
+    });
+    t.is(refused.cause, refusal);
+    t.is(refused.address, SERVER_V4);
+  }
+  const tolerated = await connectTls(port, {
+    ca,
+    checkServerIdentity: () => refusal,
+    rejectUnauthorized: false,
+  });
+  t.false(tolerated.authorized);
+  t.regex(tolerated.authorizationError?.message ?? '', /this is not the key that I know/);
+  t.is(String(await readAll(tolerated)), 'hello');
+  t.is(errors.length, 2, 'the server was told twice');
+});
+
+test('nobody is asked about a chain that leads to no trusted root', async (t) => {
+  const { port } = await serveTls(pair.server, identity, (peer) => peer.end('hello'));
+  const checkServerIdentity = (): undefined => t.fail('asked');
+  const { ca } = nameless;
+  await t.throwsAsync(connectTls(port, { ca, checkServerIdentity }), {
+    code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  });
+});
+
+test('a session is resumed only by those who would take its certificate', async (t) => {
+  const { port } = await serveTls(pair.server, identity, (peer) => peer.end('hello'));
+  const options = { ca: identity.ca, sessions: new MemorySessionStore() };
+  const visit = async (more: TlsConnectOptions): Promise<boolean> => {
+    const socket = await connectTls(port, { ...options, ...more });
+    await readAll(socket);
+    return socket.isSessionReused();
+  };
+  t.false(await visit({ checkServerIdentity: () => undefined }));
+  t.true(await visit({ checkServerIdentity: () => undefined }));
+  await t.throwsAsync(visit({ checkServerIdentity: () => new Error('no') }), { message: /no/ });
+});
