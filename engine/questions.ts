@@ -289,7 +289,7 @@ function listenerSummary(listener: TcpListener): SocketSummary {
     protocol: 'tcp',
     state: 'LISTEN',
     localAddress: listener.local === null ? null : String(listener.local),
-    localPort: listener.localPort,
+    localPort: Math.max(0, listener.localPort),
     remoteAddress: null,
     remotePort: 0,
     receiveQueueBytes: 0,

@@ -66,3 +66,38 @@ test('an iteration that waits ends with the server; close runs its callbacks onc
   t.is(calls, 2);
   for await (const socket of server) t.fail(`a connection from ${socket.remoteAddress}`);
 });
+
+test("port 'any': every port that no other server has, as a connection says", async (t) => {
+  const own = await stackPair();
+  t.teardown(() => own.close());
+  await using specific = await own.server.listen({ port: 80 });
+  specific.on('connection', (peer) => peer.end('the specific one'));
+  const any = await own.server.listen({ port: 'any' });
+  any.on('connection', (peer) => peer.end(`port ${peer.localPort}`));
+  t.deepEqual(any.address(), { address: '::', family: 'IPv6', port: 0 });
+  const answerOf = async (port: number, host = SERVER_V4): Promise<string> =>
+    (await readAll(await own.client.connect({ host, port }))).toString();
+  for (const port of [1, 79, 81, 49_152, 65_535]) t.is(await answerOf(port), `port ${port}`);
+  t.is(await answerOf(443, SERVER_V6), 'port 443');
+  t.is(await answerOf(80), 'the specific one');
+  // a port that has become somebody's
+  const later = await own.server.listen({ port: 81 });
+  later.on('connection', (peer) => peer.end('the later one'));
+  t.is(await answerOf(81), 'the later one');
+  later.close();
+  await once(later, 'close');
+  await t.throwsAsync(own.server.listen({ port: 'any' }), {
+    code: 'EADDRINUSE',
+    message: /somebody listens on all ports/,
+  });
+  t.true((await own.server.sockets()).some(({ state, localPort }) => state === 'LISTEN' && localPort === 0));
+  // what the stack itself connects to, or from, is not touched
+  await using back = await own.client.listen({ port: 9 });
+  back.on('connection', (peer) => peer.end('back'));
+  const socket = await own.server.connect({ host: CLIENT_V4, port: 9, localPort: 1000 });
+  t.is(String(await readAll(socket)), 'back');
+  any.close();
+  await once(any, 'close');
+  await t.throwsAsync(own.client.connect({ host: SERVER_V4, port: 443 }), { code: 'ECONNREFUSED' });
+  t.is(await answerOf(80), 'the specific one');
+});

@@ -5,6 +5,7 @@ import { SharedSocket } from '../engine/shared-socket.ts';
 import { SocketStatus } from '../engine/socket-block.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { addressText } from '../stack/resolver/host-name.ts';
+import { ANY_PORT } from '../stack/tcp/tcp-layer.ts';
 import { cancelled, onAbort, throwIfCancelled } from './abort.ts';
 import { CHANNELS } from './channels.ts';
 import { noteOpen } from './open-sockets.ts';
@@ -13,8 +14,10 @@ import { Socket } from './socket.ts';
 import { Takers } from './takers.ts';
 
 export interface ListenOptions {
-  /** 0: an ephemeral one. */
-  readonly port: number;
+  /**
+   * 0: an ephemeral one. 'any': every port that no other server of the stack has; `localPort` of a connection says which it came to.
+   */
+  readonly port: number | 'any';
   /** An own address. Default: all of both families. */
   readonly host?: string | undefined;
   /** Connections that may wait to be accepted. Default 511, as in Node. */
@@ -73,7 +76,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   static async listen(clients: readonly EngineClient[], options: ListenOptions): Promise<Server> {
     const { signal } = options;
     throwIfCancelled(signal);
-    const port = checkPort(options.port, 0);
+    const port = options.port === 'any' ? ANY_PORT : checkPort(options.port, 0);
     const local = checkAddress(clients[0]!, 'host', options.host);
     const backlog = options.backlog ?? DEFAULT_BACKLOG;
     const first = SharedSocket.listen(clients[0]!, local, port, backlog);
@@ -115,7 +118,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     this.#address = {
       address: local === null ? '::' : addressText(local, first.client.arena),
       family: local?.family === 4 ? 'IPv4' : 'IPv6',
-      port: first.localPort,
+      port: Math.max(0, first.localPort),
     };
     resolve();
     process.nextTick(() => this.emit('listening'));
@@ -148,7 +151,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     return null;
   }
 
-  /** Where the server listens; null after its end. The address is '::' when it listens on all. */
+  /** Where the server listens; null after its end. The address is '::' when it listens on all, the port 0 when it has any. */
   address(): AddressInfo | null {
     return this.#address;
   }

@@ -23,6 +23,7 @@ const EARLY_RESET_MS = 60_000;
 export class TcpListener extends Endpoint {
   /** Null: any local address. */
   readonly local: IpAddress | null;
+  /** `ANY_PORT`: all that no other listener has. */
   readonly localPort: number;
   readonly layer: TcpLayer;
   /** Fast Open connections that may be there before their clients have confirmed them (RFC 7413 §5.1); 0: off. */

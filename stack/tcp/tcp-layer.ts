@@ -41,6 +41,9 @@ const RESERVED_FIRST = 1;
 /** `localPort` of {@link ConnectOptions}: a reserved one. */
 export const RESERVED_PORT = -1;
 
+/** `port` of {@link ListenOptions}: every port that no other listener has. */
+export const ANY_PORT = -1;
+
 /** What an active open wants. */
 export interface ConnectOptions {
   readonly remote: IpAddress;
@@ -69,7 +72,7 @@ export interface ConnectOptions {
 export interface ListenOptions {
   /** Null: all local addresses. */
   readonly local: IpAddress | null;
-  /** 0: an ephemeral port. */
+  /** 0: an ephemeral port; -1: every port that no other listener has. */
   readonly port: number;
   /** Established connections that may wait to be accepted. */
   readonly backlog: number;
@@ -178,11 +181,11 @@ export class TcpLayer implements TransportHandler {
     if (options.port !== 0 && this.#listenerClashes(local, port)) {
       throw new NetError('ADDRESS_IN_USE', {
         phase: Phase.Route,
-        detail: `somebody listens on port ${port}`,
-        port,
+        detail: `somebody listens on ${port === ANY_PORT ? 'all ports' : `port ${port}`}`,
+        ...(port === ANY_PORT ? {} : { port }),
       });
     }
-    if (options.reuseAddress === false && this.table.usesOfPort(port) > 0) {
+    if (options.reuseAddress === false && port !== ANY_PORT && this.table.usesOfPort(port) > 0) {
       throw new NetError('ADDRESS_IN_USE', {
         phase: Phase.Route,
         detail: `a connection of port ${port} has not ended yet (TIME-WAIT lasts for a minute)`,
@@ -211,8 +214,10 @@ export class TcpLayer implements TransportHandler {
     else this.#listeners.delete(listener.localPort);
   }
 
+  /** Somebody takes connections of this port, or of all. */
   hasListener(local: IpAddress, port: number): boolean {
-    return this.#findListener(local.family, local.w0, local.w1, local.w2, local.w3, port) !== null;
+    const { family, w0, w1, w2, w3 } = local;
+    return this.#findListener(family, w0, w1, w2, w3, port) !== null;
   }
 
   /** A connection that a listener makes of a SYN. @throws NetError when there is no route back */
@@ -338,7 +343,21 @@ export class TcpLayer implements TransportHandler {
 
   // ---------------------------------------------------------------- ports
 
+  /** Of the port, or else of all ports. */
   #findListener(
+    family: 4 | 6,
+    w0: number,
+    w1: number,
+    w2: number,
+    w3: number,
+    port: number,
+  ): TcpListener | null {
+    return (
+      this.#listenerOf(family, w0, w1, w2, w3, port) ?? this.#listenerOf(family, w0, w1, w2, w3, ANY_PORT)
+    );
+  }
+
+  #listenerOf(
     family: 4 | 6,
     w0: number,
     w1: number,
@@ -416,7 +435,9 @@ export class TcpLayer implements TransportHandler {
 
   #isFree(route: Route, port: number, remotePort: number): boolean {
     if (this.table.usesOfPort(port) === 0 && !this.#listeners.has(port)) return true;
-    if (this.hasListener(route.source, port)) return false;
+    const { family, w0, w1, w2, w3 } = route.source;
+    // who listens on all ports takes what is left: own connections go first
+    if (this.#listenerOf(family, w0, w1, w2, w3, port) !== null) return false;
     return this.table.find(route.source, port, route.destination, remotePort) === null;
   }
 
