@@ -25,8 +25,8 @@ async function createBed(t: { teardown(clean: () => Promise<void> | void): void 
   return { own, peer };
 }
 
-/** @param names where name servers are told of: here, or (a flag says) by DHCPv6 */
-function startRadvd({ peer }: Bed, names = `RDNSS ${PEER_V6} { };`): void {
+/** @param more what the interface says beside its prefix: where name servers are told of, here or (a flag says) by DHCPv6; routes */
+function startRadvd({ peer }: Bed, more = `RDNSS ${PEER_V6} { };`): void {
   const file = peer.file('radvd.conf');
   writeFileSync(
     file,
@@ -34,7 +34,7 @@ function startRadvd({ peer }: Bed, names = `RDNSS ${PEER_V6} { };`): void {
   AdvSendAdvert on;
   AdvLinkMTU 1400;
   prefix fd78::/64 { AdvOnLink on; AdvAutonomous on; };
-  ${names}
+  ${more}
 };
 `,
   );
@@ -146,4 +146,18 @@ test('radvd sends to DHCPv6, where dnsmasq tells a name server and a domain', as
   await peer.until('the name is found', look);
   t.is(found, PEER_V6);
   t.regex(server.stderr, /DHCPINFORMATION-REQUEST/);
+});
+
+test('radvd tells a route to a prefix without being a default router', async (t) => {
+  t.timeout(60_000);
+  const bed = await createBed(t);
+  startRadvd(
+    bed,
+    'AdvDefaultLifetime 0; AdvDefaultPreference low; route fd99::/64 { AdvRoutePreference high; };',
+  );
+  await startNodeServer(bed.peer, PORT, 'echo');
+  const stack = await start(bed);
+  t.teardown(() => stack.close());
+  t.regex(await echo(stack, FAR), /^hello fd78:/);
+  await t.throwsAsync(echo(stack, 'fd98::1'), { message: /no interface/ });
 });

@@ -80,6 +80,7 @@ const ADVERTISEMENT = [
   ],
   ...[5, 1, 0, 0, 0, 0, 5, 0xdc, 25, 3, 0, 0, 0, 0, 14, 16, ...addressBytes('2001:db8::53')],
   ...[31, 2, 0, 0, 0, 0, 14, 16, 3, 0x6c, 0x61, 0x62, 0, 0, 0, 0],
+  ...[24, 3, 65, 8, 0, 0, 14, 16, ...addressBytes('2001:db8:9::'), 24, 1, 0, 0x18, 0, 0, 14, 16],
 ];
 
 /** IP packets of every kind that a stack looks into. */

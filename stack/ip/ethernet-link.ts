@@ -308,6 +308,5 @@ export class EthernetLink implements NeighbourLink {
 
   silent(address: IpAddress): void {
     this.#user.silent(this.iface, address);
-    if (address.family === 6) this.ndp.routers?.silent(address);
   }
 }

@@ -32,8 +32,6 @@ const NO_OPTION = 0;
 /** Takes Router Advertisements whose checksum is right. */
 export interface RouterListener {
   input(rx: RxPacket): void;
-  /** A neighbour, which may be a router, does not answer. */
-  silent(address: IpAddress): void;
 }
 
 /** IPv6 addresses to Ethernet addresses: Neighbor Solicitation and Advertisement (RFC 4861 §7). */

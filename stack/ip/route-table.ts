@@ -317,9 +317,7 @@ export class RouteTable {
         if (row.gateway === null) return row;
       } else if (
         row.prefix.address.sharesPrefix(destination, row.prefix.prefixLength) &&
-        (best === null ||
-          row.prefix.prefixLength > best.prefix.prefixLength ||
-          (row.prefix.prefixLength === best.prefix.prefixLength && this.#silent.isBetter(row, best)))
+        (best === null || this.#silent.isBetter(row, best))
       ) {
         best = row;
       }

@@ -4,6 +4,7 @@ import { EthernetWire, type Station } from '../testing/ethernet-wire.ts';
 import { addressOf, icmpMessage, ipPacket } from '../testing/packets.ts';
 import { EtherType, writeEthernetHeader } from '../wire/ethernet.ts';
 import { Slab } from '../wire/slab.ts';
+import { MAX_ADVERTISED_ROUTES, MAX_DEFAULT_ROUTERS } from './advertised-routes.ts';
 import { stableAddress } from './interface-identifier.ts';
 import { LEAST_ADVERTISED_RETRANSMIT_MS, MOST_ADVERTISED_RETRANSMIT_MS } from './neighbour-cache.ts';
 import { Slaac, SlaacCounters } from './slaac.ts';
@@ -56,6 +57,14 @@ function prefixOption(fields: PrefixFields = {}): number[] {
   return [3, 4, bits, flags, ...word(valid), ...word(preferred), 0, 0, 0, 0, ...bytesOf(prefix)];
 }
 
+/** RFC 4191 §2.3, as long as it has to be. @param preference two bits */
+function routeOption(prefix: string, bits: number, preference = 0, lifetime = 1800): number[] {
+  const bytes = bytesOf(prefix).slice(0, 8 * Math.ceil(bits / 64));
+  return [24, 1 + bytes.length / 8, bits, preference << 3, ...word(lifetime), ...bytes];
+}
+
+const [HIGH, RESERVED, LOW] = [1, 2, 3] as const;
+
 interface Advertisement {
   readonly from?: string;
   readonly hopLimit?: number;
@@ -63,6 +72,8 @@ interface Advertisement {
   readonly lifetime?: number;
   readonly reachable?: number;
   readonly sendWith?: number;
+  /** Of RFC 4191, as two bits. */
+  readonly preference?: number;
   readonly retransmit?: number;
   readonly options?: readonly number[];
   readonly cut?: number;
@@ -76,6 +87,7 @@ function advertise({ own, wire }: Bed, fields: Advertisement = {}): void {
     lifetime = 1800,
     reachable = 0,
     sendWith = 64,
+    preference = 0,
     retransmit = 0,
     options = prefixOption(),
     cut = 0,
@@ -86,7 +98,7 @@ function advertise({ own, wire }: Bed, fields: Advertisement = {}): void {
     'ff02::1',
     134,
     code,
-    (sendWith << 24) | lifetime,
+    (sendWith << 24) | (preference << 19) | lifetime,
     body.slice(0, body.length - cut),
   );
   const packet = ipPacket({ from, to: 'ff02::1', protocol: 58, ttl: hopLimit }, message);
@@ -180,7 +192,7 @@ test('a default router that does not answer makes way for another, and is tried 
   socket.sendTo(new Uint8Array(1), 0, 1, null, 0);
   b.wire.runFor(4 * SECOND);
   t.is(router(), 'fe80::2');
-  t.is(b.counters.routersSilent, 1);
+  t.is(b.own.counters('ip')['gatewayChanged'], 1);
   socket.sendTo(new Uint8Array(1), 0, 1, null, 0);
   b.wire.runFor(60 * SECOND);
   t.is(router(), 'fe80::2', 'it answers');
@@ -190,6 +202,83 @@ test('a default router that does not answer makes way for another, and is tried 
   socket.sendTo(new Uint8Array(1), 0, 1, null, 0);
   b.wire.runFor(4 * SECOND);
   t.is(router(), ROUTER, 'there is no other');
+});
+
+test('RFC 4191: of routers the preferred one that answers is used; what it says may change', (t) => {
+  const b = bed();
+  const far = addressOf('2001:db8:9::1');
+  const router = (): string => b.own.stack.ip.route(far, null).nextHop.toString();
+  advertise(b, { preference: LOW });
+  t.is(b.own.iface.routes.length, 2);
+  b.wire.runFor(3 * SECOND);
+  t.is(router(), ROUTER);
+  advertise(b, { from: 'fe80::2', preference: RESERVED });
+  t.is(router(), 'fe80::2', 'reserved is medium, which is more than low');
+  advertise(b, { from: 'fe80::3', preference: HIGH });
+  t.is(router(), 'fe80::3');
+  advertise(b, { from: 'fe80::3', preference: LOW });
+  t.is(router(), 'fe80::2');
+  advertise(b, { preference: HIGH });
+  t.is(router(), ROUTER);
+  // nobody has that address
+  b.own.stack.icmp.ping({ destination: far, count: 1, timeoutMs: 100 });
+  b.wire.runFor(4 * SECOND);
+  t.is(router(), 'fe80::2', 'whoever answers goes before whoever is preferred');
+  // RFC 4191 §3.1: an option for ::/0 speaks as the header does, and after it
+  advertise(b, { from: 'fe80::2', options: routeOption('::', 0, LOW, 100), preference: HIGH });
+  b.wire.runFor(101 * SECOND);
+  t.not(router(), 'fe80::2');
+});
+
+test('RFC 4191: routes to prefixes, of routers that are no default ones too; the longest one that answers', (t) => {
+  const b = bed();
+  const hop = (to: string): string => b.own.stack.ip.route(addressOf(to), null).nextHop.toString();
+  advertise(b, { from: 'fe80::2', lifetime: 0, options: routeOption('2001:db8:9::', 48) });
+  advertise(b, { from: 'fe80::2', lifetime: 0 });
+  b.wire.runFor(3 * SECOND);
+  t.is(hop('2001:db8:9:1::1'), 'fe80::2');
+  t.throws(() => hop('2001:db8:a::1'), { message: /no interface/ });
+  // nobody has that address: a longer prefix, then a default router
+  advertise(b, { from: ROUTER, options: routeOption('2001:db8:9:1::', 64, HIGH) });
+  t.is(hop('2001:db8:9:1::1'), ROUTER);
+  t.is(hop('2001:db8:9:2::1'), 'fe80::2');
+  t.is(hop('2001:db8:a::1'), ROUTER);
+  b.own.stack.icmp.ping({ destination: addressOf('2001:db8:9:1::1'), count: 1, timeoutMs: 100 });
+  b.wire.runFor(4 * SECOND);
+  t.is(hop('2001:db8:9:1::1'), 'fe80::2', 'the other one does not answer');
+  // the same route of two routers: the preferred one
+  advertise(b, { from: 'fe80::5', lifetime: 0, options: routeOption('2001:db8:9::', 48, HIGH) });
+  t.is(hop('2001:db8:9:2::1'), 'fe80::5');
+  advertise(b, { from: 'fe80::5', lifetime: 0, options: routeOption('2001:db8:9:ffff::', 48, HIGH, 0) });
+  t.is(hop('2001:db8:9:2::1'), 'fe80::2', 'taken back');
+  b.wire.runFor(1800 * SECOND);
+  t.throws(() => hop('2001:db8:9:2::1'), { message: /no interface/ }, 'over');
+});
+
+test('RFC 4191 §2.3: what no route can be is ignored', (t) => {
+  const b = bed();
+  const whole = routeOption('2001:db8:9::', 48, HIGH);
+  const changed = (...changes: readonly (readonly [number, number])[]): number[] => {
+    const option = [...whole];
+    for (const [at, value] of changes) option[at] = value;
+    return option;
+  };
+  for (const option of [
+    changed([3, RESERVED << 3]),
+    // longer than what is there
+    changed([2, 65]),
+    changed([2, 129]),
+    [24, 1, 1, 0, ...word(1800)],
+    [24, 4, 48, 0, ...word(1800), ...new Array<number>(24).fill(0)],
+    routeOption('ff05::', 16),
+    routeOption('fe80::', 64),
+  ])
+    advertise(b, { lifetime: 0, options: option });
+  t.is(b.counters.advertisementsReceived, 7);
+  t.is(b.counters.ignoredPrefix, 2);
+  t.deepEqual(b.own.iface.routes, []);
+  advertise(b, { lifetime: 0, options: whole });
+  t.is(b.own.iface.routes.length, 1);
 });
 
 test('routers say how long a neighbour is there and how long answers are waited for, within limits', (t) => {
@@ -364,14 +453,17 @@ test('a flood of prefixes, routers and servers is bounded', (t) => {
   }
   b.wire.runFor(5 * SECOND);
   t.is(addresses(b).length, 9);
-  t.is(b.own.iface.routes.length, 9);
+  t.is(b.own.iface.routes.length, 8 + MAX_DEFAULT_ROUTERS);
   t.is(b.counters.ignoredTooMany, 4 * 92);
+  for (let i = 1; i <= 100; i++) advertise(b, { options: routeOption(`2001:db8:a:${i}::`, 64) });
+  t.is(b.own.iface.routes.length, 8 + MAX_DEFAULT_ROUTERS + MAX_ADVERTISED_ROUTES);
+  t.is(b.counters.ignoredTooMany, 4 * 92 + 100 - MAX_ADVERTISED_ROUTES);
 });
 
 test('whatever is advertised, nothing is thrown', (t) => {
   const b = bed();
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 120 }), fc.constantFrom(3, 5, 25, 31), (bytes, type) => {
+    fc.property(fc.uint8Array({ maxLength: 120 }), fc.constantFrom(3, 5, 24, 25, 31), (bytes, type) => {
       const units = Math.ceil((bytes.length + 2) / 8);
       const option = new Uint8Array(units * 8);
       option.set([type, units]);

@@ -4,6 +4,7 @@ import { IpAddress } from '../wire/ip-address.ts';
 import { IPV6_MIN_MTU_BYTES } from '../wire/ipv6.ts';
 import { NDP_HOP_LIMIT } from '../wire/ndp.ts';
 import { type PrefixInformation, parseRouterAdvertisement } from '../wire/router-advertisement.ts';
+import { AdvertisedRoutes } from './advertised-routes.ts';
 import { TentativeAddress } from './duplicate-address-detection.ts';
 import type { EthernetLink } from './ethernet-link.ts';
 import type { InterfaceSettings } from './interface.ts';
@@ -20,7 +21,7 @@ export const IDENTIFIER_RETRIES = 3;
 export const LEAST_SHORTENED_MS: number = 2 * 3600 * 1000;
 /** A lower hop limit is not believed: a forged one would cut us off. Nothing is farther away than some 30 routers. */
 export const LEAST_ADVERTISED_HOP_LIMIT = 32;
-/** What is remembered of each kind; more is counted and left out. */
+/** What is remembered of each kind but of routes; more is counted and left out. */
 export const MAX_LEARNED = 8;
 
 const LINK_LOCAL = new IpAddress(6, 0xfe800000, 0, 0, 0);
@@ -30,8 +31,6 @@ const IDENTIFIER_BITS = 64;
 export class SlaacCounters extends TemporaryCounters {
   solicitationsSent = 0;
   advertisementsReceived = 0;
-  /** Default routers that did not answer, for which another one is used. */
-  routersSilent = 0;
   addressesMade = 0;
   addressesExpired = 0;
   /** Addresses that somebody on the link had. */
@@ -40,7 +39,7 @@ export class SlaacCounters extends TemporaryCounters {
   failed = 0;
   /** Not from a router on this link, or malformed (RFC 4861 §6.1.2). */
   dropInvalid = 0;
-  /** Prefixes that no address can be made with, or that say nonsense. */
+  /** Prefixes that no address can be made with, or no route, or that say nonsense. */
   ignoredPrefix = 0;
   /** More of a kind than is remembered. */
   ignoredTooMany = 0;
@@ -80,7 +79,7 @@ interface Learned<T> {
 
 /**
  * Router discovery (RFC 4861 §6.3) and stateless addresses (RFC 4862) for one Ethernet interface, with stable identifiers
- * (RFC 7217). Routers are used in the order in which they were heard first, but those that do not answer are the last.
+ * (RFC 7217).
  */
 export class Slaac implements TimerTarget {
   readonly counters: SlaacCounters;
@@ -90,7 +89,7 @@ export class Slaac implements TimerTarget {
   readonly #secret: Int32Array;
   readonly #timer: TimerEntry = new TimerEntry(this);
   readonly #addresses = new Map<string, MadeAddress>();
-  readonly #routers = new Map<string, Learned<IpAddress>>();
+  readonly #routes: AdvertisedRoutes;
   readonly #onLink = new Map<string, Learned<PrefixInformation>>();
   readonly #servers = new Map<string, Learned<IpAddress>>();
   readonly #domains = new Map<string, Learned<string>>();
@@ -115,6 +114,7 @@ export class Slaac implements TimerTarget {
   ) {
     this.#context = context;
     this.counters = counters;
+    this.#routes = new AdvertisedRoutes(counters);
     this.#link = link;
     this.#secret = secret;
     this.#owner = owner;
@@ -159,7 +159,7 @@ export class Slaac implements TimerTarget {
     }
     counters.advertisementsReceived++;
     const { now } = this.#context;
-    this.#learn(this.#routers, router.toString(), router, said.lifetimeMs);
+    this.#routes.advertised(router, said, now);
     // RFC 4861 §6.3.4
     if (said.mtuBytes >= IPV6_MIN_MTU_BYTES) this.#mtuBytes = said.mtuBytes;
     if (said.hopLimit >= LEAST_ADVERTISED_HOP_LIMIT) this.#link.iface.advertisedHopLimit = said.hopLimit;
@@ -174,22 +174,11 @@ export class Slaac implements TimerTarget {
     this.#changed(now);
   }
 
-  /** RFC 4861 §6.3.6: routers that answer are preferred. Who does not is asked again when no other is left. */
-  silent(address: IpAddress): void {
-    const key = address.toString();
-    const [first] = this.#routers.keys();
-    const router = this.#routers.get(key);
-    if (router === undefined || key !== first || this.#routers.size === 1) return;
-    this.counters.routersSilent++;
-    this.#routers.delete(key);
-    this.#routers.set(key, router);
-    this.#changed(this.#context.now);
-  }
-
   /** TimerTarget: something is over, or a question is due. */
   onDeadline(now: number): void {
     if (now >= this.#solicitAt) this.#solicit(now);
-    for (const map of [this.#routers, this.#onLink, this.#servers, this.#domains])
+    this.#routes.expire(now);
+    for (const map of [this.#onLink, this.#servers, this.#domains])
       for (const [key, { until }] of map) if (until <= now) map.delete(key);
     for (const [key, made] of this.#addresses) {
       if (made.validUntil > now) continue;
@@ -304,8 +293,8 @@ export class Slaac implements TimerTarget {
 
   /** Tells the owner, if it is news, and sets the timer for what ends next. */
   #changed(now: number): void {
-    let next = this.#solicitAt;
-    for (const map of [this.#routers, this.#onLink, this.#servers, this.#domains])
+    let next = Math.min(this.#solicitAt, this.#routes.deadline);
+    for (const map of [this.#onLink, this.#servers, this.#domains])
       for (const { until } of map.values()) next = Math.min(next, until);
     for (const { preferredUntil, validUntil } of this.#addresses.values())
       next = Math.min(next, validUntil, preferredUntil > now ? preferredUntil : Infinity);
@@ -335,11 +324,6 @@ export class Slaac implements TimerTarget {
       prefix: { address: value.prefix, prefixLength: value.prefixLength },
       gateway: null,
     }));
-    const [router] = this.#routers.values();
-    const routes =
-      router === undefined
-        ? onLink
-        : [...onLink, { prefix: { address: router.value, prefixLength: 0 }, gateway: router.value }];
     return {
       // RFC 5942 §4: that an address has a prefix does not say that the prefix is on the link
       addresses: [
@@ -351,7 +335,7 @@ export class Slaac implements TimerTarget {
         })),
         ...(this.#temporary?.usable(now) ?? []),
       ],
-      routes,
+      routes: [...onLink, ...this.#routes.routes],
       mtuBytes: this.#mtuBytes,
     };
   }
