@@ -2,7 +2,7 @@ import test from 'ava';
 import { fc } from '../../test/properties.ts';
 import { RxFlag } from '../link.ts';
 import { EthernetWire, type Station } from '../testing/ethernet-wire.ts';
-import { addressOf, icmpMessage, ipPacket } from '../testing/packets.ts';
+import { addressOf, icmpMessage, ipPacket, ipv6Fragments } from '../testing/packets.ts';
 import { ArpOperation, writeArp } from '../wire/arp.ts';
 import { EtherType, writeEthernetHeader } from '../wire/ethernet.ts';
 import { IpAddress } from '../wire/ip-address.ts';
@@ -442,6 +442,28 @@ test('NDP: messages that passed a router, or are damaged, are dropped', (t) => {
   a.input(ndpFrame(good));
   t.is(wire.trace.length, 1);
   t.is(neighbourOf(a, B.v6)?.state, NeighbourState.Stale);
+});
+
+test('NDP: what came in fragments is ignored, were it one fragment only (RFC 6980 §5)', (t) => {
+  const { wire, a } = bed();
+  const whole = ndpFrame({ type: 135, from: B.v6, to: 'ff02::1:ff00:1', target: A.v6, hardware: 2 });
+  let id = 1;
+  for (const bytesEach of [1000, 16]) {
+    const fragments = ipv6Fragments(whole.subarray(14), bytesEach, id++);
+    for (const fragment of fragments) a.input(Uint8Array.from([...whole.subarray(0, 14), ...fragment]));
+  }
+  t.like(a.counters('ip'), { atomicFragments: 1, reassembled: 1 });
+  t.is(a.counters('neighbour')['dropNdpInvalid'], 2);
+  t.is(wire.trace.length, 0);
+  t.is(a.link.neighbours.size, 0);
+  // another extension header makes none
+  const packet = ipPacket(
+    { from: B.v6, to: 'ff02::1:ff00:1', protocol: 60, ttl: 255 },
+    new Uint8Array(8 + 32),
+  );
+  packet.set([58, 0, 1, 4, 0, 0, 0, 0, ...whole.subarray(54)], 40);
+  a.input(Uint8Array.from([...whole.subarray(0, 14), ...packet]));
+  t.is(wire.trace.length, 1);
 });
 
 test('NDP: an advertisement without override changes nothing but the trust (RFC 4861 §7.2.5)', (t) => {

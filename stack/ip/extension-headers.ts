@@ -1,4 +1,6 @@
-import { Ipv6Next } from '../wire/ipv6.ts';
+import type { RxPacket } from '../context.ts';
+import { IPV6_HEADER_BYTES, Ipv6, Ipv6Next } from '../wire/ipv6.ts';
+import type { Slab } from '../wire/slab.ts';
 
 /** More extension headers than this are refused (RFC 8504 §5.3 lets a host set such a limit). */
 export const MAX_EXTENSION_HEADERS = 8;
@@ -110,4 +112,19 @@ export class ExtensionWalk {
     this.alsoMulticast = alsoMulticast;
     return WalkResult.Problem;
   }
+}
+
+/**
+ * True when a packet was put together from fragments, or is an atomic one: such messages of neighbour discovery are ignored (RFC 6980 §5).
+ * @param frame what the link is receiving: the whole packet lies there, or came in pieces
+ */
+export function cameInFragments(rx: RxPacket, frame: Slab | null): boolean {
+  if (rx.slab !== frame) return true;
+  const { view } = rx.slab;
+  let next = view.getUint8(rx.ipOff + Ipv6.NextHeader);
+  for (let at = rx.ipOff + IPV6_HEADER_BYTES; at < rx.off; at += (view.getUint8(at + 1) + 1) * 8) {
+    if (next === Ipv6Next.Fragment) return true;
+    next = view.getUint8(at);
+  }
+  return false;
 }

@@ -18,6 +18,7 @@ import {
 } from '../wire/ndp.ts';
 import type { TentativeAddress } from './duplicate-address-detection.ts';
 import type { EthernetLink } from './ethernet-link.ts';
+import { cameInFragments } from './extension-headers.ts';
 import { solicitedNode } from './mld.ts';
 import type { Neighbour } from './neighbour.ts';
 import { chooseSource } from './source-address.ts';
@@ -50,12 +51,12 @@ export class NdpLayer {
     const counters = link.neighbourCounters;
     const { view } = rx.slab;
     const end = rx.off + rx.len;
-    // RFC 4861 §7.1.1, §7.1.2; RFC 6980 §5: nothing that came in fragments, so it lies in the frame itself
+    // RFC 4861 §7.1.1, §7.1.2; RFC 6980 §5
     if (
       rx.ttl !== NDP_HOP_LIMIT ||
       rx.len < NDP_NEIGHBOR_BYTES ||
       view.getUint8(rx.off + Icmp.Code) !== 0 ||
-      rx.slab !== link.frame
+      cameInFragments(rx, link.frame)
     ) {
       counters.dropNdpInvalid++;
       return;

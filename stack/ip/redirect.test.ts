@@ -1,6 +1,6 @@
 import test from 'ava';
 import { EthernetWire, type Station } from '../testing/ethernet-wire.ts';
-import { addressOf, icmpMessage, ipPacket } from '../testing/packets.ts';
+import { addressOf, icmpMessage, ipPacket, ipv6Fragments } from '../testing/packets.ts';
 import { EtherType, writeEthernetHeader } from '../wire/ethernet.ts';
 import { Slab } from '../wire/slab.ts';
 import { REDIRECT_ENTRIES } from './route-table.ts';
@@ -67,6 +67,8 @@ interface Fields {
   readonly code?: number;
   readonly source?: string;
   readonly cut?: number;
+  /** In fragments of so many bytes. */
+  readonly bytesEach?: number;
 }
 
 function redirect({ own, wire }: Bed, family: Family, fields: Fields = {}): void {
@@ -77,7 +79,7 @@ function redirect({ own, wire }: Bed, family: Family, fields: Fields = {}): void
     far = family.far,
     ttl = 255,
   } = fields;
-  const { code = 1, source = family.own, cut = 0 } = fields;
+  const { code = 1, source = family.own, cut = 0, bytesEach } = fields;
   const isV4 = family === V4;
   const rest = isV4 ? addressOf(target).w3 : 0;
   const quoted = ipPacket({ from: source, to: far, protocol: 17 }, new Uint8Array(8));
@@ -85,10 +87,12 @@ function redirect({ own, wire }: Bed, family: Family, fields: Fields = {}): void
   const body = Uint8Array.from(data.slice(0, data.length - cut));
   const message = icmpMessage(from, to, isV4 ? 5 : 137, isV4 ? code : code - 1, rest, body);
   const packet = ipPacket({ from, to, protocol: isV4 ? 1 : 58, ttl }, message);
-  const frame = Slab.alloc(14 + packet.length);
-  writeEthernetHeader(frame.view, 0, 0x0200, 1, 0x0200, 2, family.type);
-  frame.bytes.set(packet, 14);
-  own.input(frame.bytes);
+  for (const part of bytesEach === undefined ? [packet] : ipv6Fragments(packet, bytesEach)) {
+    const frame = Slab.alloc(14 + part.length);
+    writeEthernetHeader(frame.view, 0, 0x0200, 1, 0x0200, 2, family.type);
+    frame.bytes.set(part, 14);
+    own.input(frame.bytes);
+  }
   wire.settle();
 }
 
@@ -131,7 +135,9 @@ for (const family of [V4, V6]) {
       { far: family === V4 ? '198.51.100.2' : '2001:db8::2' },
       { code: 4 },
       { cut: family === V4 ? 9 : 1 },
-      family === V4 ? { source: family.better } : { ttl: 254 },
+      ...(family === V4
+        ? [{ source: family.better }]
+        : [{ ttl: 254 }, { bytesEach: 1000 }, { bytesEach: 16 }]),
     ];
     for (const fields of wrong) {
       redirect(b, family, fields);

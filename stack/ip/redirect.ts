@@ -4,6 +4,7 @@ import { Icmp, IcmpV4Redirect } from '../wire/icmp.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import { IPV4_HEADER_BYTES, Ipv4, ipVersion } from '../wire/ipv4.ts';
 import { findLinkAddress, NDP_HOP_LIMIT, NDP_MALFORMED, NdpOption, Redirect } from '../wire/ndp.ts';
+import { cameInFragments } from './extension-headers.ts';
 
 /**
  * A router names a better first hop for a destination (RFC 1122 §3.2.2.2). Believed when it comes from the first hop that we use now,
@@ -31,8 +32,9 @@ export function followRedirectV6(ip: IpOutput, rx: RxPacket): boolean {
   const { view } = rx.slab;
   const { link } = rx.iface;
   const router = new IpAddress(6, rx.src0, rx.src1, rx.src2, rx.src3);
-  // RFC 4861 §8.1; RFC 6980 §5: nothing that came in fragments
-  if (link === null || rx.slab !== link.frame || rx.multicast || rx.len < Redirect.Options) return false;
+  // RFC 4861 §8.1; RFC 6980 §5
+  if (link === null || cameInFragments(rx, link.frame) || rx.multicast || rx.len < Redirect.Options)
+    return false;
   if (rx.ttl !== NDP_HOP_LIMIT || !router.isLinkLocal || view.getUint8(rx.off + Icmp.Code) !== 0)
     return false;
   const target = IpAddress.read(view, rx.off + Redirect.Target, 6);

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { fc } from '../../test/properties.ts';
 import { EthernetWire, type Station } from '../testing/ethernet-wire.ts';
-import { addressOf, icmpMessage, ipPacket } from '../testing/packets.ts';
+import { addressOf, icmpMessage, ipPacket, ipv6Fragments } from '../testing/packets.ts';
 import { EtherType, writeEthernetHeader } from '../wire/ethernet.ts';
 import { Slab } from '../wire/slab.ts';
 import { MAX_ADVERTISED_ROUTES, MAX_DEFAULT_ROUTERS } from './advertised-routes.ts';
@@ -77,6 +77,8 @@ interface Advertisement {
   readonly retransmit?: number;
   readonly options?: readonly number[];
   readonly cut?: number;
+  /** In fragments of so many bytes. */
+  readonly bytesEach?: number;
 }
 
 function advertise({ own, wire }: Bed, fields: Advertisement = {}): void {
@@ -91,6 +93,7 @@ function advertise({ own, wire }: Bed, fields: Advertisement = {}): void {
     retransmit = 0,
     options = prefixOption(),
     cut = 0,
+    bytesEach,
   } = fields;
   const body = Uint8Array.of(...word(reachable), ...word(retransmit), ...options);
   const message = icmpMessage(
@@ -102,10 +105,12 @@ function advertise({ own, wire }: Bed, fields: Advertisement = {}): void {
     body.slice(0, body.length - cut),
   );
   const packet = ipPacket({ from, to: 'ff02::1', protocol: 58, ttl: hopLimit }, message);
-  const frame = Slab.alloc(14 + packet.length);
-  writeEthernetHeader(frame.view, 0, 0x3333, 1, 0x0200, 9, EtherType.Ipv6);
-  frame.bytes.set(packet, 14);
-  own.input(frame.bytes);
+  for (const part of bytesEach === undefined ? [packet] : ipv6Fragments(packet, bytesEach)) {
+    const frame = Slab.alloc(14 + part.length);
+    writeEthernetHeader(frame.view, 0, 0x3333, 1, 0x0200, 9, EtherType.Ipv6);
+    frame.bytes.set(part, 14);
+    own.input(frame.bytes);
+  }
   wire.settle();
 }
 
@@ -426,9 +431,14 @@ test('forged and malformed advertisements are dropped and counted', (t) => {
   advertise(b, { options: [1, 0, 0, 0, 0, 0, 0, 0] });
   advertise(b, { options: [1, 2, 0, 0, 0, 0, 0, 0] });
   t.is(b.counters.dropInvalid, 5);
+  // RFC 6980 §5
+  advertise(b, { bytesEach: 1000 });
+  advertise(b, { bytesEach: 16 });
+  t.is(b.own.counters('ip')['reassembled'], 1);
+  t.is(b.counters.dropInvalid, 7);
   const whole = prefixOption();
   for (let cut = 1; cut < whole.length + 8; cut++) if (cut !== whole.length) advertise(b, { cut });
-  t.is(b.counters.dropInvalid, 5 + whole.length + 6);
+  t.is(b.counters.dropInvalid, 7 + whole.length + 6);
   t.is(b.counters.advertisementsReceived, 0);
   for (const options of [
     prefixOption({ prefix: 'fe80::' }),

@@ -7,6 +7,7 @@ import { type PrefixInformation, parseRouterAdvertisement } from '../wire/router
 import { AdvertisedRoutes } from './advertised-routes.ts';
 import { TentativeAddress } from './duplicate-address-detection.ts';
 import type { EthernetLink } from './ethernet-link.ts';
+import { cameInFragments } from './extension-headers.ts';
 import type { InterfaceSettings } from './interface.ts';
 import { stableAddress } from './interface-identifier.ts';
 import { TemporaryAddresses, TemporaryCounters } from './temporary-addresses.ts';
@@ -146,12 +147,12 @@ export class Slaac implements TimerTarget {
     const { counters } = this;
     const { view } = rx.slab;
     const router = new IpAddress(6, rx.src0, rx.src1, rx.src2, rx.src3);
-    // RFC 4861 §6.1.2; RFC 6980 §5: nothing that came in fragments
+    // RFC 4861 §6.1.2; RFC 6980 §5
     const isValid =
       rx.ttl === NDP_HOP_LIMIT &&
       router.isLinkLocal &&
       view.getUint8(rx.off + 1) === 0 &&
-      rx.slab === this.#link.frame;
+      !cameInFragments(rx, this.#link.frame);
     const said = isValid ? parseRouterAdvertisement(view, rx.off, rx.off + rx.len) : null;
     if (said === null) {
       counters.dropInvalid++;

@@ -1,7 +1,13 @@
 import { foldChecksum, sumPseudoHeader, sumSlab } from '../wire/checksum.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import { IPV4_HEADER_BYTES, Ipv4, writeIpv4Header } from '../wire/ipv4.ts';
-import { IPV6_HEADER_BYTES, writeIpv6Header } from '../wire/ipv6.ts';
+import {
+  IPV6_FRAGMENT_HEADER_BYTES,
+  IPV6_HEADER_BYTES,
+  Ipv6,
+  Ipv6Next,
+  writeIpv6Header,
+} from '../wire/ipv6.ts';
 import { Slab } from '../wire/slab.ts';
 import { UDP_HEADER_BYTES, Udp, writeUdpHeader } from '../wire/udp.ts';
 
@@ -52,6 +58,25 @@ export function ipPacket(fields: IpFields, payload: Uint8Array): Uint8Array {
   slab.view.setUint16(Ipv4.Checksum, foldChecksum(sumSlab(slab, 0, header, 0)));
   slab.bytes.set(payload, header);
   return slab.bytes;
+}
+
+/** The same IPv6 packet in fragments (RFC 8200 §4.5) of at most `bytesEach` of what is behind its header, a multiple of 8. */
+export function ipv6Fragments(packet: Uint8Array, bytesEach: number, id = 9): Uint8Array[] {
+  const payload = packet.subarray(IPV6_HEADER_BYTES);
+  const fragments: Uint8Array[] = [];
+  for (let at = 0; at < payload.length; at += bytesEach) {
+    const part = payload.subarray(at, at + bytesEach);
+    const slab = Slab.alloc(IPV6_HEADER_BYTES + IPV6_FRAGMENT_HEADER_BYTES + part.length);
+    slab.bytes.set(packet.subarray(0, IPV6_HEADER_BYTES));
+    slab.view.setUint16(Ipv6.PayloadLength, IPV6_FRAGMENT_HEADER_BYTES + part.length);
+    slab.bytes[Ipv6.NextHeader] = Ipv6Next.Fragment;
+    slab.bytes[IPV6_HEADER_BYTES] = packet[Ipv6.NextHeader]!;
+    slab.view.setUint16(IPV6_HEADER_BYTES + 2, at | Number(at + bytesEach < payload.length));
+    slab.view.setUint32(IPV6_HEADER_BYTES + 4, id);
+    slab.bytes.set(part, IPV6_HEADER_BYTES + IPV6_FRAGMENT_HEADER_BYTES);
+    fragments.push(slab.bytes);
+  }
+  return fragments;
 }
 
 /** A UDP header and payload with its checksum. */
