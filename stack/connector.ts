@@ -280,9 +280,14 @@ export class ConnectAttempt extends Endpoint implements TimerTarget, EndpointObs
   /** Only what the stack has addresses of its own for is asked for. */
   #families(): 0 | 4 | 6 {
     if (this.request.family === 4 || this.request.family === 6) return this.request.family;
-    const own = this.#stack.interfaces.flatMap((iface) => iface.addresses);
-    const ipv4 = own.some(({ address }) => address.family === 4);
-    const ipv6 = own.some(({ address }) => address.family === 6);
+    let ipv4 = false;
+    let ipv6 = false;
+    for (const { addresses } of this.#stack.interfaces) {
+      for (const { address } of addresses) {
+        if (address.family === 4) ipv4 = true;
+        else ipv6 = true;
+      }
+    }
     if (ipv4 === ipv6) return 0;
     return ipv4 ? 4 : 6;
   }

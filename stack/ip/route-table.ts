@@ -55,6 +55,10 @@ export class RouteTable {
   readonly #rows: Row[] = [];
   /** By destination and source; in order of making. */
   readonly #cache = new Map<string, CachedRoute>();
+  /** What was asked for last, and the answer. perf: who connects asks several times in a row, and a key is a string to be made. */
+  #lastDestination: IpAddress | null = null;
+  #lastSource: IpAddress | null = null;
+  #lastRoute: CachedRoute | null = null;
   /** The redirected among them, with the first hop before; oldest first. */
   readonly #redirected = new Map<string, { readonly route: CachedRoute; readonly router: IpAddress }>();
   /** When each reduced route was reduced, oldest first. */
@@ -88,6 +92,7 @@ export class RouteTable {
     for (const route of this.#cache.values()) this.#keepFormer(route);
     for (const route of this.#former) this.#choose(route);
     this.#cache.clear();
+    this.#lastRoute = null;
     this.#redirected.clear();
   }
 
@@ -143,6 +148,16 @@ export class RouteTable {
 
   /** The way to `destination`; see {@link IpOutput.route}. */
   route(destination: IpAddress, source: IpAddress | null): Route {
+    const last = this.#lastRoute;
+    if (last !== null && destination === this.#lastDestination && source === this.#lastSource) return last;
+    const route = this.#cached(destination, source);
+    this.#lastDestination = destination;
+    this.#lastSource = source;
+    this.#lastRoute = route;
+    return route;
+  }
+
+  #cached(destination: IpAddress, source: IpAddress | null): CachedRoute {
     const key = keyOf(destination, source);
     const known = this.#cache.get(key);
     if (known !== undefined) return known;
