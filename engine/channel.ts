@@ -24,6 +24,8 @@ export interface Channel {
    * @throws NetError SHUT_DOWN after `shutdown`, or why the stream has ended
    */
   write(from: Uint8Array, off: number, len: number): number;
+  /** A {@link write} that would block waits for something to arrive, not for room. */
+  readonly awaitsPeer: boolean;
   /** Ends the own direction after what was written. @returns false: would block, call again when writable */
   shutdown(): boolean;
 }

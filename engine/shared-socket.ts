@@ -488,6 +488,10 @@ export class SharedSocket implements Channel {
     this.client.command(this.block, Command.Options);
   }
 
+  get awaitsPeer(): boolean {
+    return false;
+  }
+
   /** What readers sleep on; taken before the try to read. */
   get recvSequence(): number {
     return this.block.get(SocketWord.RecvSequence);

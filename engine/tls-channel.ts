@@ -2,6 +2,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import { copyBytes } from '../stack/wire/copy.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
+import type { TlsClient } from '../tls/client.ts';
 import { TlsError } from '../tls/errors.ts';
 import { provideHmac } from '../tls/keys/hash.ts';
 import { MAX_RECORD_BYTES } from '../tls/limits.ts';
@@ -39,9 +40,23 @@ export interface TlsHandlers {
   readonly onFailure: (() => void) | null;
   /** Makes the messages that answer a CertificateRequest; null: the server may send none. @throws TlsError */
   readonly authenticate: ((request: HandshakeMessage, secret: Uint8Array) => Uint8Array) | null;
+  /** Makes another handshake when the server asks for it; null: it may not. */
+  readonly renegotiation: Renegotiator | null;
 }
 
-const NO_HANDLERS: TlsHandlers = { onTicket: null, onFailure: null, authenticate: null };
+/** Makes the handshakes of renegotiations, over a traffic state at `off` that is locked, see {@link TlsClient.renegotiate}. */
+export interface Renegotiator {
+  /** False: one more is refused. */
+  readonly isAllowed: boolean;
+  begin(state: Slab, off: number, onApplicationData: (content: Uint8Array) => void): TlsClient;
+}
+
+const NO_HANDLERS: TlsHandlers = {
+  onTicket: null,
+  onFailure: null,
+  authenticate: null,
+  renegotiation: null,
+};
 
 /**
  * TLS over a shared socket, after the handshake. Its state lies in the socket's TLS region, each direction under a lock
@@ -56,6 +71,11 @@ export class TlsChannel implements Channel {
   readonly #handlers: TlsHandlers;
   /** Wishes of the server for a certificate that are not answered yet. */
   readonly #requests: HandshakeMessage[] = [];
+  /** The server has just asked for a renegotiation. */
+  #isAsked = false;
+  /** The renegotiation under way, and what of its messages has no room yet. */
+  #renegotiation: TlsClient | null = null;
+  #outgoing: Uint8Array | null = null;
   /** What went wrong behind data that was given. */
   #late: unknown = null;
   /** Where the record of {@link TlsChannel.#nextRecord} lies. */
@@ -76,6 +96,13 @@ export class TlsChannel implements Channel {
     if (handlers.authenticate !== null) {
       this.#opener.onCertificateRequest = (request): void => {
         this.#requests.push(request);
+      };
+    }
+    const { renegotiation } = handlers;
+    if (renegotiation !== null) {
+      this.#opener.onHelloRequest = (): boolean => {
+        this.#isAsked = renegotiation.isAllowed && this.#get(TlsRegion.Finished) === 0;
+        return this.#isAsked;
       };
     }
     this.#sealer = new TrafficSealer(this.#slab, this.#region + TlsRegion.Traffic);
@@ -119,12 +146,17 @@ export class TlsChannel implements Channel {
     this.socket.unlockRecv();
   }
 
+  get awaitsPeer(): boolean {
+    return this.#renegotiation !== null;
+  }
+
   write(from: Uint8Array, off: number, len: number): number {
+    if (this.#renegotiation !== null) this.#renegotiateForWriter();
     this.socket.lockSend();
     try {
       if (this.#get(TlsRegion.Finished) !== 0) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
       this.socket.throwIfUnwritable();
-      if (!this.#authenticate()) return WOULD_BLOCK;
+      if (this.#get(TlsRegion.Renegotiating) !== 0 || !this.#authenticate()) return WOULD_BLOCK;
       const overheadBytes = this.#sealer.maxOverheadBytes;
       let taken = 0;
       while (taken < len) {
@@ -180,6 +212,7 @@ export class TlsChannel implements Channel {
     this.socket.lockSend();
     try {
       if (this.#get(TlsRegion.Finished) !== 0) throw new NetError('SHUT_DOWN', { phase: Phase.Transfer });
+      if (this.#get(TlsRegion.Renegotiating) !== 0) return false;
       if (this.socket.roomLocked(MAX_SEAL_OVERHEAD_BYTES) < MAX_SEAL_OVERHEAD_BYTES) return false;
       this.#put(this.#sealer.alert(level, description, scratchRecord, 0));
       if (this.#sealer.closed) this.#set(TlsRegion.Finished, 1);
@@ -194,6 +227,7 @@ export class TlsChannel implements Channel {
     this.socket.lockSend();
     try {
       if (this.#get(TlsRegion.Finished) !== 0) return true;
+      if (this.#get(TlsRegion.Renegotiating) !== 0) return this.#closeRenegotiation();
       if (this.socket.roomLocked(MAX_SEAL_OVERHEAD_BYTES) < MAX_SEAL_OVERHEAD_BYTES) return false;
       this.#sendAlert(AlertLevel.Warning, AlertDescription.CloseNotify);
       return true;
@@ -244,6 +278,13 @@ export class TlsChannel implements Channel {
    */
   #readRecord(into: Uint8Array, off: number, len: number, wholly = false): number {
     while (this.#get(TlsRegion.Closed) === 0) {
+      if (this.#get(TlsRegion.Renegotiating) !== 0) {
+        if (wholly || this.#renegotiation === null) return WOULD_BLOCK;
+        const ended = this.#renegotiate(this.#renegotiation);
+        const waiting = this.#get(TlsRegion.PlainLen);
+        if (waiting > 0) return this.#readPlain(into, off, len, waiting);
+        if (!ended) return WOULD_BLOCK;
+      }
       const finished = this.socket.peerFinished || this.socket.status === SocketStatus.Closed;
       const length = this.#nextRecord();
       if (length === WOULD_BLOCK) {
@@ -257,6 +298,7 @@ export class TlsChannel implements Channel {
       const target = direct ? into : scratchPlain;
       const result = this.#opener.open(this.#record, this.#recordOff, length, target, direct ? off : 0);
       this.socket.consumeLocked(length);
+      if (this.#isAsked) this.#beginRenegotiation();
       if (this.#sealer.answerOwed || this.#requests.length > 0) this.#answer();
       if (result === OPENED_CLOSE_NOTIFY) this.#set(TlsRegion.Closed, 1);
       else if (result > 0) return direct ? result : this.#keepRest(into, off, len, result);
@@ -293,6 +335,104 @@ export class TlsChannel implements Channel {
     return true;
   }
 
+  #beginRenegotiation(): void {
+    this.#isAsked = false;
+    const { renegotiation } = this.#handlers;
+    if (renegotiation === null) return;
+    if (this.#opener.isInsideMessage) throw new TlsError('DataAcrossKeyChange', 'after hello_request');
+    this.socket.lockSend();
+    try {
+      if (this.#get(TlsRegion.Finished) !== 0) return;
+      this.#renegotiation = renegotiation.begin(this.#slab, this.#region + TlsRegion.Traffic, (content) => {
+        copyBytes(content, 0, this.#slab.bytes, this.#region + TlsRegion.Plain, content.length);
+        this.#set(TlsRegion.PlainOff, 0);
+        this.#set(TlsRegion.PlainLen, content.length);
+      });
+      this.#set(TlsRegion.Renegotiating, 1);
+    } finally {
+      this.socket.unlockSend();
+    }
+  }
+
+  /**
+   * Goes on with a renegotiation, with the lock for receiving, until it has to wait or data has come.
+   * @returns whether it has ended
+   */
+  #renegotiate(client: TlsClient): boolean {
+    for (;;) {
+      if (!this.#sendMessages(client)) return false;
+      if (client.error !== null) throw client.error;
+      if (client.state === 'connected') {
+        this.#endRenegotiation(client);
+        return true;
+      }
+      if (this.#get(TlsRegion.PlainLen) > 0) return false;
+      const finished = this.socket.peerFinished || this.socket.status === SocketStatus.Closed;
+      const length = this.#nextRecord();
+      if (length === WOULD_BLOCK) {
+        if (!finished) return false;
+        throw new NetError('TLS_TRUNCATED', { phase: Phase.Transfer, detail: 'during a renegotiation' });
+      }
+      client.receive(this.#record, this.#recordOff, length);
+      this.socket.consumeLocked(length);
+    }
+  }
+
+  /** A writer has to wait for the end of it, and nobody may be reading. */
+  #renegotiateForWriter(): void {
+    this.socket.lockRecv();
+    try {
+      if (this.#renegotiation !== null) this.#renegotiate(this.#renegotiation);
+    } catch (error) {
+      throw this.#fail(error);
+    } finally {
+      this.socket.unlockRecv();
+    }
+  }
+
+  /** @returns false while there is no room for them */
+  #sendMessages(client: TlsClient): boolean {
+    this.#outgoing ??= client.takeOutgoing();
+    if (this.#outgoing === null) return true;
+    this.socket.lockSend();
+    try {
+      return this.#sendMessagesLocked();
+    } finally {
+      this.socket.unlockSend();
+    }
+  }
+
+  #sendMessagesLocked(): boolean {
+    if (this.#outgoing === null) return true;
+    const { length } = this.#outgoing;
+    if (this.socket.roomLocked(length) < length) return false;
+    this.socket.writeLocked(this.#outgoing, 0, length);
+    this.#outgoing = null;
+    return true;
+  }
+
+  #endRenegotiation(client: TlsClient): void {
+    this.socket.lockSend();
+    client.exportTraffic(this.#slab, this.#region + TlsRegion.Traffic);
+    this.#set(TlsRegion.Renegotiating, 0);
+    this.socket.unlockSend();
+    this.#renegotiation = null;
+    // other threads that use the connection have waited
+    this.socket.block.wakeReaders();
+    this.socket.block.wakeWriters();
+  }
+
+  /** The application ends its direction before a renegotiation has ended. @returns false: would block */
+  #closeRenegotiation(): boolean {
+    const client = this.#renegotiation;
+    if (client === null || !this.#sendMessagesLocked()) return false;
+    client.sendCloseNotify();
+    this.#outgoing = client.takeOutgoing();
+    if (!this.#sendMessagesLocked()) return false;
+    this.#set(TlsRegion.Finished, 1);
+    return true;
+  }
+
   /** Finds the next whole record: in the ring, or copied out of it when it wraps there. @returns its length, or WOULD_BLOCK */
   #nextRecord(): number {
     const header = this.socket.peekLocked(scratchRecord, 0, RECORD_HEADER_BYTES);
@@ -320,7 +460,12 @@ export class TlsChannel implements Channel {
   #fail(error: unknown): unknown {
     if (!(error instanceof TlsError)) return error;
     this.#handlers.onFailure?.();
-    if (error.alert >= 0) {
+    const client = this.#renegotiation;
+    if (client !== null) {
+      client.fail(error);
+      if (this.#get(TlsRegion.Finished) === 0) this.#sendMessages(client);
+      this.#set(TlsRegion.Finished, 1);
+    } else if (error.alert >= 0) {
       this.socket.lockSend();
       if (this.#get(TlsRegion.Finished) === 0 && this.socket.roomLocked() >= MAX_SEAL_OVERHEAD_BYTES) {
         this.#sendAlert(AlertLevel.Fatal, error.alert);

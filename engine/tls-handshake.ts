@@ -15,7 +15,7 @@ import { ArenaWord } from './arena.ts';
 import { WOULD_BLOCK } from './channel.ts';
 import type { SharedSocket } from './shared-socket.ts';
 import { Command, SocketStatus, SocketWord } from './socket-block.ts';
-import { TlsChannel } from './tls-channel.ts';
+import { type Renegotiator, TlsChannel } from './tls-channel.ts';
 import { tlsNetError } from './tls-error.ts';
 import { TlsRegion } from './tls-region.ts';
 import { wakeEngine } from './wake.ts';
@@ -71,6 +71,8 @@ export class TlsHandshake {
   readonly #socket: SharedSocket;
   readonly #tls: TlsClient;
   readonly #keepsTickets: boolean;
+  /** The renegotiation that came last; null: there was none. */
+  #latest: TlsClient | null = null;
   #outgoing: Uint8Array | null = null;
   #sentBytes = 0;
   readonly #early: Uint8Array;
@@ -117,8 +119,9 @@ export class TlsHandshake {
     return this.#pieces?.delayMs ?? 0;
   }
 
+  /** Of the last handshake that has ended. */
   get info(): TlsInfo {
-    return this.#tls.info;
+    return this.#latest?.state === 'connected' ? this.#latest.info : this.#tls.info;
   }
 
   /** The connection after `'done'`. */
@@ -208,10 +211,24 @@ export class TlsHandshake {
       authenticate: tls.answersCertificateRequests
         ? (request, secret) => tls.answerCertificateRequest(request, secret)
         : null,
+      renegotiation: tls.allowsRenegotiation ? this.#renegotiator() : null,
     });
     // RFC 8446 §4.2.10: what the server rejected has to be sent again
     if (tls.info.earlyData !== 'accepted') this.#earlyBytes = 0;
     return this.#sendRest(this.#channel);
+  }
+
+  #renegotiator(): Renegotiator {
+    const latest = (): TlsClient => this.#latest ?? this.#tls;
+    return {
+      get isAllowed(): boolean {
+        return latest().allowsRenegotiation;
+      },
+      begin: (state, off, onApplicationData) => {
+        this.#latest = latest().renegotiate(state, off, Date.now(), onApplicationData);
+        return this.#latest;
+      },
+    };
   }
 
   /** Sends of the early data what could not be early. */

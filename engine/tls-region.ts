@@ -18,6 +18,8 @@ export const TlsRegion = {
   Timestamps: 24,
   /** Whether a session was resumed, and early data taken: 0, 1, 2. */
   Resumption: 28,
+  /** The thread that made the handshake makes another one on the connection: 1. Nobody else can read or write meanwhile. */
+  Renegotiating: 32,
   /** Offset of the traffic state of tls/. */
   Traffic: 64,
   /** Offset of the plaintext of one record (RFC 8446 §5.1: at most 2^14 bytes). */

@@ -9,7 +9,7 @@ import { failed } from './error-codes.ts';
 import { type OpenHandle, openConnection } from './handles.ts';
 import type { OutValue } from './out.ts';
 import type { INTERNET_ADDRESS } from './state.ts';
-import { deadlineAfter, waitReadable, waitWritable } from './wait.ts';
+import { deadlineAfter, waitForPeer, waitReadable, waitWritable } from './wait.ts';
 
 const header = new DatagramHeader();
 /** What is only counted: the longest record of TLS fits. */
@@ -280,9 +280,11 @@ export function writeSome(
 ): number {
   for (;;) {
     const sequence = opened.socket.sendSequence;
+    const arrived = opened.socket.recvSequence;
     const taken = opened.channel.write(buffer, from, end - from);
     if (taken !== WOULD_BLOCK) return taken;
-    waitWritable(opened, sequence, deadline);
+    if (opened.channel.awaitsPeer) waitForPeer(opened, arrived, deadline);
+    else waitWritable(opened, sequence, deadline);
   }
 }
 

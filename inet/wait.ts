@@ -42,6 +42,11 @@ export function waitReadable(opened: OpenHandle, sequence: number, deadline: num
   );
 }
 
+/** {@link waitReadable} for a writer that TLS lets wait for the peer. */
+export function waitForPeer(opened: OpenHandle, sequence: number, deadline: number): void {
+  waitRecv(opened, sequence, deadline, INET_STATUS_WRITE, 'the peer did not end its renegotiation');
+}
+
 /** {@link waitReadable} for a listener. */
 export function waitAcceptable(opened: OpenHandle, sequence: number, deadline: number): void {
   waitRecv(opened, sequence, deadline, INET_STATUS_ACCEPT, 'nobody connected');

@@ -335,8 +335,11 @@ export class Socket extends TlsView {
       this.#stepHandshake(this.#handshake);
       return;
     }
+    const wasAwaiting = this.channel?.awaitsPeer === true;
     if ((events & (SocketEvent.Readable | SocketEvent.Closed)) !== 0) this.flowIn();
-    if ((events & (SocketEvent.Writable | SocketEvent.Closed)) !== 0) this.flowOut();
+    // TLS lets a writer wait for the peer in a renegotiation, which may have ended now
+    const isAwaited = wasAwaiting || this.channel?.awaitsPeer === true;
+    if (isAwaited || (events & (SocketEvent.Writable | SocketEvent.Closed)) !== 0) this.flowOut();
     if ((events & SocketEvent.Closed) !== 0) this.#onClosed(shared);
   }
 

@@ -146,7 +146,17 @@ export const TLS_ERRORS = {
   InvalidRenegotiationInfo: [
     'PeerMisbehaved',
     'HandshakeFailure',
-    'a renegotiation_info that belongs to no first handshake',
+    'a renegotiation_info that does not belong to this handshake',
+  ],
+  ServerCertificateChanged: [
+    'PeerMisbehaved',
+    'IllegalParameter',
+    'another certificate in a renegotiation than before',
+  ],
+  MasterSecretChanged: [
+    'PeerMisbehaved',
+    'HandshakeFailure',
+    'extended master secret is not in a renegotiation as it was before',
   ],
   RenegotiationInfoMissing: [
     'PeerIncompatible',

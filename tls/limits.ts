@@ -22,6 +22,8 @@ export const MAX_KEY_UPDATES_IN_ROW = 32;
 export const MAX_TICKETS_IN_ROW = 32;
 /** TLS 1.2: wishes of the server for a renegotiation without application data between them. */
 export const MAX_HELLO_REQUESTS_IN_ROW = 4;
+/** Renegotiations of one connection, each of which costs a whole handshake; then they are refused. */
+export const MAX_RENEGOTIATIONS = 64;
 /** Wishes of the server for a certificate, after the handshake, without application data between them. */
 export const MAX_CERTIFICATE_REQUESTS_IN_ROW = 4;
 /** Warning alerts without anything else between them. */

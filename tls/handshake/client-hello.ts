@@ -6,6 +6,7 @@ import { ExtensionType, HANDSHAKE_HEADER_BYTES, HandshakeType, versionNumber } f
 import { handshakeMessage } from '../wire/messages.ts';
 import { Writer } from '../wire/writer.ts';
 import { isOld, legacyVersionOf, type Offer, offersBlockCiphers, pskOf } from './offer.ts';
+import { renegotiationInfo } from './renegotiation.ts';
 
 /** RFC 7685 §1: what a padded ClientHello has at least. */
 const MIN_PADDED_BYTES = 512;
@@ -203,8 +204,8 @@ function addOld(add: Add, offer: Offer): void {
   add(ExtensionType.EcPointFormats, Uint8Array.of(1, 0));
   add(ExtensionType.ExtendedMasterSecret, NOTHING);
   if (offersBlockCiphers(offer)) add(ExtensionType.EncryptThenMac, NOTHING);
-  // RFC 5746 §3.4: empty in the first handshake
-  add(ExtensionType.RenegotiationInfo, Uint8Array.of(0));
+  const renegotiation = renegotiationInfo(offer.former);
+  if (renegotiation !== null) add(ExtensionType.RenegotiationInfo, renegotiation);
   if (!offer.wantsTicket) return;
   const session = offer.session?.session;
   add(

@@ -12,6 +12,7 @@ import { type CipherSuite, cipherSuiteOf, isSuiteOf } from '../keys/suites.ts';
 import { isFresh, type TlsSession } from '../session.ts';
 import { ProtocolVersion, TLS_VERSIONS, type TlsVersion, versionNumber } from '../wire/codes.ts';
 import type { CertificateDecompressor } from './compressed-certificate.ts';
+import type { FormerHandshake } from './renegotiation.ts';
 
 /** What a caller wants to be offered. */
 export interface Wish {
@@ -43,6 +44,8 @@ export interface Wish {
   readonly fallbackScsv: boolean;
   readonly grease: boolean;
   readonly permuteExtensions: boolean;
+  /** The handshake that this one follows on the same connection; null: none. */
+  readonly former: FormerHandshake | null;
 }
 
 /** What a ClientHello offers: the measure of everything that the server answers. */
@@ -60,6 +63,7 @@ export interface Offer
     | 'certificateCompression'
     | 'postHandshakeAuth'
     | 'fallbackScsv'
+    | 'former'
   > {
   /** The newest first. */
   readonly versions: readonly TlsVersion[];
@@ -160,6 +164,7 @@ export function makeOffer(
     certificateCompression: with13 ? wish.certificateCompression : [],
     postHandshakeAuth: with13 && wish.postHandshakeAuth,
     fallbackScsv: wish.fallbackScsv,
+    former: wish.former,
     cookie: null,
     grease: wish.grease ? drawGrease(random) : null,
     encryptedClientHello: null,

@@ -96,6 +96,7 @@ function follow(t: ExecutionContext, trace: Trace, options: Options = {}): Follo
     encryptedClientHello: null,
     greasePsk: null,
     extensionOrder: null,
+    former: null,
   };
   let written = 0;
   const editHello: ClientHelloEdit = (draft) => ({
@@ -122,6 +123,7 @@ function follow(t: ExecutionContext, trace: Trace, options: Options = {}): Follo
     earlyData: new EarlyData(),
     editHello,
     info: newInfo('server'),
+    finished: { client: new Uint8Array(0), server: new Uint8Array(0) },
     wipes: [],
   };
   const hello = writeClientHello(offer, null, editHello);

@@ -112,6 +112,7 @@ function traceOffer(): Offer {
     encryptedClientHello: null,
     greasePsk: null,
     extensionOrder: null,
+    former: null,
   };
 }
 
@@ -173,6 +174,7 @@ test('RFC 8448 §3: the handshake states go through the trace byte for byte', (t
     earlyData: new EarlyData(),
     editHello: null,
     info: newInfo('server'),
+    finished: { client: new Uint8Array(0), server: new Uint8Array(0) },
     wipes: [],
   };
   const flight = hexToBytes(ENCRYPTED_EXTENSIONS + CERTIFICATE + CERTIFICATE_VERIFY + SERVER_FINISHED);

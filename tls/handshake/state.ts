@@ -112,6 +112,8 @@ export interface Handshake {
   /** What a tester wants to be different in a ClientHello, or null. */
   readonly editHello: ClientHelloEdit | null;
   readonly info: TlsInfoInProgress;
+  /** Before TLS 1.3: verify_data of both Finished messages, for a renegotiation. Empty: not sent yet. */
+  readonly finished: { client: Uint8Array; server: Uint8Array };
   /** Each overwrites secrets; called when the handshake fails. What it has used by then is overwritten already. */
   readonly wipes: (() => void)[];
 }

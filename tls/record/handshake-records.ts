@@ -59,12 +59,21 @@ export interface RecordSide {
   readonly nextSeq: number;
 }
 
+/** One direction of a connection that a handshake begins inside of. */
+export interface RunningSide {
+  readonly protection: RecordProtection;
+  /** Number of the next record. */
+  readonly nextSeq: number;
+}
+
 const NOTHING = new Uint8Array(0);
 
 /** The record layer while the handshake lasts. */
 export class HandshakeRecords {
   /** Sees each handshake message, header and body, borrowed; null: nobody. */
   onMessage: ((sender: 'client' | 'server', raw: Uint8Array) => void) | null = null;
+  /** Takes application data, borrowed, that comes during a handshake inside of a connection. */
+  onApplicationData: ((content: Uint8Array) => void) | null = null;
   /** RFC 8449: most bytes of one protected record of the peer, in TLS 1.3 content type and padding included. */
   receiveLimitBytes: number = MAX_PLAINTEXT_BYTES + 1;
   readonly #joiner = new MessageJoiner();
@@ -81,6 +90,8 @@ export class HandshakeRecords {
   /** Before TLS 1.3, once it is agreed on. */
   #oldVersion: TlsVersion | null = null;
   #changeCipherSpecWaits = false;
+  /** The records are protected from the first one on, change_cipher_spec too, until it changes the keys. */
+  #isInside = false;
   #warnings = 0;
   readonly #isMiddleboxCompatible: boolean;
 
@@ -113,6 +124,16 @@ export class HandshakeRecords {
     this.#oldVersion = version;
   }
 
+  /** Before TLS 1.3: this handshake is one inside of a connection (RFC 5246 §7.4.1.1). */
+  goOn(version: TlsVersion, reading: RunningSide, writing: RunningSide): void {
+    this.#oldVersion = version;
+    this.#isInside = true;
+    this.#readKey = reading.protection;
+    this.#readSeq = reading.nextSeq;
+    this.#writeKey = writing.protection;
+    this.#writeSeq = writing.nextSeq;
+  }
+
   /** TLS 1.2: whether a change_cipher_spec came in the last record; to be asked once for each record. */
   takeChangeCipherSpec(): boolean {
     const waits = this.#changeCipherSpecWaits;
@@ -124,8 +145,9 @@ export class HandshakeRecords {
   receive(record: Uint8Array, off: number, lengthBytes: number): void {
     const type = record[off]!;
     if (this.#oldVersion !== null) checkRecordVersion(record, off, versionNumber(this.#oldVersion));
-    if (type === ContentType.ChangeCipherSpec) {
-      this.#receiveChangeCipherSpec(record, off, lengthBytes);
+    if (type === ContentType.ChangeCipherSpec && !this.#isInside) {
+      const content = record.subarray(off + RECORD_HEADER_BYTES, off + lengthBytes);
+      this.#receiveChangeCipherSpec(content, content.length);
     } else if (this.#readKey === null) {
       const content = record.subarray(off + RECORD_HEADER_BYTES, off + lengthBytes);
       this.#receiveContent(type, content, content.length);
@@ -133,7 +155,8 @@ export class HandshakeRecords {
       if (this.#oldVersion === null && type !== ContentType.ApplicationData) {
         throw new TlsError('UnprotectedRecord', `type ${type}`);
       }
-      this.#readKey.open(0, this.#readSeq++, record, off, lengthBytes);
+      const seq = this.#readSeq++;
+      this.#readKey.open(Math.floor(seq / 2 ** 32), seq >>> 0, record, off, lengthBytes);
       if (this.#oldVersion === null) this.#checkLimit(lengthBytes - RECORD_HEADER_BYTES - TAG_BYTES);
       this.#receiveContent(this.#readKey.openedType, this.#readKey.opened, this.#readKey.openedBytes);
     }
@@ -231,7 +254,7 @@ export class HandshakeRecords {
 
   /** Queues a fatal alert. */
   sendAlert(description: number): void {
-    if (this.#writeKey !== null) this.sendChangeCipherSpec();
+    if (this.#writeKey !== null && !this.#isInside) this.sendChangeCipherSpec();
     this.#sendRecord(ContentType.Alert, Uint8Array.of(AlertLevel.Fatal, description));
   }
 
@@ -242,6 +265,10 @@ export class HandshakeRecords {
   sendChangeCipherSpec(): void {
     if (this.#changeCipherSpecSent || !(this.#isMiddleboxCompatible || this.#oldVersion !== null)) return;
     this.#changeCipherSpecSent = true;
+    if (this.#isInside) {
+      this.#sendRecord(ContentType.ChangeCipherSpec, Uint8Array.of(CHANGE_CIPHER_SPEC_MESSAGE));
+      return;
+    }
     this.#outgoing.push(
       plainRecord(ContentType.ChangeCipherSpec, this.#versionNumber, [CHANGE_CIPHER_SPEC_MESSAGE]),
     );
@@ -255,16 +282,13 @@ export class HandshakeRecords {
     return bytes;
   }
 
-  #receiveChangeCipherSpec(record: Uint8Array, off: number, lengthBytes: number): void {
-    // TLS 1.2: a second one could only begin a renegotiation
-    if (this.#oldVersion !== null && this.#readKey !== null)
+  #receiveChangeCipherSpec(content: Uint8Array, lengthBytes: number): void {
+    // before TLS 1.3 there is one in a handshake
+    if (this.#oldVersion !== null && this.#readSide !== null)
       throw new TlsError('UnexpectedChangeCipherSpec', 'a second');
     // RFC 8446 §5: a single byte 0x01 between the first ClientHello and the peer's Finished MUST simply be dropped,
     // everything else → unexpected_message
-    if (
-      lengthBytes !== RECORD_HEADER_BYTES + 1 ||
-      record[off + RECORD_HEADER_BYTES] !== CHANGE_CIPHER_SPEC_MESSAGE
-    ) {
+    if (lengthBytes !== 1 || content[0] !== CHANGE_CIPHER_SPEC_MESSAGE) {
       const member = this.#oldVersion !== null ? 'InvalidChangeCipherSpec' : 'UnexpectedChangeCipherSpec';
       throw new TlsError(member, 'its content is not one byte 1');
     }
@@ -285,8 +309,16 @@ export class HandshakeRecords {
       this.#receiveAlert(content, lengthBytes);
       return;
     }
+    if (type === ContentType.ChangeCipherSpec && this.#isInside) {
+      this.#receiveChangeCipherSpec(content, lengthBytes);
+      return;
+    }
     this.#refuseInterleaving(type);
-    if (type === ContentType.ApplicationData) throw new TlsError('UnexpectedApplicationData');
+    if (type === ContentType.ApplicationData) {
+      if (this.onApplicationData === null) throw new TlsError('UnexpectedApplicationData');
+      this.onApplicationData(content.subarray(0, lengthBytes));
+      return;
+    }
     if (type === ContentType.ChangeCipherSpec)
       throw new TlsError('UnexpectedChangeCipherSpec', 'it is protected');
     throw new TlsError('InvalidContentType', `inner type ${type}`);
@@ -321,7 +353,9 @@ export class HandshakeRecords {
       return;
     }
     const record = new Uint8Array(content.length + this.#writeKey.overheadBytes);
-    const length = this.#writeKey.seal(0, this.#writeSeq++, type, content, 0, content.length, record, 0);
+    const seq = this.#writeSeq++;
+    const high = Math.floor(seq / 2 ** 32);
+    const length = this.#writeKey.seal(high, seq >>> 0, type, content, 0, content.length, record, 0);
     this.#outgoing.push(record.subarray(0, length));
   }
 

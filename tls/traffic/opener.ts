@@ -61,12 +61,14 @@ export interface SessionTicket extends NewSessionTicket {
 export class TrafficOpener {
   /** Takes the tickets of the server. */
   onTicket: ((ticket: SessionTicket) => void) | null = null;
+  /** Takes the server's wishes for a renegotiation, and says whether one follows; null: it may have none. */
+  onHelloRequest: (() => boolean) | null = null;
   /** Takes the server's wishes for a certificate (RFC 8446 §4.6.2); null: it may have none. */
   onCertificateRequest: ((request: HandshakeMessage) => void) | null = null;
   readonly #state: Slab;
   readonly #off: number;
-  readonly #parameters: RecordParameters;
-  readonly #suite: CipherSuite;
+  #parameters: RecordParameters;
+  #suite: CipherSuite;
   /** Or an older one. */
   readonly #isTls12: boolean;
   #key: RecordProtection | null = null;
@@ -237,11 +239,17 @@ export class TrafficOpener {
     if (isRequest) Atomics.store(bytes, this.#off + TrafficOffset.KeyUpdateOwed, 1);
   }
 
-  /** RFC 5246 §7.4.1.1: may be ignored, or answered with no_renegotiation. */
+  /** RFC 5246 §7.4.1.1: may be ignored, or answered with no_renegotiation, or with a ClientHello. */
   #receiveHelloRequest(message: HandshakeMessage): void {
     bodyOf(message, 'hello_request').finish();
     this.#count(TrafficOffset.HelloRequests, MAX_HELLO_REQUESTS_IN_ROW, 'TooManyHelloRequests');
+    if (this.onHelloRequest?.() === true) return;
     Atomics.store(this.#state.bytes, this.#off + TrafficOffset.RefusalOwed, 1);
+  }
+
+  /** The beginning of a handshake message has come, and not its end. */
+  get isInsideMessage(): boolean {
+    return this.#state.view.getUint32(this.#off + TrafficOffset.PartialBytes, true) !== 0;
   }
 
   #receiveTicket(message: HandshakeMessage): void {
@@ -274,9 +282,7 @@ export class TrafficOpener {
 
   #refuseInterleaving(): void {
     // RFC 8446 §5.1: Handshake messages MUST NOT be interleaved with other record types
-    if (this.#state.view.getUint32(this.#off + TrafficOffset.PartialBytes, true) !== 0) {
-      throw new TlsError('InterleavedRecord');
-    }
+    if (this.isInsideMessage) throw new TlsError('InterleavedRecord');
   }
 
   #count(
@@ -305,6 +311,9 @@ export class TrafficOpener {
   #currentKey(): RecordProtection {
     const epoch = this.#state.view.getUint32(this.#off + TrafficOffset.ReadEpoch, true);
     if (this.#key === null || this.#keyEpoch !== epoch) {
+      // a renegotiation may have changed the suite
+      this.#parameters = parametersOf(this.#state, this.#off);
+      this.#suite = this.#parameters.suite;
       this.#key = protectionOf(this.#state, this.#off, this.#parameters, READING);
       this.#keyEpoch = epoch;
     }

@@ -47,12 +47,10 @@ export const MAX_SEALED_BYTES: number = MAX_PLAINTEXT_BYTES + MAX_SEAL_OVERHEAD_
 export class TrafficSealer {
   readonly #state: Slab;
   readonly #off: number;
-  readonly #parameters: RecordParameters;
-  readonly #suite: CipherSuite;
+  #parameters: RecordParameters;
+  #suite: CipherSuite;
   /** Or an older one. */
   readonly #isTls12: boolean;
-  /** Whether each record goes out in two: 1 byte and the rest. */
-  readonly #splits: boolean;
   /** Data is padded to a multiple of so many bytes; 0: not. */
   readonly #paddingBytes: number;
   #key: RecordProtection | null = null;
@@ -65,7 +63,6 @@ export class TrafficSealer {
     this.#parameters = parametersOf(state, off);
     this.#suite = this.#parameters.suite;
     this.#isTls12 = this.#parameters.version !== 'TLSv1.3';
-    this.#splits = this.#parameters.version === 'TLSv1' && this.#suite.cipher.kind === 'block';
     this.#paddingBytes = this.#isTls12 ? 0 : state.view.getUint16(off + TrafficOffset.Padding, true);
   }
 
@@ -126,13 +123,20 @@ export class TrafficSealer {
     if (this.#paddingBytes > 0 && type === ContentType.ApplicationData) {
       return before + this.#sealPadded(from, off, len, into, at);
     }
-    if (!this.#splits || type !== ContentType.ApplicationData || len < 2) {
+    if (!this.#splits() || type !== ContentType.ApplicationData || len < 2) {
       return before + this.#sealRecord(type, from, off, len, into, at);
     }
     // differs from RFC 2246 §6.2.3.2 (one record) as all browsers do: its IV can be known before its content is chosen
     // (T. Duong and J. Rizzo, BEAST, 2011), so that a record with one byte and a MAC goes first
     const first = this.#sealRecord(type, from, off, 1, into, at);
     return before + first + this.#sealRecord(type, from, off + 1, len - 1, into, at + first);
+  }
+
+  /** Whether each record goes out in two: 1 byte and the rest. */
+  #splits(): boolean {
+    // a renegotiation may have changed the suite
+    if (this.#isTls12) this.#currentKey();
+    return this.#parameters.version === 'TLSv1' && this.#suite.cipher.kind === 'block';
   }
 
   /** RFC 8446 §5.4: zeros follow the content type. */
@@ -256,6 +260,8 @@ export class TrafficSealer {
   #currentKey(): RecordProtection {
     const epoch = this.#state.view.getUint32(this.#off + TrafficOffset.WriteEpoch, true);
     if (this.#key === null || this.#keyEpoch !== epoch) {
+      this.#parameters = parametersOf(this.#state, this.#off);
+      this.#suite = this.#parameters.suite;
       this.#key = protectionOf(this.#state, this.#off, this.#parameters, WRITING);
       this.#keyEpoch = epoch;
     }

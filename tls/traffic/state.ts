@@ -148,6 +148,22 @@ export function writeTrafficState(
   state.bytes.set(start.resumptionSecret, off + TrafficOffset.ResumptionSecret);
 }
 
+/** Fills the region of a connection that goes on after a renegotiation. Whoever remembers keys of it sees that they are others now. */
+export function replaceTrafficState(state: Slab, off: number, start: TrafficStart | TrafficStart12): void {
+  const { view } = state;
+  const writeEpoch = view.getUint32(off + TrafficOffset.WriteEpoch, true);
+  const readEpoch = view.getUint32(off + TrafficOffset.ReadEpoch, true);
+  writeTrafficState(state, off, start);
+  view.setUint32(off + TrafficOffset.WriteEpoch, writeEpoch + 1, true);
+  view.setUint32(off + TrafficOffset.ReadEpoch, readEpoch + 1, true);
+}
+
+/** Number of the next record of a side. */
+export function nextSeq(state: Slab, off: number, { SeqLow }: SideOffsets): number {
+  const high = state.view.getUint32(off + SeqLow - 4, true);
+  return high * 2 ** 32 + state.view.getUint32(off + SeqLow, true);
+}
+
 /** Replaces the secret of the writing side and the key that follows from it. */
 export function writeWriteSecret(state: Slab, off: number, suite: CipherSuite, secret: Uint8Array): void {
   const key = trafficKeyOf(suite, secret);

@@ -10,6 +10,7 @@ import {
 import { acceptChain } from '../accept-chain.ts';
 import { checkLeafMayDecrypt, checkLeafMaySign } from '../leaf.ts';
 import { legacyVersionOf } from '../offer.ts';
+import { checkSameServer } from '../renegotiation.ts';
 import { expectType, type Handshake, type HandshakeState } from '../state.ts';
 import { ExpectServerHelloDoneOrRequest } from './expect-server-hello-done.ts';
 import { ExpectServerKeyExchange } from './expect-server-key-exchange.ts';
@@ -26,6 +27,7 @@ export class ExpectCertificate12 implements HandshakeState {
   handle(message: HandshakeMessage, handshake: Handshake): HandshakeState {
     expectType(message, HandshakeType.Certificate);
     const chain = readCertificate12(message);
+    checkSameServer(chain[0]!, this.agreed.offer.former);
     handshake.info.peerCertificates = chain;
     if (this.agreed.suite.keyExchange === 'rsa') checkLeafMayDecrypt(chain[0]!);
     else checkLeafMaySign(chain[0]!);

@@ -37,6 +37,7 @@ export class ExpectFinished12 implements HandshakeState {
     const expected = verifyDataOf(prf, keys.master, 'server', transcript.hash());
     // RFC 5246 §7.4.9: incorrect → decrypt_error; compared in constant time
     if (!timingSafeEqual(expected, verifyData)) throw new TlsError('BadFinished');
+    handshake.finished.server = expected;
     handshake.records.endOfKey();
     transcript.add(message.raw);
     if (this.resumed !== null) sendFinished(agreed, keys, handshake);

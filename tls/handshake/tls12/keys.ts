@@ -23,7 +23,9 @@ export function sendFinished(agreed: Agreed12, keys: Keys12, handshake: Handshak
   const { prf, transcript } = agreed;
   handshake.records.sendChangeCipherSpec();
   handshake.records.changeWriteKey(agreed, keys.client);
-  const finished = writeFinished(verifyDataOf(prf, keys.master, 'client', transcript.hash()));
+  const verifyData = verifyDataOf(prf, keys.master, 'client', transcript.hash());
+  handshake.finished.client = verifyData;
+  const finished = writeFinished(verifyData);
   handshake.records.send(finished);
   transcript.add(finished);
 }

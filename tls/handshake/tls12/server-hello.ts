@@ -9,6 +9,7 @@ import { equalBytes, type HandshakeMessage, readTimestamps, type ServerHello } f
 import { answersInServerHello12 } from '../answers.ts';
 import { type RecordLimits, recordLimits, selectedProtocol } from '../expect-encrypted-extensions.ts';
 import type { Offer } from '../offer.ts';
+import { checkRenegotiationInfo } from '../renegotiation.ts';
 import { acceptResumption } from '../resumption.ts';
 import type { Handshake, HandshakeState } from '../state.ts';
 import { ExpectCertificate12 } from './expect-certificate.ts';
@@ -62,7 +63,7 @@ export function agreeOnTls12(
   extensions.get(ExtensionType.SessionTicket)?.finish();
   extensions.get(ExtensionType.StatusRequest)?.finish();
   extensions.get(ExtensionType.EncryptThenMac)?.finish();
-  checkRenegotiationInfo(extensions, offer);
+  checkRenegotiationInfo(extensions, offer.former, !offer.fallback);
   checkPointFormats(extensions);
   const encryptThenMac = extensions.has(ExtensionType.EncryptThenMac);
   const isBlock = suite.cipher.kind === 'block';
@@ -87,12 +88,16 @@ export function agreeOnTls12(
     isTicketPromised: extensions.has(ExtensionType.SessionTicket),
     isStatusPromised: extensions.has(ExtensionType.StatusRequest),
   };
+  // RFC 7627 §5.4, §6.4: without it whoever is between can make both sides have the same keys
+  if (offer.former !== null && offer.former.isMasterSecretExtended !== agreed.isMasterSecretExtended)
+    throw new TlsError('MasterSecretChanged');
   handshake.info.version = version;
   handshake.info.encryptThenMac = agreed.encryptThenMac;
   handshake.info.cipherSuite = suite.name;
   handshake.info.cipherBits = suite.bits;
   handshake.info.extendedMasterSecret = agreed.isMasterSecretExtended;
-  handshake.info.alpn = selectedProtocol(extensions, offer, handshake);
+  // a renegotiation offers none, and the connection keeps what it has
+  if (offer.former === null) handshake.info.alpn = selectedProtocol(extensions, offer, handshake);
   handshake.info.secureRenegotiation = extensions.has(ExtensionType.RenegotiationInfo);
   const timestamps = extensions.get(ExtensionType.SignedCertificateTimestamp);
   if (timestamps !== undefined) handshake.info.signedCertificateTimestamps = readTimestamps(timestamps);
@@ -117,18 +122,6 @@ function resume(agreed: Agreed12, handshake: Handshake): HandshakeState {
   if (!agreed.isMasterSecretExtended) throw new TlsError('MasterSecretNotExtended');
   acceptResumption(session, handshake);
   return expectEndOfFlight(agreed, makeKeys(agreed, session.secret.slice(), handshake), session);
-}
-
-/** RFC 5746 §3.4, §4.1: whoever is between could have begun the connection that this handshake goes on with. */
-function checkRenegotiationInfo(extensions: Extensions, offer: Offer): void {
-  const content = extensions.get(ExtensionType.RenegotiationInfo);
-  if (content === undefined) {
-    if (offer.fallback) return;
-    throw new TlsError('RenegotiationInfoMissing');
-  }
-  // RFC 5746 §3.4: the length of renegotiated_connection MUST be zero, if not → handshake_failure
-  if (!content.vector8('renegotiated_connection').done) throw new TlsError('InvalidRenegotiationInfo');
-  content.finish();
 }
 
 /** RFC 8422 §5.2: without the uncompressed format → illegal_parameter. */
