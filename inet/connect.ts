@@ -63,7 +63,7 @@ const MAX_TIMEOUT_MS = 0x7fffffff;
  * - SECURE (TCP only): implicit TLS. The certificate has to be valid for the host, or the call fails
  * - TRUSTEDSITE: it need not be; InetGetSecurityInformation still says what it is worth
  * - SECURE_FALLBACK: for devices that nobody can update. TLS 1.0 and 1.1 too; RSA key exchange, DHE from 1024 bits, CBC, 3DES, RC4;
- *   signatures with MD5 and SHA-1, RSA keys from 1024 bits; servers without secure renegotiation. The best that both have is used
+ *   signatures with MD5 and SHA-1, RSA keys from 1024 bits; servers without secure renegotiation, and renegotiations that a server begins. The best that both have is used
  * - FREETHREAD: any thread may use the handle, otherwise only this one (see InetAttachThread)
  * - NOINHERIT: always so; there is nothing that a child process could inherit
  * @param credentials null: none. Only looked at with SECURE

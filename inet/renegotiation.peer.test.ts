@@ -113,21 +113,24 @@ for (const [name, protocol] of [
   ['TLS 1.2', SECURITY_PROTOCOL_TLS12],
   ['TLS 1.0', SECURITY_PROTOCOL_TLS10],
 ] as const) {
-  test.serial(`${name}: with fallback a server renegotiates, again and again, while a reader waits`, async (t) => {
-    const socket = connect(protocol, FALLBACK);
-    say(socket, 'first\n');
-    await until(() => said('first'));
-    for (let round = 1; round <= 3; round++) {
-      await ask(round);
-      server.stdin?.write(`turn ${round}\n`);
-      hear(t, socket, `turn ${round}\n`);
-      say(socket, `answer ${round}\n`);
-      await until(() => said(`answer ${round}`));
-      t.is(hellos(), 1 + round);
-    }
-    InetDisconnect(socket);
-    await until(() => output.includes('DONE'));
-  });
+  test.serial(
+    `${name}: with fallback a server renegotiates, again and again, while a reader waits`,
+    async (t) => {
+      const socket = connect(protocol, FALLBACK);
+      say(socket, 'first\n');
+      await until(() => said('first'));
+      for (let round = 1; round <= 3; round++) {
+        await ask(round);
+        server.stdin?.write(`turn ${round}\n`);
+        hear(t, socket, `turn ${round}\n`);
+        say(socket, `answer ${round}\n`);
+        await until(() => said(`answer ${round}`));
+        t.is(hellos(), 1 + round);
+      }
+      InetDisconnect(socket);
+      await until(() => output.includes('DONE'));
+    },
+  );
 }
 
 test.serial('a writer that nobody reads for makes the renegotiation by itself', async (t) => {

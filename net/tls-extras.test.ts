@@ -151,7 +151,14 @@ interface OpenSsl {
 
 async function openssl(t: ExecutionContext, ...args: readonly string[]): Promise<OpenSsl> {
   const files = ['-cert', join(folder, 'server.pem'), '-key', join(folder, 'server.pem')];
-  const child = spawn('openssl', ['s_server', '-accept', '127.0.0.1:0', ...files, '-tls1_3', ...args]);
+  const child = spawn('openssl', [
+    's_server',
+    '-accept',
+    '127.0.0.1:0',
+    ...files,
+    ...(args.includes('-tls1_2') ? [] : ['-tls1_3']),
+    ...args,
+  ]);
   t.teardown(() => child.kill());
   let output = '';
   child.stderr.on('data', (chunk: Buffer) => {
@@ -203,6 +210,34 @@ test(
     second.destroy();
     (await visit(3)).destroy();
     t.regex(server.output(), /Early data was rejected/);
+  },
+);
+
+test(
+  'fallback: a server of TLS 1.2 renegotiates, and what was written meanwhile goes out',
+  opensslTest,
+  async (t) => {
+    const server = await openssl(t, '-tls1_2', '-msg');
+    const socket = await connected(server.port, { fallback: true });
+    let received = '';
+    socket.on('data', (chunk) => {
+      received += chunk;
+    });
+    socket.write('first\n');
+    await until(() => server.output().includes('first'));
+    for (const round of [1, 2]) {
+      server.process.stdin?.write('r\n');
+      await until(() => server.output().split('HelloRequest').length > round);
+      // more than there is room for, so that some waits inside of the socket
+      for (let i = 0; i < 200; i++) socket.write('x'.repeat(16_384));
+      socket.write(`after ${round}\n`);
+      await until(() => server.output().includes(`after ${round}`));
+      t.is(server.output().split('ClientHello').length, 2 + round);
+      server.process.stdin?.write(`turn ${round}\n`);
+      await until(() => received.includes(`turn ${round}`));
+    }
+    t.is(socket.getProtocol(), 'TLSv1.2');
+    socket.destroy();
   },
 );
 

@@ -119,6 +119,8 @@ export class ScriptedServer12 {
   /** The messages of the client's second flight. */
   clientMessages: readonly Uint8Array[] = [];
   master: Uint8Array = new Uint8Array(48);
+  /** Of both Finished messages, the client's first. */
+  readonly verifyData: Uint8Array[] = [];
 
   constructor(script: ServerScript12) {
     this.#script = script;
@@ -265,6 +267,7 @@ export class ScriptedServer12 {
     const finished = Uint8Array.from(readKey.opened.subarray(0, readKey.openedBytes));
     const expected = writeFinished(verifyDataOf(this.#prf, this.master, 'client', this.#transcript.hash()));
     if (!Buffer.from(expected).equals(finished)) throw new Error('the Finished of the client is wrong');
+    this.verifyData.push(finished.slice(HANDSHAKE_HEADER_BYTES));
     this.#transcript.add(finished);
   }
 
@@ -292,6 +295,7 @@ export class ScriptedServer12 {
       writeFinished(verifyDataOf(this.#prf, this.master, 'server', this.#transcript.hash())),
     );
     if (finished !== null) {
+      this.verifyData.push(finished.slice(HANDSHAKE_HEADER_BYTES));
       this.#transcript.add(finished);
       for (let off = 0; off < finished.length; off += this.#fragmentBytes) {
         plain.push(this.record(ContentType.Handshake, finished.subarray(off, off + this.#fragmentBytes)));
