@@ -120,3 +120,33 @@ test('multicast: joined, heard, left; settings hold for what is sent after them'
   await t.notThrowsAsync(socket.setTTL(9));
   await t.notThrowsAsync(socket.setBroadcast(true));
 });
+
+test('type of service: chosen for what is sent after it, told with what is received, the bits of ECN too', async (t) => {
+  await using server = await pair.server.udp();
+  await using socket = await pair.client.udp();
+  const { port } = server.address();
+  for (const host of [SERVER_V4, SERVER_V6]) {
+    const heard: [string, number][] = [];
+    const all = new Promise<void>((done) => {
+      server.on('message', (data, { typeOfService }) => {
+        if (heard.push([String(data), typeOfService]) === 3) done();
+      });
+    });
+    await socket.setTypeOfService(0);
+    await socket.send('plain', port, host);
+    // expedited forwarding, ECT(1)
+    await socket.setTypeOfService((46 << 2) | 1);
+    await socket.send('marked', port, host);
+    await socket.setTypeOfService(255);
+    await socket.send('all', port, host);
+    await all;
+    t.deepEqual(heard, [
+      ['plain', 0],
+      ['marked', 0xb9],
+      ['all', 255],
+    ]);
+    server.removeAllListeners('message');
+  }
+  await t.throwsAsync(socket.setTypeOfService(256), { code: 'EINVAL', message: /typeOfService/ });
+  await t.throwsAsync(socket.setTypeOfService(-1), { code: 'EINVAL' });
+});

@@ -32,10 +32,12 @@ export interface Datagram {
   readonly port: number;
   /** What it was sent to: an address of this stack, a group's, or one for broadcasts (RFC 1122 §4.1.3.5). */
   readonly localAddress: string;
+  /** The octet of its IP packet: code point (RFC 2474) and the two bits of ECN (RFC 3168). */
+  readonly typeOfService: number;
 }
 
 export interface UdpEvents {
-  message: [data: Buffer, from: { address: string; port: number; localAddress: string }];
+  message: [data: Buffer, from: Omit<Datagram, 'data'>];
   close: [];
   error: [error: Error];
   newListener: [event: string | symbol, listener: (...args: unknown[]) => void];
@@ -59,6 +61,7 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
         address: this.#flow.senderOf(header),
         port,
         localAddress: this.#flow.destinationOf(header),
+        typeOfService: header.trafficClass,
       };
     });
   }
@@ -134,6 +137,11 @@ export class UdpSocket extends EventEmitter<UdpEvents> implements AsyncDisposabl
   /** Hop limit of other datagrams, 1 … 255. Default 64. */
   async setTTL(ttl: number): Promise<void> {
     await this.#set(UdpSetting.Ttl, inRange('ttl', ttl, 1), []);
+  }
+
+  /** The octet of IP packets: code point and the two bits of ECN, which are the application's (RFC 8085 §3.1.7). 0 … 255. Default 0. */
+  async setTypeOfService(typeOfService: number): Promise<void> {
+    await this.#set(UdpSetting.TypeOfService, inRange('typeOfService', typeOfService, 0), []);
   }
 
   /** Allows broadcast addresses as destinations, or not. */

@@ -56,7 +56,8 @@ test('a length that cannot be is not followed', (t) => {
   t.true(pushDatagramTo(ring, null, 0, Uint8Array.of(1, 2, 3), 0, 3));
   t.is(ring.usedBytes, recordBytes(3));
   t.is(recordBytes(3), RECORD_HEADER_BYTES + 4);
-  for (const length of [5, 100, 0x7fffffff, 0x80000000, 0xfffffffd, 0xffffffff]) {
+  // the first byte is the type of service
+  for (const length of [5, 100, 0x7fffffff, 0x80000005, 0xfffffffd, 0xffffffff]) {
     ring.slab.view.setUint32(0, length);
     t.false(peekDatagram(ring, new DatagramHeader()), String(length));
   }

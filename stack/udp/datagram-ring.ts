@@ -3,8 +3,8 @@ import type { Ring } from '../ring.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 
 /**
- * Datagrams in a {@link Ring}, as records of a header and a payload padded to 4 bytes. Header, in network order: payload length
- * (u32), port (u16), zone of the address (u8), family (u8: 4, 6, 0 for "the connected peer", or {@link SETTING_FAMILY}), address (4 words), local
+ * Datagrams in a {@link Ring}, as records of a header and a payload padded to 4 bytes. Header, in network order: type of service of what was
+ * received (u8), payload length (u24), port (u16), zone of the address (u8), family (u8: 4, 6, 0 for "the connected peer", or {@link SETTING_FAMILY}), address (4 words), local
  * address (4 words). In a send ring the address is the destination, and there is no local one; in a receive ring the address is the source, and the
  * local one what the datagram was sent to. Records are whole or not there at all, and may wrap anywhere.
  */
@@ -29,6 +29,8 @@ export class DatagramHeader {
   local1 = 0;
   local2 = 0;
   local3 = 0;
+  /** In a receive ring: the type of service or traffic class of its packet, with the two bits of ECN (RFC 2474, 3168). */
+  trafficClass = 0;
   /** Of the address, see {@link IpAddress}; 0 … 255. */
   zone = 0;
   /** Ring position of the payload. */
@@ -126,6 +128,7 @@ export function pushReceived(
   if (record === 0) return false;
   const { view } = ring.slab;
   const { head } = ring;
+  view.setInt32(ring.offsetOf(head), (rx.trafficClass << 24) | lengthBytes);
   view.setInt32(ring.offsetOf(head + LOCAL_ADDRESS), rx.dst0);
   view.setInt32(ring.offsetOf(head + LOCAL_ADDRESS + 4), rx.dst1);
   view.setInt32(ring.offsetOf(head + LOCAL_ADDRESS + 8), rx.dst2);
@@ -158,12 +161,14 @@ export function peekDatagram(ring: Ring, into: DatagramHeader, ahead: number = 0
   if (used < RECORD_HEADER_BYTES) return false;
   const { view } = ring.slab;
   const tail = ring.tail + ahead;
-  const length = view.getUint32(ring.offsetOf(tail));
+  const classLength = view.getUint32(ring.offsetOf(tail));
+  const length = classLength & 0xffffff;
   // The other side is a thread of ours; a length that cannot be is still not followed.
   if (recordBytes(length) > used || length > used) return false;
   const portFamily = view.getInt32(ring.offsetOf(tail + 4));
   const family = portFamily & 0xff;
   into.lengthBytes = length;
+  into.trafficClass = classLength >>> 24;
   into.port = portFamily >>> 16;
   into.family = family === 4 || family === 6 || family === SETTING_FAMILY ? family : 0;
   into.zone = (portFamily >>> 8) & 0xff;

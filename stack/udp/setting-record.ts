@@ -14,6 +14,7 @@ export const UdpSetting = {
   MulticastInterface: 5,
   Ttl: 6,
   Broadcast: 7,
+  TypeOfService: 8,
 } as const;
 export type UdpSetting = (typeof UdpSetting)[keyof typeof UdpSetting];
 

@@ -322,6 +322,9 @@ export class UdpSocket extends Endpoint implements Transmitter {
       case UdpSetting.Ttl:
         this.ttl = value;
         return;
+      case UdpSetting.TypeOfService:
+        this.trafficClass = value;
+        return;
       default:
         this.broadcast = value !== 0;
     }
