@@ -20,6 +20,7 @@ import {
 } from '../tls/x509/certificate-transparency.ts';
 import { DerError } from '../tls/x509/der.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
+import { cipherOf } from './cipher-name.ts';
 import { DataFlow } from './data-flow.ts';
 import { peerCertificateOf } from './server-identity.ts';
 import { ConnectionSessions } from './sessions.ts';
@@ -46,7 +47,7 @@ export abstract class TlsView extends DataFlow {
 
   /** The cipher suite agreed on; null without TLS. */
   getCipher(): CipherNameAndProtocol | null {
-    return this.tlsInfo === null ? null : cipherOf(this.tlsInfo);
+    return this.tlsInfo === null ? null : cipherOf(this.tlsInfo.cipherSuite);
   }
 
   /** The peer's certificate as Node shows it; {} without TLS. @param detailed with its issuers as sent by the peer */
@@ -260,9 +261,4 @@ export function timestampsOf(info: TlsInfo): readonly SignedCertificateTimestamp
     if (!(error instanceof DerError)) throw error;
   }
   return all;
-}
-
-/** The answer of `tls.TLSSocket.getCipher`. */
-function cipherOf(info: TlsInfo): CipherNameAndProtocol {
-  return { name: info.cipherSuite, standardName: info.cipherSuite, version: info.version };
 }
