@@ -9,7 +9,7 @@ const PATIENCE_MS = 30_000;
 /** How long a process that should go on is looked at. */
 const LOOK_MS = 500;
 
-for (const way of ['unreferenced', 'paused', 'closed', 'exit']) {
+for (const way of ['unreferenced', 'paused', 'looking-up', 'closed', 'exit']) {
   test(`the process ends by itself: ${way}`, async (t) => {
     const child = spawn(process.execPath, [PROGRAM, way], { stdio: ['ignore', 'pipe', 'inherit'] });
     const patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);

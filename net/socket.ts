@@ -542,7 +542,8 @@ export class Socket extends TlsView {
   /** As a handle of Node's, the socket holds the event loop while it waits for something: not when nobody reads. */
   protected override busyChanged(): void {
     const isWaiting = this.#connecting || this.#handshake !== null || this.isBusy;
-    const holds = this.#referenced && !this.destroyed && isWaiting;
+    // without a connection it waits for the application: for its lookup, which holds the loop by itself
+    const holds = this.#referenced && !this.destroyed && this.#shared !== null && isWaiting;
     if (holds === this.#holdsLoop) return;
     this.#holdsLoop = holds;
     if (holds) this.#client?.ref();

@@ -25,6 +25,13 @@ switch (process.argv[2]) {
     socket.destroy();
     await once(client.socket().pause().connect(7, SERVER_V4), 'connect');
     break;
+  case 'looking-up':
+    listener.unref();
+    udp.unref();
+    socket.destroy();
+    // nobody will ever call back
+    client.createConnection({ host: 'device.test', port: 7, lookup: () => {} }).end('written');
+    break;
   case 'closed':
     listener.close();
     udp.close();
