@@ -4,6 +4,7 @@ import {
   INET_ERROR,
   INET_ERRORS,
   INET_OPTION_BROADCAST,
+  INET_OPTION_DONTROUTE,
   INET_OPTION_FREETHREAD,
   INET_OPTION_KEEPALIVE,
   INET_OPTION_NODELAY,
@@ -64,6 +65,7 @@ test.before(async (t) => {
   const started = InetInitialize({
     device: peer.end,
     addresses: ['192.0.2.2/24', '2001:db8::2/64'],
+    gateways: ['192.0.2.254'],
     resolver: { servers: ['192.0.2.1'], hostsFile: null },
     caFile: peer.caFile,
     crlFile: peer.crlFile,
@@ -313,6 +315,26 @@ test.serial('a reset is an error for reading and for writing', (t) => {
   t.is(InetConnect('peer.test', 9999, INET_PROTOCOL_TCP, TIMEOUT_S), INVALID_SOCKET);
   t.is(InetGetLastError(), INET_ERRORS.CONNECT_REFUSED.number);
 });
+
+test.serial(
+  'DONTROUTE: hosts on the link are reached, those behind a gateway are an error that says so',
+  (t) => {
+    const socket = open('192.0.2.1', PeerPort.Echo, INET_OPTION_DONTROUTE);
+    send(socket, 'near');
+    t.is(text(socket), 'near');
+    InetDisconnect(socket);
+    const far = (options: number): string => {
+      t.is(InetConnect('198.51.100.1', 80, INET_PROTOCOL_TCP, 0.5, options), INVALID_SOCKET);
+      return InetGetErrorString(InetGetLastError());
+    };
+    far(INET_OPTION_DONTROUTE);
+    t.is(InetGetLastError(), INET_ERRORS.NETWORK_UNREACHABLE.number);
+    t.regex(InetGetLastFailure()?.message ?? '', /198\.51\.100\.1 is behind the gateway 192\.0\.2\.254/);
+    // nobody is there either, but it is tried
+    far(0);
+    t.not(InetGetLastError(), INET_ERRORS.NETWORK_UNREACHABLE.number);
+  },
+);
 
 test.serial('wrong arguments fail at once, each with its own error', (t) => {
   const { Tcp, Udp } = { Tcp: INET_PROTOCOL_TCP, Udp: INET_PROTOCOL_UDP };
