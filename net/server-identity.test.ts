@@ -82,6 +82,31 @@ test('what it says against the certificate ends the handshake, and is the cause'
   t.is(errors.length, 2, 'the server was told twice');
 });
 
+test('the issuers of a certificate are told up to the trusted root, to the check as well', async (t) => {
+  const { port } = await serveTls(pair.server, identity, (peer) => peer.end('hello'));
+  const roots: unknown[] = [];
+  const socket = await connectTls(port, {
+    ca: [nameless.ca, identity.ca],
+    checkServerIdentity: (_name, { issuerCertificate }) => void roots.push(issuerCertificate.subject.CN),
+  });
+  t.deepEqual(roots, ['test authority']);
+  const { issuerCertificate: root } = socket.getPeerCertificate(true);
+  t.is(root.subject.CN, 'test authority');
+  t.is(root.issuerCertificate, root, 'a loop, as in Node');
+  t.false('issuerCertificate' in socket.getPeerCertificate());
+  socket.destroy();
+});
+
+test('an empty servername, as agents of node:https give for an address, is no other than none', async (t) => {
+  const { port } = await serveTls(pair.server, nameless, (peer) => peer.end('hello'));
+  const asked: string[] = [];
+  const checkServerIdentity = (name: string): undefined => void asked.push(name);
+  const socket = await connectTls(port, { ca: nameless.ca, servername: '', checkServerIdentity });
+  t.deepEqual(asked, [SERVER_V4]);
+  t.is(socket.servername, SERVER_V4);
+  socket.destroy();
+});
+
 test('nobody is asked about a chain that leads to no trusted root', async (t) => {
   const { port } = await serveTls(pair.server, identity, (peer) => peer.end('hello'));
   const checkServerIdentity = (): undefined => t.fail('asked');

@@ -41,7 +41,7 @@ export class SocketHandshake {
     onTimeout: (error: NetError) => void,
   ) {
     this.#shared = shared;
-    const { sessions: use, identity, ...settings } = tls;
+    const { sessions: use, identity, trusted: _trusted, ...settings } = tls;
     this.#identity = identity;
     this.#handshake = new TlsHandshake(shared, {
       ...settings,

@@ -260,7 +260,8 @@ export class Socket extends TlsView {
   #secureBy(client: EngineClient, tls: TlsConnectOptions, port: number): TlsSettings {
     const settings = tlsSettings(tls, { host: this.#host, port, sessions: sessionsOf(client) });
     this.#tls = settings;
-    this.servername = tls.servername ?? this.#host;
+    this.servername = tls.servername || this.#host;
+    this.trusted = settings.trusted;
     Object.defineProperty(this, 'encrypted', { value: true, enumerable: true });
     return settings;
   }

@@ -116,6 +116,7 @@ export interface TlsSettings extends Omit<TlsOptions, 'unixTimeMs' | 'random'> {
   readonly handshakeTimeoutMs: number;
   /** To be resumed first; null: none was given. */
   readonly session: TlsSession | null;
+  readonly trusted: TrustStore;
   /** null: the names of the certificate decide. */
   readonly identity: IdentityVerifier | null;
 }
@@ -138,7 +139,8 @@ export interface TlsTarget {
 export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsSettings {
   const { rejectUnauthorized = true, fallback = false, cipherSuites, maxVersion = 'TLSv1.3' } = options;
   const { minVersion = fallback ? 'TLSv1' : 'TLSv1.2' } = options;
-  const name = options.servername ?? target.host;
+  // '' is what agents of node:https give for an address
+  const name = options.servername || target.host;
   const roots = rootsOf(options.ca);
   const lists = listsOf(options.crl);
   const serverName = isIP(name) === 0 ? domainToASCII(name) : name;
@@ -151,7 +153,7 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
   const identity =
     checkServerIdentity === undefined
       ? null
-      : new IdentityVerifier(chainVerifier, serverName, checkServerIdentity);
+      : new IdentityVerifier(chainVerifier, roots.store, serverName, checkServerIdentity);
   const verifier = identity ?? chainVerifier;
   checkVersions(minVersion, maxVersion, fallback);
   checkSuites(cipherSuites ?? [], fallback);
@@ -164,6 +166,7 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
     session: options.session === undefined ? null : readSession(options.session),
     handshakeTimeoutMs: checkMs('tls.handshakeTimeoutMs', options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS),
     serverName,
+    trusted: roots.store,
     identity,
     verifier: rejectUnauthorized ? verifier : new TrustedSiteVerifier(verifier),
     alpn: options.alpnProtocols ?? [],

@@ -19,6 +19,7 @@ import {
   type SignedCertificateTimestamp,
 } from '../tls/x509/certificate-transparency.ts';
 import { DerError } from '../tls/x509/der.ts';
+import type { TrustStore } from '../tls/x509/trust-store.ts';
 import { CertificateStatus } from '../tls/x509/verdict.ts';
 import { cipherOf } from './cipher-name.ts';
 import { DataFlow } from './data-flow.ts';
@@ -32,6 +33,8 @@ export abstract class TlsView extends DataFlow {
   abstract readonly encrypted: boolean;
   /** null: no TLS (yet). */
   protected tlsInfo: TlsInfo | null = null;
+  /** The roots that the server's certificate is held against. */
+  protected trusted: TrustStore | null = null;
   /** DER, what the server was given for its request, the own one first. */
   protected ownCertificates: readonly Uint8Array[] = [];
 
@@ -50,13 +53,13 @@ export abstract class TlsView extends DataFlow {
     return this.tlsInfo === null ? null : cipherOf(this.tlsInfo.cipherSuite);
   }
 
-  /** The peer's certificate as Node shows it; {} without TLS. @param detailed with its issuers as sent by the peer */
+  /** The peer's certificate as Node shows it; {} without TLS. @param detailed with its issuers, sent by the peer or trusted */
   getPeerCertificate(detailed: true): DetailedPeerCertificate;
   getPeerCertificate(detailed?: boolean): PeerCertificate;
   getPeerCertificate(detailed = false): PeerCertificate | DetailedPeerCertificate {
     return this.tlsInfo === null
       ? ({} as PeerCertificate)
-      : peerCertificateOf(this.tlsInfo.peerCertificates, detailed);
+      : peerCertificateOf(this.tlsInfo.peerCertificates, detailed, this.trusted);
   }
 
   /** The peer's certificate; undefined without TLS, and when Node cannot read it. */
