@@ -18,7 +18,7 @@ import {
   SocketWord,
   StreamFlag,
 } from './socket-block.ts';
-import { TLS_REGION_BYTES } from './tls-region.ts';
+import { clearTlsRegion, TLS_REGION_BYTES, wipeTlsRegion } from './tls-region.ts';
 
 /** Accepted connections that wait for the application, 4 bytes each; further ones wait in the stack's backlog. */
 const ACCEPT_RING_BYTES = 4096;
@@ -289,7 +289,7 @@ export class SocketTable implements RingSource, ElasticRings {
     const tls = block.get(SocketWord.TlsOffset);
     if (tls !== 0) {
       // secrets do not outlive their connection
-      this.arena.slab.bytes.fill(0, tls, tls + TLS_REGION_BYTES);
+      wipeTlsRegion(this.arena.slab, tls);
       this.#pool.give(tls, TLS_REGION_BYTES);
       block.set(SocketWord.TlsOffset, 0);
     }
@@ -303,7 +303,7 @@ export class SocketTable implements RingSource, ElasticRings {
     if (block.get(SocketWord.TlsOffset) !== 0) return true;
     const offset = this.#pool.take(TLS_REGION_BYTES);
     if (offset < 0) return false;
-    this.arena.slab.bytes.fill(0, offset, offset + TLS_REGION_BYTES);
+    clearTlsRegion(this.arena.slab, offset);
     block.set(SocketWord.TlsOffset, offset);
     return true;
   }

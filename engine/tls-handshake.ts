@@ -64,8 +64,8 @@ const NOTHING = new Uint8Array(0);
 const scratch = new Uint8Array(64 * 1024);
 
 /**
- * A TLS handshake over a connected socket, in the calling thread. {@link step} is called again whenever the socket has
- * become readable or writable, until it says `'done'`.
+ * A TLS handshake over a socket, in the calling thread. It may be made before the socket is connected, so that its keys are there by
+ * then; {@link step} is called when it is, and again whenever the socket has become readable or writable, until it says `'done'`.
  */
 export class TlsHandshake {
   readonly #socket: SharedSocket;
@@ -80,6 +80,8 @@ export class TlsHandshake {
   #earlyBytes = 0;
   readonly #pieces: TlsPieces | null;
   #isPaused = false;
+  /** The engine was asked for memory. */
+  #isAnnounced = false;
   #channel: TlsChannel | null = null;
 
   constructor(socket: SharedSocket, options: TlsOptions) {
@@ -109,7 +111,6 @@ export class TlsHandshake {
     });
     this.#early = options.earlyData ?? NOTHING;
     this.#pieces = options.tuning?.testing?.pieces ?? null;
-    socket.client.command(socket.block, Command.Tls);
     this.#tls.start();
     this.#earlyBytes = this.#tls.sendEarlyData(this.#early, 0, this.#early.length);
   }
@@ -149,6 +150,11 @@ export class TlsHandshake {
   }
 
   #step(): TlsProgress {
+    if (!this.#isAnnounced) {
+      // perf: together with the ClientHello, so that the engine wakes once for both
+      this.#isAnnounced = true;
+      this.#socket.client.command(this.#socket.block, Command.Tls);
+    }
     if (this.#channel !== null) return this.#sendRest(this.#channel);
     for (;;) {
       this.#isPaused = false;

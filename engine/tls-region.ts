@@ -1,3 +1,6 @@
+import type { Slab } from '../stack/wire/slab.ts';
+import { clearTrafficState, wipeTrafficState } from '../tls/traffic/state.ts';
+
 /**
  * What a TLS connection keeps in shared memory after its handshake, so that any thread can go on with it: the traffic
  * state of tls/ (secrets, keys, sequence numbers, partial messages), and what was decrypted but not yet read.
@@ -27,6 +30,20 @@ export const TlsRegion = {
   /** Offset of the application protocol and the peer's certificates (each behind its length in a word), for whoever asks; up to the end of the region. */
   Certificates: 0xc000,
 } as const;
+
+/** Makes a region ready for a connection. Its memory may have been a ring's: what its words do not speak of is not looked at. */
+export function clearTlsRegion(slab: Slab, region: number): void {
+  slab.bytes.fill(0, region, region + TlsRegion.Traffic);
+  clearTrafficState(slab, region + TlsRegion.Traffic);
+}
+
+/** Overwrites the secrets of a connection, and what nobody has read of it, in a region that was cleared. perf: 1 of 64 KB, as a rule */
+export function wipeTlsRegion(slab: Slab, region: number): void {
+  const plain = region + TlsRegion.Plain + slab.view.getInt32(region + TlsRegion.PlainOff);
+  slab.bytes.fill(0, plain, plain + slab.view.getInt32(region + TlsRegion.PlainLen));
+  wipeTrafficState(slab, region + TlsRegion.Traffic);
+  slab.bytes.fill(0, region, region + TlsRegion.Traffic);
+}
 
 /** A power of two that holds the above. */
 export const TLS_REGION_BYTES: number = 64 * 1024;

@@ -60,10 +60,12 @@ export function dial(
   const deadline = deadlineAfter(request.timeoutMs);
   const socket = SharedSocket.connect(client, request);
   try {
+    // the keys are made while the network is at work
+    const handshake = security === null ? null : handshakeOf(socket, security);
     awaitOpen(socket, request, deadline);
     connected?.(socket);
-    if (security === null) return { socket, channel: socket, info: null };
-    return secure(socket, security, deadline, request.timeoutMs);
+    if (handshake === null) return { socket, channel: socket, info: null };
+    return shakeHands(socket, handshake, deadline, request.timeoutMs);
   } catch (error) {
     // a peer that is silent gets no polite close; one that was refused gets its alert
     if (error instanceof NetError && error.tunwireCode === 'TIMEOUT') socket.abort();
@@ -86,7 +88,20 @@ export function secure(
   timeoutMs: number,
   throwIfEnded?: () => void,
 ): Dialed {
-  const handshake = new TlsHandshake(socket, { ...security, unixTimeMs: Date.now(), random });
+  return shakeHands(socket, handshakeOf(socket, security), deadline, timeoutMs, throwIfEnded);
+}
+
+function handshakeOf(socket: SharedSocket, security: DialSecurity): TlsHandshake {
+  return new TlsHandshake(socket, { ...security, unixTimeMs: Date.now(), random });
+}
+
+function shakeHands(
+  socket: SharedSocket,
+  handshake: TlsHandshake,
+  deadline: number,
+  timeoutMs: number,
+  throwIfEnded?: () => void,
+): Dialed {
   for (;;) {
     const { recvSequence, sendSequence } = socket;
     const progress = handshake.step();

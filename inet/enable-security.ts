@@ -1,7 +1,7 @@
 import { WOULD_BLOCK } from '../engine/channel.ts';
 import { SocketStatus, SocketWord } from '../engine/socket-block.ts';
 import { TlsChannel } from '../engine/tls-channel.ts';
-import { TlsRegion } from '../engine/tls-region.ts';
+import { wipeTlsRegion } from '../engine/tls-region.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { checkHost, securityFor } from './connect.ts';
 import {
@@ -116,8 +116,7 @@ function end(opened: OpenHandle): void {
   }
   const region = block.get(SocketWord.TlsOffset);
   // secrets do not outlive their use, and a later handshake starts from nothing
-  block.arena.slab.bytes.fill(0, region, region + TlsRegion.Plain);
-  block.arena.slab.view.setInt32(region + TlsRegion.CertificatesLen, 0);
+  wipeTlsRegion(block.arena.slab, region);
   block.set(SocketWord.TlsFlags, 0);
   Atomics.add(block.words, block.at + SocketWord.FaceSecured, 1);
 }

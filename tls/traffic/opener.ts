@@ -37,6 +37,7 @@ import {
   READING,
   ReadSide,
   TrafficOffset,
+  wipePartial,
   wipeReadSide,
   writeReadSecret,
 } from './state.ts';
@@ -197,8 +198,8 @@ export class TrafficOpener {
       off += taken;
       view.setUint32(this.#off + TrafficOffset.PartialBytes, have, true);
       if (have < HANDSHAKE_HEADER_BYTES || have < messageLength(bytes, partialAt)) continue;
-      view.setUint32(this.#off + TrafficOffset.PartialBytes, 0, true);
       const raw = Uint8Array.from(bytes.subarray(partialAt, partialAt + have));
+      wipePartial(this.#state, this.#off);
       this.#handle({ type: raw[0]!, raw }, off === contentBytes);
     }
   }

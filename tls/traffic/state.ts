@@ -2,6 +2,7 @@ import type { Slab } from '../../stack/wire/slab.ts';
 import { type TrafficKey, trafficKeyOf } from '../keys/key-schedule.ts';
 import type { RecordSecrets } from '../keys/prf.ts';
 import { type CipherSuite, cipherSuiteOf, IV_BYTES } from '../keys/suites.ts';
+import { MAX_POST_HANDSHAKE_MESSAGE_BYTES } from '../limits.ts';
 import type { RecordSide } from '../record/handshake-records.ts';
 import {
   CIPHER_STATE_BYTES,
@@ -127,7 +128,7 @@ export function writeTrafficState(
   start: TrafficStart | TrafficStart12,
   paddingBytes = 0,
 ): void {
-  state.bytes.fill(0, off, off + TRAFFIC_STATE_BYTES);
+  clearTrafficState(state, off);
   state.view.setUint32(off + TrafficOffset.Suite, start.suite.id, true);
   state.view.setUint16(off + TrafficOffset.SendLimit, start.sendLimitBytes, true);
   state.view.setUint16(off + TrafficOffset.ReadLimit, start.receiveLimitBytes, true);
@@ -258,10 +259,30 @@ export function wipeWriteSide(state: Slab, off: number): void {
   state.bytes.fill(0, off + TrafficOffset.WriteMacKey, off + TrafficOffset.ReadMacKey);
 }
 
+/** Makes a region ready for a connection. perf: what `Partial` holds is not looked at, 16 KB that count only as far as `PartialBytes` says */
+export function clearTrafficState({ bytes }: Slab, off: number): void {
+  bytes.fill(0, off, off + TrafficOffset.Partial);
+  bytes.fill(0, off + TrafficOffset.WriteMacKey, off + TRAFFIC_STATE_BYTES);
+}
+
+/** Overwrites a state, written or cleared before: the connection is over. */
+export function wipeTrafficState(state: Slab, off: number): void {
+  wipePartial(state, off);
+  clearTrafficState(state, off);
+}
+
+/** Overwrites the handshake message of which a part has come. */
+export function wipePartial(state: Slab, off: number): void {
+  const at = off + TrafficOffset.Partial;
+  const lengthBytes = state.view.getUint32(off + TrafficOffset.PartialBytes, true);
+  state.bytes.fill(0, at, at + Math.min(lengthBytes, MAX_POST_HANDSHAKE_MESSAGE_BYTES));
+  state.view.setUint32(off + TrafficOffset.PartialBytes, 0, true);
+}
+
 /** Overwrites the secrets of the reading side. */
 export function wipeReadSide(state: Slab, off: number): void {
   state.bytes.fill(0, off + TrafficOffset.ReadSecret, off + TrafficOffset.ExporterSecret);
-  state.bytes.fill(0, off + TrafficOffset.Partial, off + TrafficOffset.WriteMacKey);
+  wipePartial(state, off);
   state.bytes.fill(0, off + TrafficOffset.ReadMacKey, off + TRAFFIC_STATE_BYTES);
 }
 
