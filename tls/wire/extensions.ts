@@ -41,10 +41,14 @@ export function readExtensions(from: Reader, message: string): Extensions {
   return extensions;
 }
 
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(ExtensionType).map(([name, number]) => [
+    number,
+    name.replace(/(?<!^)[A-Z]/g, '_$&').toLowerCase(),
+  ]),
+);
+
 /** The name of an extension as RFC 8446 writes it. */
 export function extensionName(type: number): string {
-  for (const [name, number] of Object.entries(ExtensionType)) {
-    if (number === type) return name.replace(/(?<!^)[A-Z]/g, '_$&').toLowerCase();
-  }
-  return `extension ${type}`;
+  return NAMES.get(type) ?? `extension ${type}`;
 }
