@@ -23,24 +23,24 @@ export interface HandshakeLimits {
 export class SocketHandshake {
   readonly #shared: SharedSocket;
   readonly #handshake: TlsHandshake;
-  readonly #timer: NodeJS.Timeout | null;
+  #timer: NodeJS.Timeout | null = null;
   readonly #identity: IdentityVerifier | null;
-  readonly #startedAt = performance.now();
+  readonly #limitMs: number;
+  #startedAt = 0;
 
   /**
+   * Makes the keys, for a socket that may not be connected yet.
    * @param socket gets the event 'keylog' if it has listeners now
    * @param sessions null: none are resumed, and none kept
-   * @param onTimeout is told when it has taken too long
    */
   constructor(
     socket: EventEmitter,
     shared: SharedSocket,
     tls: TlsSettings,
     sessions: ConnectionSessions | null,
-    limits: HandshakeLimits,
-    onTimeout: (error: NetError) => void,
   ) {
     this.#shared = shared;
+    this.#limitMs = tls.handshakeTimeoutMs > 0 ? tls.handshakeTimeoutMs : Infinity;
     const { sessions: use, identity, trusted: _trusted, ...settings } = tls;
     this.#identity = identity;
     this.#handshake = new TlsHandshake(shared, {
@@ -50,7 +50,12 @@ export class SocketHandshake {
       unixTimeMs: Date.now(),
       random: new SystemRandom(),
     });
-    const limitMs = tls.handshakeTimeoutMs > 0 ? tls.handshakeTimeoutMs : Infinity;
+  }
+
+  /** The socket is connected. @param onTimeout is told when it has taken too long */
+  begin(limits: HandshakeLimits, onTimeout: (error: NetError) => void): void {
+    this.#startedAt = performance.now();
+    const limitMs = this.#limitMs;
     const allowedMs = Math.min(limitMs, limits.leftMs);
     const limit =
       limitMs < limits.leftMs ? `${limitMs} ms for a handshake` : `${limits.timeoutMs} ms for everything`;

@@ -74,6 +74,8 @@ export class Socket extends TlsView {
   readonly #client: EngineClient | null;
   #shared: SharedSocket | null = null;
   #handshake: SocketHandshake | null = null;
+  /** The same, before the connection is open. */
+  #prepared: SocketHandshake | null = null;
   /** The listener that has accepted it; null: an own connection. */
   readonly server: EventEmitter | null = null;
   #tls: TlsSettings | null = null;
@@ -249,6 +251,7 @@ export class Socket extends TlsView {
     this.authorizationError = null;
     this.alpnProtocol = false;
     this.#tls = null;
+    this.#prepared = null;
     this.#failure = null;
     this.#resetOnDestroy = false;
     this.#lookupMs = -1;
@@ -321,6 +324,8 @@ export class Socket extends TlsView {
     // what came before there was a listener
     process.nextTick(() => {
       this.#attempts?.listen(shared);
+      // the keys are made while the network is at work
+      if (this.#connecting && this.#tls !== null) this.#prepareHandshake(shared, this.#tls);
       this.#onEvents(SocketEvent.Readable | SocketEvent.Writable);
     });
   }
@@ -378,16 +383,22 @@ export class Socket extends TlsView {
     if (this.channel !== null) this.startReading();
   }
 
-  #startHandshake(shared: SharedSocket, tls: TlsSettings, leftMs: number): void {
+  #prepareHandshake(shared: SharedSocket, tls: TlsSettings): void {
+    if (this.destroyed) return;
     try {
-      const sessions = this.sessionsFor(tls);
-      const limits = { leftMs, timeoutMs: this.#timeoutMs };
-      const onTimeout = (error: NetError): unknown => this.destroy(error);
-      this.#handshake = new SocketHandshake(this, shared, tls, sessions, limits, onTimeout);
+      this.#prepared = new SocketHandshake(this, shared, tls, this.sessionsFor(tls));
     } catch (error) {
       this.fail(error);
-      return;
     }
+  }
+
+  #startHandshake(shared: SharedSocket, tls: TlsSettings, leftMs: number): void {
+    if (this.#prepared === null) this.#prepareHandshake(shared, tls);
+    const handshake = this.#prepared;
+    if (handshake === null) return;
+    this.#prepared = null;
+    this.#handshake = handshake;
+    handshake.begin({ leftMs, timeoutMs: this.#timeoutMs }, (error) => this.destroy(error));
     process.nextTick(() => this.#onEvents(SocketEvent.Readable));
   }
 
