@@ -10,6 +10,7 @@ import { AddressCheck, type AddressCheckOwner } from '../stack/ip/address-check.
 import type { EthernetLink } from '../stack/ip/ethernet-link.ts';
 import type { Interface, InterfaceSettings } from '../stack/ip/interface.ts';
 import { IDENTIFIER_SECRET_BYTES } from '../stack/ip/interface-identifier.ts';
+import { LinkLocalAddress, LinkLocalCounters, type LinkLocalOwner } from '../stack/ip/link-local-address.ts';
 import { Slaac, SlaacCounters, type SlaacOwner } from '../stack/ip/slaac.ts';
 import { ownPrefix, type Stack } from '../stack/stack.ts';
 import type { IpAddress, IpPrefix } from '../stack/wire/ip-address.ts';
@@ -20,9 +21,13 @@ import type { EngineOptions } from './options.ts';
 const DHCP = 'dhcp';
 /** The same: one made of what routers advertise. */
 const SLAAC = 'slaac';
+/** The same: an IPv4 address of our own choice, when there is no DHCP server (RFC 3927). */
+const LINK_LOCAL = 'link-local';
+/** A DHCP server has so long to give an address before one is chosen: what is asked twice. */
+const DHCP_PATIENCE_MS = 10_000;
 
 /** What gives an interface addresses and routes: its options, and what is asked for here. */
-export const CONFIGURATION_SOURCES: readonly string[] = ['static', 'checked', DHCP, SLAAC];
+export const CONFIGURATION_SOURCES: readonly string[] = ['static', 'checked', DHCP, SLAAC, LINK_LOCAL];
 
 /** Learns what a network says of its name servers. */
 export interface NameServerUser {
@@ -46,16 +51,19 @@ const NO_NAMES: NetworkNames = { servers: [], search: [] };
 
 /** The addresses that are given as such. */
 export function givenAddresses(addresses: readonly string[]): string[] {
-  return addresses.filter((address) => address !== DHCP && address !== SLAAC);
+  return addresses.filter((address) => address !== DHCP && address !== SLAAC && address !== LINK_LOCAL);
 }
 
 /** How an interface gets the addresses that it is not given: asks for them, and keeps them up to date. */
-export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6Owner, AddressCheckOwner {
+export class AddressConfiguration
+  implements DhcpClientOwner, SlaacOwner, DhcpV6Owner, AddressCheckOwner, LinkLocalOwner
+{
   readonly #stack: Stack;
   readonly #iface: Interface;
   readonly #user: NameServerUser;
   readonly #dhcp: DhcpClient | null;
   readonly #slaac: Slaac | null;
+  readonly #linkLocal: LinkLocalAddress | null;
   readonly #check: AddressCheck | null;
   readonly #free: IpPrefix[] = [];
   #taken: IpAddress | null = null;
@@ -73,6 +81,9 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
     this.#iface = iface;
     this.#user = user;
     this.#dhcp = addresses.includes(DHCP) ? this.#startDhcp(this.#ethernet('an address by DHCP')) : null;
+    this.#linkLocal = addresses.includes(LINK_LOCAL)
+      ? this.#startLinkLocal(this.#ethernet('a link-local address'))
+      : null;
     this.#slaac = addresses.includes(SLAAC)
       ? this.#startSlaac(this.#ethernet('an address by SLAAC'), settings)
       : null;
@@ -92,7 +103,11 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
       });
     const [unchecked] = this.#check?.pending ?? [];
     if (unchecked !== undefined) return `an answer whether ${unchecked.address} is free`;
-    if (this.#dhcp !== null && this.#dhcp.lease === null) return 'an address from a DHCP server';
+    const hasLinkLocal = this.#linkLocal !== null && this.#linkLocal.address !== null;
+    if (this.#dhcp !== null && this.#dhcp.lease === null && !hasLinkLocal)
+      return 'an address from a DHCP server';
+    if (this.#dhcp === null && this.#linkLocal !== null && !hasLinkLocal)
+      return 'a link-local address that nobody has';
     if (this.#slaac !== null && !this.#slaac.hasGlobalAddress) return 'a prefix from a router';
     return '';
   }
@@ -101,6 +116,7 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
   close(): void {
     this.#dhcp?.close();
     this.#slaac?.close();
+    this.#linkLocal?.close();
     this.#check?.close();
     this.#information?.close();
   }
@@ -133,6 +149,7 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
 
   /** DhcpClientOwner */
   leased(lease: DhcpLease): void {
+    this.#linkLocal?.cease();
     this.#stack.configure(this.#iface, DHCP, settingsOf(lease));
     this.#leased = { servers: lease.nameServers, search: lease.domain === null ? [] : [lease.domain] };
     this.#tellNames();
@@ -141,6 +158,13 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
   /** DhcpClientOwner: the name servers stay, as there may be a way to them by another address. */
   leaseLost(): void {
     this.#stack.configure(this.#iface, DHCP, null);
+    this.#linkLocal?.begin(DHCP_PATIENCE_MS);
+  }
+
+  /** LinkLocalOwner */
+  linkLocalChanged(prefix: IpPrefix | null): void {
+    const settings = prefix === null ? null : { addresses: [prefix], routes: [], mtuBytes: Infinity };
+    this.#stack.configure(this.#iface, LINK_LOCAL, settings);
   }
 
   /** SlaacOwner */
@@ -164,6 +188,13 @@ export class AddressConfiguration implements DhcpClientOwner, SlaacOwner, DhcpV6
   #startDhcp(link: EthernetLink): DhcpClient {
     const counters = this.#stack.counters.group('dhcp', new DhcpCounters());
     return new DhcpClient(this.#stack, this.#stack.udp, counters, this.#iface, link, this);
+  }
+
+  #startLinkLocal(link: EthernetLink): LinkLocalAddress {
+    const counters = this.#stack.counters.group('linkLocal', new LinkLocalCounters());
+    const linkLocal = new LinkLocalAddress(this.#stack, counters, link, this);
+    linkLocal.begin(this.#dhcp === null ? 0 : DHCP_PATIENCE_MS);
+    return linkLocal;
   }
 
   #startCheck(link: EthernetLink, addresses: readonly string[]): AddressCheck {

@@ -15,7 +15,8 @@ export interface EngineOptions extends SendOptions {
   /**
    * Own addresses with their prefix lengths: `['192.0.2.2/24', '2001:db8::2/64']`. `'dhcp'` among them, on an Ethernet device: one from
    * a DHCPv4 server, with the routes, name servers and domain it tells. `'slaac'`: IPv6 addresses made of the prefixes that routers
-   * advertise. The engine runs when it has them, and fails after 25 s.
+   * advertise. `'link-local'`: an IPv4 address of 169.254.0.0/16 that nobody on the link has (RFC 3927), beside `'dhcp'` only if there is no
+   * answer within ten seconds. The engine runs when it has them, and fails after 25 s.
    */
   readonly addresses: readonly string[];
   /**

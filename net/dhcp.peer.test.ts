@@ -47,8 +47,12 @@ function start({ own }: Bed): Promise<NetStack> {
 }
 
 /** Connects by the short name, and has some bytes sent back. @param look called while connected. @returns our address */
-async function echo(stack: NetStack, look: () => Promise<void> = async () => {}): Promise<string> {
-  const socket = await stack.connect({ host: 'www', port: PORT });
+async function echo(
+  stack: NetStack,
+  look: () => Promise<void> = async () => {},
+  host = 'www',
+): Promise<string> {
+  const socket = await stack.connect({ host, port: PORT });
   const answer = new Promise<string>((done, fail) => {
     socket.once('data', (chunk: Buffer) => done(chunk.toString()));
     socket.once('error', fail);
@@ -109,6 +113,22 @@ test('no server: the stack does not start, and says why', async (t) => {
     code: 'ETIMEDOUT',
     message: /veth0 has not got an address from a DHCP server within 25 s/,
   });
+});
+
+test('no server, but link-local: the stack starts with an address of its own choice, and talks to the kernel', async (t) => {
+  t.timeout(60_000);
+  const bed = await createBed(t);
+  await bed.peer.ok('ip', ['addr', 'add', '169.254.7.7/16', 'dev', ETHERNET_NAME]);
+  await startNodeServer(bed.peer, PORT, 'echo');
+  const stack = await bed.own.within(() =>
+    createStack({
+      device: `raw:${ETHERNET_NAME}`,
+      addresses: ['dhcp', 'link-local'],
+      resolver: { hostsFile: null },
+    }),
+  );
+  t.teardown(() => stack.close());
+  t.regex(await echo(stack, async () => {}, '169.254.7.7'), /^hello 169\.254\.\d+\.\d+$/);
 });
 
 test('DHCP takes an Ethernet device', async (t) => {

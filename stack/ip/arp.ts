@@ -15,6 +15,9 @@ import type { EthernetLink } from './ethernet-link.ts';
 import type { Neighbour } from './neighbour.ts';
 import { chooseSource } from './source-address.ts';
 
+/** 169.254.0.0/16 */
+const LINK_LOCAL_NETWORK = 0xa9fe;
+
 /** Learns that an address that is being probed for belongs to somebody else. */
 export interface ProbeWatcher {
   /** The IPv4 address that must not be in use, as a word. */
@@ -148,6 +151,13 @@ export class ArpLayer {
     const packet = link.control(ARP_BYTES);
     const { view } = packet.head;
     writeArp(view, HEADROOM_BYTES, operation, link.high, link.low, sender, targetHigh, targetLow, target);
-    link.transmit(packet, toHigh, toLow, EtherType.Arp);
+    // RFC 3927 §2.5: all hear of link-local senders, so that two who have the same address learn of it
+    const isForAll = sender >>> 16 === LINK_LOCAL_NETWORK;
+    link.transmit(
+      packet,
+      isForAll ? BROADCAST_HIGH : toHigh,
+      isForAll ? BROADCAST_LOW : toLow,
+      EtherType.Arp,
+    );
   }
 }

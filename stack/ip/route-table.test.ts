@@ -66,6 +66,27 @@ test('link-local, multicast and broadcast destinations are on the link', (t) => 
   t.is(way(stack, '224.0.0.251', '192.0.2.2'), 'out 192.0.2.2 224.0.0.251 1500');
 });
 
+test('RFC 3927 §2.6.2: IPv4 link-local destinations are on the link; no default router gets them', (t) => {
+  const stack = makeStack();
+  add(stack, 'out', ['192.0.2.2/24'], ['192.0.2.1']);
+  t.is(way(stack, '169.254.7.7'), 'out 192.0.2.2 169.254.7.7 1500');
+  t.is(way(stack, '169.253.7.7'), 'out 192.0.2.2 192.0.2.1 1500');
+  // as clouds have it: a route to just there
+  stack.configure(stack.interfaces[0]!, 'dhcp', {
+    addresses: [],
+    routes: [
+      {
+        prefix: { address: addressOf('169.254.169.254'), prefixLength: 32 },
+        gateway: addressOf('192.0.2.9'),
+      },
+    ],
+    mtuBytes: Infinity,
+  });
+  t.is(way(stack, '169.254.169.254'), 'out 192.0.2.2 192.0.2.9 1500');
+  add(stack, 'lab', ['169.254.1.1/16']);
+  t.is(way(stack, '169.254.7.7'), 'lab 169.254.1.1 169.254.7.7 1500');
+});
+
 test('a given source decides the interface', (t) => {
   const stack = twoLinks();
   t.is(way(stack, '10.1.9.9', '10.0.0.2'), 'lab 10.0.0.2 10.1.9.9 9000');

@@ -324,12 +324,18 @@ export class RouteTable {
       destination.isMulticast ||
       destination.isLimitedBroadcast ||
       (destination.family === 6 && destination.isLinkLocal);
+    // RFC 3927 §2.6.2: on the link, whatever addresses we have; by no router but one that has a route to just there
+    const isLinkLocalV4 = destination.family === 4 && destination.isLinkLocal;
     let best: Row | null = null;
+    let onLink: Row | null = null;
     for (const row of this.#rows) {
       if (row.prefix.address.family !== destination.family) continue;
       if (via !== null && row.iface !== via) continue;
+      if (row.gateway === null) onLink ??= row;
       if (onEveryLink) {
-        if (row.gateway === null) return row;
+        if (onLink !== null) return onLink;
+      } else if (isLinkLocalV4 && row.gateway !== null && row.prefix.prefixLength === 0) {
+        // the default router
       } else if (
         row.prefix.address.sharesPrefix(destination, row.prefix.prefixLength) &&
         (best === null || this.#silent.isBetter(row, best))
@@ -337,7 +343,7 @@ export class RouteTable {
         best = row;
       }
     }
-    return best;
+    return best ?? (isLinkLocalV4 ? onLink : null);
   }
 }
 
