@@ -107,6 +107,19 @@ test('an empty servername, as agents of node:https give for an address, is no ot
   socket.destroy();
 });
 
+test('a name that ends in a number is told to the server as well', async (t) => {
+  const names: unknown[] = [];
+  const { port } = await serveTls(pair.server, identity, (peer) => {
+    names.push((peer as { servername?: unknown }).servername);
+    peer.end('hello');
+  });
+  for (const servername of ['device.0', 'Device.Lab.Test']) {
+    const socket = await connectTls(port, { ca: identity.ca, servername, rejectUnauthorized: false });
+    await readAll(socket);
+  }
+  t.deepEqual(names, ['device.0', 'device.lab.test']);
+});
+
 test('nobody is asked about a chain that leads to no trusted root', async (t) => {
   const { port } = await serveTls(pair.server, identity, (peer) => peer.end('hello'));
   const checkServerIdentity = (): undefined => t.fail('asked');

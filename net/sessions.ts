@@ -51,15 +51,21 @@ export class ConnectionSessions implements SessionStore {
   /** Tells of those that have come, and of each that comes, never within a call that reads. */
   tell(listener: (session: TlsSession) => void): void {
     this.#listener = listener;
-    for (const session of this.#untold.splice(0)) listener(session);
+    this.#tellAll(listener);
   }
 
   #tellSoon(): void {
     const listener = this.#listener;
     if (listener === null) return;
-    process.nextTick(() => {
-      for (const session of this.#untold.splice(0)) listener(session);
-    });
+    process.nextTick(() => this.#tellAll(listener));
+  }
+
+  /** Several can have come in one record: while one is told, it is the last, as in Node. */
+  #tellAll(listener: (session: TlsSession) => void): void {
+    for (const session of this.#untold.splice(0)) {
+      this.received = session;
+      listener(session);
+    }
   }
 }
 

@@ -26,6 +26,8 @@ async function greeting(maxVersion: TlsVersion): Promise<number> {
 interface Seen {
   readonly events: string[];
   readonly sessions: Buffer[];
+  /** Each was what `getSession` gave meanwhile. */
+  readonly current: boolean[];
   readonly resumed: boolean;
   readonly atEnd: Buffer | undefined;
   readonly hasTicket: boolean;
@@ -35,6 +37,7 @@ interface Seen {
 async function observe(socket: Socket | tls.TLSSocket): Promise<Seen> {
   const events: string[] = [];
   const sessions: Buffer[] = [];
+  const current: boolean[] = [];
   let resumed = false;
   let atEnd: Buffer | undefined;
   let hasTicket = false;
@@ -48,10 +51,11 @@ async function observe(socket: Socket | tls.TLSSocket): Promise<Seen> {
   socket.on('session', (session: Buffer) => {
     events.push('session');
     sessions.push(session);
+    current.push(socket.getSession()?.equals(session) === true);
   });
   await readAll(socket);
   socket.destroy();
-  return { events, sessions, resumed, atEnd, hasTicket };
+  return { events, sessions, current, resumed, atEnd, hasTicket };
 }
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -74,6 +78,8 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const nodeFirst = await theirs();
     t.deepEqual(first.events, nodeFirst.events);
     t.true(first.events.indexOf('secureConnect') < first.events.indexOf('session'));
+    t.deepEqual(first.current, nodeFirst.current);
+    t.true(first.current.length > 0 && first.current.every(Boolean));
     t.false(first.resumed);
     t.is(first.hasTicket, nodeFirst.hasTicket);
     t.deepEqual(first.atEnd, first.sessions.at(-1));

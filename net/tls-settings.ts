@@ -143,7 +143,8 @@ export function tlsSettings(options: TlsConnectOptions, target: TlsTarget): TlsS
   const name = options.servername || target.host;
   const roots = rootsOf(options.ca);
   const lists = listsOf(options.crl);
-  const serverName = isIP(name) === 0 ? domainToASCII(name) : name;
+  // '' is also what domainToASCII gives for what is no name in URLs, as host.0
+  const serverName = isIP(name) === 0 ? domainToASCII(name) || name : name;
   const chainVerifier = sharedVerifier(roots.store, lists, {
     legacy: fallback,
     requireRevocationLists: lists !== null,
