@@ -55,6 +55,13 @@ for (const [name, host] of [
   });
 }
 
+test('a link-local address, without a server', async (t) => {
+  t.timeout(120_000);
+  const { own, peer } = await createEnds(t);
+  await peer.ok('ip', ['addr', 'add', '169.254.7.7/16', 'dev', ETHERNET_NAME]);
+  await runTwice(t, own, '169.254.7.7', ['--addr', 'link-local']);
+});
+
 test('SLAAC, with a hop limit and an MTU of the router', async (t) => {
   t.timeout(120_000);
   const { own, peer } = await createEnds(t);

@@ -227,6 +227,35 @@ test('what came faster than it was read, and what is too large, is counted', asy
   t.is(other.counters.txDroppedDown, 1);
 });
 
+test('a slow interface: when what waits there is too much the device is full; what its queue drops, and what the kernel refuses, is counted', async (t) => {
+  const { own } = await createEnds(t);
+  const device = open(own);
+  t.teardown(() => device.close());
+  const shape = async (limitBytes: number): Promise<void> => {
+    const rate = ['tbf', 'rate', '8kbit', 'burst', '1600', 'limit', String(limitBytes)];
+    await own.ok('tc', ['qdisc', 'replace', 'dev', ETHERNET_NAME, 'root', ...rate]);
+  };
+  const packet = numbered(1460);
+  packet.gsoBytes = 0;
+  await shape(100_000_000);
+  let sent = 0;
+  while (device.send(packet)) sent++;
+  t.like(device.counters, { txFull: 1, txPackets: sent, txDroppedQueue: 0, txDroppedError: 0 });
+  t.true(sent > 1000, `${sent}`);
+  // what waited is gone with the old queue
+  await own.ok('tc', ['qdisc', 'del', 'dev', ETHERNET_NAME, 'root']);
+  await shape(3000);
+  for (let i = 0; i < 20; i++) t.true(device.send(packet));
+  const { txDroppedQueue, txPackets } = device.counters;
+  t.true(txDroppedQueue > 0);
+  t.is(txPackets + txDroppedQueue, sent + 20);
+  await own.ok('tc', ['qdisc', 'del', 'dev', ETHERNET_NAME, 'root']);
+  // a checksum beyond the end of the packet
+  packet.csumStart = 2000;
+  t.true(device.send(packet));
+  t.is(device.counters.txDroppedError, 1);
+});
+
 test('the MTU is read, or given; what cannot be opened says what to do', async (t) => {
   const { own, peer } = await createEnds(t);
   await own.ok('ip', ['link', 'set', ETHERNET_NAME, 'mtu', '9000']);

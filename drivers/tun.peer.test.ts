@@ -152,6 +152,11 @@ test('an interface that is down drops, one that is deleted is lost', async (t) =
   await lab.ok('ip', ['link', 'set', lab.tun, 'up']);
   t.true(device.send(echoRequest(V4, new Uint8Array(8))));
   next(device, new Collector(), isIcmp);
+  // what is no IP packet the kernel refuses
+  const nonsense = echoRequest(V4, new Uint8Array(8));
+  nonsense.head.view.setUint8(nonsense.headOff, 0x05);
+  t.true(device.send(nonsense));
+  t.is(device.counters.txDroppedError, 1);
   await lab.ok('ip', ['link', 'del', lab.tun]);
   const onSend = t.throws(() => device.send(echoRequest(V4, new Uint8Array(8))), { instanceOf: NetError });
   t.is(onSend.tunwireCode, 'DEVICE_LOST');

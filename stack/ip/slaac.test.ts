@@ -1,5 +1,6 @@
 import test from 'ava';
 import { fc } from '../../test/properties.ts';
+import { HEADROOM_BYTES, TxPacket } from '../link.ts';
 import { EthernetWire, type Station } from '../testing/ethernet-wire.ts';
 import { addressOf, icmpMessage, ipPacket, ipv6Fragments } from '../testing/packets.ts';
 import { EtherType, writeEthernetHeader } from '../wire/ethernet.ts';
@@ -422,6 +423,29 @@ test('two stations that want one address at the same time: neither takes it', (t
   b.wire.settle();
   t.is(b.counters.duplicates, 1);
 });
+
+test('own questions that come back on a loop make no duplicate', (t) => {
+  const b = bed();
+  const back = b.wire.add(9, []);
+  const { filter } = b.wire;
+  b.wire.filter = (frame, from): boolean => {
+    if (from === b.own) back.send(echoOf(frame));
+    return filter(frame, from);
+  };
+  advertise(b);
+  b.wire.runFor(5 * SECOND);
+  t.deepEqual(addresses(b), [LINK_LOCAL, GLOBAL]);
+  t.is(b.counters.duplicates, 0);
+  t.true(b.own.counters('ethernet')['dropOwn']! > 2);
+});
+
+/** The same frame, as if a switch sent it back. */
+function echoOf(frame: Uint8Array): TxPacket {
+  const packet = new TxPacket(Slab.alloc(HEADROOM_BYTES + frame.length));
+  packet.headLen = frame.length;
+  packet.head.bytes.set(frame, HEADROOM_BYTES);
+  return packet;
+}
 
 test('forged and malformed advertisements are dropped and counted', (t) => {
   const b = bed();
