@@ -164,3 +164,17 @@ test('backpressure over TLS: a slow reader stops the writer', async (t) => {
   t.true(socket.readableLength <= 2 * 65_536, `${socket.readableLength} bytes buffered`);
   t.true((await readAll(socket)).equals(data));
 });
+
+test("a server of node:tls ends with its client when it is told to, as on Node's own sockets", async (t) => {
+  const server = await pair.server.listen({ port: 0, allowHalfOpen: true });
+  const secure = tls.createServer(identity, (peer) => peer.resume());
+  secure.on('secureConnection', (peer) => {
+    peer.allowHalfOpen = false;
+  });
+  server.on('connection', (socket) => secure.emit('connection', socket));
+  const socket = await connectTls(server.address()?.port ?? 0);
+  socket.end('all');
+  // to the end, by close_notify
+  t.is((await readAll(socket)).length, 0);
+  server.close();
+});
