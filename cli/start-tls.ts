@@ -30,12 +30,14 @@ const DIALOGUES: Readonly<Record<StartTlsProtocol, (talk: Talk, host: string) =>
     talk.say('EHLO tunwire.invalid\r\n');
     if (!/^250[ -]STARTTLS\s*$/im.test(talk.reply('250'))) throw talk.declined('does not offer STARTTLS');
     talk.say('STARTTLS\r\n');
+    talk.consent(/^[45]\d\d/);
     talk.reply('220');
   },
   // RFC 2595 §4
   pop3: (talk) => {
     talk.line(/^\+OK/);
     talk.say('STLS\r\n');
+    talk.consent(/^-ERR/);
     talk.line(/^\+OK/);
   },
   // RFC 9051 §6.2.1
@@ -43,6 +45,7 @@ const DIALOGUES: Readonly<Record<StartTlsProtocol, (talk: Talk, host: string) =>
     talk.line(/^\* OK/i);
     talk.say('a1 STARTTLS\r\n');
     while (!/^a1 /i.test(talk.peekLine())) talk.line(/^\* /);
+    talk.consent(/^a1 (NO|BAD)/i);
     talk.line(/^a1 OK/i);
   },
   // RFC 5804 §2.2
@@ -50,12 +53,14 @@ const DIALOGUES: Readonly<Record<StartTlsProtocol, (talk: Talk, host: string) =>
     while (/^"/.test(talk.peekLine())) talk.line(/^"/);
     talk.line(/^OK/i);
     talk.say('STARTTLS\r\n');
+    talk.consent(/^(NO|BYE)/i);
     talk.line(/^OK/i);
   },
   // RFC 4217 §4
   ftp: (talk) => {
     talk.reply('220');
     talk.say('AUTH TLS\r\n');
+    talk.consent(/^[45]\d\d/);
     talk.reply('234');
   },
   // RFC 4511 §4.14
@@ -174,6 +179,12 @@ class Talk {
   peekLine(): string {
     while (!this.#held.includes('\n')) this.#more();
     return this.#held.toString('latin1').split('\n')[0]!.trimEnd();
+  }
+
+  /** The answer to the wish for TLS is there. @throws NetError when it is one that refuses */
+  consent(refusal: RegExp): void {
+    const line = this.peekLine();
+    if (refusal.test(line)) throw this.declined(`answers '${line}'`);
   }
 
   /** Takes a line. @throws NetError when it is another than expected */
