@@ -180,7 +180,9 @@ export function addStackFlags(command: Command): Command {
         new Option(
           '-w, --write <file>',
           'write all packets and the TLS secrets to a pcapng file, which opens decrypted; - is standard output',
-        ).conflicts('capture'),
+        )
+          .argParser(captureFile)
+          .conflicts('capture'),
       ),
     )
     .addOption(records(new Option('--capture <file>', 'the same without the secrets')))
@@ -193,6 +195,9 @@ export function addStackFlags(command: Command): Command {
       ),
     )
     .addOption(new Option('--capture-secrets', 'with the secrets, too').hideHelp())
+    .addOption(
+      new Option('--secrets-in-pcapng', 'as --capture-secrets').implies({ captureSecrets: true }).hideHelp(),
+    )
     .addOption(
       records(
         new Option('-v, --verbose', 'tell what happens, with times; -vv also what the stack has counted')
@@ -219,21 +224,27 @@ export function addImpairFlags(command: Command): Command {
 /** Adds the flags about TLS. */
 export function addTlsFlags(command: Command): Command {
   const tls = (option: Option): Option => option.helpGroup(TLS);
-  return command
-    .addOption(
-      tls(
-        new Option('--cacert, --cafile <file>', 'trusted certificates in place of the system’s').env(
-          'TUNWIRE_CAFILE',
+  return (
+    command
+      .addOption(
+        tls(
+          new Option('--cacert, --cafile <file>', 'trusted certificates in place of the system’s').env(
+            'TUNWIRE_CAFILE',
+          ),
         ),
-      ),
-    )
-    .addOption(tls(new Option('-k, --trusted-site', 'accept any certificate')))
-    .addOption(
-      tls(new Option('--secure-fallback', 'also speak TLS 1.0 and 1.1, RSA, CBC, 3DES, RC4, SHA-1, MD5')),
-    )
-    .addOption(
-      tls(new Option('--keylog <file>', 'append the TLS secrets to a key log').env('SSLKEYLOGFILE')),
-    );
+      )
+      .addOption(tls(new Option('-k, --trusted-site', 'accept any certificate')))
+      // curl's name
+      .addOption(
+        new Option('--insecure', 'as -k, in the word of curl').implies({ trustedSite: true }).hideHelp(),
+      )
+      .addOption(
+        tls(new Option('--secure-fallback', 'also speak TLS 1.0 and 1.1, RSA, CBC, 3DES, RC4, SHA-1, MD5')),
+      )
+      .addOption(
+        tls(new Option('--keylog <file>', 'append the TLS secrets to a key log').env('SSLKEYLOGFILE')),
+      )
+  );
 }
 
 /** For options that can be repeated; commas separate, too. */
@@ -259,4 +270,12 @@ export function whole(text: string): number {
   const value = number(text);
   if (!Number.isInteger(value)) throw new InvalidArgumentError('expected a whole number, 0 or more');
   return value;
+}
+
+/** For nc -w is a time limit. @throws InvalidArgumentError for a number */
+function captureFile(value: string): string {
+  if (!/^\d+(\.\d+)?$/.test(value)) return value;
+  throw new InvalidArgumentError(
+    `It is the file of a capture. For a time limit: --timeout ${value}; for a file of that name: -w ./${value}`,
+  );
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, Help, type Option } from 'commander';
+import { insteadOf } from './foreign-flags.ts';
 import { LAUNCHER } from './launcher.ts';
 import { addBenchCommand } from './verbs/bench.ts';
 import { addConnectCommand } from './verbs/connect.ts';
@@ -33,7 +34,7 @@ export function makeProgram(): Command {
     .exitOverride()
     .configureOutput({
       writeOut: writeHelp,
-      outputError: (text, write) => write(text.replace(/^error: /, 'tunwire: ')),
+      outputError: (text, write) => write(inOurName(text)),
       getOutHelpWidth: () => Math.min(process.stdout.columns ?? HELP_COLUMNS, HELP_COLUMNS),
       getErrHelpWidth: () => Math.min(process.stderr.columns ?? HELP_COLUMNS, HELP_COLUMNS),
     })
@@ -52,8 +53,17 @@ export function makeProgram(): Command {
   addDemoCommand(program);
   addScriptCommand(program);
   addReplayCommand(program);
-  for (const verb of program.commands) verb.showHelpAfterError(`(see 'tunwire ${verb.name()} --help')`);
+  for (const verb of program.commands) {
+    const name = verb.name();
+    verb
+      .showHelpAfterError(`(see 'tunwire ${name} --help')`)
+      .configureOutput({ outputError: (text, write) => write(inOurName(text) + insteadOf(name, text)) });
+  }
   return program;
+}
+
+function inOurName(text: string): string {
+  return text.replace(/^error: /, 'tunwire: ');
 }
 
 /** Whoever reads may have read enough: `tunwire --help | head`. */
