@@ -126,9 +126,16 @@ export class RouteTable {
     }
   }
 
-  /** It does, or has shown itself: what is routed from now on may go there. */
+  /** It does, or has shown itself: what is routed from now on may go there. Who has a route keeps its first hop. */
   gatewayHeard(iface: Interface, address: IpAddress): void {
-    this.#silent.remove(iface, address);
+    if (!this.#silent.remove(iface, address)) return;
+    this.#lastRoute = null;
+    for (const [key, route] of this.#cache) {
+      const isChosen = route.iface !== iface || this.#redirected.has(key) || route.nextHop.equals(address);
+      if (isChosen || !this.#longestPrefix(route.destination, iface)?.gateway?.equals(address)) continue;
+      this.#keepFormer(route);
+      this.#cache.delete(key);
+    }
   }
 
   /** When a transport last heard from beyond a first hop, in ms; -Infinity: never. */

@@ -32,8 +32,9 @@ export class SilentGateways {
     }
   }
 
-  remove(iface: Interface, gateway: IpAddress): void {
-    if (this.#since.size > 0) this.#since.delete(keyOf(iface, gateway));
+  /** @returns false when it was not silent */
+  remove(iface: Interface, gateway: IpAddress): boolean {
+    return this.#since.size > 0 && this.#since.delete(keyOf(iface, gateway));
   }
 
   has(iface: Interface, gateway: IpAddress): boolean {

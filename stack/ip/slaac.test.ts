@@ -236,6 +236,41 @@ test('RFC 4191: of routers the preferred one that answers is used; what it says 
   t.not(router(), 'fe80::2');
 });
 
+test('a preferred router that was silent is used again when it advertises with its link address (RFC 4861 §6.3.4)', (t) => {
+  const b = bed();
+  b.wire.add(3, ['fe80::3/64']);
+  const far = addressOf('2001:db8:9::1');
+  const router = (): string => b.own.stack.ip.route(far, null).nextHop.toString();
+  const ping = (): void => {
+    b.own.stack.icmp.ping({ destination: far, count: 1, timeoutMs: 100 });
+    b.wire.runFor(4 * SECOND);
+  };
+  const { filter } = b.wire;
+  b.wire.filter = (frame, from): boolean => from.address[5] !== 2 && filter(frame, from);
+  advertise(b, { from: 'fe80::2', preference: HIGH });
+  advertise(b, { from: 'fe80::3' });
+  b.wire.runFor(3 * SECOND);
+  t.is(router(), 'fe80::2');
+  ping();
+  t.is(router(), 'fe80::3');
+  const kept = b.own.stack.ip.route(far, null);
+  b.wire.filter = filter;
+  advertise(b, { from: 'fe80::2', preference: HIGH });
+  t.is(router(), 'fe80::3', 'that says nothing of whether it hears us');
+  const linkAddress = (last: number): number[] => [1, 1, 2, 0, 0, 0, 0, last];
+  advertise(b, { from: 'fe80::2', preference: HIGH, options: linkAddress(2) });
+  t.is(router(), 'fe80::2');
+  t.is(kept.nextHop.toString(), 'fe80::3', 'connections that are there stay with the other');
+  const { length } = b.wire.trace;
+  ping();
+  t.is(router(), 'fe80::2');
+  const asked = b.wire.trace.slice(length).filter(({ from, bytes }) => from === b.own && bytes[54] === 135);
+  t.is(asked.length, 0, 'its address is known');
+  // nobody else can have our address
+  advertise(b, { from: 'fe80::4', options: linkAddress(1) });
+  t.is(b.own.counters('neighbour')['dropLinkAddress'], 1);
+});
+
 test('RFC 4191: routes to prefixes, of routers that are no default ones too; the longest one that answers', (t) => {
   const b = bed();
   const hop = (to: string): string => b.own.stack.ip.route(addressOf(to), null).nextHop.toString();

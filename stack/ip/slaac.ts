@@ -1,9 +1,14 @@
 import type { RxPacket, StackContext } from '../context.ts';
 import { TimerEntry, type TimerTarget } from '../timers.ts';
+import { ethernetHigh, ethernetLow } from '../wire/ethernet.ts';
 import { IpAddress } from '../wire/ip-address.ts';
 import { IPV6_MIN_MTU_BYTES } from '../wire/ipv6.ts';
-import { NDP_HOP_LIMIT } from '../wire/ndp.ts';
-import { type PrefixInformation, parseRouterAdvertisement } from '../wire/router-advertisement.ts';
+import { findLinkAddress, NDP_HOP_LIMIT, NdpOption } from '../wire/ndp.ts';
+import {
+  type PrefixInformation,
+  parseRouterAdvertisement,
+  ROUTER_ADVERTISEMENT_BYTES,
+} from '../wire/router-advertisement.ts';
 import { AdvertisedRoutes } from './advertised-routes.ts';
 import { TentativeAddress } from './duplicate-address-detection.ts';
 import type { EthernetLink } from './ethernet-link.ts';
@@ -160,6 +165,7 @@ export class Slaac implements TimerTarget {
     }
     counters.advertisementsReceived++;
     const { now } = this.#context;
+    this.#learnLinkAddress(rx, router);
     this.#routes.advertised(router, said, now);
     // RFC 4861 §6.3.4
     if (said.mtuBytes >= IPV6_MIN_MTU_BYTES) this.#mtuBytes = said.mtuBytes;
@@ -173,6 +179,17 @@ export class Slaac implements TimerTarget {
     // RFC 4861 §6.3.7: an advertisement of a default router ends the questions
     if (said.lifetimeMs > 0) this.#solicitAt = Infinity;
     this.#changed(now);
+  }
+
+  /** RFC 4861 §6.3.4: a router that tells its link address is a neighbour, were it silent before. */
+  #learnLinkAddress(rx: RxPacket, router: IpAddress): void {
+    const { view } = rx.slab;
+    const from = rx.off + ROUTER_ADVERTISEMENT_BYTES;
+    const option = findLinkAddress(view, from, rx.off + rx.len, NdpOption.SourceLinkAddress);
+    if (option < 0) return;
+    const high = ethernetHigh(view, option);
+    const low = ethernetLow(view, option);
+    if (this.#link.isStation(high, low)) this.#link.neighbours.learn(router, high, low);
   }
 
   /** TimerTarget: something is over, or a question is due. */

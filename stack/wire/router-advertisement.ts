@@ -1,7 +1,9 @@
 import { IpAddress, type IpPrefix } from './ip-address.ts';
 
 /** A Router Advertisement (RFC 4861 §4.2): where its fields lie in the ICMPv6 message. */
-const Field = { HopLimit: 4, Flags: 5, Lifetime: 6, Reachable: 8, Retransmit: 12, Options: 16 } as const;
+const Field = { HopLimit: 4, Flags: 5, Lifetime: 6, Reachable: 8, Retransmit: 12 } as const;
+/** Where its options begin. */
+export const ROUTER_ADVERTISEMENT_BYTES = 16;
 
 const Option = { Prefix: 3, Mtu: 5, Route: 24, NameServers: 25, Domains: 31 } as const;
 const PREFIX_BYTES = 32;
@@ -67,13 +69,13 @@ export function parseRouterAdvertisement(
   off: number,
   end: number,
 ): RouterAdvertisement | null {
-  if (end - off < Field.Options) return null;
+  if (end - off < ROUTER_ADVERTISEMENT_BYTES) return null;
   const prefixes: PrefixInformation[] = [];
   const routes: RouteInformation[] = [];
   const nameServers: { address: IpAddress; lifetimeMs: number }[] = [];
   const domains: { name: string; lifetimeMs: number }[] = [];
   let mtuBytes = 0;
-  for (let at = off + Field.Options; at < end; ) {
+  for (let at = off + ROUTER_ADVERTISEMENT_BYTES; at < end; ) {
     // RFC 4861 §6.1.2
     const length = at + 2 <= end ? view.getUint8(at + 1) * 8 : 0;
     if (length === 0 || at + length > end) return null;
