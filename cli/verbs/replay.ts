@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { REPLAY_DEFAULTS } from '../../conformance/replay/options.ts';
-import { number } from '../flags.ts';
+import { collect, number } from '../flags.ts';
 
 /** What commander makes of the flags. */
 export interface ReplayFlags {
@@ -17,17 +17,24 @@ export interface ReplayFlags {
   readonly congestion?: string;
   readonly recvBuffer?: number;
   readonly sendBuffer?: number;
+  readonly onto?: string;
+  readonly speed?: string;
+  readonly loop?: number;
+  readonly map?: readonly string[];
 }
+
+const onto = (option: Option): Option => option.helpGroup('Onto a device:');
 
 /** Adds the verb `replay`. */
 export function addReplayCommand(program: Command): void {
   program
     .command('replay')
-    .summary('replay recorded sessions against the stack')
+    .summary('replay recorded sessions against the stack, or packets onto a device')
     .description(
       "Feeds the server's packets of a capture (pcap or pcapng) to the stack at their recorded times, makes the client's calls " +
         'when the recorded client made them, and compares what the stack sends: by its meaning, or every segment, or every ' +
-        'byte. Virtual time: hours take moments. A capture of this stack may tell how it is to be replayed; what is given here counts more.',
+        'byte. Virtual time: hours take moments. A capture of this stack may tell how it is to be replayed; what is given here counts more. With --onto the ' +
+        'packets are put onto a device as they are, at their recorded distances, as tcpreplay does.',
     )
     .argument('<file...>', 'captures')
     .option('--connection <number>', 'only the session of this number, from 1', number)
@@ -72,6 +79,17 @@ export function addReplayCommand(program: Command): void {
       "the send buffer's size, a power of two (default large enough)",
       powerOfTwo,
     )
+    .addOption(onto(new Option('--onto <device>', 'tun:NAME, tap:NAME or raw:INTERFACE')))
+    .addOption(onto(new Option('--speed <factor>', 'times faster than recorded, or max (default: 1)')))
+    .addOption(onto(new Option('--loop <number>', 'all captures so often (default: 1)').argParser(number)))
+    .addOption(
+      onto(
+        new Option(
+          '--map <old=new>',
+          'other addresses, or prefixes: 10.0.0.1=10.9.0.1; repeatable',
+        ).argParser(collect),
+      ),
+    )
     .addHelpText(
       'after',
       `
@@ -80,7 +98,20 @@ session could be replayed; 2 a file cannot be read, or the command line is
 wrong. A session that cannot be replayed (octets missing, begun before the
 capture) is skipped with its reason, and does not count as passed.`,
     )
-    .action(async (files: string[], flags: ReplayFlags) => {
+    .action(async (files: string[], flags: ReplayFlags, command: Command) => {
+      const { onto: device, speed, loop, map } = flags;
+      if (device !== undefined) {
+        const { playFiles } = await import('../play.ts');
+        process.exitCode = await playFiles(files, device, flags);
+        return;
+      }
+      if ((speed ?? loop ?? map) !== undefined)
+        command.error(
+          'error: --speed, --loop and --map are for packets that go onto a device: --onto raw:INTERFACE',
+          {
+            exitCode: 2,
+          },
+        );
       const { replayFiles } = await import('../replay.ts');
       process.exitCode = replayFiles(files, flags);
     });

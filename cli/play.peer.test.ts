@@ -1,0 +1,177 @@
+// needs: tun tcpdump tshark
+import { resolve } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { createLab, ETHERNET_NAME, joinByEthernet, type Lab, type LabProcess } from '../test/netns.ts';
+
+const TUNWIRE = new URL('tunwire.ts', import.meta.url).pathname;
+const fixture = (name: string): string => resolve(import.meta.dirname, `../pcap-fixtures/${name}.pcap`);
+
+async function watch(lab: Lab, iface: string, file: string, ...filter: string[]): Promise<LabProcess> {
+  const capture = lab.start('tcpdump', [
+    '-i',
+    iface,
+    '-U',
+    '--immediate-mode',
+    // as it is there is room for eight packets
+    '-s',
+    '2000',
+    '-Z',
+    'root',
+    '-w',
+    file,
+    ...filter,
+  ]);
+  await lab.until('tcpdump listens', () => capture.stderr.includes('listening on'));
+  return capture;
+}
+
+/** Bytes of the IP packets of a capture, in hexadecimal. */
+async function packets(lab: Lab, file: string): Promise<string[]> {
+  const text = await lab.ok('tcpdump', ['-n', '-t', '-x', '-r', file]);
+  const all: string[] = [];
+  for (const line of text.split('\n')) {
+    if (/^\s+0x[0-9a-f]{4}:/.test(line))
+      all[all.length - 1] += line.replace(/^\s+0x[0-9a-f]{4}:/, '').replaceAll(/\s/g, '');
+    else if (line !== '') all.push('');
+  }
+  return all;
+}
+
+const play = (lab: Lab, ...args: readonly string[]): ReturnType<Lab['run']> =>
+  lab.run(process.execPath, [TUNWIRE, 'replay', ...args]);
+
+/** Plays a fixture onto a device and has tcpdump take it down. */
+async function played(
+  t: ExecutionContext,
+  own: Lab,
+  watcher: Lab,
+  [device, iface]: readonly [string, string],
+  name: string,
+  args: readonly string[] = [],
+): Promise<{ before: string[]; after: string[]; file: string; report: Record<string, number> }> {
+  const file = watcher.file(`${iface}.pcap`);
+  const before = await packets(own, fixture(name));
+  const watching = await watch(watcher, iface, file, '-Q', 'in');
+  const result = await play(own, fixture(name), '--onto', device, '--json', ...args);
+  t.is(result.code, 0, result.stderr);
+  const report = JSON.parse(result.stdout) as Record<string, number>;
+  let after: string[] = [];
+  await watcher.until('all packets are there', async () => {
+    after = await packets(watcher, file);
+    return after.length >= (report['packets'] ?? 0);
+  });
+  await watching.stop('SIGINT');
+  return { before, after, file, report };
+}
+
+test('a capture goes onto a TUN device as it was, at its pace and faster', async (t) => {
+  const lab = await createLab(t);
+  const slow = await played(t, lab, lab, [`tun:${lab.tun}`, lab.tun], 'kernel-dns');
+  t.deepEqual(slow.after, slow.before);
+  t.is(slow.report['packets'], slow.before.length);
+  const max = await played(t, lab, lab, [`tun:${lab.tun}`, lab.tun], 'kernel-download', [
+    '--speed',
+    'max',
+    '--loop',
+    '2',
+  ]);
+  t.deepEqual(max.after, [...max.before, ...max.before]);
+});
+
+test('distances: at ten times the speed a tenth of the time', async (t) => {
+  const lab = await createLab(t);
+  const times = await lab.ok('tcpdump', ['-n', '-ttttt', '-r', fixture('kernel-keepalive')]);
+  const [, minutes = '0', seconds = '0'] =
+    /^ 00:(\d\d):(\d\d\.\d+)/.exec(times.trimEnd().split('\n').at(-1) ?? '') ?? [];
+  const recordedMs = (60 * Number(minutes) + Number(seconds)) * 1000;
+  t.true(recordedMs > 1000);
+  const speed = recordedMs / 500;
+  const { report } = await played(t, lab, lab, [`tun:${lab.tun}`, lab.tun], 'kernel-keepalive', [
+    '--speed',
+    String(speed),
+  ]);
+  // what is over 500 is a busy machine's
+  t.true(report['elapsedMs']! >= 490, `${report['elapsedMs']} ms`);
+});
+
+test('--map: other addresses, and checksums that are right', async (t) => {
+  const lab = await createLab(t);
+  for (const [name, changes] of [
+    ['kernel-download', ['--map', '198.18.0.0/16=10.99.0.0/16']],
+    ['kernel-ipv6', ['--map', '2001:2:0:1::/64=2001:db8:0:7::/64']],
+    ['kernel-dns', ['--map', '198.18.0.1=10.1.2.3', '--map', '198.18.0.2=10.1.2.4']],
+  ] as const) {
+    const { before, after, file } = await played(t, lab, lab, [`tun:${lab.tun}`, lab.tun], name, [
+      '--speed',
+      'max',
+      ...changes,
+    ]);
+    t.is(after.length, before.length);
+    t.true(
+      after.some((packet, i) => packet !== before[i]),
+      name,
+    );
+    const sums = ['ip', 'tcp', 'udp'].flatMap((what) => ['-o', `${what}.check_checksum:TRUE`]);
+    const fields = [
+      '-T',
+      'fields',
+      '-e',
+      'ip.checksum.status',
+      '-e',
+      'tcp.checksum.status',
+      '-e',
+      'udp.checksum.status',
+    ];
+    const wrong = (text: string): number => text.split('\n').filter((line) => line.includes('0')).length;
+    const theirs = wrong(await lab.ok('tshark', ['-r', fixture(name), ...sums, ...fields]));
+    t.is(wrong(await lab.ok('tshark', ['-r', file, ...sums, ...fields])), theirs, `${name}: wrong checksums`);
+  }
+});
+
+test('Ethernet frames go onto an interface; a capture without their headers does not', async (t) => {
+  const [own, peer] = [await createLab(t), await createLab(t)];
+  await joinByEthernet(own, peer);
+  const frames = own.file('frames.pcapng');
+  const watching = await watch(peer, ETHERNET_NAME, frames);
+  await peer.run('ping', ['-c', '1', '-W', '1', '10.78.0.9']);
+  await own.until('a frame is there', async () => (await packets(own, frames)).length > 0);
+  await watching.stop('SIGINT');
+  const file = peer.file('again.pcap');
+  const again = await watch(peer, ETHERNET_NAME, file, '-Q', 'in');
+  const result = await play(own, frames, '--onto', `raw:${ETHERNET_NAME}`, '--speed', 'max');
+  t.is(result.code, 0, result.stderr);
+  t.regex(result.stderr, /^\* \d+ packets, \d+ bytes in \d\.\d{3} s/);
+  const before = await packets(own, frames);
+  await peer.until('all frames are there', async () => (await packets(peer, file)).length >= before.length);
+  await again.stop('SIGINT');
+  t.deepEqual(await packets(peer, file), before);
+  const none = await play(
+    own,
+    fixture('kernel-dns'),
+    '--onto',
+    `raw:${ETHERNET_NAME}`,
+    '--json',
+    '--speed',
+    'max',
+  );
+  const { packets: sent, skipped } = JSON.parse(none.stdout) as Record<string, number>;
+  if (sent === 0) t.is(none.code, 1);
+  t.is(sent! + skipped!, (await packets(own, fixture('kernel-dns'))).length);
+});
+
+test('what is wrong is said with what to do', async (t) => {
+  const lab = await createLab(t);
+  for (const [args, code, reason] of [
+    [['--speed', '2'], 2, /--onto raw:INTERFACE/],
+    [['--onto', 'tun:none9', '--speed', '0'], 2, /--speed takes a number above 0, or max/],
+    [['--onto', `tun:${lab.tun}`, '--map', '10.0.0.1'], 2, /OLD=NEW/],
+    [['--onto', `tun:${lab.tun}`, '--map', '10.0.0.1=fd00::1'], 2, /two versions of IP/],
+    [['--onto', `tun:${lab.tun}`, '--map', '10.0.0.0/8=11.0.0.0/9'], 2, /prefixes of two lengths/],
+    [['--onto', 'pcap:x'], 2, /tun:NAME, tap:NAME or raw:INTERFACE/],
+    [['--onto', 'raw:none9'], 45, /none9/],
+  ] as const) {
+    const result = await play(lab, fixture('kernel-dns'), ...args);
+    t.is(result.code, code, result.stderr);
+    t.regex(result.stderr, reason);
+  }
+});

@@ -1,0 +1,152 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Device } from '../drivers/device.ts';
+import { LinkType } from '../drivers/pcap-link.ts';
+import { openPcap, type PcapFrame } from '../drivers/pcap-reader.ts';
+import { openRaw } from '../drivers/raw.ts';
+import { openTap, openTun } from '../drivers/tun.ts';
+import { NetError, Phase } from '../stack/errors.ts';
+import { HEADROOM_BYTES, TxPacket } from '../stack/link.ts';
+import { Slab } from '../stack/wire/slab.ts';
+import { type AddressChange, changeAddresses, parseAddressChange } from './address-map.ts';
+import { ExitCode, exitCodeOf } from './exit-code.ts';
+import { note } from './report.ts';
+import type { ReplayFlags } from './verbs/replay.ts';
+
+/** What an IP packet can have, and an Ethernet header with tags. */
+const MAX_PACKET_BYTES = 65_600;
+/** How long a device that is full is given. */
+const FULL_MS = 1;
+/** Timers are no finer; what is due within it leaves together. */
+const LEAST_WAIT_MS = 1;
+
+/** What shells say of a program that Ctrl-C has ended. */
+const INTERRUPTED = 130;
+
+/** What has become of the packets. */
+interface Played {
+  packets: number;
+  bytes: number;
+  /** Frames that the device cannot carry: not IP on a TUN device, without an Ethernet header on an Ethernet device, cut off, too large. */
+  skipped: number;
+}
+
+/**
+ * Puts the packets of captures onto a device, at their recorded distances, as tcpreplay does. No stack takes part.
+ * @param device `tun:NAME`, `tap:NAME`, `raw:INTERFACE`
+ * @returns the exit code
+ */
+export async function playFiles(
+  files: readonly string[],
+  device: string,
+  flags: ReplayFlags,
+): Promise<number> {
+  try {
+    return await playAll(files, device, flags);
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    console.error(`tunwire: ${error.message}`);
+    return exitCodeOf(error, ExitCode.Send);
+  }
+}
+
+async function playAll(files: readonly string[], device: string, flags: ReplayFlags): Promise<number> {
+  const speed = speedOf(flags.speed ?? '1');
+  const changes = (flags.map ?? []).map(parseAddressChange);
+  const open = openDevice(device);
+  const end = new AbortController();
+  const stop = (): void => end.abort();
+  process.once('SIGINT', stop);
+  const startedAt = performance.now();
+  const played: Played = { packets: 0, bytes: 0, skipped: 0 };
+  try {
+    for (let round = 0; round < (flags.loop ?? 1) && !end.signal.aborted; round++) {
+      for (const file of files) await play(file, open, speed, changes, played, end.signal);
+    }
+  } finally {
+    process.off('SIGINT', stop);
+    open.close();
+  }
+  const elapsedMs = performance.now() - startedAt;
+  if (flags.json === true) console.log(JSON.stringify({ ...played, elapsedMs: Math.round(elapsedMs) }));
+  else {
+    const skipped = played.skipped === 0 ? '' : `, ${played.skipped} skipped`;
+    note(`${played.packets} packets, ${played.bytes} bytes in ${(elapsedMs / 1000).toFixed(3)} s${skipped}`);
+  }
+  if (end.signal.aborted) return INTERRUPTED;
+  return played.packets > 0 ? ExitCode.Ok : ExitCode.Failed;
+}
+
+async function play(
+  file: string,
+  device: Device,
+  speed: number,
+  changes: readonly AddressChange[],
+  played: Played,
+  signal: AbortSignal,
+): Promise<void> {
+  const reader = openPcap(file);
+  const isEthernet = device.capabilities.ethernet !== undefined;
+  const packet = new TxPacket(Slab.alloc(HEADROOM_BYTES + MAX_PACKET_BYTES));
+  try {
+    const { frame } = reader;
+    const startedAt = performance.now();
+    let firstMs = Number.NaN;
+    while (!signal.aborted && reader.next()) {
+      const timeMs = frame.epochMs + frame.nanoseconds / 1e6;
+      if (Number.isNaN(firstMs)) firstMs = timeMs;
+      const aheadMs = startedAt + (timeMs - firstMs) / speed - performance.now();
+      if (aheadMs >= LEAST_WAIT_MS) await sleep(aheadMs, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      const from = isEthernet ? frame.off : frame.ipOff;
+      const length = isEthernet ? frame.len : frame.ipLen;
+      if (!isWhole(frame, isEthernet) || length > packet.head.lengthBytes - packet.headOff) {
+        played.skipped++;
+        continue;
+      }
+      packet.reset();
+      packet.headLen = length;
+      packet.head.bytes.set(frame.slab.bytes.subarray(from, from + length), packet.headOff);
+      if (changes.length > 0 && frame.ipOff >= 0)
+        changeAddresses(packet.head.view, packet.headOff + frame.ipOff - from, frame.ipLen, changes);
+      while (!device.send(packet)) await sleep(FULL_MS);
+      played.packets++;
+      played.bytes += length;
+    }
+    if (reader.error !== null) throw reader.error;
+  } finally {
+    reader.close();
+  }
+}
+
+/** The device can carry it as it was. */
+function isWhole({ linkType, ipOff, len, originalLen }: PcapFrame, isEthernet: boolean): boolean {
+  if (originalLen > len) return false;
+  return isEthernet ? linkType === LinkType.Ethernet : ipOff >= 0;
+}
+
+/** @throws NetError ARGUMENT_INVALID */
+function speedOf(text: string): number {
+  const speed = text === 'max' ? Infinity : Number(text);
+  if (speed > 0) return speed;
+  throw new NetError('ARGUMENT_INVALID', {
+    phase: Phase.Argument,
+    detail: `--speed takes a number above 0, or max; got '${text}'`,
+  });
+}
+
+function openDevice(spec: string): Device {
+  const [kind = '', name = ''] = spec.split(/:(.*)/s);
+  switch (kind) {
+    case 'tun':
+      return openTun(name, { offload: false });
+    case 'tap':
+      return openTap(name, { offload: false });
+    case 'raw':
+      return openRaw(name, { offload: false, addresses: [] });
+    default:
+      throw new NetError('ARGUMENT_INVALID', {
+        phase: Phase.Argument,
+        detail: `a capture is played onto tun:NAME, tap:NAME or raw:INTERFACE; got '${spec}'`,
+      });
+  }
+}
