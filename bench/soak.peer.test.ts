@@ -6,8 +6,9 @@ import test from 'ava';
 
 test('a short soak at full speed with pauses of everybody keeps the memory flat', async (t) => {
   const script = resolve(import.meta.dirname, 'soak.ts');
-  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', script, '8']);
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--expose-gc', script, '8']);
   t.regex(stdout, /memory stayed flat/);
+  t.is(stderr, '');
   const { sentBytes, receivedBytes, pauses } = JSON.parse(stdout.slice(0, stdout.lastIndexOf('}') + 1));
   t.true(sentBytes > 1e7 && receivedBytes > 1e7 && pauses > 5, stdout);
 });

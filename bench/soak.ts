@@ -81,8 +81,7 @@ export async function soak(lab: Lab, seconds: number, seed: number): Promise<Soa
   async function write(socket: Socket): Promise<void> {
     const chunk = Buffer.alloc(CHUNK_BYTES);
     for (let pauseAt = performance.now(); !ended; ) {
-      if (!socket.write(chunk))
-        await Promise.race([new Promise((done) => socket.once('drain', done)), sleep(100)]);
+      if (!socket.write(chunk)) await drainOr(socket, 100);
       if (performance.now() < pauseAt) continue;
       await sleep(chance(MOST_PAUSE_MS));
       pauses++;
@@ -118,6 +117,19 @@ export async function soak(lab: Lab, seconds: number, seed: number): Promise<Soa
     heapBefore: median(quarter(2).map(({ heap }) => heap)),
     heapAfter: median(quarter(4).map(({ heap }) => heap)),
   };
+}
+
+/** Leaves no listener behind, whichever comes first. */
+async function drainOr(socket: Socket, timeoutMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      socket.off('drain', done);
+      resolve();
+    };
+    const timer = setTimeout(done, timeoutMs);
+    socket.on('drain', done);
+  });
 }
 
 /** Whether the memory did not grow. */
