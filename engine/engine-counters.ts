@@ -19,6 +19,8 @@ export interface EngineCounters extends Readonly<DeviceCounters> {
   readonly wokenByThreads: number;
   /** Sockets of threads that were ended and could not close them: the engine has done it. */
   readonly orphanedSockets: number;
+  /** Bytes of `memoryBytes` that are in use now, by rings, TLS states and the spare rings that lie ready. */
+  readonly memoryUsedBytes: number;
   /** Milliseconds. */
   readonly asleepMs: number;
   readonly workingMs: number;
@@ -34,6 +36,7 @@ const OWN: readonly (keyof EngineCounters)[] = [
   'sleeps',
   'wokenByThreads',
   'orphanedSockets',
+  'memoryUsedBytes',
   'asleepMs',
   'workingMs',
 ];
@@ -50,6 +53,7 @@ export class EngineAccount {
   sleeps = 0;
   wokenByThreads = 0;
   orphanedSockets = 0;
+  memoryUsedBytes = 0;
   asleepMs = 0;
   readonly #startedAt: number;
   readonly #into: Float64Array;
@@ -78,8 +82,9 @@ export class EngineAccount {
     into[FIRST_OWN + 5] = this.sleeps;
     into[FIRST_OWN + 6] = this.wokenByThreads;
     into[FIRST_OWN + 7] = this.orphanedSockets;
-    into[FIRST_OWN + 8] = this.asleepMs;
-    into[FIRST_OWN + 9] = now - this.#startedAt - this.asleepMs;
+    into[FIRST_OWN + 8] = this.memoryUsedBytes;
+    into[FIRST_OWN + 9] = this.asleepMs;
+    into[FIRST_OWN + 10] = now - this.#startedAt - this.asleepMs;
   }
 }
 

@@ -130,6 +130,7 @@ export class Engine {
     if (commanded) account.commandBatches++;
     if (packets > 0) account.rxBatches++;
     account.wakeUps = this.#table.wakeUps;
+    account.memoryUsedBytes = this.#table.memoryUsedBytes;
     if ((account.turns & PUBLISH_MASK) === 0) account.publish(this.#now);
     return more;
   }

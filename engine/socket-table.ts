@@ -171,6 +171,11 @@ export class SocketTable implements RingSource, ElasticRings {
     return true;
   }
 
+  /** Of the pool, whatever it is for. */
+  get memoryUsedBytes(): number {
+    return this.#pool.usedBytes;
+  }
+
   get isScarce(): boolean {
     return this.arena.load(ArenaWord.MemoryScarce) !== 0;
   }

@@ -29,6 +29,12 @@ export function prometheusText(stats: StackStats): string {
   );
   for (const [key, value] of Object.entries(stats.engine)) {
     if (DROPPED.test(key)) continue;
+    if (key === 'memoryUsedBytes') {
+      metric('tunwire_engine_memory_used_bytes', 'gauge', 'Memory of rings and TLS states in use.', [
+        ['', value],
+      ]);
+      continue;
+    }
     const seconds = SECONDS[key];
     if (seconds !== undefined) {
       metric(`tunwire_engine_${seconds}`, 'counter', `Seconds of the engine's thread (${key}).`, [
