@@ -153,18 +153,13 @@ export class Arena {
     return this.#socketsOff + index * BLOCK_BYTES;
   }
 
-  /** Takes a thread slot. @returns -1 when all are taken */
+  /** Takes a thread slot, which giveThreadSlot gives back. @returns -1 when all are taken */
   takeSlot(): number {
     for (let slot = 0; slot < THREAD_SLOTS; slot++) {
       if (Atomics.compareExchange(this.words, this.slotWord(slot) + SlotWord.Taken, 0, OWN_THREAD) === 0)
         return slot;
     }
     return -1;
-  }
-
-  giveSlot(slot: number): void {
-    this.store(this.slotWord(slot) + SlotWord.ReadyHead, 0);
-    this.store(this.slotWord(slot) + SlotWord.Taken, 0);
   }
 
   /** Pushes a socket on a list whose head is at `headWord`; several producers, one consumer that takes all. */

@@ -4,6 +4,7 @@ import { buryEngine } from './dead-engine.ts';
 import { type EngineCounters, heartbeat, readCounters } from './engine-counters.ts';
 import { SocketBlock, SocketStatus, SocketWord } from './socket-block.ts';
 import { OWN_THREAD } from './thread-id.ts';
+import { giveThreadSlot } from './thread-slot.ts';
 import { wakeEngine } from './wake.ts';
 
 /** How often an event loop that waits for events looks after the engine. */
@@ -150,7 +151,7 @@ export class EngineClient {
 
   /** Stops hearing events for good: the thread ends. */
   giveSlot(): void {
-    if (this.#slot >= 0) this.arena.giveSlot(this.#slot);
+    if (this.#slot >= 0) giveThreadSlot(this.arena, this.#slot);
     this.#slot = -1;
   }
 

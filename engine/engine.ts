@@ -224,6 +224,7 @@ export class Engine {
       const block = this.#table.block(next - 1);
       // the link first: once its commands are taken the block may be pushed again
       next = block.get(SocketWord.NextCommand);
+      this.#threads.taken(block.index);
       this.#obey(block, Atomics.exchange(block.words, block.at + SocketWord.Commands, 0));
     }
     return any;
@@ -262,10 +263,15 @@ export class Engine {
   readonly #onLoss = (index: number, loss: number): void => {
     const block = this.#table.block(index);
     const status = block.get(SocketWord.Status);
+    if ((loss & Loss.Commands) !== 0)
+      this.#obey(block, Atomics.exchange(block.words, block.at + SocketWord.Commands, 0));
     if ((loss & Loss.Lock) !== 0) {
       this.#abandon(block);
       breakLocks(block);
-    } else if (status === SocketStatus.Opening || status === SocketStatus.Open) {
+    } else if (
+      (loss & Loss.Owner) !== 0 &&
+      (status === SocketStatus.Opening || status === SocketStatus.Open)
+    ) {
       this.#finish(block, 'ABORTED', Phase.Transfer, 'the thread that it belonged to has ended');
     }
     if ((loss & Loss.Owner) === 0) return;

@@ -7,11 +7,12 @@ import type { NetError } from '../stack/errors.ts';
 import { Arena, ArenaWord, EngineState, lockWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
 import { EngineClient } from './client.ts';
 import { SharedSocket } from './shared-socket.ts';
-import { SocketBlock, SocketStatus, SocketWord } from './socket-block.ts';
+import { Command, SocketBlock, SocketEvent, SocketStatus, SocketWord } from './socket-block.ts';
 import { startEngineSync } from './start.ts';
 import type { EchoServerData } from './testing/echo-server.ts';
 import type { EndedThreadData } from './testing/ended-thread.ts';
 import { OWN_THREAD } from './thread-id.ts';
+import { giveThreadSlot } from './thread-slot.ts';
 import { Loss, ThreadWatch } from './thread-watch.ts';
 
 const PORT = 7;
@@ -159,9 +160,34 @@ test('the slot of an ended thread can be taken again, and a block that was on it
   t.is(listed.get(SocketWord.Events), 0);
   t.is(arena.load(slotWord + SlotWord.ReadyHead), 0);
   t.is(arena.takeSlot(), slot);
-  arena.giveSlot(slot);
+  giveThreadSlot(arena, slot);
   listed.set(SocketWord.Status, SocketStatus.Free);
   look();
   t.deepEqual(losses.slice(2), [unlisted.index, Loss.Owner]);
   t.deepEqual([unlisted.get(SocketWord.Commands), unlisted.get(SocketWord.Events)], [0, 0]);
+});
+
+test('events that a thread has not heard before its end do not make the next one deaf', async (t) => {
+  const arena = Arena.create({ maxSockets: 1, poolBytes: 65_536 });
+  arena.store(ArenaWord.State, EngineState.Running);
+  const client = EngineClient.of(arena);
+  const block = client.take();
+  client.watch(block, () => t.fail('it has ended'));
+  client.post(block, SocketEvent.Readable);
+  // as at the thread's exit
+  client.giveSlot();
+  const heard = new Promise((resolve) => client.watch(block, resolve));
+  client.post(block, SocketEvent.Writable);
+  t.is(await Promise.race([heard, sleep(5000, 'nothing', { ref: false })]), SocketEvent.Writable);
+});
+
+test('commands of a thread that ended before it could hand them over are carried out all the same', async (t) => {
+  const client = bench(t);
+  const socket = connect(client);
+  // as whoever was ended between the bits and the list
+  socket.block.or(SocketWord.Commands, Command.Options);
+  t.is(socket.write(new Uint8Array(5), 0, 5), 5);
+  t.true(await until(() => socket.readableBytes === 5));
+  socket.release();
+  t.true(await until(() => socket.status === SocketStatus.Free));
 });

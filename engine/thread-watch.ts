@@ -1,10 +1,13 @@
 import { type Arena, ArenaWord, isOrphaned, SlotWord, THREAD_SLOTS } from './arena.ts';
 import { type SocketBlock, SocketStatus, SocketWord, StreamFlag } from './socket-block.ts';
 import { isThreadAlive } from './thread-id.ts';
+import { giveThreadSlot } from './thread-slot.ts';
 
 /** How often the engine looks, and at how many blocks then: the rest has its turn the next time. */
 const LOOK_MS = 500;
 const BLOCKS_PER_LOOK = 4096;
+/** A thread that lives takes no such time from a command's bits to the list; one whose socket is another thread's may have ended there. */
+const COMMANDED_LOOKS = 2;
 
 /** What a block has lost. */
 export const Loss = {
@@ -12,6 +15,8 @@ export const Loss = {
   Lock: 1,
   /** The thread that it belongs to. */
   Owner: 2,
+  /** The way of its commands to the engine: the thread that left them ended before it put the block on the list. */
+  Commands: 4,
 } as const;
 
 /** Finds the sockets of threads that have ended without a word: Worker.terminate() lets nobody clean up. */
@@ -19,8 +24,8 @@ export class ThreadWatch {
   readonly #arena: Arena;
   #lookedAt = 0;
   #next = 0;
-  /** Blocks that had commands in the last look, though their thread was gone. */
-  readonly #commanded: Set<number> = new Set();
+  /** Blocks that have had commands since so many looks, none of which the engine has taken. */
+  readonly #commanded: Map<number, number> = new Map();
   /** What was found out about threads in the current look. */
   readonly #alive: Map<number, boolean> = new Map();
 
@@ -31,6 +36,11 @@ export class ThreadWatch {
   /** @returns whether it is time for {@link look} @param now in milliseconds */
   isDue(now: number): boolean {
     return now - this.#lookedAt >= LOOK_MS;
+  }
+
+  /** The engine has taken a block's commands off the list. */
+  taken(index: number): void {
+    if (this.#commanded.size > 0) this.#commanded.delete(index);
   }
 
   /** Hands over the blocks that have lost somebody, with bits of {@link Loss}. */
@@ -50,7 +60,14 @@ export class ThreadWatch {
       const owner = Atomics.load(words, at + SocketWord.Owner);
       const isReleased = (Atomics.load(words, at + SocketWord.Flags) & StreamFlag.Released) !== 0;
       if (owner > 0 && !isReleased && !this.#isAlive(owner)) loss |= Loss.Owner;
-      if ((loss & Loss.Owner) !== 0 && !this.#isUnlisted(index)) continue;
+      const looks = this.#commandedFor(index);
+      if ((loss & Loss.Owner) !== 0) {
+        if (looks === 1) continue;
+        this.#unlist(index);
+      } else if (looks > COMMANDED_LOOKS) {
+        this.#commanded.delete(index);
+        loss |= Loss.Commands;
+      }
       if (loss !== 0) onLoss(index, loss);
     }
     this.#alive.clear();
@@ -63,38 +80,36 @@ export class ThreadWatch {
       const at = this.#arena.slotWord(slot);
       const thread = Atomics.load(words, at + SlotWord.Taken);
       if (thread === 0 || this.#isAlive(thread)) continue;
-      let next = this.#arena.takeAll(at + SlotWord.ReadyHead, SocketWord.NextReady);
-      while (next !== 0) {
-        const block = this.#arena.blockOffset(next - 1) >> 2;
-        next = Atomics.load(words, block + SocketWord.NextReady);
-        Atomics.store(words, block + SocketWord.Events, 0);
-      }
-      this.#arena.giveSlot(slot);
+      giveThreadSlot(this.#arena, slot);
     }
   }
 
   /**
    * Bits say whether a block is on a list, and a thread may have ended between the bits and the list: the block's next user
-   * would never get on it. @returns false: it may be on the list of commands; the next look tells
+   * would never get on it. @returns how many looks in a row have found commands that the engine did not get
    */
-  #isUnlisted(index: number): boolean {
+  #commandedFor(index: number): number {
+    const at = this.#arena.blockOffset(index) >> 2;
+    if (Atomics.load(this.#arena.words, at + SocketWord.Commands) === 0) {
+      this.#commanded.delete(index);
+      return 0;
+    }
+    const looks = (this.#commanded.get(index) ?? 0) + 1;
+    this.#commanded.set(index, looks);
+    return looks;
+  }
+
+  /** For a block that nobody uses any more and that is on no list: its bits say so, too. */
+  #unlist(index: number): void {
     const { words } = this.#arena;
     const at = this.#arena.blockOffset(index) >> 2;
-    if (Atomics.load(words, at + SocketWord.Commands) !== 0) {
-      if (!this.#commanded.has(index)) {
-        this.#commanded.add(index);
-        return false;
-      }
-      // the engine has taken that list since
-      Atomics.store(words, at + SocketWord.Commands, 0);
-    }
     this.#commanded.delete(index);
+    Atomics.store(words, at + SocketWord.Commands, 0);
     const slot = Atomics.load(words, at + SocketWord.EventSlot) - 1;
     if (slot >= 0 && Atomics.load(words, this.#arena.slotWord(slot) + SlotWord.Taken) === 0) {
       Atomics.store(words, at + SocketWord.EventSlot, 0);
       Atomics.store(words, at + SocketWord.Events, 0);
     }
-    return true;
   }
 
   #isAlive(thread: number): boolean {
