@@ -51,6 +51,8 @@ export const ArenaWord = {
   EngineThread: 21,
   /** 1: other engines, or a clock, may write to the eventfd as well. */
   EventFdLent: 22,
+  /** A lock: the thread that tells of an engine's end in its place, see dead-engine.ts. */
+  Burial: 23,
 } as const;
 
 export const EngineState = { Starting: 0, Running: 1, Stopped: 2, Failed: 3 } as const;
@@ -160,6 +162,16 @@ export class Arena {
         return slot;
     }
     return -1;
+  }
+
+  /** Wakes the event loops of all threads that have a slot. */
+  ringAll(): void {
+    for (let slot = 0; slot < THREAD_SLOTS; slot++) {
+      const at = this.slotWord(slot);
+      if (this.load(at + SlotWord.Taken) === 0) continue;
+      Atomics.add(this.words, at + SlotWord.Doorbell, 1);
+      Atomics.notify(this.words, at + SlotWord.Doorbell);
+    }
   }
 
   /** Pushes a socket on a list whose head is at `headWord`; several producers, one consumer that takes all. */

@@ -1,8 +1,8 @@
 import { NetError, Phase } from '../stack/errors.ts';
 import { type Arena, ArenaWord, EngineState, SlotWord } from './arena.ts';
-import { buryEngine } from './dead-engine.ts';
+import { buryEngine, endSocket, isBuried } from './dead-engine.ts';
 import { type EngineCounters, heartbeat, readCounters } from './engine-counters.ts';
-import { SocketBlock, SocketStatus, SocketWord } from './socket-block.ts';
+import { SocketBlock, SocketEvent, SocketStatus, SocketWord } from './socket-block.ts';
 import { OWN_THREAD } from './thread-id.ts';
 import { giveThreadSlot } from './thread-slot.ts';
 import { wakeEngine } from './wake.ts';
@@ -91,6 +91,13 @@ export class EngineClient {
     }
   }
 
+  /** For an event loop that waits. */
+  #lookAfter(): void {
+    this.#checkHeartbeat();
+    // whoever told of the engine's end may have been ended before it came to this thread
+    if (isBuried(this.arena)) this.arena.ringAll();
+  }
+
   /** What the engine has done since its start; while it works, as of some rounds ago. */
   get counters(): EngineCounters {
     return readCounters(this.arena.counters);
@@ -140,7 +147,7 @@ export class EngineClient {
 
   /** Keeps the event loop alive while somebody waits for events; as often as {@link unref}. */
   ref(): void {
-    this.#keepAlive ??= setInterval(() => this.#checkHeartbeat(), HEARTBEAT_MS);
+    this.#keepAlive ??= setInterval(() => this.#lookAfter(), HEARTBEAT_MS);
     if (this.#references++ === 0) this.#keepAlive.ref();
   }
 
@@ -175,10 +182,12 @@ export class EngineClient {
     const { words } = this.arena;
     let seen = Atomics.load(words, slotWord + SlotWord.Doorbell);
     while (this.#slot >= 0) {
+      // looked at before: what is told until then is heard here
+      const isLast = isBuried(this.arena);
       this.#dispatch(slotWord);
+      if (isLast) this.#endRest();
       this.onRing?.();
-      // an engine that has ended rings for the last time
-      if (this.arena.load(ArenaWord.State) >= EngineState.Stopped) break;
+      if (isLast) break;
       Atomics.store(words, slotWord + SlotWord.Sleeping, 1);
       const rung = Atomics.waitAsync(words, slotWord + SlotWord.Doorbell, seen);
       if (rung.async) await rung.value;
@@ -186,6 +195,29 @@ export class EngineClient {
       seen = Atomics.load(words, slotWord + SlotWord.Doorbell);
     }
     clientsWithSlots.delete(this);
+  }
+
+  /** What nobody has told: a socket that was opened when the engine had just ended, events that the engine had no time to hand over. */
+  #endRest(): void {
+    for (const index of this.#listeners.keys()) {
+      if (this.#listeners[index] === undefined) continue;
+      const block = new SocketBlock(this.arena, index);
+      if (!this.watches(block)) continue;
+      const isNew = endSocket(block, this.arena.failure);
+      const events = Atomics.exchange(block.words, block.at + SocketWord.Events, 0);
+      if (isNew || events !== 0) this.#hear(index, events | SocketEvent.Closed);
+    }
+  }
+
+  #hear(index: number, events: number): void {
+    try {
+      this.#listeners[index]?.(events);
+    } catch (error) {
+      // as an event emitter would: an uncaught exception, but not at the cost of the other sockets
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 
   #dispatch(slotWord: number): void {
@@ -202,14 +234,7 @@ export class EngineClient {
         this.post(new SocketBlock(this.arena, index), events);
         continue;
       }
-      try {
-        this.#listeners[index]?.(events);
-      } catch (error) {
-        // as an event emitter would: an uncaught exception, but not at the cost of the other sockets
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
+      this.#hear(index, events);
     }
   }
 }

@@ -1,6 +1,6 @@
 import { close } from '../drivers/syscalls.ts';
 import { ERRORS, Phase } from '../stack/errors.ts';
-import { ArenaWord, EngineState } from './arena.ts';
+import { type Arena, ArenaWord, EngineState, isOrphaned, lockWord, unlockWord } from './arena.ts';
 import type { EngineClient } from './client.ts';
 import { SocketBlock, SocketEvent, SocketStatus, SocketWord } from './socket-block.ts';
 import { isThreadAlive } from './thread-id.ts';
@@ -13,9 +13,41 @@ const REASON = "the engine's thread was ended from outside";
  */
 export function buryEngine(client: EngineClient): void {
   const { arena } = client;
-  if (isThreadAlive(arena.load(ArenaWord.EngineThread))) return;
-  const { Running, Failed } = EngineState;
-  if (Atomics.compareExchange(arena.words, ArenaWord.State, Running, Failed) !== Running) return;
+  const { words } = arena;
+  if (isBuried(arena) || isThreadAlive(arena.load(ArenaWord.EngineThread))) return;
+  // a thread that was ended in the middle of it leaves the rest to the next
+  const isLeft = !lockWord(words, ArenaWord.Burial);
+  try {
+    const { Running, Failed } = EngineState;
+    if (Atomics.compareExchange(words, ArenaWord.State, Running, Failed) === Running || isLeft) bury(client);
+  } finally {
+    unlockWord(words, ArenaWord.Burial);
+  }
+  // last: event loops that are rung for the last time find all of it
+  arena.ringAll();
+  Atomics.notify(words, ArenaWord.State);
+}
+
+/** Nothing more is told of an engine: it has ended, and so has whoever told of it. */
+export function isBuried(arena: Arena): boolean {
+  if (arena.load(ArenaWord.State) < EngineState.Stopped) return false;
+  const burial = arena.load(ArenaWord.Burial);
+  return burial === 0 || isOrphaned(burial);
+}
+
+/** Ends a socket of an engine that is no more. @returns false: it had ended before */
+export function endSocket(block: SocketBlock, reason: string): boolean {
+  const status = block.get(SocketWord.Status);
+  if (status !== SocketStatus.Opening && status !== SocketStatus.Open) return false;
+  block.setError('ENGINE_STOPPED', Phase.Transfer, reason);
+  block.set(SocketWord.Status, SocketStatus.Closed);
+  block.wakeReaders();
+  block.wakeWriters();
+  return true;
+}
+
+function bury(client: EngineClient): void {
+  const { arena } = client;
   arena.setFailure(ERRORS.ENGINE_STOPPED.number, REASON);
   // from now on nobody wakes it
   arena.store(ArenaWord.Sleeping, 0);
@@ -26,13 +58,6 @@ export function buryEngine(client: EngineClient): void {
   const count = Math.min(arena.load(ArenaWord.Fresh), arena.maxSockets);
   for (let index = 0; index < count; index++) {
     const block = new SocketBlock(arena, index);
-    const status = block.get(SocketWord.Status);
-    if (status !== SocketStatus.Opening && status !== SocketStatus.Open) continue;
-    block.setError('ENGINE_STOPPED', Phase.Transfer, REASON);
-    block.set(SocketWord.Status, SocketStatus.Closed);
-    block.wakeReaders();
-    block.wakeWriters();
-    client.post(block, SocketEvent.Closed);
+    if (endSocket(block, REASON)) client.post(block, SocketEvent.Closed);
   }
-  Atomics.notify(arena.words, ArenaWord.State);
 }

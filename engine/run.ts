@@ -137,6 +137,8 @@ export function runEngine(
   // last: whoever waits for the state may end the process then
   engine?.failAll(failure ?? new NetError('ENGINE_STOPPED', { phase: Phase.Transfer }));
   setState(arena, failure === null ? EngineState.Stopped : EngineState.Failed);
+  // who opened a socket in the last moment was not among them, and everybody can stop listening
+  arena.ringAll();
 }
 
 /** A device with what is around it. */

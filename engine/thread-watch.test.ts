@@ -6,6 +6,7 @@ import { createMemoryLink } from '../drivers/memory.ts';
 import type { NetError } from '../stack/errors.ts';
 import { Arena, ArenaWord, EngineState, lockWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
 import { EngineClient } from './client.ts';
+import { buryEngine, endSocket } from './dead-engine.ts';
 import { SharedSocket } from './shared-socket.ts';
 import { Command, SocketBlock, SocketEvent, SocketStatus, SocketWord } from './socket-block.ts';
 import { startEngineSync } from './start.ts';
@@ -190,4 +191,59 @@ test('commands of a thread that ended before it could hand them over are carried
   t.true(await until(() => socket.readableBytes === 5));
   socket.release();
   t.true(await until(() => socket.status === SocketStatus.Free));
+});
+
+/** An engine that is dead, and two open sockets that are watched. */
+function deadBench(): { client: EngineClient; sockets: SocketBlock[]; heard: Promise<NetError | null>[] } {
+  const arena = Arena.create({ maxSockets: 2, poolBytes: 65_536 });
+  arena.store(ArenaWord.State, EngineState.Running);
+  // no thread has this number (Linux: PID_MAX_LIMIT is 2^22)
+  arena.store(ArenaWord.EngineThread, 1 << 22);
+  const client = EngineClient.of(arena);
+  const sockets = [client.take(), client.take()];
+  const heard = sockets.map((block) => {
+    block.set(SocketWord.Status, SocketStatus.Open);
+    return new Promise<NetError | null>((resolve) => client.watch(block, () => resolve(block.error)));
+  });
+  return { client, sockets, heard };
+}
+
+const PATIENCE_MS = 5000;
+
+test('an event loop that wakes while another thread tells of an engine’s end hears all of it', async (t) => {
+  const { client, sockets, heard } = deadBench();
+  const { arena } = client;
+  // the other thread has come to the first socket
+  t.true(lockWord(arena.words, ArenaWord.Burial));
+  arena.store(ArenaWord.State, EngineState.Failed);
+  t.true(endSocket(sockets[0]!, 'terminated'));
+  client.post(sockets[0]!, SocketEvent.Closed);
+  await heard[0];
+  await sleep(0);
+  t.true(endSocket(sockets[1]!, 'terminated'));
+  client.post(sockets[1]!, SocketEvent.Closed);
+  unlockWord(arena.words, ArenaWord.Burial);
+  const error = await Promise.race([heard[1], sleep(PATIENCE_MS, null, { ref: false })]);
+  t.is(error?.tunwireCode, 'ENGINE_STOPPED');
+});
+
+test('events that a terminated engine had not handed over are heard at its end, and sockets that nobody saw end', async (t) => {
+  const { client, sockets, heard } = deadBench();
+  // terminated between the bits and the list
+  sockets[0]!.set(SocketWord.Events, SocketEvent.Readable);
+  buryEngine(client);
+  for (const each of heard) {
+    const error = await Promise.race([each, sleep(PATIENCE_MS, null, { ref: false })]);
+    t.is(error?.tunwireCode, 'ENGINE_STOPPED');
+  }
+});
+
+test('a socket that is opened in the last moment of an engine hears that it has stopped', async (t) => {
+  const { client, heard } = deadBench();
+  client.arena.store(ArenaWord.State, EngineState.Stopped);
+  client.arena.ringAll();
+  for (const each of heard) {
+    const error = await Promise.race([each, sleep(PATIENCE_MS, null, { ref: false })]);
+    t.is(error?.tunwireCode, 'ENGINE_STOPPED');
+  }
 });
