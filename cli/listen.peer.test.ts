@@ -53,3 +53,29 @@ test('datagrams', async (t) => {
   server.kill('SIGINT');
   t.is(await server.exited, 130, server.stderr);
 });
+
+test('--all-ports: a connection to any port is taken, and -v says which one', async (t) => {
+  const lab = await createLab(t);
+  const server = await listening(lab, ['--all-ports', '--echo', '-v']);
+  t.regex(server.stderr, /listening on all ports/);
+  for (const port of [1, 8080, 65_535]) {
+    const client = await lab.run('socat', ['-t', '10', '-', `TCP:${OWN_V4}:${port}`], {
+      input: `to ${port}`,
+    });
+    t.is(client.stdout, `to ${port}`, client.stderr);
+    t.true(server.stderr.includes(` to port ${port}\n`), server.stderr);
+  }
+  server.kill('SIGINT');
+  t.is(await server.exited, 130, server.stderr);
+  t.is((await startTunwire(lab, 'listen', ['--all-ports', OWN_V4, '80']).exited) ?? 0, 2);
+});
+
+test('--discard takes everything and says nothing', async (t) => {
+  const lab = await createLab(t);
+  const server = await listening(lab, ['9', '--discard', '-v']);
+  const client = await lab.run('socat', ['-t', '10', '-', `TCP:${OWN_V4}:9`], { input: 'x'.repeat(100_000) });
+  t.deepEqual([client.code, client.stdout], [0, ''], client.stderr);
+  await lab.until('the connection is over', () => /100000 bytes received, 0 sent/.test(server.stderr));
+  server.kill('SIGINT');
+  t.is(await server.exited, 130, server.stderr);
+});

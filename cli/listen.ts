@@ -15,11 +15,11 @@ const STDOUT = 1;
 const CHARGEN_DATAGRAM_BYTES = 512;
 
 interface ListenPlace {
-  readonly port: number;
+  readonly port: number | 'any';
   readonly host?: string;
 }
 
-/** @param first the port, when there is no second; with `--any-port` the address, if any. @returns the exit code */
+/** @param first the port, when there is no second; without a port in the command line the address, if any. @returns the exit code */
 export function listen(
   first: string | undefined,
   second: string | undefined,
@@ -32,28 +32,40 @@ export function listen(
         detail: 'standard output is for what peers send: give the capture a file',
       });
     }
-    const at = { ...placeOf(first, second, flags.anyPort === true), signal: interrupted };
-    if (flags.udp) return await datagrams(await stack.udp(at), flags, interrupted);
-    const server = await stack.listen({ ...at, allowHalfOpen: true });
-    note(`listening on port ${server.address()?.port}`);
+    const { port, host } = placeOf(first, second, flags);
+    const at = { ...(host === undefined ? {} : { host }), signal: interrupted };
+    if (port !== 'any' && flags.udp)
+      return await datagrams(await stack.udp({ ...at, port }), flags, interrupted);
+    const server = await stack.listen({ ...at, port, allowHalfOpen: true });
+    note(port === 'any' ? 'listening on all ports' : `listening on port ${server.address()?.port}`);
     return await connections(server, flags, interrupted);
   });
 }
 
-function placeOf(first: string | undefined, second: string | undefined, anyPort: boolean): ListenPlace {
-  const [host, port] = second === undefined && !anyPort ? [undefined, first] : [first, second];
-  if (anyPort ? port === undefined : port !== undefined)
-    return { port: anyPort ? 0 : Number(port), ...(host === undefined ? {} : { host }) };
+function placeOf(
+  first: string | undefined,
+  second: string | undefined,
+  { anyPort, allPorts }: ListenFlags,
+): ListenPlace {
+  const isOpen = (anyPort ?? allPorts) === true;
+  const [host, port] = second === undefined && !isOpen ? [undefined, first] : [first, second];
+  if (isOpen ? port === undefined : port !== undefined) {
+    const number = allPorts ? 'any' : anyPort ? 0 : Number(port);
+    return { port: number, ...(host === undefined ? {} : { host }) };
+  }
   throw new NetError('ARGUMENT_INVALID', {
     phase: Phase.Argument,
-    detail: anyPort ? '--any-port takes the place of the port' : 'which port? tunwire listen [ADDRESS] PORT',
+    detail: isOpen
+      ? `--${allPorts ? 'all-ports' : 'any-port'} takes the place of the port`
+      : 'which port? tunwire listen [ADDRESS] PORT',
   });
 }
 
 async function connections(server: Server, flags: ListenFlags, interrupted: AbortSignal): Promise<ExitCode> {
   const isService = flags.echo || flags.discard || flags.chargen;
   for await (const socket of server) {
-    if (flags.verbose > 0) note(`connection from ${socket.remoteAddress} port ${socket.remotePort}`);
+    const to = flags.allPorts ? ` to port ${socket.localPort}` : '';
+    if (flags.verbose > 0) note(`connection from ${socket.remoteAddress} port ${socket.remotePort}${to}`);
     interrupted.addEventListener('abort', () => socket.resetAndDestroy());
     if (isService) {
       void serve(socket, flags);

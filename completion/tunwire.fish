@@ -66,6 +66,7 @@ complete -c tunwire -n '__fish_seen_subcommand_from connect' -s q -l quiet -d 't
 complete -c tunwire -n '__fish_seen_subcommand_from connect' -s h -l help -d 'display help for command'
 complete -c tunwire -n '__fish_seen_subcommand_from listen' -s k -l keep -d 'go on with the next connection after one has ended'
 complete -c tunwire -n '__fish_seen_subcommand_from listen' -l any-port -d 'a port that is free, which is told'
+complete -c tunwire -n '__fish_seen_subcommand_from listen' -l all-ports -d 'every TCP port that nobody else has: -v tells which one a connection is for'
 complete -c tunwire -n '__fish_seen_subcommand_from listen' -s u -l udp -d 'datagrams; answers go to whom the last one came from'
 complete -c tunwire -n '__fish_seen_subcommand_from listen' -l echo -d 'send back what comes (RFC 862)'
 complete -c tunwire -n '__fish_seen_subcommand_from listen' -l discard -d 'take everything and say nothing (RFC 863)'

@@ -5,6 +5,7 @@ import { addStackFlags, type StackFlags } from '../flags.ts';
 export interface ListenFlags extends StackFlags {
   readonly keep?: true;
   readonly anyPort?: true;
+  readonly allPorts?: true;
   readonly udp?: true;
   readonly echo?: true;
   readonly discard?: true;
@@ -28,6 +29,12 @@ export function addListenCommand(program: Command): void {
     .argument('[second]', 'the port, after an address')
     .option('-k, --keep', 'go on with the next connection after one has ended')
     .option('--any-port', 'a port that is free, which is told')
+    .addOption(
+      new Option(
+        '--all-ports',
+        'every TCP port that nobody else has: -v tells which one a connection is for',
+      ).conflicts(['anyPort', 'udp']),
+    )
     .option('-u, --udp', 'datagrams; answers go to whom the last one came from')
     .addOption(service('--echo', 'send back what comes (RFC 862)'))
     .addOption(service('--discard', 'take everything and say nothing (RFC 863)'))
