@@ -175,3 +175,50 @@ test('what is wrong is said with what to do', async (t) => {
     t.regex(result.stderr, reason);
   }
 });
+
+test('--filter sends one side; --loop 0 and the highest speed end with Ctrl-C', async (t) => {
+  const lab = await createLab(t);
+  const onto = ['--onto', `tun:${lab.tun}`, '--speed', 'max'];
+  const { after, report } = await played(t, lab, lab, [`tun:${lab.tun}`, lab.tun], 'kernel-dns', [
+    '--filter',
+    'udp and src port 53',
+  ]);
+  const [all, answers] = [
+    await packets(lab, fixture('kernel-dns')),
+    await lab.ok('tcpdump', ['-n', '-r', fixture('kernel-dns'), 'udp and src port 53']),
+  ];
+  t.is(after.length, answers.trimEnd().split('\n').length);
+  t.true(after.length > 0 && after.every((packet) => all.includes(packet)));
+  t.is(report['filtered'], all.length - after.length);
+
+  const endless = lab.start(process.execPath, [
+    ...[TUNWIRE, 'replay', fixture('kernel-download')],
+    ...[...onto, '--loop', '0', '--json'],
+  ]);
+  const sent = async (): Promise<number> =>
+    Number(await lab.ok('cat', [`/sys/class/net/${lab.tun}/statistics/rx_packets`]));
+  const before = await sent();
+  await lab.until('it plays', async () => (await sent()) > before + 1000 || endless.ended);
+  endless.kill('SIGINT');
+  t.is(await endless.exited, 130, endless.stderr);
+  t.true((JSON.parse(endless.stdout) as { packets: number }).packets > 1000);
+});
+
+test('an interface that is down has refused the packets: exit code 1', async (t) => {
+  const lab = await createLab(t);
+  await lab.ok('ip', ['link', 'set', lab.tun, 'down']);
+  const result = await play(
+    lab,
+    fixture('kernel-dns'),
+    '--onto',
+    `tun:${lab.tun}`,
+    '--json',
+    '--speed',
+    'max',
+  );
+  t.is(result.code, 1, result.stderr);
+  t.regex(result.stderr, /has refused \d+ packets; is it up.*ip link show/);
+  const { packets: done, refused } = JSON.parse(result.stdout) as Record<string, number>;
+  t.is(done, 0);
+  t.is(refused, (await packets(lab, fixture('kernel-dns'))).length);
+});

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as signalsTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '../drivers/device.ts';
 import { LinkType } from '../drivers/pcap-link.ts';
 import { openPcap, type PcapFrame } from '../drivers/pcap-reader.ts';
@@ -6,9 +6,13 @@ import { openRaw } from '../drivers/raw.ts';
 import { openTap, openTun } from '../drivers/tun.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { HEADROOM_BYTES, TxPacket } from '../stack/link.ts';
+import { IPV4_HEADER_BYTES, ipv4TotalLength } from '../stack/wire/ipv4.ts';
+import { IPV6_HEADER_BYTES, ipv6PayloadLength } from '../stack/wire/ipv6.ts';
 import { Slab } from '../stack/wire/slab.ts';
 import { type AddressChange, changeAddresses, parseAddressChange } from './address-map.ts';
 import { ExitCode, exitCodeOf } from './exit-code.ts';
+import { type PacketFilter, parseFilter } from './packet-filter.ts';
+import { type PacketSummary, summarizePacket } from './packet-line.ts';
 import { note } from './report.ts';
 import type { ReplayFlags } from './verbs/replay.ts';
 
@@ -19,15 +23,25 @@ const FULL_MS = 1;
 /** Timers are no finer; what is due within it leaves together. */
 const LEAST_WAIT_MS = 1;
 
-/** What shells say of a program that Ctrl-C has ended. */
-const INTERRUPTED = 130;
+/** Packets that may leave before signals get their turn. */
+const BATCH = 64;
+/** With their numbers: shells report 128 + number. */
+const SIGNALS: readonly [NodeJS.Signals, number][] = [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+];
 
 /** What has become of the packets. */
 interface Played {
   packets: number;
   bytes: number;
-  /** Frames that the device cannot carry: not IP on a TUN device, without an Ethernet header on an Ethernet device, cut off, too large. */
+  /**
+   * Frames that the device cannot carry: not IP on a TUN device, without an Ethernet header on an Ethernet device, cut off, too large. And
+   * those that the link had lost, as the capture says.
+   */
   skipped: number;
+  /** What --filter does not want. */
+  filtered: number;
 }
 
 /**
@@ -52,28 +66,46 @@ export async function playFiles(
 async function playAll(files: readonly string[], device: string, flags: ReplayFlags): Promise<number> {
   const speed = speedOf(flags.speed ?? '1');
   const changes = (flags.map ?? []).map(parseAddressChange);
+  const wanted = flags.filter === undefined ? null : parseFilter([flags.filter]);
   const open = openDevice(device);
   const end = new AbortController();
-  const stop = (): void => end.abort();
-  process.once('SIGINT', stop);
+  let ending = 0;
+  for (const [signal, number] of SIGNALS) {
+    process.on(signal, () => {
+      ending = 128 + number;
+      end.abort();
+    });
+  }
   const startedAt = performance.now();
-  const played: Played = { packets: 0, bytes: 0, skipped: 0 };
+  const played: Played = { packets: 0, bytes: 0, skipped: 0, filtered: 0 };
+  const rounds = flags.loop === 0 ? Infinity : (flags.loop ?? 1);
   try {
-    for (let round = 0; round < (flags.loop ?? 1) && !end.signal.aborted; round++) {
-      for (const file of files) await play(file, open, speed, changes, played, end.signal);
+    for (let round = 0; round < rounds && !end.signal.aborted; round++) {
+      const before = played.packets;
+      for (const file of files) await play(file, open, speed, changes, wanted, played, end.signal);
+      // what cannot be sent once cannot be sent again
+      if (played.packets === before) break;
     }
   } finally {
-    process.off('SIGINT', stop);
     open.close();
   }
+  // the device took them, and the interface did not
+  const refused =
+    open.counters.txDroppedDown + open.counters.txDroppedTooLarge + open.counters.txDroppedError;
+  played.packets -= refused;
   const elapsedMs = performance.now() - startedAt;
-  if (flags.json === true) console.log(JSON.stringify({ ...played, elapsedMs: Math.round(elapsedMs) }));
+  if (flags.json === true)
+    console.log(JSON.stringify({ ...played, refused, elapsedMs: Math.round(elapsedMs) }));
   else {
     const skipped = played.skipped === 0 ? '' : `, ${played.skipped} skipped`;
     note(`${played.packets} packets, ${played.bytes} bytes in ${(elapsedMs / 1000).toFixed(3)} s${skipped}`);
   }
-  if (end.signal.aborted) return INTERRUPTED;
-  return played.packets > 0 ? ExitCode.Ok : ExitCode.Failed;
+  if (refused > 0)
+    console.error(
+      `tunwire: ${device} has refused ${refused} packets; is it up, and its MTU large enough? see: ip link show ${device.slice(device.indexOf(':') + 1)}`,
+    );
+  if (ending !== 0) return ending;
+  return played.packets > 0 && refused === 0 ? ExitCode.Ok : ExitCode.Failed;
 }
 
 async function play(
@@ -81,6 +113,7 @@ async function play(
   device: Device,
   speed: number,
   changes: readonly AddressChange[],
+  wanted: PacketFilter | null,
   played: Played,
   signal: AbortSignal,
 ): Promise<void> {
@@ -91,14 +124,20 @@ async function play(
     const { frame } = reader;
     const startedAt = performance.now();
     let firstMs = Number.NaN;
+    let inBatch = 0;
     while (!signal.aborted && reader.next()) {
       const timeMs = frame.epochMs + frame.nanoseconds / 1e6;
       if (Number.isNaN(firstMs)) firstMs = timeMs;
       const aheadMs = startedAt + (timeMs - firstMs) / speed - performance.now();
       if (aheadMs >= LEAST_WAIT_MS) await sleep(aheadMs, undefined, { signal }).catch(() => {});
+      else if (++inBatch % BATCH === 0) await signalsTurn();
       if (signal.aborted) return;
+      if (wanted !== null && !wanted(summaryOf(frame))) {
+        played.filtered++;
+        continue;
+      }
       const from = isEthernet ? frame.off : frame.ipOff;
-      const length = isEthernet ? frame.len : frame.ipLen;
+      const length = isEthernet ? frame.len : ipLength(frame);
       if (!isWhole(frame, isEthernet) || length > packet.head.lengthBytes - packet.headOff) {
         played.skipped++;
         continue;
@@ -108,7 +147,10 @@ async function play(
       packet.head.bytes.set(frame.slab.bytes.subarray(from, from + length), packet.headOff);
       if (changes.length > 0 && frame.ipOff >= 0)
         changeAddresses(packet.head.view, packet.headOff + frame.ipOff - from, frame.ipLen, changes);
-      while (!device.send(packet)) await sleep(FULL_MS);
+      while (!device.send(packet)) {
+        await sleep(FULL_MS);
+        if (signal.aborted) return;
+      }
       played.packets++;
       played.bytes += length;
     }
@@ -119,9 +161,23 @@ async function play(
 }
 
 /** The device can carry it as it was. */
-function isWhole({ linkType, ipOff, len, originalLen }: PcapFrame, isEthernet: boolean): boolean {
-  if (originalLen > len) return false;
+function isWhole({ linkType, ipOff, len, originalLen, isLost }: PcapFrame, isEthernet: boolean): boolean {
+  if (originalLen > len || isLost) return false;
   return isEthernet ? linkType === LinkType.Ethernet : ipOff >= 0;
+}
+
+/** Of the IP packet, without what the link has put behind it (Ethernet's frames have 60 bytes at least). */
+function ipLength({ slab: { view }, ipOff, ipLen }: PcapFrame): number {
+  const isV4 = view.getUint8(ipOff) >>> 4 === 4;
+  const headerBytes = isV4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
+  if (ipLen < headerBytes) return ipLen;
+  const told = isV4 ? ipv4TotalLength(view, ipOff) : IPV6_HEADER_BYTES + ipv6PayloadLength(view, ipOff);
+  // a length of 0: larger than the field can say, and cut up by the device later
+  return told <= (isV4 ? 0 : IPV6_HEADER_BYTES) ? ipLen : Math.min(told, ipLen);
+}
+
+function summaryOf({ slab: { view }, ipOff, ipLen }: PcapFrame): PacketSummary | null {
+  return ipOff < 0 ? null : summarizePacket(view, ipOff, ipLen);
 }
 
 /** @throws NetError ARGUMENT_INVALID */

@@ -27,7 +27,7 @@ _tunwire() {
     doctor) words='--json -h --help' ;;
     demo) words='-h --help' ;;
     script) words='--profile --lenient --define --junit --against --packetdrill --jobs --seed --known-gaps -h --help' ;;
-    replay) words='--connection --strict --exact --json --seed --window-tolerance --time-tolerance --patience --reads --nagle --congestion --recv-buffer --send-buffer --onto --speed --loop --map -h --help' ;;
+    replay) words='--connection --strict --exact --json --seed --window-tolerance --time-tolerance --patience --reads --nagle --congestion --recv-buffer --send-buffer --onto --speed --loop --map --filter -h --help' ;;
   esac
   case $word in
     -*) COMPREPLY=($(compgen -W "$words" -- "$word")) ;;

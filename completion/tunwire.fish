@@ -421,6 +421,7 @@ complete -c tunwire -n '__fish_seen_subcommand_from replay' -l recv-buffer -x -d
 complete -c tunwire -n '__fish_seen_subcommand_from replay' -l send-buffer -x -d 'the send buffer\'s size, a power of two (default large enough)'
 complete -c tunwire -n '__fish_seen_subcommand_from replay' -l onto -x -d 'tun:NAME, tap:NAME or raw:INTERFACE'
 complete -c tunwire -n '__fish_seen_subcommand_from replay' -l speed -x -d 'times faster than recorded, or max (default: 1)'
-complete -c tunwire -n '__fish_seen_subcommand_from replay' -l loop -x -d 'all captures so often (default: 1)'
+complete -c tunwire -n '__fish_seen_subcommand_from replay' -l loop -x -d 'all captures so often (default: 1); 0: until interrupted'
 complete -c tunwire -n '__fish_seen_subcommand_from replay' -l map -x -d 'other addresses, or prefixes: 10.0.0.1=10.9.0.1; repeatable'
+complete -c tunwire -n '__fish_seen_subcommand_from replay' -l filter -x -d 'only these, as they are recorded: \'src host 10.0.0.1\', as dump has it'
 complete -c tunwire -n '__fish_seen_subcommand_from replay' -s h -l help -d 'display help for command'

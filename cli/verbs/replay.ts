@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { REPLAY_DEFAULTS } from '../../conformance/replay/options.ts';
-import { collect, number } from '../flags.ts';
+import { collect, number, whole } from '../flags.ts';
 
 /** What commander makes of the flags. */
 export interface ReplayFlags {
@@ -21,6 +21,7 @@ export interface ReplayFlags {
   readonly speed?: string;
   readonly loop?: number;
   readonly map?: readonly string[];
+  readonly filter?: string;
 }
 
 const onto = (option: Option): Option => option.helpGroup('Onto a device:');
@@ -81,7 +82,13 @@ export function addReplayCommand(program: Command): void {
     )
     .addOption(onto(new Option('--onto <device>', 'tun:NAME, tap:NAME or raw:INTERFACE')))
     .addOption(onto(new Option('--speed <factor>', 'times faster than recorded, or max (default: 1)')))
-    .addOption(onto(new Option('--loop <number>', 'all captures so often (default: 1)').argParser(number)))
+    .addOption(
+      onto(
+        new Option('--loop <number>', 'all captures so often (default: 1); 0: until interrupted').argParser(
+          whole,
+        ),
+      ),
+    )
     .addOption(
       onto(
         new Option(
@@ -90,24 +97,34 @@ export function addReplayCommand(program: Command): void {
         ).argParser(collect),
       ),
     )
+    .addOption(
+      onto(
+        new Option(
+          '--filter <words>',
+          "only these, as they are recorded: 'src host 10.0.0.1', as dump has it",
+        ),
+      ),
+    )
     .addHelpText(
       'after',
       `
 Exit codes: 0 all that was replayed is as recorded; 1 something differs, or no
 session could be replayed; 2 a file cannot be read, or the command line is
 wrong. A session that cannot be replayed (octets missing, begun before the
-capture) is skipped with its reason, and does not count as passed.`,
+capture) is skipped with its reason, and does not count as passed.
+With --onto: 0 all that can be sent was; 1 nothing could, or the interface has
+refused packets; 2 as above; 45 device; 130 interrupted.`,
     )
     .action(async (files: string[], flags: ReplayFlags, command: Command) => {
-      const { onto: device, speed, loop, map } = flags;
+      const { onto: device, speed, loop, map, filter } = flags;
       if (device !== undefined) {
         const { playFiles } = await import('../play.ts');
         process.exitCode = await playFiles(files, device, flags);
         return;
       }
-      if ((speed ?? loop ?? map) !== undefined)
+      if ((speed ?? loop ?? map ?? filter) !== undefined)
         command.error(
-          'error: --speed, --loop and --map are for packets that go onto a device: --onto raw:INTERFACE',
+          'error: --speed, --loop, --map and --filter are for packets that go onto a device: --onto raw:INTERFACE',
           {
             exitCode: 2,
           },
