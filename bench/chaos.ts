@@ -36,6 +36,9 @@ const EXPECTED = {
   close: ['ENGINE_STOPPED', 'END', 'ABORTED'],
 } as const satisfies Record<Kind, readonly string[]>;
 const KINDS = Object.keys(EXPECTED) as Kind[];
+/** Before descriptors and threads are counted, and those that follow. */
+const FIRST: readonly Kind[] = ['peer', 'engine'];
+const REST: readonly Kind[] = KINDS.filter((kind) => !FIRST.includes(kind));
 
 export interface ChaosReport {
   readonly rounds: number;
@@ -127,13 +130,15 @@ class Chaos {
     log: (line: string) => void,
   ): Promise<ChaosReport> {
     // what the process keeps for good once it was needed: libuv's threads, its pipes
-    await this.#round('peer');
-    await this.#round('engine');
+    for (const kind of FIRST) {
+      this.#what = `before all (${kind})`;
+      await this.#round(kind);
+    }
     const descriptors = readdirSync('/proc/self/fd').length;
     const threads = readdirSync('/proc/self/task').length;
     for (let i = 1; i <= rounds; i++) {
       // a short run has all kinds, too
-      const kind = only ?? KINDS[rounds < 50 ? i % KINDS.length : this.#below(KINDS.length)]!;
+      const kind = only ?? REST[i - 1] ?? KINDS[this.#below(KINDS.length)]!;
       this.#what = `round ${i} (${kind})`;
       const known = this.#problems.length;
       const since = performance.now();
