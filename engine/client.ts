@@ -194,7 +194,7 @@ export class EngineClient {
       Atomics.store(words, slotWord + SlotWord.Sleeping, 0);
       seen = Atomics.load(words, slotWord + SlotWord.Doorbell);
     }
-    clientsWithSlots.delete(this);
+    if (clientsWithSlots.delete(this) && clientsWithSlots.size === 0) process.off('exit', giveSlots);
   }
 
   /** What nobody has told: a socket that was opened when the engine had just ended, events that the engine had no time to hand over. */

@@ -247,3 +247,14 @@ test('a socket that is opened in the last moment of an engine hears that it has 
     t.is(error?.tunwireCode, 'ENGINE_STOPPED');
   }
 });
+
+test.serial('stacks that come and go leave no hooks at the exit of the process', async (t) => {
+  const before = process.listenerCount('exit');
+  for (let i = 0; i < 3; i++) {
+    const { client, heard } = deadBench();
+    buryEngine(client);
+    await Promise.all(heard);
+    await sleep(0);
+  }
+  t.is(process.listenerCount('exit'), before);
+});
