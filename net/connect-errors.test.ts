@@ -181,3 +181,12 @@ for (const [title, options, expected] of cases) {
     }
   });
 }
+
+test('elapsedMs: how long it took until it failed, the whole time limit where there was silence', async (t) => {
+  const refused = await t.throwsAsync(client.connect({ host: SERVER_V4, port: 9 }), { instanceOf: NetError });
+  t.true(refused!.elapsedMs! >= 0 && refused!.elapsedMs! < 500, `${refused?.elapsedMs}`);
+  const silent = await t.throwsAsync(client.connect({ host: 'silent.test', port: 80, timeoutMs: 600 }), {
+    instanceOf: NetError,
+  });
+  t.true(silent!.elapsedMs! >= 599, `${silent?.elapsedMs}`);
+});

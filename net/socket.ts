@@ -90,6 +90,7 @@ export class Socket extends TlsView {
   #holdsLoop = false;
   #noDelay = false;
   #keepAlive: KeepAlive | null = null;
+  #startedAt: number = performance.now();
   #deadline = 0;
   #timeoutMs = 0;
   #stopListening: () => void = () => {};
@@ -167,7 +168,8 @@ export class Socket extends TlsView {
     if (typeof keepAlive === 'object') this.#keepAlive = keepAlive;
     else if (keepAlive) this.#keepAlive = keepAliveOf(options.keepAliveInitialDelay ?? 0, 0, 0);
     if (options.typeOfService !== undefined) this.setTypeOfService(options.typeOfService);
-    this.#deadline = performance.now() + this.#timeoutMs;
+    this.#startedAt = performance.now();
+    this.#deadline = this.#startedAt + this.#timeoutMs;
     const request: ConnectRequest = {
       host: this.#host,
       port,
@@ -459,6 +461,7 @@ export class Socket extends TlsView {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#connecting = false;
+    if (error instanceof NetError) error.elapsedMs ??= performance.now() - this.#startedAt;
     this.#handshake?.end();
     this.#handshake = null;
     this.#stopListening();

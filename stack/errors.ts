@@ -144,6 +144,8 @@ export class NetError extends Error {
   readonly port: number | undefined;
   /** The failures of each address, in their order, when there was more than one; undefined otherwise. */
   readonly errors: readonly NetError[] | undefined;
+  /** Milliseconds from the beginning of the connection to its failure, where somebody has measured them. */
+  elapsedMs: number | undefined = undefined;
 
   constructor(tunwireCode: ErrorCode, where: ErrorDetail) {
     const row = ERRORS[tunwireCode];
