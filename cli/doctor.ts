@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { close, eventfd } from '../drivers/syscalls.ts';
+import { IpAddress } from '../stack/wire/ip-address.ts';
+import { checkAddress, checkDevice } from './doctor-device.ts';
 import { ExitCode } from './exit-code.ts';
 import { NAMESPACE_REPAIR, namespaceFlags } from './lab.ts';
 import { programPath } from './programs.ts';
@@ -42,19 +44,30 @@ const DEVICES = ['lab', 'tun', 'tap', 'raw', 'passt'];
 
 /** @returns the exit code */
 export function doctor(names: readonly string[], flags: DoctorFlags): ExitCode {
-  const unknown = names.find((name) => !Object.hasOwn(CHECKS, name));
-  if (unknown !== undefined) {
-    console.error(`tunwire: there is no '${unknown}' to look at, but ${Object.keys(CHECKS).join(', ')}`);
-    return ExitCode.Usage;
-  }
   const findings: Finding[] = [];
-  for (const [name, check] of Object.entries(CHECKS)) {
-    if (names.length > 0 && !names.includes(name)) continue;
-    const finding = check();
+  const add = (finding: Finding): void => {
     findings.push(finding);
     console.log(flags.json ? JSON.stringify(finding) : textOf(finding));
+  };
+  for (const name of names.length > 0 ? names : Object.keys(CHECKS)) {
+    const found = findingsOf(name);
+    if (found === null) {
+      const kinds = Object.keys(CHECKS).join(', ');
+      console.error(
+        `tunwire: there is no '${name}' to look at, but ${kinds}, devices such as raw:eth1 or tun:lab0, and own addresses`,
+      );
+      return ExitCode.Usage;
+    }
+    for (const finding of found) add(finding);
   }
   return isWell(findings, names) ? ExitCode.Ok : ExitCode.Device;
+}
+
+/** null: there is no such thing to look at. */
+function findingsOf(name: string): readonly Finding[] | null {
+  if (Object.hasOwn(CHECKS, name)) return [CHECKS[name]!()];
+  const address = IpAddress.parse(name);
+  return address === null ? checkDevice(name) : [checkAddress(address)];
 }
 
 function isWell(findings: readonly Finding[], names: readonly string[]): boolean {
