@@ -1,4 +1,5 @@
 // needs: tun
+import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import { createLab, KERNEL_V4 } from '../test/netns.ts';
 import { startNodeServer } from '../test/peers/servers.ts';
@@ -9,7 +10,14 @@ test('all that is counted as sent has arrived', async (t) => {
   const server = await startNodeServer(lab, 9, 'sink');
   const result = await tunwire(lab, 'bench', [KERNEL_V4, '-t', '0.3', '--json']);
   t.deepEqual([result.code, result.stderr], [0, '']);
-  const { bytes, direction, connections } = jsonOf(result);
+  const { bytes, direction, connections, machine } = jsonOf(result);
+  // what it was measured with, and where: a figure without them says nothing
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+    cwd: import.meta.dirname,
+    encoding: 'utf8',
+  });
+  t.true(String(machine).includes(`(${commit.trim()})`), String(machine));
+  t.true(String(machine).includes(`Node ${process.versions.node}`), String(machine));
   t.deepEqual({ direction, connections }, { direction: 'sent', connections: 1 });
   await lab.until('the server has counted', () => server.stdout.includes('\n'));
   t.is(server.stdout.split(' ')[0], String(bytes));

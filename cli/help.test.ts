@@ -2,7 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import test from 'ava';
+import { ExitCode } from './exit-code.ts';
 import { generatedFiles } from './generated-files.ts';
+import { EXIT_CODES } from './manual.ts';
 import { makeProgram } from './program.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -57,6 +59,14 @@ test('every verb and every option says what it is for', (t) => {
 test('manual page and completions are those of the commands; if not: node cli/generate.ts', (t) => {
   for (const [path, content] of generatedFiles())
     t.is(readFileSync(resolve(ROOT, path), 'utf8'), content, path);
+});
+
+test('the manual page says what every exit code means', (t) => {
+  const said = EXIT_CODES.map(([code]) => code).filter((code) => code < 128);
+  t.deepEqual(
+    said,
+    [...new Set<number>(Object.values(ExitCode))].sort((a, b) => a - b),
+  );
 });
 
 test('bash completes verbs, options and values', (t) => {

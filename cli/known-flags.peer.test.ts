@@ -1,4 +1,4 @@
-// needs: tun nginx openssl socat curl
+// needs: tun nginx openssl socat curl tshark
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { createLab, KERNEL_V4, OWN_V4 } from '../test/netns.ts';
@@ -185,4 +185,25 @@ test('bench -u and -b keep to a rate', async (t) => {
   ])
     t.is((await tunwire(lab, 'bench', [KERNEL_V4, ...wrong])).code, 2);
   t.is((await tunwire(lab, 'bench', [])).code, 2);
+});
+
+/** Answers a request after a second and a half. */
+const SLOW_SERVER = `require('node:http').createServer((_, answer) => {
+  setTimeout(() => answer.end('slow\\n'), 1500);
+}).listen(8000)`;
+
+test('get --keepalive-time probes a silent connection, --no-keepalive does not', async (t) => {
+  const lab = await createLab(t);
+  await lab.listening(lab.start(process.execPath, ['-e', SLOW_SERVER]), 8000);
+  const url = `http://${KERNEL_V4}:8000/`;
+  const probes = async (name: string, flags: readonly string[]): Promise<number> => {
+    const file = lab.file(`${name}.pcapng`);
+    const page = await tunwire(lab, 'get', [url, ...flags, '--capture', file]);
+    t.is(page.stdout, 'slow\n', page.stderr);
+    const text = await lab.ok('tshark', ['-r', file, '-Y', 'tcp.analysis.keep_alive']);
+    return text.split('\n').filter((line) => line !== '').length;
+  };
+  t.true((await probes('probed', ['--keepalive-time', '1'])) >= 1);
+  t.is(await probes('as it is', []), 0);
+  t.is(await probes('unprobed', ['--keepalive-time', '1', '--no-keepalive']), 0);
 });

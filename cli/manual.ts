@@ -13,7 +13,7 @@ const ENVIRONMENT: readonly (readonly [string, string])[] = [
   ['PACKETDRILL', 'where packetdrill is.'],
 ];
 
-const EXIT_CODES: readonly (readonly [number, string])[] = [
+export const EXIT_CODES: readonly (readonly [number, string])[] = [
   [0, 'Done.'],
   [1, 'Something differs or failed that has no code of its own.'],
   [2, 'The command line is wrong.'],
@@ -24,15 +24,25 @@ const EXIT_CODES: readonly (readonly [number, string])[] = [
   [18, 'The body has ended too early.'],
   [22, 'The status says failure (get -f).'],
   [23, 'Standard output, or the file for it, takes no more.'],
+  [26, 'The file that is to be sent cannot be read.'],
   [28, 'Not done in time.'],
   [35, 'The TLS handshake failed.'],
-  [45, 'The device cannot be used.'],
+  [
+    45,
+    'The device cannot be used: it is not there, or the right to it is missing; the message says which, and tunwire doctor what to do.',
+  ],
   [47, 'Too many redirections.'],
   [52, 'The server has closed the connection without an answer.'],
   [55, 'Sending failed.'],
   [56, 'Receiving failed.'],
+  [59, 'No such cipher suite.'],
   [60, 'The certificate is not valid.'],
-  [130, 'Interrupted.'],
+  [64, 'The server does not go over to TLS (STARTTLS).'],
+  [
+    77,
+    'The file of trusted certificates cannot be used (--cafile), as with curl; never that something was skipped.',
+  ],
+  [130, 'Interrupted (Ctrl-C); 143 ended by SIGTERM, 129 by SIGHUP.'],
 ];
 
 /** The manual page of a program and all its verbs, as man(7) has it. */

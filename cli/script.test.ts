@@ -115,3 +115,31 @@ test('tunwire script --known-gaps: a known failure is none, one that passes is',
     [2, 2],
   );
 });
+
+test('tunwire script --against both: a line for the stack and one for the kernel', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tunwire-script-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = (name: string): string => join(folder, name);
+  writeFileSync(file('unshare'), '#!/bin/sh\nshift 6\nexec "$@"\n', { mode: 0o755 });
+  writeFileSync(file('packetdrill'), FAKE_PACKETDRILL, { mode: 0o755 });
+  writeFileSync(file('a.pkt'), PASSES);
+  writeFileSync(file('b.pkt'), `// FAIL\n${PASSES}`);
+  writeFileSync(file('c.pkt'), FAILS);
+  const run = spawnSync(process.execPath, [COMMAND, 'script', folder, '--against', 'both'], {
+    encoding: 'utf8',
+    env: { PATH: `${folder}:${process.env['PATH']}` },
+  });
+  t.is(run.status, 1, run.stderr);
+  t.deepEqual(
+    run.stdout.split('\n').filter((line) => /^(not )?ok|^# \d/.test(line)),
+    [
+      `ok 1 - ${file('a.pkt')}`,
+      `ok 2 - ${file('b.pkt')}`,
+      `not ok 3 - ${file('c.pkt')}`,
+      `ok 4 - ${file('a.pkt')} (kernel)`,
+      `not ok 5 - ${file('b.pkt')} (kernel)`,
+      `ok 6 - ${file('c.pkt')} (kernel)`,
+      '# 4 passed, 2 failed, 0 skipped',
+    ],
+  );
+});
