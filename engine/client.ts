@@ -153,7 +153,16 @@ export class EngineClient {
 
   unref(): void {
     this.#references--;
-    if (this.#references === 0) this.#keepAlive?.unref();
+    if (this.#references > 0) return;
+    this.#keepAlive?.unref();
+    if (this.arena.load(ArenaWord.State) >= EngineState.Stopped) this.#stopLooking();
+  }
+
+  /** A timer holds all that it can reach: the memory of an engine that has ended would stay. */
+  #stopLooking(): void {
+    if (this.#references > 0 || this.#keepAlive === null) return;
+    clearInterval(this.#keepAlive);
+    this.#keepAlive = null;
   }
 
   /** Stops hearing events for good: the thread ends. */
@@ -194,6 +203,7 @@ export class EngineClient {
       Atomics.store(words, slotWord + SlotWord.Sleeping, 0);
       seen = Atomics.load(words, slotWord + SlotWord.Doorbell);
     }
+    this.#stopLooking();
     if (clientsWithSlots.delete(this) && clientsWithSlots.size === 0) process.off('exit', giveSlots);
   }
 

@@ -7,6 +7,7 @@ import type { NetError } from '../stack/errors.ts';
 import { Arena, ArenaWord, EngineState, lockWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
 import { EngineClient } from './client.ts';
 import { buryEngine, endSocket } from './dead-engine.ts';
+import { collectGarbage } from './garbage.ts';
 import { SharedSocket } from './shared-socket.ts';
 import { Command, SocketBlock, SocketEvent, SocketStatus, SocketWord } from './socket-block.ts';
 import { startEngineSync } from './start.ts';
@@ -62,8 +63,8 @@ async function endThread(client: EngineClient, data: Partial<EndedThreadData>): 
   return index;
 }
 
-async function until(condition: () => boolean): Promise<boolean> {
-  for (const end = performance.now() + 30_000; performance.now() < end; await sleep(10)) {
+async function until(condition: () => boolean, timeoutMs = 30_000): Promise<boolean> {
+  for (const end = performance.now() + timeoutMs; performance.now() < end; await sleep(10)) {
     if (condition()) return true;
   }
   return condition();
@@ -258,3 +259,24 @@ test.serial('stacks that come and go leave no hooks at the exit of the process',
   }
   t.is(process.listenerCount('exit'), before);
 });
+
+test.serial(
+  'the memory of an engine that has ended is let go by a thread that has waited for it',
+  async (t) => {
+    const waited = async (): Promise<WeakRef<SharedArrayBuffer>> => {
+      const { client, heard } = deadBench();
+      client.ref();
+      buryEngine(client);
+      await Promise.all(heard);
+      client.unref();
+      return new WeakRef(client.arena.memory);
+    };
+    const memory = await waited();
+    t.true(
+      await until(() => {
+        collectGarbage({ type: 'major' });
+        return memory.deref() === undefined;
+      }),
+    );
+  },
+);
