@@ -1,33 +1,29 @@
-// needs: tun socat
-import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
-import type { NetError } from '../stack/errors.ts';
 import { createLab, KERNEL_V4, type Lab, type LabProcess, OWN_V4 } from '../test/netns.ts';
 import { Arena, ArenaWord, EngineState } from './arena.ts';
 import { EngineClient } from './client.ts';
 import { SharedSocket } from './shared-socket.ts';
 import { SocketStatus } from './socket-block.ts';
 import { type EngineHandle, startEngineSync } from './start.ts';
+import type { DeviceLoss, DeviceLossData } from './testing/device-loss.ts';
 import type { PumpData } from './testing/pump.ts';
+import { message, PumpThread } from './testing/pump-thread.ts';
 
 const SINK = 7001;
 const SOURCE = 7002;
 const PATIENCE_MS = 20_000;
 
-interface Bench {
+interface Peers {
   readonly lab: Lab;
-  readonly engine: EngineHandle;
   readonly peers: readonly LabProcess[];
-  /** Open before the engine started. */
-  readonly descriptors: number;
 }
 
-/** An engine on a lab's TUN device, and programs there that take and give bytes as fast as they can. */
-async function bench(t: ExecutionContext): Promise<Bench> {
+/** Programs on a lab's TUN device that take and give bytes as fast as they can. */
+async function peersOf(t: ExecutionContext): Promise<Peers> {
   const lab = await createLab(t);
   const zeros = ['-u', 'OPEN:/dev/zero', `TCP-LISTEN:${SOURCE},reuseaddr`];
   const peers = [
@@ -36,44 +32,32 @@ async function bench(t: ExecutionContext): Promise<Bench> {
   ];
   await lab.listening(peers[0]!, SINK);
   await lab.listening(peers[1]!, SOURCE);
-  const descriptors = openDescriptors();
+  return { lab, peers };
+}
+
+/** The same with an engine on the device. */
+async function bench(t: ExecutionContext): Promise<Peers & { readonly engine: EngineHandle }> {
+  const { lab, peers } = await peersOf(t);
   const engine = lab.within(() => startEngineSync(options(lab)));
   t.teardown(() => engine.stop());
-  return { lab, engine, peers, descriptors };
+  return { lab, engine, peers };
 }
 
 function options(lab: Lab): Parameters<typeof startEngineSync>[0] {
   return { device: `tun:${lab.tun}`, addresses: [`${OWN_V4}/24`], resolver: { hostsFile: null } };
 }
 
-/** A thread that moves data, and what it says at its end. */
-class Pump {
-  readonly worker: Worker;
-  /** Its standard error: warnings. */
-  said = '';
-  /** 'running' when data flows. */
-  readonly running: Promise<unknown>;
-  readonly outcome: Promise<unknown>;
-
-  constructor({ arena: { memory } }: Pick<EngineHandle, 'arena'>, writes: boolean, patienceMs = PATIENCE_MS) {
-    const port = writes ? SINK : SOURCE;
-    const workerData: PumpData = { memory, host: KERNEL_V4, port, writes, patienceMs };
-    this.worker = new Worker(new URL('./testing/pump.ts', import.meta.url), { workerData, stderr: true });
-    this.worker.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.said += text;
-    });
-    this.running = message(this.worker);
-    this.outcome = this.running.then((first) => (first === 'running' ? message(this.worker) : first));
-  }
+/** A thread that writes to the sink, or reads from the source. */
+function pump(
+  { arena: { memory } }: Pick<EngineHandle, 'arena'>,
+  writes: boolean,
+  patienceMs?: number,
+): PumpThread {
+  return new PumpThread({ memory, ...pumpData(writes, patienceMs) });
 }
 
-async function message(worker: Worker): Promise<unknown> {
-  const [content] = await once(worker, 'message');
-  return content;
-}
-
-function openDescriptors(): number {
-  return readdirSync('/proc/self/fd').length;
+function pumpData(writes: boolean, patienceMs = PATIENCE_MS): Omit<PumpData, 'memory'> {
+  return { port: writes ? SINK : SOURCE, host: KERNEL_V4, writes, patienceMs };
 }
 
 /** Everything that the sockets held is the engine's again. */
@@ -93,7 +77,7 @@ async function socketsFreed(t: ExecutionContext, engine: EngineHandle): Promise<
 
 test.serial('killing the peer at full speed ends the calls of both threads', async (t) => {
   const { engine, peers } = await bench(t);
-  const pumps = [new Pump(engine, true), new Pump(engine, false)];
+  const pumps = [pump(engine, true), pump(engine, false)];
   await Promise.all(pumps.map(({ running }) => running));
   for (const peer of peers) peer.kill('SIGKILL');
   const [writer, reader] = await Promise.all(pumps.map(({ outcome }) => outcome));
@@ -107,26 +91,19 @@ test.serial('killing the peer at full speed ends the calls of both threads', asy
 test.serial(
   'deleting the device at full speed ends everything with DEVICE_LOST, and leaves no descriptor',
   async (t) => {
-    const { lab, engine, descriptors } = await bench(t);
-    const pumps = [new Pump(engine, true), new Pump(engine, false)];
-    await Promise.all(pumps.map(({ running }) => running));
-    const told = new Promise((resolve) => {
-      subscribe('tunwire:engine:error', (message) => {
-        const { arena, error } = message as { arena: Arena; error: NetError };
-        if (arena === engine.arena) resolve(error.tunwireCode);
-      });
-    });
+    const { lab } = await peersOf(t);
+    const data: DeviceLossData = { options: options(lab), pumps: [pumpData(true), pumpData(false)] };
+    const owner = lab.node('engine/testing/device-loss.ts', [JSON.stringify(data)]);
+    await lab.until('data flows', () => owner.stdout.includes('running\n') || owner.ended);
     await lab.ok('ip', ['link', 'del', lab.tun]);
-    t.is(await Promise.race([told, sleep(PATIENCE_MS, 'nothing', { ref: false })]), 'DEVICE_LOST');
-    t.deepEqual(await Promise.all(pumps.map(({ outcome }) => outcome)), ['DEVICE_LOST', 'DEVICE_LOST']);
-    t.is(engine.arena.load(ArenaWord.State), EngineState.Failed);
-    const { failure } = engine.arena;
-    t.regex(failure, /tun0.*the interface was deleted/);
-    t.throws(() => EngineClient.of(engine.arena).take(), { message: /stopped.*deleted/ });
-    await engine.stop();
-    await Promise.all(pumps.map(({ worker }) => worker.terminate()));
-    await lab.until('descriptors are closed', () => openDescriptors() <= descriptors, PATIENCE_MS);
-    t.pass();
+    t.is(await owner.exited, 0, owner.stderr);
+    const loss = JSON.parse(owner.stdout.replace('running\n', '')) as DeviceLoss;
+    t.is(loss.told, 'DEVICE_LOST');
+    t.deepEqual(loss.outcomes, ['DEVICE_LOST', 'DEVICE_LOST']);
+    t.is(loss.state, EngineState.Failed);
+    t.regex(loss.failure, /tun0.*the interface was deleted/);
+    t.regex(loss.refusal, /stopped.*deleted/);
+    t.deepEqual(loss.left, []);
   },
 );
 
@@ -134,8 +111,8 @@ test.serial(
   'a link that goes down at full speed is a pulled cable: calls wait, and go on when it is up',
   async (t) => {
     const { lab, engine } = await bench(t);
-    const pump = new Pump(engine, true);
-    await pump.running;
+    const thread = pump(engine, true);
+    await thread.running;
     await lab.ok('ip', ['link', 'set', lab.tun, 'down']);
     const client = EngineClient.of(engine.arena);
     const { counters } = client;
@@ -146,7 +123,7 @@ test.serial(
     );
     await lab.ok('ip', ['link', 'set', lab.tun, 'up']);
     await lab.until('data flows again', () => client.counters.txBytes > counters.txBytes + 5_000_000, 20_000);
-    await pump.worker.terminate();
+    await thread.worker.terminate();
     t.is(engine.arena.load(ArenaWord.State), EngineState.Running);
   },
 );
@@ -155,7 +132,7 @@ test.serial(
   'a call on a link that stays down ends by its own patience, and the engine stops in time',
   async (t) => {
     const { lab, engine } = await bench(t);
-    const pumps = [new Pump(engine, true, 500), new Pump(engine, false, 500)];
+    const pumps = [pump(engine, true, 500), pump(engine, false, 500)];
     await Promise.all(pumps.map(({ running }) => running));
     await lab.ok('ip', ['link', 'set', lab.tun, 'down']);
     t.deepEqual(await Promise.all(pumps.map(({ outcome }) => outcome)), ['stuck', 'stuck']);
@@ -168,7 +145,7 @@ test.serial(
 
 test.serial('threads terminated at full speed take nobody with them', async (t) => {
   const { lab, engine } = await bench(t);
-  const pumps = [new Pump(engine, true), new Pump(engine, false)];
+  const pumps = [pump(engine, true), pump(engine, false)];
   await Promise.all(pumps.map(({ running }) => running));
   await Promise.all(pumps.map(({ worker }) => worker.terminate()));
   t.is(engine.arena.load(ArenaWord.State), EngineState.Running);
@@ -177,7 +154,7 @@ test.serial('threads terminated at full speed take nobody with them', async (t) 
   // and the engine serves others
   const again = lab.start('socat', ['-u', `TCP-LISTEN:${SINK},reuseaddr`, 'OPEN:/dev/null']);
   await lab.listening(again, SINK);
-  const next = new Pump(engine, true);
+  const next = pump(engine, true);
   await next.running;
   again.kill('SIGKILL');
   t.is(await next.outcome, 'RESET');
@@ -193,20 +170,20 @@ test.serial(
       () => new Worker(new URL('./testing/engine-owner.ts', import.meta.url), { workerData: options(lab) }),
     );
     const arena = new Arena((await message(owner)) as SharedArrayBuffer);
-    const pump = new Pump({ arena }, false);
-    t.is(await pump.running, 'running');
+    const thread = pump({ arena }, false);
+    t.is(await thread.running, 'running');
     const wakeFd = arena.load(ArenaWord.EventFd);
     const path = `/proc/self/fd/${wakeFd}`;
     t.regex(readlinkSync(path), /eventfd/);
     await owner.terminate();
-    const ended = once(pump.worker, 'exit');
-    t.is(await pump.outcome, 'ENGINE_STOPPED');
+    const ended = once(thread.worker, 'exit');
+    t.is(await thread.outcome, 'ENGINE_STOPPED');
     t.is(arena.load(ArenaWord.State), EngineState.Failed);
     t.regex(arena.failure, /ended from outside/);
     // another file may have the number by now
     t.false(existsSync(path) && /eventfd/.test(readlinkSync(path)));
     await ended;
-    t.is(pump.said, '');
+    t.is(thread.said, '');
     const next = lab.within(() => startEngineSync(options(lab)));
     await next.stop();
   },
