@@ -196,9 +196,11 @@ test(
       const earlyData = Buffer.from(`number ${round}\n`);
       const socket = await connected(server.port, { earlyData, sessions });
       socket.on('error', () => {});
+      let tickets = 0;
+      socket.on('session', () => tickets++);
       socket.resume();
       socket.write(`later ${round}\n`);
-      await until(() => server.output().includes(`later ${round}`));
+      await until(() => server.output().includes(`later ${round}`) && tickets > 0);
       t.is(server.output().split(`number ${round}`).length, 2, `round ${round}`);
       return socket;
     };
