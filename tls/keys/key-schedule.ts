@@ -4,6 +4,9 @@ import { type CipherSuite, IV_BYTES } from './suites.ts';
 
 const NO_CONTEXT = new Uint8Array(0);
 
+/** perf: where an HkdfLabel is written; memory of more than 64 bytes takes longer to come by than the HMAC over it. */
+const LABEL = new Uint8Array(2 + 1 + 255 + 1 + 255 + 1);
+
 /** RFC 8446 §7.1: HKDF-Expand-Label. */
 export function expandLabel(
   hash: Hash,
@@ -13,14 +16,21 @@ export function expandLabel(
   lengthBytes: number,
 ): Uint8Array {
   const name = labelBytes(label);
-  const info = new Uint8Array(2 + 1 + name.length + 1 + context.length);
-  info[0] = lengthBytes >>> 8;
-  info[1] = lengthBytes;
-  info[2] = name.length;
-  info.set(name, 3);
-  info[3 + name.length] = context.length;
-  info.set(context, 4 + name.length);
-  return expand(hash, secret, info, lengthBytes);
+  const infoBytes = 2 + 1 + name.length + 1 + context.length;
+  LABEL[0] = lengthBytes >>> 8;
+  LABEL[1] = lengthBytes;
+  LABEL[2] = name.length;
+  LABEL.set(name, 3);
+  LABEL[3 + name.length] = context.length;
+  LABEL.set(context, 4 + name.length);
+  if (lengthBytes > hash.outputLen) return expand(hash, secret, LABEL.subarray(0, infoBytes), lengthBytes);
+  // RFC 5869 §2.3: T(1) = HMAC(PRK, info | 1)
+  LABEL[infoBytes] = 1;
+  const block = hmac(hash, secret, LABEL.subarray(0, infoBytes + 1));
+  if (lengthBytes === hash.outputLen) return block;
+  const first = block.slice(0, lengthBytes);
+  block.fill(0);
+  return first;
 }
 
 /** Few are used, and always the same; more than these, which callers of exporters choose, are not kept. */
