@@ -8,6 +8,7 @@ import {
   type TlsPieces,
   type TlsTuning,
 } from '../tls/client.ts';
+import { makeSpareKeyShares } from '../tls/keys/spare-key-shares.ts';
 import type { SessionTicket } from '../tls/traffic/opener.ts';
 import type { TlsVersion } from '../tls/wire/codes.ts';
 import type { CertificateVerifier } from '../tls/x509/verdict.ts';
@@ -71,6 +72,9 @@ export class TlsHandshake {
   readonly #socket: SharedSocket;
   readonly #tls: TlsClient;
   readonly #keepsTickets: boolean;
+  readonly #random: RandomSource;
+  /** The ClientHello has left. */
+  #isWaiting = false;
   /** The renegotiation that came last; null: there was none. */
   #latest: TlsClient | null = null;
   #outgoing: Uint8Array | null = null;
@@ -88,6 +92,7 @@ export class TlsHandshake {
     this.#socket = socket;
     const { arena } = socket.client;
     this.#keepsTickets = options.sessions !== undefined;
+    this.#random = options.random;
     const captured = arena.load(ArenaWord.KeyLogWanted) !== 0;
     const keyLog = (line: string): void => {
       options.keyLog?.(line);
@@ -164,7 +169,13 @@ export class TlsHandshake {
       if (this.#tls.state === 'connected') return this.#finish();
       const finished = this.#socket.peerFinished || this.#socket.status === SocketStatus.Closed;
       const available = this.#socket.peek(scratch, 0, scratch.length);
-      if (available === WOULD_BLOCK) return 'read';
+      if (available === WOULD_BLOCK) {
+        if (this.#isWaiting) return 'read';
+        this.#isWaiting = true;
+        // perf: the server is at work now. What it may have sent meanwhile is looked for
+        if (!makeSpareKeyShares(this.#random)) return 'read';
+        continue;
+      }
       const consumed = available === 0 ? 0 : this.#tls.receive(scratch, 0, available);
       if (consumed > 0) this.#socket.consume(consumed);
       else if (this.#tls.error === null) {

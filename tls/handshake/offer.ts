@@ -1,13 +1,8 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import { drawGrease, type GreaseValues } from '../keys/grease.ts';
-import {
-  generateKeyShares,
-  isTls12Group,
-  type KeyShare,
-  type NamedGroup,
-  sharedGroups,
-} from '../keys/groups.ts';
+import { isTls12Group, type KeyShare, type NamedGroup, sharedGroups } from '../keys/groups.ts';
+import { keySharesFor } from '../keys/spare-key-shares.ts';
 import { type CipherSuite, cipherSuiteOf, isSuiteOf } from '../keys/suites.ts';
 import { isFresh, type TlsSession } from '../session.ts';
 import { ProtocolVersion, TLS_VERSIONS, type TlsVersion, versionNumber } from '../wire/codes.ts';
@@ -151,7 +146,7 @@ export function makeOffer(
     cipherSuites: suites.map((suite) => suite.id),
     groups,
     signatureSchemes: wish.signatureSchemes,
-    keyShares: with13 ? generateKeyShares(wish.keyShares ?? sharedGroups(groups), random) : [],
+    keyShares: with13 ? keySharesFor(wish.keyShares ?? sharedGroups(groups), random) : [],
     hostName: hostNameForSni(wish.serverName),
     alpn: wish.alpn,
     mustSelectProtocol: wish.mustSelectProtocol,
