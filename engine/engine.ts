@@ -628,6 +628,11 @@ export class Engine {
     this.#describe(block, opened);
     block.set(SocketWord.Status, SocketStatus.Open);
     this.#table.tell(block, SocketEvent.Opened | SocketEvent.Writable);
+    // behind the status: who leaves something looks at that afterwards
+    if (opened instanceof TcpConnection && this.#table.takeFirstFlight(block)) {
+      this.#openTls(block);
+      this.#obeyConnection(block, opened, Command.Sent);
+    }
   }
 
   #recordEvents(block: SocketBlock, lookup: RecordLookup): void {

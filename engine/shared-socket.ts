@@ -404,6 +404,28 @@ export class SharedSocket implements Channel {
     return taken + this.#send()!.write(from, off + taken, len - taken);
   }
 
+  /**
+   * Leaves the first bytes of a connection that is not open yet with the engine, which sends them the moment it is: nobody has to be woken for
+   * that. A TLS region comes along.
+   * @returns false: it is open (or has failed) by now, or there is no memory at hand; they are to be written
+   */
+  leaveFirstFlight(bytes: Uint8Array): boolean {
+    const { block, client } = this;
+    const { arena } = client;
+    const capacityBytes = arena.load(ArenaWord.SpareBytes);
+    if (this.status !== SocketStatus.Opening || bytes.length > capacityBytes) return false;
+    if (block.get(SocketWord.FirstFlight) !== 0) return false;
+    const spare = arena.takeSpare();
+    if (spare < 0) return false;
+    arena.slab.bytes.set(bytes, spare);
+    block.set(SocketWord.FirstFlightBytes, bytes.length);
+    block.set(SocketWord.FirstFlight, packRing(spare, capacityBytes));
+    // the engine may have looked before
+    if (this.status === SocketStatus.Opening || block.takeFirstFlight() === 0) return true;
+    arena.giveSpare(spare);
+    return false;
+  }
+
   /** Has the engine send what was appended. */
   announce(): void {
     this.client.command(this.block, Command.Sent);

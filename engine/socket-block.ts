@@ -79,6 +79,11 @@ export const SocketWord = {
   KeepAliveIntervalMs: 34,
   KeepAliveCount: 35,
   Backlog: 36,
+  /**
+   * (both) of a connection, in the word of `Backlog`: the ring with what is to be sent as soon as it is open; see
+   * {@link SharedSocket.leaveFirstFlight}
+   */
+  FirstFlight: 36,
 
   LocalFamily: 37,
   LocalPort: 38,
@@ -117,6 +122,8 @@ export const SocketWord = {
   SendOptions: 62,
   /** (engine) UDP settings done so far (16 bits, counting round), above the number of the error that the last one ended with */
   UdpSettings: 63,
+  /** (app) of a connection, in the word of `UdpSettings` */
+  FirstFlightBytes: 63,
 } as const;
 
 /** Where the text begins in a block. */
@@ -354,6 +361,11 @@ export class SocketBlock {
   takeSendPlace(place: number): number {
     const there = Atomics.compareExchange(this.words, this.at + SocketWord.SendRing, 0, place);
     return there === 0 ? place : there;
+  }
+
+  /** Whoever takes it sends it. @returns where it lies, 0: there is none any more */
+  takeFirstFlight(): number {
+    return Atomics.exchange(this.words, this.at + SocketWord.FirstFlight, 0);
   }
 
   /** The send ring at `place`, which is not 0. */

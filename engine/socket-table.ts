@@ -291,6 +291,8 @@ export class SocketTable implements RingSource, ElasticRings {
   /** The stack is done and the application has let go: the block and its memory can be used again. */
   free(block: SocketBlock): void {
     this.#giveRings(block);
+    const unsent = isConnection(block) ? block.takeFirstFlight() : 0;
+    if (unsent !== 0) this.arena.giveSpare(ringBase(unsent));
     const tls = block.get(SocketWord.TlsOffset);
     if (tls !== 0) {
       // secrets do not outlive their connection
@@ -301,6 +303,15 @@ export class SocketTable implements RingSource, ElasticRings {
     block.set(SocketWord.Generation, (block.get(SocketWord.Generation) + 1) & 0x7ff);
     block.set(SocketWord.Status, SocketStatus.Free);
     this.arena.giveBlock(block.index, SocketWord.NextFree);
+  }
+
+  /** A connection is open: what was left for it is in its send ring now. @returns false: nothing was */
+  takeFirstFlight(block: SocketBlock): boolean {
+    const place = block.takeFirstFlight();
+    if (place === 0) return false;
+    block.set(SocketWord.SendRing, place);
+    block.set(SocketWord.SendHead, block.get(SocketWord.FirstFlightBytes));
+    return true;
   }
 
   /** Takes a TLS region for a block. @returns false when there is no memory */
@@ -483,13 +494,17 @@ export class SocketTable implements RingSource, ElasticRings {
     const recv = block.get(SocketWord.RecvRing);
     block.set(SocketWord.SendRing, 0);
     block.set(SocketWord.RecvRing, 0);
-    if (block.get(SocketWord.Protocol) === 6 && block.get(SocketWord.Operation) === Operation.Connect) {
+    if (isConnection(block)) {
       this.#sendBytes -= ringCapacity(send);
       this.#recvBytes -= ringCapacity(recv);
     }
     this.#giveRing(send);
     this.#giveRing(recv);
   }
+}
+
+function isConnection(block: SocketBlock): boolean {
+  return block.get(SocketWord.Protocol) === 6 && block.get(SocketWord.Operation) === Operation.Connect;
 }
 
 /** No thread reads from the block's receive ring at this moment; whoever begins now sees the new one. */

@@ -84,8 +84,8 @@ export class TlsHandshake {
   #earlyBytes = 0;
   readonly #pieces: TlsPieces | null;
   #isPaused = false;
-  /** The engine was asked for memory. */
-  #isAnnounced = false;
+  /** The engine knows that a TLS region is wanted. */
+  #hasRegion = false;
   #channel: TlsChannel | null = null;
 
   constructor(socket: SharedSocket, options: TlsOptions) {
@@ -118,6 +118,10 @@ export class TlsHandshake {
     this.#pieces = options.tuning?.testing?.pieces ?? null;
     this.#tls.start();
     this.#earlyBytes = this.#tls.sendEarlyData(this.#early, 0, this.#early.length);
+    this.#outgoing = this.#tls.takeOutgoing();
+    if (this.#outgoing === null || this.#pieces !== null || !socket.leaveFirstFlight(this.#outgoing)) return;
+    this.#outgoing = null;
+    this.#hasRegion = true;
   }
 
   /** How long to wait before the next {@link step}, after `'pause'`. */
@@ -155,9 +159,9 @@ export class TlsHandshake {
   }
 
   #step(): TlsProgress {
-    if (!this.#isAnnounced) {
+    if (!this.#hasRegion) {
       // perf: together with the ClientHello, so that the engine wakes once for both
-      this.#isAnnounced = true;
+      this.#hasRegion = true;
       this.#socket.client.command(this.#socket.block, Command.Tls);
     }
     if (this.#channel !== null) return this.#sendRest(this.#channel);
