@@ -1,6 +1,10 @@
+import { on, once } from 'node:events';
+import { duplexPair } from 'node:stream';
+import * as tls from 'node:tls';
 import test from 'ava';
 import { fc } from '../test/properties.ts';
-import { ObservedSecrets, TlsObserver } from './observer.ts';
+import { type ObservedMessage, ObservedSecrets, TlsObserver, type TlsSender } from './observer.ts';
+import { issueCa, issueServer } from './testing/certificates.ts';
 
 // What it opens is shown with captures of two OpenSSLs and of our own: cli/dump.peer.test.ts, cli/dump-tls.test.ts.
 
@@ -56,3 +60,63 @@ test('whatever the bytes are, nothing is thrown', (t) => {
   );
   t.pass();
 });
+
+for (const [version, ciphers] of [
+  ['TLSv1.2', 'ECDHE-ECDSA-AES128-GCM-SHA256'],
+  ['TLSv1.2', 'ECDHE-ECDSA-AES256-SHA'],
+  ['TLSv1.1', 'ECDHE-ECDSA-AES128-SHA'],
+  ['TLSv1', 'ECDHE-ECDSA-AES256-SHA'],
+] as const) {
+  test(`a renegotiation of node:tls is followed: ${version} ${ciphers}`, async (t) => {
+    const known = new ObservedSecrets();
+    const observer = new TlsObserver(known);
+    const found: ObservedMessage[] = [];
+    const valid = { notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000 };
+    const root = issueCa('observed', valid);
+    const { pem: cert, privateKey } = issueServer(['server.test'], root, valid);
+    const only = { minVersion: version, maxVersion: version, ciphers: `${ciphers}:@SECLEVEL=0` } as const;
+    const [near, far] = duplexPair();
+    const [inside, outside] = duplexPair();
+    // the secrets are known when the records come
+    far.on('data', (bytes: Buffer) => outside.write(bytes));
+    outside.on('data', (bytes: Buffer) => far.write(bytes));
+    const records: [TlsSender, Buffer][] = [];
+    far.on('data', (bytes: Buffer) => records.push(['client', bytes]));
+    outside.on('data', (bytes: Buffer) => records.push(['server', bytes]));
+    const server = new tls.TLSSocket(inside, {
+      isServer: true,
+      ...only,
+      cert,
+      key: privateKey.export({ format: 'pem', type: 'pkcs8' }),
+    });
+    server.pipe(server);
+    const client = tls.connect({ socket: near, ca: root.pem, servername: 'server.test', ...only });
+    client.on('keylog', (line: Buffer) => known.add(line.toString()));
+    const said = async (text: string): Promise<void> => {
+      client.write(text);
+      for await (const [chunk] of on(client, 'data')) if (String(chunk).endsWith(text.at(-1)!)) break;
+    };
+    await once(client, 'secureConnect');
+    for (const text of ['first', 'second', 'third']) {
+      await said(text);
+      await new Promise<void>((resolve, reject) => {
+        client.renegotiate({ rejectUnauthorized: true }, (error) => (error ? reject(error) : resolve()));
+      });
+    }
+    await said('last');
+    for (const [sender, bytes] of records) found.push(...observer.receive(sender, bytes));
+    for (const sender of ['client', 'server'] as const) {
+      const from = found.filter((each) => each.sender === sender);
+      const data = from.filter(({ type }) => type === 'application data').map(({ bytes }) => bytes);
+      t.is(Buffer.concat(data).toString(), 'firstsecondthirdlast');
+      t.is(from.filter(({ name }) => name === `${sender}_hello`).length, 4);
+      t.is(from.filter(({ name }) => name === 'finished').length, 4);
+      const changes = from.filter(({ type }) => type === 'change cipher spec');
+      t.deepEqual(
+        changes.map(({ bytes }) => [...bytes]),
+        [[1], [1], [1], [1]],
+      );
+    }
+    t.true(observer.isFollowing);
+  });
+}

@@ -128,16 +128,7 @@ export class TlsObserver {
     const type = bytes[off]!;
     try {
       if (type === ContentType.ChangeCipherSpec) {
-        this.#tell(
-          sender,
-          'change cipher spec',
-          '',
-          bytes.slice(off + RECORD_HEADER_BYTES, off + lengthBytes),
-        );
-        // RFC 8446 §D.4: in TLS 1.3 it means nothing
-        if (side.pending !== null) this.#protect(side, side.pending);
-        else if (this.#suite !== null && !this.#isTls13) side.isUnreadable = true;
-        side.pending = null;
+        this.#changeCipherSpec(sender, side, bytes, off, lengthBytes);
         return;
       }
       if (side.isUnreadable) return;
@@ -149,6 +140,29 @@ export class TlsObserver {
       if (!(error instanceof TlsError)) throw error;
       this.#isOver = true;
     }
+  }
+
+  #changeCipherSpec(
+    sender: TlsSender,
+    side: Side,
+    bytes: Uint8Array,
+    off: number,
+    lengthBytes: number,
+  ): void {
+    const { protection } = side;
+    // that of a renegotiation is the last record under the old keys
+    const isOpened =
+      protection !== null &&
+      !this.#isTls13 &&
+      this.#tryOpen(protection, side.sequence, bytes, off, lengthBytes);
+    const content = isOpened
+      ? protection.opened.slice(0, protection.openedBytes)
+      : bytes.slice(off + RECORD_HEADER_BYTES, off + lengthBytes);
+    this.#tell(sender, 'change cipher spec', '', content);
+    // RFC 8446 §D.4: in TLS 1.3 it means nothing
+    if (side.pending !== null) this.#protect(side, side.pending);
+    else if (this.#suite !== null && !this.#isTls13) side.isUnreadable = true;
+    side.pending = null;
   }
 
   #open(sender: TlsSender, side: Side, bytes: Uint8Array, off: number, lengthBytes: number): void {
