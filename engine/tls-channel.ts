@@ -5,6 +5,7 @@ import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
 import type { TlsClient } from '../tls/client.ts';
 import { TlsError } from '../tls/errors.ts';
 import { provideHmac } from '../tls/keys/hash.ts';
+import { provideKeyPairs } from '../tls/keys/raw-key.ts';
 import { MAX_RECORD_BYTES } from '../tls/limits.ts';
 import { provideAead } from '../tls/record/aead.ts';
 import { recordLength } from '../tls/record/handshake-records.ts';
@@ -15,6 +16,7 @@ import type { HandshakeMessage } from '../tls/wire/messages.ts';
 import { openSslAead } from './aead.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
 import { openSslHmac } from './hmac.ts';
+import { openSslKeyPair } from './key-pairs.ts';
 import type { SharedSocket } from './shared-socket.ts';
 import { SocketStatus, SocketWord } from './socket-block.ts';
 import { tlsNetError } from './tls-error.ts';
@@ -27,6 +29,7 @@ const LEAST_RECORD_BYTES = 4096;
 
 provideAead(openSslAead);
 provideHmac(openSslHmac);
+provideKeyPairs(openSslKeyPair);
 
 /** A thread's working memory for records: nothing of a connection stays in it between two calls. */
 const scratchRecord = new Uint8Array(MAX_RECORD_BYTES + MAX_SEAL_OVERHEAD_BYTES);

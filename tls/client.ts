@@ -16,6 +16,7 @@ import type { FormerHandshake } from './handshake/renegotiation.ts';
 import { type Handshake, type HandshakeState, logSecret, newInfo, type TlsInfo } from './handshake/state.ts';
 import { Connected12 } from './handshake/tls12/connected.ts';
 import { keyingMaterial } from './keys/exporter.ts';
+import { wipeKeyShares } from './keys/groups.ts';
 import { MAX_EMPTY_RECORDS, MAX_HELLO_REQUESTS_IN_ROW, MAX_RENEGOTIATIONS } from './limits.ts';
 import { HandshakeRecords, type RunningSide } from './record/handshake-records.ts';
 import { type SessionUse, sessionKey, type TlsSession } from './session.ts';
@@ -187,6 +188,7 @@ export class TlsClient {
     const use = this.#sessions;
     const sessions = (): TlsSession | null => use?.store.take(this.#sessionKey) ?? null;
     const offer = makeOffer(wish, random, unixTimeMs, sessions, (session) => this.#isTrusted(session));
+    this.#handshake.wipes.push(() => wipeKeyShares(offer.keyShares));
     const isGrease = this.#looksEncrypted && offer.versions.includes('TLSv1.3');
     return isGrease ? { ...offer, encryptedClientHello: greaseContent(random) } : offer;
   }

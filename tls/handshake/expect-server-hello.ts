@@ -1,5 +1,5 @@
 import { TlsError } from '../errors.ts';
-import { generateKeyShare, groupName, type KeyShare } from '../keys/groups.ts';
+import { generateKeyShare, groupName, type KeyShare, wipeKeyShares } from '../keys/groups.ts';
 import { KeySchedule } from '../keys/key-schedule.ts';
 import { type CipherSuite, cipherSuiteOf } from '../keys/suites.ts';
 import { Transcript } from '../keys/transcript.ts';
@@ -54,6 +54,7 @@ export class ExpectServerHello implements HandshakeState {
       // RFC 8446 §D.3: the server has forgotten what it promised with the ticket
       if (this.offer.earlyData) throw new TlsError('EarlyDataWithOldVersion', older);
       if (this.ech !== null) handshake.info.ech = 'rejected';
+      wipeKeyShares(this.offer.keyShares);
       return agreeOnTls12(message, answer, older, this.offer, this.hello, handshake);
     }
     checkVersion(answer);
@@ -97,6 +98,7 @@ export class ExpectServerHello implements HandshakeState {
       records.writeUnprotected();
     }
     const share = group === null ? null : generateKeyShare(group, random);
+    if (share !== null) wipeKeyShares(this.offer.keyShares);
     const offer = retryOffer(this.offer, suite, share, cookie);
     const transcript = new Transcript(suite.hash, this.hello);
     transcript.add(message.raw);
@@ -249,6 +251,7 @@ function agree(
   const share = offer.keyShares.find((each) => each.group === group);
   if (share === undefined) throw new TlsError('UnofferedGroup', `group ${group} in server_hello`);
   const sharedSecret = share.agree(publicKey);
+  wipeKeyShares(offer.keyShares);
 
   transcript.add(message.raw);
   const schedule = new KeySchedule(suite, psk?.secret);

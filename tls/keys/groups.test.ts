@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import test from 'ava';
+import { openSslKeyPair } from '../../engine/key-pairs.ts';
 import { SystemRandom } from '../../engine/system-random.ts';
 import { SeededRandom } from '../../stack/random.ts';
 import { AlertDescription } from '../alerts.ts';
@@ -16,6 +17,7 @@ import {
   NamedGroup,
   sharedGroups,
 } from './groups.ts';
+import { provideKeyPairs, type RawKeyPair } from './raw-key.ts';
 
 for (const group of [...GROUPS, NamedGroup.X448]) {
   test(`${groupName(group)}: the same seed gives the same share`, (t) => {
@@ -103,4 +105,36 @@ test('after keys of bytes, good and bad, stack traces are as long as before', (t
   t.is(Error.stackTraceLimit, limit);
   t.throws(() => share.agree(new Uint8Array(32)), { instanceOf: TlsError });
   t.is(Error.stackTraceLimit, limit);
+});
+
+test.serial('the private keys of all shares are given up with the ServerHello, or with the failure', (t) => {
+  const kept = new Set<RawKeyPair>();
+  provideKeyPairs((kind) => {
+    const pair = openSslKeyPair(kind);
+    if (pair === null) return null;
+    const { wipe } = pair;
+    kept.add(pair);
+    return Object.assign(pair, {
+      wipe: () => {
+        kept.delete(pair);
+        wipe.call(pair);
+      },
+    });
+  });
+  t.teardown(() => provideKeyPairs(() => null));
+  const random = new SystemRandom();
+  for (const group of [NamedGroup.X25519MlKem768, NamedGroup.X25519]) {
+    const client = testClient({ random });
+    client.start();
+    t.is(kept.size, 2);
+    const flight = testServer({ group }).answer(client.takeOutgoing()!);
+    client.receive(flight, 0, flight.length);
+    t.is(client.state, 'connected');
+    t.is(kept.size, 0);
+  }
+  const failed = testClient({ random });
+  failed.start();
+  t.is(kept.size, 2);
+  failed.fail(new TlsError('ClosedEarly'));
+  t.is(kept.size, 0);
 });

@@ -1,9 +1,9 @@
-import { createECDH, decapsulate, diffieHellman, type ECDH, type KeyObject } from 'node:crypto';
+import { createECDH, type ECDH } from 'node:crypto';
 import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 import { TlsError } from '../errors.ts';
 import { type FfdheGroup, FfdheKeyPair } from './ffdhe.ts';
-import { drawKey, publicBytesOf, publicKeyFrom, type RawKeyKind } from './raw-key.ts';
+import { drawKeyPair, type RawKeyKind, type RawKeyPair } from './raw-key.ts';
 
 /** RFC 8446 §4.2.7, and RFC 10024 for the hybrid group. */
 export const NamedGroup = {
@@ -82,6 +82,8 @@ export interface KeyShare {
    * @throws TlsError InvalidKeyShare when the peer's key is none of the group
    */
   agree(peerPublicKey: Uint8Array): Uint8Array;
+  /** It will not be used: the private key is given up. */
+  wipe(): void;
 }
 
 /** Draws a private key and makes its share. */
@@ -121,18 +123,24 @@ export function generateKeyShares(groups: readonly NamedGroup[], random: RandomS
   return shares;
 }
 
+/** None of these is of use any more. */
+export function wipeKeyShares(shares: readonly KeyShare[]): void {
+  for (const share of shares) share.wipe();
+}
+
 /** RFC 7748; RFC 8410 §7, §4: what stands before a key in PKCS #8 and in SubjectPublicKeyInfo. */
 interface MontgomeryCurve extends RawKeyKind {
   readonly group: NamedGroup;
-  readonly keyBytes: number;
 }
 
 const X25519_BYTES = 32;
+const X448_BYTES = 56;
 const X25519: MontgomeryCurve = {
   group: NamedGroup.X25519,
   type: 'x25519',
   privateFormat: 'raw-private',
-  keyBytes: X25519_BYTES,
+  privateBytes: X25519_BYTES,
+  publicBytes: X25519_BYTES,
   pkcs8Prefix: hexToBytes('302e020100300506032b656e04220420'),
   spkiPrefix: hexToBytes('302a300506032b656e032100'),
 };
@@ -140,7 +148,8 @@ const X448: MontgomeryCurve = {
   group: NamedGroup.X448,
   type: 'x448',
   privateFormat: 'raw-private',
-  keyBytes: 56,
+  privateBytes: X448_BYTES,
+  publicBytes: X448_BYTES,
   pkcs8Prefix: hexToBytes('3046020100300506032b656f043a0438'),
   spkiPrefix: hexToBytes('3042300506032b656f033900'),
 };
@@ -148,18 +157,16 @@ const X448: MontgomeryCurve = {
 class MontgomeryKeyShare implements KeyShare {
   readonly group: NamedGroup;
   readonly publicKey: Uint8Array;
-  readonly #curve: MontgomeryCurve;
-  readonly #privateKey: KeyObject;
+  readonly #pair: RawKeyPair;
 
   constructor(curve: MontgomeryCurve, random: RandomSource) {
     this.group = curve.group;
-    this.#curve = curve;
-    this.#privateKey = drawKey(curve, curve.keyBytes, random);
-    this.publicKey = publicBytesOf(this.#privateKey, curve.keyBytes);
+    this.#pair = drawKeyPair(curve, random);
+    this.publicKey = this.#pair.publicKey;
   }
 
   agree(peerPublicKey: Uint8Array): Uint8Array {
-    const { keyBytes } = this.#curve;
+    const keyBytes = this.publicKey.length;
     const name = groupName(this.group);
     if (peerPublicKey.length !== keyBytes) {
       throw new TlsError(
@@ -167,10 +174,9 @@ class MontgomeryKeyShare implements KeyShare {
         `expected ${keyBytes} bytes for ${name}, got ${peerPublicKey.length}`,
       );
     }
-    let shared: Buffer;
+    let shared: Uint8Array;
     try {
-      const publicKey = publicKeyFrom(this.#curve, peerPublicKey);
-      shared = diffieHellman({ privateKey: this.#privateKey, publicKey });
+      shared = this.#pair.agree(peerPublicKey);
     } catch (cause) {
       // OpenSSL refuses points of small order by itself
       throw invalidPoint(name, cause);
@@ -180,6 +186,10 @@ class MontgomeryKeyShare implements KeyShare {
     for (const byte of shared) bits |= byte;
     if (bits === 0) throw new TlsError('InvalidKeyShare', `the ${name} result is zero`);
     return shared;
+  }
+
+  wipe(): void {
+    this.#pair.wipe();
   }
 }
 
@@ -193,21 +203,22 @@ const ML_KEM_768: RawKeyKind = {
   privateFormat: 'raw-seed',
   pkcs8Prefix: hexToBytes('3054020100300b060960864801650304040204428040'),
   spkiPrefix: hexToBytes('308204b2300b0609608648016503040402038204a100'),
+  privateBytes: ML_KEM_SEED_BYTES,
+  publicBytes: ML_KEM_KEY_BYTES,
 };
 
 /** RFC 10024: X25519MLKEM768, ML-KEM first in the shares and in the secret. */
 class HybridKeyShare implements KeyShare {
   readonly group = NamedGroup.X25519MlKem768;
   readonly publicKey: Uint8Array;
-  readonly #decapsulationKey: KeyObject;
+  readonly #postQuantum: RawKeyPair;
   /** What is X25519 of it. */
   readonly classical: MontgomeryKeyShare;
 
   constructor(random: RandomSource) {
-    this.#decapsulationKey = drawKey(ML_KEM_768, ML_KEM_SEED_BYTES, random);
+    this.#postQuantum = drawKeyPair(ML_KEM_768, random);
     this.classical = new MontgomeryKeyShare(X25519, random);
-    const postQuantum = publicBytesOf(this.#decapsulationKey, ML_KEM_KEY_BYTES);
-    this.publicKey = concatBytes(postQuantum, this.classical.publicKey);
+    this.publicKey = concatBytes(this.#postQuantum.publicKey, this.classical.publicKey);
   }
 
   agree(peerPublicKey: Uint8Array): Uint8Array {
@@ -221,11 +232,16 @@ class HybridKeyShare implements KeyShare {
     const classical = this.classical.agree(peerPublicKey.subarray(ML_KEM_CIPHERTEXT_BYTES));
     // FIPS 203 §6.3: a wrong ciphertext of the right length gives another secret, no error
     const ciphertext = peerPublicKey.subarray(0, ML_KEM_CIPHERTEXT_BYTES);
-    const postQuantum = decapsulate(this.#decapsulationKey, ciphertext);
+    const postQuantum = this.#postQuantum.agree(ciphertext);
     const shared = concatBytes(postQuantum, classical);
     postQuantum.fill(0);
     classical.fill(0);
     return shared;
+  }
+
+  wipe(): void {
+    this.#postQuantum.wipe();
+    this.classical.wipe();
   }
 }
 
@@ -269,6 +285,9 @@ class EcKeyShare implements KeyShare {
       throw invalidPoint(groupName(this.group), cause);
     }
   }
+
+  /** node:crypto keeps the scalar. */
+  wipe(): void {}
 }
 
 class FfdheKeyShare extends FfdheKeyPair implements KeyShare {
@@ -278,6 +297,9 @@ class FfdheKeyShare extends FfdheKeyPair implements KeyShare {
     super(group, random);
     this.group = group;
   }
+
+  /** node:crypto keeps the exponent. */
+  wipe(): void {}
 }
 
 function invalidPoint(group: string, cause: unknown): TlsError {

@@ -1,4 +1,11 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  decapsulate,
+  diffieHellman,
+  generateKeyPairSync,
+  type KeyObject,
+} from 'node:crypto';
 import { concatBytes } from '@noble/hashes/utils.js';
 import type { RandomSource } from '../../stack/random.ts';
 
@@ -9,6 +16,60 @@ export interface RawKeyKind {
   readonly privateFormat: 'raw-private' | 'raw-seed';
   readonly pkcs8Prefix: Uint8Array;
   readonly spkiPrefix: Uint8Array;
+  /** Of those bytes. */
+  readonly privateBytes: number;
+  /** Of a public key. */
+  readonly publicBytes: number;
+}
+
+/** An ephemeral key pair: it agrees on one secret. */
+export interface RawKeyPair {
+  readonly publicKey: Uint8Array;
+  /**
+   * RFC 7748: the secret that is shared with the owner of a public key; FIPS 203: what is inside of a ciphertext.
+   *
+   * @throws Error what OpenSSL says of a wrong key
+   */
+  agree(fromPeer: Uint8Array): Uint8Array;
+  /** The private key is of no use any more: its memory is given back at once, where that is possible. */
+  wipe(): void;
+}
+
+/** Draws a key pair with the system's randomness; null: it cannot, for such a kind. */
+export type KeyPairMaker = (kind: RawKeyKind) => RawKeyPair | null;
+
+let makeFaster: KeyPairMaker = () => null;
+
+/** Has key pairs drawn by somebody who is faster at it than node:crypto. */
+export function provideKeyPairs(maker: KeyPairMaker): void {
+  makeFaster = maker;
+}
+
+/** A new key pair. @param random its bytes are the private key, or the seed, unless it is the system's, which others have too */
+export function drawKeyPair(kind: RawKeyKind, random: RandomSource): RawKeyPair {
+  const pair = random.isSystem === true ? makeFaster(kind) : null;
+  return pair ?? new NodeKeyPair(kind, random);
+}
+
+class NodeKeyPair implements RawKeyPair {
+  readonly publicKey: Uint8Array;
+  readonly #kind: RawKeyKind;
+  readonly #privateKey: KeyObject;
+
+  constructor(kind: RawKeyKind, random: RandomSource) {
+    this.#kind = kind;
+    this.#privateKey = drawKey(kind, random);
+    this.publicKey = publicBytesOf(this.#privateKey, kind.publicBytes);
+  }
+
+  agree(fromPeer: Uint8Array): Uint8Array {
+    const privateKey = this.#privateKey;
+    if (this.#kind.type === 'ml-kem-768') return decapsulate(privateKey, fromPeer);
+    return diffieHellman({ privateKey, publicKey: publicKeyFrom(this.#kind, fromPeer) });
+  }
+
+  /** OpenSSL clears what the garbage collector finds. */
+  wipe(): void {}
 }
 
 /** X25519's base point: any valid key would do. */
@@ -40,7 +101,7 @@ function privateKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
 }
 
 /** @throws Error what OpenSSL says when they are no key of the kind */
-export function publicKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
+function publicKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
   if (TAKES_BYTES) {
     const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     const input = { key, format: 'raw-public', asymmetricKeyType: kind.type } as const;
@@ -50,11 +111,10 @@ export function publicKeyFrom(kind: RawKeyKind, bytes: Uint8Array): KeyObject {
   return createPublicKey({ key: der, format: 'der', type: 'spki' });
 }
 
-/** @param random its bytes are the private key, or the seed, unless it is the system's, which node:crypto has too */
-export function drawKey(kind: RawKeyKind, lengthBytes: number, random: RandomSource): KeyObject {
+function drawKey(kind: RawKeyKind, random: RandomSource): KeyObject {
   // perf: a third to a half of what the way by bytes takes
   if (random.isSystem === true) return generate[kind.type]();
-  const bytes = new Uint8Array(lengthBytes);
+  const bytes = new Uint8Array(kind.privateBytes);
   random.fill(bytes);
   const key = privateKeyFrom(kind, bytes);
   bytes.fill(0);
@@ -68,7 +128,7 @@ const generate: Readonly<Record<RawKeyKind['type'], () => KeyObject>> = {
 };
 
 /** The public half of a private key. @param lengthBytes of it */
-export function publicBytesOf(privateKey: KeyObject, lengthBytes: number): Uint8Array {
+function publicBytesOf(privateKey: KeyObject, lengthBytes: number): Uint8Array {
   const key = createPublicKey(privateKey);
   if (TAKES_BYTES) return new Uint8Array(key.export({ format: 'raw-public' }));
   const spki = key.export({ format: 'der', type: 'spki' });
