@@ -14,11 +14,7 @@ export function tlsNetError(
   const phase = handshaking ? Phase.Handshake : Phase.Transfer;
   switch (error.family) {
     case 'CertificateRejected':
-      return new NetError(certificateCode(verdict), {
-        phase,
-        detail: verdict?.reason ?? error.message,
-        cause: error,
-      });
+      return certificateNetError(verdict, phase, error.message, error);
     case 'AlertReceived':
       return new NetError('TLS_ALERT', { phase, detail: error.message, cause: error });
     case 'PeerIncompatible':
@@ -28,8 +24,23 @@ export function tlsNetError(
   }
 }
 
-/** The error code of what a verifier has found wrong. */
-export function certificateCode(verdict: CertificateVerdict | null): ErrorCode {
+/** What is wrong with a certificate. @param otherwise the detail when nobody has looked at one */
+export function certificateNetError(
+  verdict: CertificateVerdict | null,
+  phase: Phase,
+  otherwise: string,
+  cause?: unknown,
+): NetError {
+  const code = verdict?.opensslCode ?? null;
+  return new NetError(certificateCode(verdict), {
+    phase,
+    detail: verdict?.reason ?? otherwise,
+    cause,
+    ...(code === null ? {} : { code }),
+  });
+}
+
+function certificateCode(verdict: CertificateVerdict | null): ErrorCode {
   switch (verdict?.status) {
     case CertificateStatus.NoMatch:
       return 'CERT_NAME_MISMATCH';

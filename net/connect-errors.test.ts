@@ -139,7 +139,7 @@ const cases: readonly (readonly [string, () => ConnectOptions, Expected])[] = [
     'a certificate that nobody has issued',
     () => ({ host: SERVER_V4, port: securePort, tls: true }),
     {
-      code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+      code: 'SELF_SIGNED_CERT_IN_CHAIN',
       phase: 'handshake',
       address: SERVER_V4,
       message: /trusted.*192\.0\.2\.2:/,

@@ -6,7 +6,7 @@ import type {
   PeerCertificate,
 } from 'node:tls';
 import { TlsChannel } from '../engine/tls-channel.ts';
-import { certificateCode } from '../engine/tls-error.ts';
+import { certificateNetError } from '../engine/tls-error.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import { hostPort } from '../stack/resolver/name-server.ts';
 import type { IpAddress } from '../stack/wire/ip-address.ts';
@@ -236,16 +236,14 @@ export function handshakeError(
     address: address.toString(),
     port,
     cause,
+    code: error.code,
   });
 }
 
 /** What is wrong with the peer's certificate; null when it is valid. */
 export function certificateError(info: TlsInfo): NetError | null {
   if (info.certificate?.status === CertificateStatus.Valid) return null;
-  return new NetError(certificateCode(info.certificate), {
-    phase: Phase.Handshake,
-    detail: info.certificate?.reason ?? 'the server sent no certificate',
-  });
+  return certificateNetError(info.certificate, Phase.Handshake, 'the server sent no certificate');
 }
 
 /** Timestamps of the handshake, then those of the certificate; what is malformed is left out. */

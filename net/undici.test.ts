@@ -106,7 +106,7 @@ for (const [name, undici] of [
       undici.request(url, { dispatcher: through, signal: abort.signal });
     await t.throwsAsync(send(`http://${SERVER_V4}:9/`), { code: 'ECONNREFUSED' });
     await t.throwsAsync(send(`http://${NOBODY_V4}/`, impatient), { code: 'ETIMEDOUT' });
-    await t.throwsAsync(send(`https://${SERVER_V4}:${port}/`), { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
+    await t.throwsAsync(send(`https://${SERVER_V4}:${port}/`), { code: 'SELF_SIGNED_CERT_IN_CHAIN' });
     await t.throwsAsync(send(`http://${SERVER_V4}:${silent.port}/`), { message: 'enough' });
     // the server learns of it
     const [connection] = silent.connections;

@@ -125,6 +125,8 @@ export interface ErrorDetail {
   readonly address?: string;
   readonly port?: number;
   readonly cause?: unknown;
+  /** What Node programs know this very failure by, where it is more exact than that of the table. */
+  readonly code?: string;
   /** What has failed one by one, when it is several: addresses of a name. */
   readonly errors?: readonly NetError[];
 }
@@ -154,7 +156,7 @@ export class NetError extends Error {
       where.cause === undefined ? undefined : { cause: where.cause },
     );
     this.tunwireCode = tunwireCode;
-    this.code = row.errno;
+    this.code = where.code ?? row.errno;
     this.phase = PHASE_NAMES[where.phase] ?? 'none';
     this.detail = where.detail ?? '';
     this.address = where.address;

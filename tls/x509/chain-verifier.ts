@@ -14,6 +14,7 @@ import {
   CertificateStatus,
   type CertificateVerdict,
   type CertificateVerifier,
+  type OpensslCode,
   type PeerEvidence,
   RevocationStatus,
 } from './verdict.ts';
@@ -168,7 +169,7 @@ export class ChainVerifier implements CertificateVerifier {
           `${malformed}; ${failure.reason}`,
         );
       }
-      return refusal(failure.status, failure.alert, also(failure, nameProblem));
+      return refusal(failure.status, failure.alert, also(failure, nameProblem), failure.opensslCode);
     }
     if (nameProblem !== '')
       return refusal(CertificateStatus.NoMatch, CertificateAlert.BadCertificate, nameProblem);
@@ -299,7 +300,7 @@ function revocationFailure(
   alert: CertificateAlert,
   reason: string,
 ): RevocationVerdict {
-  return { failure: { status, alert, reason }, untilMs: 0, isKnown: true };
+  return { failure: { status, alert, reason, opensslCode: null }, untilMs: 0, isKnown: true };
 }
 
 /** Accepts every server and reports what another verifier thinks of it: INET_OPTION_TRUSTEDSITE. */
@@ -328,10 +329,16 @@ interface CachedVerdict {
   readonly notAfter: number;
 }
 
-function refusal(status: CertificateStatus, alert: CertificateAlert, reason: string): CachedVerdict {
+function refusal(
+  status: CertificateStatus,
+  alert: CertificateAlert,
+  reason: string,
+  opensslCode: OpensslCode | null = null,
+): CachedVerdict {
   const revocation =
     status === CertificateStatus.Revoked ? RevocationStatus.Revoked : RevocationStatus.Unknown;
-  return { verdict: { accepted: false, status, reason, alert, revocation }, notBefore: 0, notAfter: 0 };
+  const verdict = { accepted: false, status, reason, alert, revocation, opensslCode };
+  return { verdict, notBefore: 0, notAfter: 0 };
 }
 
 /** A caller that tolerates an expired certificate must still learn that it is for another server. */

@@ -6,7 +6,7 @@ import { checkPolicies } from './policy-processing.ts';
 import { inspectKey, type KeyInfo, type StrengthPolicy } from './public-key.ts';
 import { readSignatureAlgorithm, type SignatureAlgorithm, verifySignature } from './signature.ts';
 import type { TrustStore } from './trust-store.ts';
-import { CertificateAlert, CertificateStatus } from './verdict.ts';
+import { CertificateAlert, CertificateStatus, type OpensslCode } from './verdict.ts';
 
 /** Signatures verified for one chain. Honest chains need fewer than five; cross-signed ones a few more. */
 export const MAX_SIGNATURE_CHECKS = 100;
@@ -20,6 +20,8 @@ export interface PathFailure {
   readonly status: CertificateStatus;
   readonly alert: CertificateAlert;
   readonly reason: string;
+  /** null: the status says as much. */
+  readonly opensslCode: OpensslCode | null;
 }
 
 /** What a path is held against. */
@@ -57,6 +59,8 @@ export class PathSearch {
   /** The failure that says most: the one that came closest to a whole path. */
   private failure: PathFailure | null = null;
   private failureRank = 0;
+  /** The end of the first path that was tried, which OpenSSL would name; null: there is none. */
+  private firstDeadEnd: PathFailure | null = null;
 
   constructor(rules: PathRules, intermediates: readonly Certificate[]) {
     this.rules = rules;
@@ -77,6 +81,7 @@ export class PathSearch {
     this.ignoreTime = true;
     this.failure = null;
     this.failureRank = 0;
+    this.firstDeadEnd = null;
     path.length = 1;
     if (!this.search(path)) return { path: null, failure: this.worst(leaf) };
     for (const certificate of path) {
@@ -102,7 +107,9 @@ export class PathSearch {
         CertificateAlert.CertificateUnknown,
       );
     }
-    return this.failure ?? untrusted(`no issuer known for ${leaf}`);
+    const failure = this.failure ?? untrusted(`no issuer known for ${leaf}`);
+    if (failure.status !== CertificateStatus.Untrusted) return failure;
+    return { ...failure, opensslCode: this.firstDeadEnd?.opensslCode ?? null };
   }
 
   /** Extends the path to a trust anchor. @returns false when that is not possible; then the path is as before */
@@ -162,12 +169,9 @@ export class PathSearch {
       if (this.search(path)) return true;
       path.pop();
     }
-    this.note(
-      child.isSelfIssued && path.length === 1
-        ? untrusted(`${child} is self-signed and not trusted`)
-        : untrusted(`no trusted issuer for ${child}: its issuer is "${child.issuer}"`),
-      RANK_DEAD_END,
-    );
+    const end = deadEnd(child, path.length);
+    this.firstDeadEnd ??= end;
+    this.note(end, RANK_DEAD_END);
     return false;
   }
 
@@ -197,7 +201,7 @@ export class PathSearch {
     const purposes = extensions.extendedKeyUsage;
     // RFC 5280 §4.2.1.12: anyExtendedKeyUsage alone may be refused, and the web's rules do.
     if (purposes !== null && !purposes.includes(SERVER_AUTH)) {
-      return unsupported(`${leaf} is not for TLS servers by its extendedKeyUsage`);
+      return unsupported(`${leaf} is not for TLS servers by its extendedKeyUsage`, 'INVALID_PURPOSE');
     }
     // RFC 5280 §4.1.2.6: without a subject, subjectAltName is critical.
     if (leaf.subject.isEmpty && !extensions.subjectAltNameIsCritical) {
@@ -230,7 +234,8 @@ export class PathSearch {
     const { extensions } = issuer;
     if (issuer.version === 3) {
       // RFC 5280 §6.1.4 (k)
-      if (!issuer.isCa) return invalid(`${issuer} is no CA`);
+      if (!issuer.isCa)
+        return invalid(`${issuer} is no CA`, CertificateAlert.BadCertificate, 'INVALID_PURPOSE');
     } else if (!this.rules.anchors.has(issuer))
       return invalid(`${issuer} is no CA: it is of version ${issuer.version}`);
     // RFC 5280 §4.1.2.6: the subject of a CA is not empty.
@@ -242,14 +247,17 @@ export class PathSearch {
     // Not in RFC 5280; all implementations let an issuer's extendedKeyUsage limit what is below it.
     const purposes = extensions.extendedKeyUsage;
     if (purposes !== null && !purposes.includes(SERVER_AUTH) && !purposes.includes(ANY_PURPOSE)) {
-      return unsupported(`${issuer} may not issue for TLS servers by its extendedKeyUsage`);
+      const reason = `${issuer} may not issue for TLS servers by its extendedKeyUsage`;
+      return unsupported(reason, 'INVALID_PURPOSE');
     }
     const limit = extensions.basicConstraints?.pathLength ?? -1;
     if (limit >= 0) {
       // RFC 5280 §6.1.4 (l), (m): self-issued certificates do not count, nor does the last of the path.
       const count = countIntermediates(below);
-      if (count > limit)
-        return invalid(`${issuer} allows ${limit} intermediates below it, the path has ${count}`);
+      if (count > limit) {
+        const reason = `${issuer} allows ${limit} intermediates below it, the path has ${count}`;
+        return invalid(reason, CertificateAlert.BadCertificate, 'PATH_LENGTH_EXCEEDED');
+      }
     }
     return this.checkNames(issuer, below);
   }
@@ -300,7 +308,8 @@ export class PathSearch {
     // RFC 5280 §4.1.2.5: both ends belong to the period, and its unit is the second.
     const second = Math.floor(unixTimeMs / 1000) * 1000;
     if (second < certificate.notBefore) {
-      return expired(`${certificate} is not valid before ${new Date(certificate.notBefore).toISOString()}`);
+      const reason = `${certificate} is not valid before ${new Date(certificate.notBefore).toISOString()}`;
+      return expired(reason, 'CERT_NOT_YET_VALID');
     }
     if (second > certificate.notAfter) {
       return expired(`${certificate} expired on ${new Date(certificate.notAfter).toISOString()}`);
@@ -376,20 +385,42 @@ function isSameEntity(a: Certificate, b: Certificate): boolean {
   return a.subject.key === b.subject.key && equalBytes(a.spki, b.spki);
 }
 
-function invalid(reason: string, alert: CertificateAlert = CertificateAlert.BadCertificate): PathFailure {
-  return { status: CertificateStatus.Invalid, alert, reason };
+function invalid(
+  reason: string,
+  alert: CertificateAlert = CertificateAlert.BadCertificate,
+  opensslCode: OpensslCode | null = null,
+): PathFailure {
+  return { status: CertificateStatus.Invalid, alert, reason, opensslCode };
 }
 
-function unsupported(reason: string): PathFailure {
-  return { status: CertificateStatus.Invalid, alert: CertificateAlert.UnsupportedCertificate, reason };
+function unsupported(reason: string, opensslCode: OpensslCode | null = null): PathFailure {
+  return invalid(reason, CertificateAlert.UnsupportedCertificate, opensslCode);
 }
 
-function untrusted(reason: string): PathFailure {
-  return { status: CertificateStatus.Untrusted, alert: CertificateAlert.UnknownCa, reason };
+function untrusted(reason: string, opensslCode: OpensslCode | null = null): PathFailure {
+  return { status: CertificateStatus.Untrusted, alert: CertificateAlert.UnknownCa, reason, opensslCode };
 }
 
-function expired(reason: string): PathFailure {
-  return { status: CertificateStatus.Expired, alert: CertificateAlert.CertificateExpired, reason };
+function expired(reason: string, opensslCode: OpensslCode | null = null): PathFailure {
+  const { CertificateExpired: alert } = CertificateAlert;
+  return { status: CertificateStatus.Expired, alert, reason, opensslCode };
+}
+
+/** Nobody is known who has issued the last certificate of a path. @param lengthCertificates of the path */
+function deadEnd(last: Certificate, lengthCertificates: number): PathFailure {
+  const isLeaf = lengthCertificates === 1;
+  const { authorityKeyId, subjectKeyId } = last.extensions;
+  const namesOtherKey =
+    authorityKeyId !== null && subjectKeyId !== null && !equalBytes(authorityKeyId, subjectKeyId);
+  return last.isSelfIssued && !namesOtherKey
+    ? untrusted(
+        `${last} is self-signed and not trusted`,
+        isLeaf ? 'DEPTH_ZERO_SELF_SIGNED_CERT' : 'SELF_SIGNED_CERT_IN_CHAIN',
+      )
+    : untrusted(
+        `no trusted issuer for ${last}: its issuer is "${last.issuer}"`,
+        isLeaf ? null : 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+      );
 }
 
 /**
@@ -402,7 +433,8 @@ function badSignature(child: Certificate, issuer: Certificate): PathFailure {
   if (wanted !== null && has !== null && !equalBytes(wanted, has)) {
     return untrusted(`no trusted issuer for ${child}: ${issuer} has another key than the one that signed it`);
   }
-  return invalid(`${child} was not signed by the key of ${issuer}`);
+  const reason = `${child} was not signed by the key of ${issuer}`;
+  return invalid(reason, CertificateAlert.BadCertificate, 'CERT_SIGNATURE_FAILURE');
 }
 
 function messageOf(error: unknown): string {

@@ -44,6 +44,16 @@ export const RevocationStatus = {
 } as const;
 export type RevocationStatus = (typeof RevocationStatus)[keyof typeof RevocationStatus];
 
+/** What OpenSSL, and so Node, calls a failure of a path where its status says less. */
+export type OpensslCode =
+  | 'CERT_NOT_YET_VALID'
+  | 'CERT_SIGNATURE_FAILURE'
+  | 'DEPTH_ZERO_SELF_SIGNED_CERT'
+  | 'INVALID_PURPOSE'
+  | 'PATH_LENGTH_EXCEEDED'
+  | 'SELF_SIGNED_CERT_IN_CHAIN'
+  | 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY';
+
 /** The answer of a {@link CertificateVerifier}. */
 export interface CertificateVerdict {
   /** Whether the handshake may go on. */
@@ -56,6 +66,8 @@ export interface CertificateVerdict {
   readonly alert: number;
   /** Default Unknown. */
   readonly revocation?: RevocationStatus;
+  /** Default: there is none that says more than the status. */
+  readonly opensslCode?: OpensslCode | null;
 }
 
 /** What a server sends about its certificate beside the chain. */
