@@ -18,6 +18,7 @@ import {
   type PeerEvidence,
   RevocationStatus,
 } from './verdict.ts';
+import { VerifiedSignatures } from './verified-signatures.ts';
 
 /** Certificates of a peer that are looked at besides its own; more than that are passed over. */
 export const MAX_PEER_INTERMEDIATES = 100;
@@ -58,6 +59,7 @@ export class ChainVerifier implements CertificateVerifier {
   #listsSeen = 0;
   /** By digest of chain and name; in the order of last use. Only what was accepted: it stays so within its times. */
   readonly #cache = new Map<string, CachedVerdict>();
+  readonly #verified = new VerifiedSignatures();
 
   constructor(roots: TrustStore, options: ChainVerifierOptions = {}) {
     this.#roots = roots;
@@ -157,6 +159,7 @@ export class ChainVerifier implements CertificateVerifier {
         this.#lists === null
           ? null
           : (path: readonly Certificate[]) => this.#listed(path, unixTimeMs).failure,
+      verified: this.#verified,
     };
     const { path, failure } = new PathSearch(rules, intermediates).find(leaf);
     const nameProblem = serverName === null ? '' : checkServerName(leaf, serverName);

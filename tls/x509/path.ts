@@ -7,6 +7,7 @@ import { inspectKey, type KeyInfo, type StrengthPolicy } from './public-key.ts';
 import { readSignatureAlgorithm, type SignatureAlgorithm, verifySignature } from './signature.ts';
 import type { TrustStore } from './trust-store.ts';
 import { CertificateAlert, CertificateStatus, type OpensslCode } from './verdict.ts';
+import type { VerifiedSignatures } from './verified-signatures.ts';
 
 /** Signatures verified for one chain. Honest chains need fewer than five; cross-signed ones a few more. */
 export const MAX_SIGNATURE_CHECKS = 100;
@@ -33,6 +34,7 @@ export interface PathRules {
   readonly unixTimeMs: number;
   /** Asked last about every path that holds otherwise, anchor included: a path with a revoked issuer may have a detour. */
   readonly revocation: ((path: readonly Certificate[]) => PathFailure | null) | null;
+  readonly verified: VerifiedSignatures;
 }
 
 /** A path from the server's certificate (first) to a trust anchor (last), or the reason why there is none. */
@@ -290,8 +292,10 @@ export class PathSearch {
     }
     let good = verified.get(issuer);
     if (good === undefined) {
-      this.signatureChecks++;
-      good = verifySignature(algorithm, child.tbs, key, child.signature);
+      good = this.rules.verified.check(child, issuer, () => {
+        this.signatureChecks++;
+        return verifySignature(algorithm, child.tbs, key, child.signature);
+      });
       verified.set(issuer, good);
     }
     return good ? null : badSignature(child, issuer);
