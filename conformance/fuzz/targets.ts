@@ -34,6 +34,7 @@ import { findLinkAddress } from '../../stack/wire/ndp.ts';
 import { parseRouterAdvertisement } from '../../stack/wire/router-advertisement.ts';
 import { Slab } from '../../stack/wire/slab.ts';
 import { parseTcpOptions, TcpOptions } from '../../stack/wire/tcp.ts';
+import { tlsTargets } from './tls-targets.ts';
 
 /** Something that reads what others have written. It must neither throw, nor go on for ever, nor keep more and more. */
 export interface FuzzTarget {
@@ -449,5 +450,6 @@ export function fuzzTargets(): FuzzTarget[] {
       good: [ascii('nameserver 192.0.2.53\nsearch a.example b.example\noptions ndots:2 timeout:3 rotate\n')],
       run: (input) => void parseResolvConf(textOf(input)),
     },
+    ...tlsTargets(),
   ];
 }
