@@ -116,6 +116,44 @@ test('the memory of what was left for connections that nobody answered is used a
   t.is(client.arena.load(ArenaWord.SpareCount), spares);
 });
 
+test('what is held leaves when it is announced, with the next write, or with the end', (t) => {
+  const client = bench(t);
+  const socket = connect(client, '192.0.2.2');
+  waitOpen(socket);
+  const byte = (value: number): Uint8Array => Uint8Array.of(value);
+  t.is(socket.writeHeld(byte(1), 0, 1), 1);
+  const { recvSequence } = socket;
+  t.false(socket.sleepRecv(recvSequence, 200), 'the engine does not know');
+  socket.announceHeld();
+  t.deepEqual(readAll(socket, 1), byte(1));
+  socket.writeHeld(byte(2), 0, 1);
+  socket.write(byte(3), 0, 1);
+  t.deepEqual(readAll(socket, 2), Uint8Array.of(2, 3));
+  socket.writeHeld(byte(4), 0, 1);
+  socket.shutdown();
+  t.deepEqual(readAll(socket, 1), byte(4));
+  t.throws(() => socket.writeHeld(byte(5), 0, 1), { message: /shut down/ });
+  socket.release();
+});
+
+test('what is held when a socket is released arrives', (t) => {
+  const client = bench(t);
+  const sent = client.counters.txPackets;
+  const socket = connect(client, '192.0.2.2');
+  waitOpen(socket);
+  socket.writeHeld(HELLO, 0, HELLO.length);
+  const { index } = socket.block;
+  socket.release();
+  const isFree = (): boolean =>
+    client.arena.load((client.arena.blockOffset(index) >> 2) + SocketWord.Status) === SocketStatus.Free;
+  const until = performance.now() + 10_000;
+  while (!isFree() && performance.now() < until) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+  }
+  t.true(isFree(), 'the peer has acknowledged all of it');
+  t.true(client.counters.txPackets - sent >= 3);
+});
+
 const random = new SystemRandom();
 
 function handshakeOn(socket: SharedSocket): TlsHandshake {

@@ -82,6 +82,8 @@ export class SharedSocket implements Channel {
   #recvPlace = 0;
   #sendRing: Ring | null = null;
   #sendPlace = 0;
+  /** Something was written that the engine has not been told of. */
+  #isHeld = false;
 
   private constructor(client: EngineClient, block: SocketBlock) {
     this.client = client;
@@ -372,6 +374,25 @@ export class SharedSocket implements Channel {
     }
   }
 
+  /** {@link write} for what is followed by more in a moment: the engine hears of it with that, or with {@link announceHeld}. */
+  writeHeld(from: Uint8Array, off: number, len: number): number {
+    this.lockSend();
+    try {
+      this.throwIfUnwritable();
+      const taken = this.appendLocked(from, off, len);
+      if (taken === 0) return WOULD_BLOCK;
+      this.#isHeld = true;
+      return taken;
+    } finally {
+      this.unlockSend();
+    }
+  }
+
+  /** Has the engine send what was {@link writeHeld held}, unless it was told of it since. */
+  announceHeld(): void {
+    if (this.#isHeld) this.announce();
+  }
+
   /** {@link write} for whoever has the lock. */
   writeLocked(from: Uint8Array, off: number, len: number): number {
     this.throwIfUnwritable();
@@ -428,6 +449,7 @@ export class SharedSocket implements Channel {
 
   /** Has the engine send what was appended. */
   announce(): void {
+    this.#isHeld = false;
     this.client.command(this.block, Command.Sent);
   }
 
@@ -469,7 +491,7 @@ export class SharedSocket implements Channel {
 
   shutdown(): boolean {
     if ((this.block.or(SocketWord.Flags, StreamFlag.ShutDown) & StreamFlag.ShutDown) === 0) {
-      this.client.command(this.block, Command.Shutdown);
+      this.client.command(this.block, this.#withHeld(Command.Shutdown));
     }
     return true;
   }
@@ -485,7 +507,13 @@ export class SharedSocket implements Channel {
    */
   release(): void {
     this.client.unwatch(this.block);
-    this.client.command(this.block, Command.Release);
+    this.client.command(this.block, this.#withHeld(Command.Release));
+  }
+
+  #withHeld(command: number): number {
+    if (!this.#isHeld) return command;
+    this.#isHeld = false;
+    return command | Command.Sent;
   }
 
   setNoDelay(noDelay: boolean): void {

@@ -84,6 +84,7 @@ export class TlsHandshake {
   #earlyBytes = 0;
   readonly #pieces: TlsPieces | null;
   #isPaused = false;
+  #holdsLast = false;
   /** The engine knows that a TLS region is wanted. */
   #hasRegion = false;
   #channel: TlsChannel | null = null;
@@ -144,9 +145,12 @@ export class TlsHandshake {
 
   /**
    * Goes as far as it can without waiting.
+   * @param holdsLast what ends the handshake leaves with what the application writes in a moment: the caller sees to it that
+   * {@link SharedSocket.announceHeld} follows `'done'`
    * @throws NetError CERT_*, TLS_*, or why the connection ended; the alert for the peer is on its way then
    */
-  step(): TlsProgress {
+  step(holdsLast = false): TlsProgress {
+    this.#holdsLast = holdsLast && this.#pieces === null;
     try {
       return this.#step();
     } catch (error) {
@@ -201,8 +205,14 @@ export class TlsHandshake {
       if (bytes === null) return true;
       while (this.#sentBytes < bytes.length) {
         const wanted = Math.min(bytes.length - this.#sentBytes, this.#pieces?.sizeBytes ?? bytes.length);
-        const taken = this.#socket.write(bytes, this.#sentBytes, wanted);
-        if (taken === WOULD_BLOCK) return false;
+        const holds = this.#holdsLast && this.#tls.state === 'connected';
+        const taken = holds
+          ? this.#socket.writeHeld(bytes, this.#sentBytes, wanted)
+          : this.#socket.write(bytes, this.#sentBytes, wanted);
+        if (taken === WOULD_BLOCK) {
+          this.#socket.announceHeld();
+          return false;
+        }
         this.#sentBytes += taken;
         if (this.#pieces === null || this.#sentBytes === bytes.length) continue;
         this.#isPaused = true;
@@ -217,6 +227,7 @@ export class TlsHandshake {
     const offset = this.#socket.block.get(SocketWord.TlsOffset);
     // the engine is still looking for memory; it tells when it has some, or ends the socket
     if (offset === 0) {
+      this.#socket.announceHeld();
       this.#socket.throwIfFailed();
       return 'write';
     }

@@ -81,10 +81,13 @@ export class SocketHandshake {
     return performance.now() - this.#startedAt;
   }
 
-  /** Goes as far as it can without waiting. @throws NetError with the server's address */
+  /**
+   * Goes as far as it can without waiting. After `'done'` {@link SharedSocket.announceHeld} is to follow.
+   * @throws NetError with the server's address
+   */
   step(): TlsProgress {
     try {
-      const progress = this.#handshake.step();
+      const progress = this.#handshake.step(true);
       if (progress === 'done') this.end();
       return progress;
     } catch (error) {

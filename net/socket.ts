@@ -414,6 +414,15 @@ export class Socket extends TlsView {
       return;
     }
     this.#handshake = null;
+    try {
+      this.#secured(handshake);
+    } finally {
+      // what ends the handshake leaves with what was written when it was told
+      this.#shared?.announceHeld();
+    }
+  }
+
+  #secured(handshake: SocketHandshake): void {
     this.#times = { ...this.#times, handshakeMs: handshake.elapsedMs };
     const { info } = handshake;
     this.tlsInfo = info;

@@ -68,6 +68,26 @@ test('events in order: connect, ready, secureConnect; writes wait for the handsh
   t.is(socket.bytesRead, 5);
 });
 
+test("the client's Finished leaves with what is written in 'secureConnect'", async (t) => {
+  const server = await serveTls({}, (peer) => peer.pipe(peer));
+  const chunks: number[] = [];
+  server.server.on('connection', (transport: Socket) => {
+    const push = transport.push.bind(transport);
+    transport.push = (chunk: Buffer | null): boolean => {
+      if (chunk !== null) chunks.push(chunk.length);
+      return push(chunk);
+    };
+  });
+  const socket = pair.client.createConnection({
+    host: SERVER_V4,
+    port: server.port,
+    tls: { servername: SERVER_NAME, ca: identity.ca },
+  });
+  socket.on('secureConnect', () => socket.end('x'.repeat(500)));
+  t.is((await readAll(socket)).length, 500);
+  t.is(chunks.length, 2, `of ${chunks.join(', ')} bytes: a ClientHello, and all the rest`);
+});
+
 test('a certificate that is not trusted, or for another name, ends the attempt', async (t) => {
   const { port, errors } = await serveTls({}, (peer) => peer.resume());
   for (const [options, code] of [
