@@ -76,12 +76,13 @@ export class PeerLab {
     });
   }
 
-  /** Connects to a port of the lab; the connection is closed at the end of the test. */
-  connect(t: Teardown, port: number, client: TlsClient): TestConnection {
+  /** Connects to a port of the lab; the connection is closed at the end of the test. @param early data to send before the server has answered */
+  connect(t: Teardown, port: number, client: TlsClient, early?: Uint8Array): TestConnection {
     const relay = this.lab.start('socat', ['-', `TCP:127.0.0.1:${port}`]);
     t.teardown(() => relay.kill('SIGKILL'));
     const { stdin, stdout } = relay.child;
-    return new TestConnection(client, Duplex.from({ readable: stdout, writable: stdin }), Date.now());
+    const stream = Duplex.from({ readable: stdout, writable: stdin });
+    return new TestConnection(client, stream, Date.now(), early);
   }
 }
 

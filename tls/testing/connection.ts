@@ -17,12 +17,17 @@ export class TestConnection {
   isClosedByPeer = false;
   error: Error | null = null;
   sealer: TrafficSealer | null = null;
+  /** Renegotiations that the server has begun, and that have ended. */
+  renegotiations = 0;
   readonly state: Slab = new Slab(new Uint8Array(new SharedArrayBuffer(TRAFFIC_STATE_BYTES)));
   readonly #stream: Duplex;
   readonly #unixTimeMs: number;
   #opener: TrafficOpener | null = null;
   #waiting: Uint8Array = new Uint8Array(0);
   readonly #into = new Uint8Array(16384);
+  #isAsked = false;
+  /** The client of the last renegotiation, or the first; it is at work while it shakes hands. */
+  #latest: TlsClient;
   #wake: () => void = () => {};
 
   /**
@@ -36,6 +41,7 @@ export class TestConnection {
     early: Uint8Array = new Uint8Array(0),
   ) {
     this.client = client;
+    this.#latest = client;
     this.#unixTimeMs = unixTimeMs;
     this.#stream = stream;
     stream.on('data', (chunk: Uint8Array) => this.#receive(chunk));
@@ -70,8 +76,9 @@ export class TestConnection {
   send(data: Uint8Array): void {
     const sealer = this.sealer!;
     const record = new Uint8Array(MAX_SEALED_BYTES + sealer.maxOverheadBytes);
-    for (let off = 0; off < data.length; off += 16384) {
-      const length = Math.min(16384, data.length - off);
+    const step = sealer.maxContentBytes;
+    for (let off = 0; off < data.length; off += step) {
+      const length = Math.min(step, data.length - off);
       const n = sealer.seal(ContentType.ApplicationData, data, off, length, record, 0);
       this.#stream.write(record.slice(0, n));
     }
@@ -98,6 +105,7 @@ export class TestConnection {
         this.#flush();
         if (this.isConnected) this.#startTraffic();
       }
+      this.#renegotiate();
       if (this.#opener !== null) this.#open(this.#opener);
     } catch (error) {
       this.error = error as Error;
@@ -113,9 +121,34 @@ export class TestConnection {
       this.tickets.push(ticket);
       this.client.keepTicket(ticket, this.#unixTimeMs);
     };
+    this.#opener.onHelloRequest = () => {
+      this.#isAsked = this.#latest.allowsRenegotiation;
+      return this.#isAsked;
+    };
     if (this.client.answersCertificateRequests) {
       this.#opener.onCertificateRequest = (request) => this.#authenticate(request);
     }
+  }
+
+  /** Begins what the server has asked for, and goes on with it. */
+  #renegotiate(): void {
+    if (this.#isAsked) {
+      this.#isAsked = false;
+      this.#latest = this.#latest.renegotiate(this.state, 0, this.#unixTimeMs, (data) => this.#take(data));
+    } else if (this.#latest.state === 'handshaking' && this.#latest !== this.client) {
+      this.#waiting = this.#waiting.subarray(this.#latest.receive(this.#waiting, 0, this.#waiting.length));
+    } else return;
+    const bytes = this.#latest.takeOutgoing();
+    if (bytes !== null) this.#stream.write(bytes);
+    if (this.#latest.error !== null) throw this.#latest.error;
+    if (this.#latest.state !== 'connected') return;
+    this.#latest.exportTraffic(this.state, 0);
+    this.renegotiations++;
+  }
+
+  #take(data: Uint8Array): void {
+    this.receivedBytes += data.length;
+    if (this.receivedBytes <= 65536) this.received += Buffer.from(data).toString('latin1');
   }
 
   #authenticate(request: HandshakeMessage): void {
@@ -126,7 +159,7 @@ export class TestConnection {
   }
 
   #open(opener: TrafficOpener): void {
-    for (;;) {
+    while (this.#latest.state === 'connected') {
       const bytes = this.#waiting;
       if (bytes.length < RECORD_HEADER_BYTES) return;
       const length = RECORD_HEADER_BYTES + ((bytes[3]! << 8) | bytes[4]!);
@@ -134,10 +167,8 @@ export class TestConnection {
       const n = opener.open(bytes, 0, length, this.#into, 0);
       this.#waiting = bytes.subarray(length);
       if (n === OPENED_CLOSE_NOTIFY) this.isClosedByPeer = true;
-      if (n <= 0) continue;
-      this.receivedBytes += n;
-      if (this.receivedBytes <= 65536)
-        this.received += Buffer.from(this.#into.subarray(0, n)).toString('latin1');
+      if (n > 0) this.#take(this.#into.subarray(0, n));
+      if (this.#isAsked) this.#renegotiate();
     }
   }
 
