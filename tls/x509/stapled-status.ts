@@ -106,8 +106,9 @@ function signatureProblem(
   strength: StrengthPolicy,
   unixTimeMs: number,
 ): string {
-  if (isResponder(response, issuer) && signerProblem(response, issuer, strength) === '') return '';
-  let why = 'it was not signed by the issuer, nor by a responder of the issuer';
+  const ownProblem = isResponder(response, issuer) ? signerProblem(response, issuer, strength) : null;
+  if (ownProblem === '') return '';
+  let why = ownProblem ?? 'it was not signed by the issuer, nor by a responder of the issuer';
   for (const candidate of response.certificates) {
     if (!isResponder(response, candidate)) continue;
     const problem =
