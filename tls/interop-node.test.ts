@@ -268,6 +268,55 @@ for (const version of ['TLSv1.3', 'TLSv1.2'] as const) {
   }
 }
 
+// --- legacy: what the OpenSSL of Node still has ---
+
+for (const version of ['TLSv1', 'TLSv1.1', 'TLSv1.2'] as const) {
+  for (const [openssl, suite, certificate] of [
+    ['ECDHE-ECDSA-AES128-SHA', 'TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA', 'p256'],
+    ['ECDHE-RSA-AES256-SHA', 'TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA', 'rsa2048'],
+    ['DHE-RSA-AES128-SHA', 'TLS_DHE_RSA_WITH_AES_128_CBC_SHA', 'rsa2048'],
+    ['AES256-SHA', 'TLS_RSA_WITH_AES_256_CBC_SHA', 'rsa2048'],
+  ] as const) {
+    const only = { minVersion: version, maxVersion: version };
+    const legacy = { ...only, ciphers: `${openssl}:@SECLEVEL=0`, certificate, dhparam: 'auto' as const };
+    const ours = { ...only, fallback: true };
+
+    test(`node:tls ${version} with ${openssl}: data, and the session resumed with our certificate`, async (t) => {
+      const { der, privateKey: key } = certificateOf('rsa2048');
+      const credentials = { chain: [der, root.der], key };
+      const sessions = { store: new MemorySessionStore(), port: 443, policy: 'interop' };
+      const demand = { requestCert: true, rejectUnauthorized: false, ca: root.pem };
+      const server = { ...legacy, ...demand, ticketKeys: Buffer.alloc(48, 5) };
+      const data = new Uint8Array(50_000).fill(120);
+      for (let i = 0; i < 3; i++) {
+        const client = testClient({ ...ours, sessions, credentials, random: new SeededRandom(2000 + i) });
+        const { connection, socket } = connect(t, server, client);
+        await echo(t, connection);
+        t.like(client.info, { version, cipherSuite: suite, isResumed: i > 0, encryptThenMac: true });
+        t.is((await socket).isSessionReused(), i > 0);
+        t.deepEqual(new Uint8Array((await socket).getPeerCertificate().raw), der);
+        connection.send(data);
+        await connection.until(() => connection.receivedBytes === 5 + data.length);
+      }
+    });
+
+    test(`node:tls ${version} with ${openssl}: a renegotiation, in which it asks for a certificate`, async (t) => {
+      const { der, privateKey: key } = certificateOf('rsa2048');
+      const client = testClient({ ...ours, credentials: { chain: [der, root.der], key } });
+      const { connection, socket } = connect(t, { ...legacy, ca: root.pem }, client);
+      await echo(t, connection);
+      const server = await socket;
+      t.deepEqual(server.getPeerCertificate(), {} as tls.PeerCertificate);
+      // Node takes a second one for an attack
+      server.renegotiate({ requestCert: true, rejectUnauthorized: false }, () => {});
+      await connection.until(() => connection.renegotiations === 1);
+      connection.send(Buffer.from('and on'));
+      await connection.until(() => connection.received.endsWith('and on'));
+      t.deepEqual(new Uint8Array(server.getPeerCertificate().raw), der);
+    });
+  }
+}
+
 test('node:tls sees SNI and ALPN', async (t) => {
   let asked = '';
   const { connection, socket } = connect(

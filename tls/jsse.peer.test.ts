@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { combinations, echoes, PeerLab } from '../test/peers/tls-server.ts';
+import { AlertDescription } from './alerts.ts';
 import { MemorySessionStore, type TlsClient } from './client.ts';
 import { FALLBACK_SUITES, SUITES_ON_REQUEST, TLS12_SUITES, TLS13_SUITES } from './keys/suites.ts';
 import { issue } from './testing/certificates.ts';
@@ -14,8 +15,8 @@ const SUITES = [...TLS12_SUITES, ...SUITES_ON_REQUEST, ...FALLBACK_SUITES].filte
   ({ name }) => !name.includes('CCM'),
 );
 
-/** Ports: everything; one that demands a certificate. */
-const [PORT, DEMANDING] = [4001, 4002];
+/** Ports: everything; one that demands a certificate; both without extended master secret, and with P-384 alone. */
+const [PORT, DEMANDING, OLD, OLD_DEMANDING] = [4001, 4002, 4003, 4004];
 
 let peers: PeerLab;
 
@@ -32,15 +33,15 @@ test.before(async () => {
   );
   const source = join(import.meta.dirname, '../test/peers/TlsEchoServer.java');
   const fast = ['-XX:TieredStopAtLevel=1', '-Xshare:auto', '-Djava.security.egd=file:/dev/urandom'];
-  const server = await peers.start(PORT, 'java', [
-    ...fast,
-    source,
-    files.caFile,
-    String(PORT),
-    String(DEMANDING),
-    ...stores,
+  const serve = async (port: number, demanding: number, ...properties: readonly string[]): Promise<void> => {
+    const program = [source, files.caFile, String(port), String(demanding), ...stores];
+    const server = await peers.start(port, 'java', [...fast, ...properties, ...program]);
+    await lab.listening(server, demanding);
+  };
+  await Promise.all([
+    serve(PORT, DEMANDING),
+    serve(OLD, OLD_DEMANDING, '-Djdk.tls.useExtendedMasterSecret=false', '-Djdk.tls.namedGroups=secp384r1'),
   ]);
-  await lab.listening(server, DEMANDING);
 });
 test.after.always(() => peers.close());
 
@@ -102,4 +103,47 @@ for (const version of [...OLDER, 'TLSv1.3'] as const) {
       connection.close();
     });
   }
+}
+
+test('a HelloRetryRequest for P-384, then resumption', async (t) => {
+  const sessions = { store: new MemorySessionStore(), port: OLD, policy: 'interop' };
+  for (const isResumed of [false, true]) {
+    const connection = await connect(t, OLD, peers.client({ sessions }));
+    t.like(connection.client.info, { version: 'TLSv1.3', group: 'P-384', isResumed });
+    await echoes(t, connection);
+    connection.close();
+  }
+});
+
+for (const version of OLDER) {
+  test(`without extended master secret nothing is resumed, ${version}`, async (t) => {
+    const sessions = { store: new MemorySessionStore(), port: OLD, policy: 'interop' };
+    const only = { minVersion: version, maxVersion: version, fallback: true };
+    for (let i = 0; i < 2; i++) {
+      const connection = await connect(t, OLD, peers.client({ ...only, sessions }));
+      t.like(connection.client.info, { version, extendedMasterSecret: false, isResumed: false });
+      await echoes(t, connection);
+      connection.close();
+    }
+  });
+}
+
+test('an application protocol of ours is selected; none in common: the alert that RFC 7301 names', async (t) => {
+  const connection = await connect(t, PORT, peers.client({ alpn: ['x', 'lab/1'] }));
+  t.is(connection.client.info.alpn, 'lab/1');
+  const other = peers.connect(t, PORT, peers.client({ alpn: ['x'] }));
+  t.is((await other.handshake())?.alertReceived, AlertDescription.NoApplicationProtocol);
+});
+
+for (const version of OLDER) {
+  test(`with fallback the server renegotiates, again and again, ${version}`, async (t) => {
+    const only = { minVersion: version, maxVersion: version, fallback: true };
+    const connection = await connect(t, PORT, peers.client(only));
+    for (let round = 1; round <= 3; round++) {
+      connection.send(Uint8Array.of(0));
+      await connection.until(() => connection.renegotiations === round);
+      connection.send(Buffer.from(`round ${round}`));
+      await connection.until(() => connection.received.endsWith(`round ${round}`));
+    }
+  });
 }

@@ -6,11 +6,12 @@ import java.util.Arrays;
 import java.util.Collections;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLServerSocket;
 import javax.net.ssl.SSLSocket;
 import javax.net.ssl.TrustManagerFactory;
 
-/** JSSE with all that it ever had, sends back what it gets. Arguments: CA, two ports (the second demands a certificate), PKCS #12 files. */
+/** JSSE with all that it ever had, sends back what it gets, and renegotiates when it gets a zero alone. Arguments: CA, two ports (the second demands a certificate), PKCS #12 files. */
 class TlsEchoServer {
   public static void main(String[] args) throws Exception {
     Security.setProperty("jdk.tls.disabledAlgorithms", "");
@@ -48,6 +49,9 @@ class TlsEchoServer {
               .filter(name -> !name.contains("anon") && !name.contains("NULL") && !name.contains("EXPORT"))
               .toArray(String[]::new));
       server.setNeedClientAuth(demands);
+      SSLParameters parameters = server.getSSLParameters();
+      parameters.setApplicationProtocols(new String[] {"lab/1"});
+      server.setSSLParameters(parameters);
       while (true) {
         SSLSocket socket = (SSLSocket) server.accept();
         new Thread(() -> echo(socket)).start();
@@ -62,6 +66,7 @@ class TlsEchoServer {
     try (socket) {
       byte[] buffer = new byte[20000];
       for (int n = socket.getInputStream().read(buffer); n > 0; n = socket.getInputStream().read(buffer)) {
+        if (n == 1 && buffer[0] == 0) socket.startHandshake();
         socket.getOutputStream().write(buffer, 0, n);
       }
     } catch (Exception error) {
