@@ -6,7 +6,7 @@ import { addressOf, type Native, symbol } from '../drivers/syscalls.ts';
  */
 
 /** One of OpenSSL's hashes: openssl/sha.h. */
-interface NativeHash {
+export interface NativeHash {
   readonly blockBytes: number;
   readonly digestBytes: number;
   /** ctx */
@@ -24,6 +24,16 @@ const HASHES: Readonly<Record<string, readonly [name: string, blockBytes: number
 
 const loaded = new Map<string, NativeHash | null>();
 
+/** @returns null when this Node keeps its OpenSSL to itself, or a hash is not among those that are asked for here */
+export function nativeHash(algorithm: string): NativeHash | null {
+  let hash = loaded.get(algorithm);
+  if (hash === undefined) {
+    hash = load(algorithm);
+    loaded.set(algorithm, hash);
+  }
+  return hash;
+}
+
 function load(algorithm: string): NativeHash | null {
   const known = HASHES[algorithm];
   if (known === undefined) return null;
@@ -35,7 +45,8 @@ function load(algorithm: string): NativeHash | null {
   return { blockBytes, digestBytes, init, update, final };
 }
 
-// SHA512_CTX, the larger one, has 216 bytes
+/** SHA512_CTX, the larger one, has 216 bytes. */
+export const HASH_CONTEXT_BYTES = 224;
 const CONTEXT_AT = 0;
 const DIGEST_AT = 256;
 const INPUT_AT = 320;
@@ -63,11 +74,7 @@ function makeScratch(): Scratch {
  * @returns null when this Node keeps its OpenSSL to itself, has no such hash, or key or message is long
  */
 export function openSslHmac(algorithm: string, key: Uint8Array, message: Uint8Array): Uint8Array | null {
-  let hash = loaded.get(algorithm);
-  if (hash === undefined) {
-    hash = load(algorithm);
-    loaded.set(algorithm, hash);
-  }
+  const hash = nativeHash(algorithm);
   if (hash === null || key.length > hash.blockBytes || message.length > LONGEST_MESSAGE_BYTES) return null;
   scratch ??= makeScratch();
   const { bytes, address } = scratch;

@@ -4,7 +4,7 @@ import type { Slab } from '../stack/wire/slab.ts';
 import { AlertDescription, AlertLevel } from '../tls/alerts.ts';
 import type { TlsClient } from '../tls/client.ts';
 import { TlsError } from '../tls/errors.ts';
-import { provideHmac } from '../tls/keys/hash.ts';
+import { provideHmac, provideRunningHash } from '../tls/keys/hash.ts';
 import { provideKeyPairs } from '../tls/keys/raw-key.ts';
 import { MAX_RECORD_BYTES } from '../tls/limits.ts';
 import { provideAead } from '../tls/record/aead.ts';
@@ -17,6 +17,7 @@ import { openSslAead } from './aead.ts';
 import { type Channel, WOULD_BLOCK } from './channel.ts';
 import { openSslHmac } from './hmac.ts';
 import { openSslKeyPair } from './key-pairs.ts';
+import { openSslRunningHash } from './running-hash.ts';
 import type { SharedSocket } from './shared-socket.ts';
 import { SocketStatus, SocketWord } from './socket-block.ts';
 import { tlsNetError } from './tls-error.ts';
@@ -29,6 +30,7 @@ const LEAST_RECORD_BYTES = 4096;
 
 provideAead(openSslAead);
 provideHmac(openSslHmac);
+provideRunningHash(openSslRunningHash);
 provideKeyPairs(openSslKeyPair);
 
 /** A thread's working memory for records: nothing of a connection stays in it between two calls. */

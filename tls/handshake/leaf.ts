@@ -1,6 +1,6 @@
 import { TlsError } from '../errors.ts';
 import { Certificate } from '../x509/certificate.ts';
-import { DerError } from '../x509/der.ts';
+import { DerError, equalBytes } from '../x509/der.ts';
 import { KeyUsage } from '../x509/extensions.ts';
 
 /**
@@ -25,13 +25,24 @@ export function checkLeafMayDecrypt(leaf: Uint8Array): void {
 }
 
 function checkLeafUsage(leaf: Uint8Array, bit: number, otherwise: string): void {
-  let keyUsage = -1;
+  const keyUsage = keyUsageOf(leaf);
+  if (keyUsage !== -1 && (keyUsage & bit) === 0) throw new TlsError('KeyUsageMismatch', otherwise);
+}
+
+/** The certificate that was looked at last: most connections of a thread are to one server. */
+let known: { readonly certificate: Uint8Array; readonly keyUsage: number } | null = null;
+
+/** @returns -1: it says nothing of that */
+function keyUsageOf(leaf: Uint8Array): number {
+  if (known !== null && equalBytes(known.certificate, leaf)) return known.keyUsage;
   try {
-    keyUsage = new Certificate(leaf).extensions.keyUsage;
+    const certificate = leaf.slice();
+    const { keyUsage } = new Certificate(certificate).extensions;
+    known = { certificate, keyUsage };
+    return keyUsage;
   } catch (error) {
     if (!(error instanceof DerError)) throw error;
     // not well-formed: a verifier that accepts it all the same has been told to
-    return;
+    return -1;
   }
-  if (keyUsage !== -1 && (keyUsage & bit) === 0) throw new TlsError('KeyUsageMismatch', otherwise);
 }

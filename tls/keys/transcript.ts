@@ -34,6 +34,10 @@ class TwoHashes implements RunningHash {
     return concatBytes(this.#first.digest(), this.#second.digest());
   }
 
+  peek(): Uint8Array {
+    return concatBytes(this.#first.peek(), this.#second.peek());
+  }
+
   clone(): RunningHash {
     return new TwoHashes(this.#first.clone(), this.#second.clone());
   }
@@ -87,6 +91,6 @@ export class Transcript {
 
   /** The hash over everything added so far. */
   hash(): Uint8Array {
-    return this.#running.clone().digest();
+    return this.#running.peek();
   }
 }
