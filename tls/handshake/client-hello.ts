@@ -14,9 +14,6 @@ const MIN_PADDED_BYTES = 512;
 /** RFC 7507 §2 */
 const TLS_FALLBACK_SCSV = 0x5600;
 
-/** What the content of most extensions fits into. */
-const SMALL_BYTES = 64;
-
 /** One extension of a ClientHello. */
 export interface HelloExtension {
   readonly type: number;
@@ -141,7 +138,7 @@ function inOrder(extensions: readonly HelloExtension[], offer: Offer): readonly 
 }
 
 function content(write: (writer: Writer) => void): Uint8Array {
-  const writer = new Writer(SMALL_BYTES);
+  const writer = new Writer();
   write(writer);
   return writer.finish();
 }

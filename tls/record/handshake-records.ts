@@ -277,7 +277,8 @@ export class HandshakeRecords {
   /** What is to be sent, once. */
   takeOutgoing(): Uint8Array | null {
     if (this.#outgoing.length === 0) return null;
-    const bytes = concatBytes(...this.#outgoing);
+    const [first] = this.#outgoing;
+    const bytes = this.#outgoing.length === 1 && first !== undefined ? first : concatBytes(...this.#outgoing);
     this.#outgoing.length = 0;
     return bytes;
   }

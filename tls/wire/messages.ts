@@ -482,11 +482,13 @@ export function writeClientKeyExchange(exchange: 'ecdhe' | 'dhe' | 'rsa', conten
 
 /** Puts the handshake header before a body. */
 export function handshakeMessage(type: number, body: Uint8Array): Uint8Array {
-  const writer = new Writer();
-  writer.u8(type);
-  writer.u24(body.length);
-  writer.bytes(body);
-  return writer.finish();
+  const message = new Uint8Array(HANDSHAKE_HEADER_BYTES + body.length);
+  message[0] = type;
+  message[1] = body.length >>> 16;
+  message[2] = body.length >>> 8;
+  message[3] = body.length;
+  message.set(body, HANDSHAKE_HEADER_BYTES);
+  return message;
 }
 
 /** Compares bytes that are no secrets. */

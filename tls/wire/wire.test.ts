@@ -133,3 +133,21 @@ test('messages are joined from pieces of any size', (t) => {
     { numRuns: 60 },
   );
 });
+
+test('a writer leaves nothing of what it wrote to the next, however large it has grown, and can begin again', (t) => {
+  const long = new Writer();
+  for (const lengthBytes of [10, 5000, 12_000]) {
+    long.bytes(new Uint8Array(lengthBytes).fill(0xaa));
+    t.is(long.finish().length, lengthBytes);
+  }
+  t.deepEqual(long.finish(), new Uint8Array(0));
+  const writers = Array.from({ length: 6 }, () => new Writer());
+  for (const [i, writer] of writers.entries()) {
+    writer.vector16(() => writer.u8(i));
+    t.deepEqual(writer.finish(), Uint8Array.of(0, 1, i));
+  }
+  const [one, other] = [new Writer(), new Writer()];
+  one.u16(1);
+  other.u16(2);
+  t.deepEqual([one.finish(), other.finish()], [Uint8Array.of(0, 1), Uint8Array.of(0, 2)]);
+});

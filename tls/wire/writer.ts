@@ -1,12 +1,19 @@
+/**
+ * perf: memory that writers of this thread have done with: each of the dozen that a ClientHello takes would have to allocate some, and more as
+ * it grows.
+ */
+const idle: Uint8Array[] = [];
+const MOST_IDLE = 4;
+const FIRST_BYTES = 4096;
+/** What has grown beyond is not kept. */
+const MOST_IDLE_BYTES = 16_384;
+
+const NOTHING = new Uint8Array(0);
+
 /** Builds TLS presentation language (RFC 8446 §3) in a buffer that grows. */
 export class Writer {
-  #bytes: Uint8Array;
+  #bytes: Uint8Array = idle.pop() ?? new Uint8Array(FIRST_BYTES);
   #length = 0;
-
-  /** @param sizeBytes to begin with; perf: up to 64 bytes lie in V8's own heap, and take no call to allocate */
-  constructor(sizeBytes = 512) {
-    this.#bytes = new Uint8Array(sizeBytes);
-  }
 
   u8(value: number): void {
     this.#reserve(1);
@@ -44,9 +51,16 @@ export class Writer {
     this.#vector(3, content);
   }
 
-  /** A copy of what was written. */
+  /** A copy of what was written; the writer begins again with nothing. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    const bytes = this.#bytes;
+    const written = bytes.slice(0, this.#length);
+    // it may have been a secret
+    bytes.fill(0, 0, this.#length);
+    this.#length = 0;
+    this.#bytes = NOTHING;
+    if (idle.length < MOST_IDLE && bytes.length <= MOST_IDLE_BYTES) idle.push(bytes);
+    return written;
   }
 
   #vector(lengthOfLength: number, content: () => void): void {
@@ -67,6 +81,7 @@ export class Writer {
     if (this.#length + lengthBytes <= this.#bytes.length) return;
     const larger = new Uint8Array(2 * (this.#length + lengthBytes));
     larger.set(this.#bytes);
+    this.#bytes.fill(0, 0, this.#length);
     this.#bytes = larger;
   }
 }
