@@ -5,8 +5,10 @@ export const ENGINE_CHANNELS: {
   readonly start: Channel;
   readonly stop: Channel;
   readonly error: Channel;
+  readonly addressConflict: Channel;
 } = {
   start: channel('tunwire:engine:start'),
   stop: channel('tunwire:engine:stop'),
   error: channel('tunwire:engine:error'),
+  addressConflict: channel('tunwire:engine:address-conflict'),
 };

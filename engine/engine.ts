@@ -15,6 +15,7 @@ import { type Arena, ArenaWord } from './arena.ts';
 import { noteAttempt } from './attempt-records.ts';
 import { EngineAccount } from './engine-counters.ts';
 import type { Journal } from './journal.ts';
+import { tellStarter } from './notices.ts';
 import { addressesIn, familyOf, keepAliveOf, trafficClassOf } from './open-options.ts';
 import type { Port } from './port.ts';
 import { Questions } from './questions.ts';
@@ -142,7 +143,8 @@ export class Engine {
       this.#lost.add(port);
       if (this.#lost.size === this.#ports.length) throw port.lost;
       this.#services.interfaceLost(port.iface);
-      process.emitWarning(`${port.lost.message}; the other devices go on`, 'DeviceWarning');
+      const message = `${port.lost.message}; the other devices go on`;
+      tellStarter({ kind: 'warning', type: 'DeviceWarning', message });
     }
   }
 

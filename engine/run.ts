@@ -15,6 +15,7 @@ import type { EncryptedDns } from './encrypted-dns.ts';
 import { Engine } from './engine.ts';
 import { IdleCollection } from './idle-collection.ts';
 import { Journal } from './journal.ts';
+import { ConflictTeller, tellStarter } from './notices.ts';
 import { openDevice } from './open-device.ts';
 import {
   CONFIGURATION_TIMEOUT_MS,
@@ -92,7 +93,7 @@ export function runEngine(
     const epochMs = Math.round(Date.now() - clock());
     if (options.capture !== undefined) {
       const { file, ring } = options.capture;
-      writer = new PcapngWriter(file, ring === undefined ? {} : { ring });
+      writer = new PcapngWriter(file, { onError: captureFailed, ...(ring === undefined ? {} : { ring }) });
       const dropped = (): string => drops?.why() ?? '';
       // the stack's own time: that of its turn
       const now = (): number => engine?.now ?? clock();
@@ -105,6 +106,9 @@ export function runEngine(
     parts.services.stack.tcp.share = share;
     parts.services.stack.icmp.probes.tcpShare = share;
     parts.services.stack.udp.share = share;
+    const conflicts = new ConflictTeller(clock, tellStarter);
+    parts.services.stack.onAddressConflict = (iface, address, linkAddress) =>
+      conflicts.tell(iface.name, String(address), linkAddress);
     drops = parts.drops;
     engine = parts.engine;
     if (writer !== null) keepJournal(parts, writer, options, epochMs);
@@ -241,6 +245,10 @@ function keepJournal(
   services.stack.onConfigured = (iface, source, settings) =>
     journal.configured(source, settings, iface.advertisedHopLimit);
   table.latches = true;
+}
+
+function captureFailed(error: Error): void {
+  tellStarter({ kind: 'warning', type: 'CaptureWarning', message: error.message });
 }
 
 function internal(error: unknown): NetError {

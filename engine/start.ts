@@ -5,6 +5,7 @@ import { errorCodeOf, NetError, Phase } from '../stack/errors.ts';
 import { checkSendOptions } from '../stack/tcp/send-policy.ts';
 import { Arena, ArenaWord, EngineState } from './arena.ts';
 import { ENGINE_CHANNELS } from './channels.ts';
+import { type EngineNotice, hearNotice } from './notices.ts';
 import { DRAIN_MS, type EngineOptions, engineSizes } from './options.ts';
 import { enginePlaces, partOf } from './several-engines.ts';
 import type { QueuePlace } from './steering.ts';
@@ -164,6 +165,7 @@ function launch(options: EngineOptions, place: QueuePlace | null = null): { aren
       Atomics.notify(arena.words, ArenaWord.State);
     }
   });
+  worker.on('message', (notice: EngineNotice) => hearNotice(arena, notice));
   worker.unref();
   return { arena, worker };
 }

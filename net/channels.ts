@@ -12,9 +12,10 @@ import { type Channel, channel } from 'node:diagnostics_channel';
  * | `tunwire:net:accepted` | a listener has a new connection | `{ server, socket }` |
  * | `tunwire:net:closed` | a socket is over | `{ socket, error }`, null when in order |
  * | `tunwire:net:resolved` | `resolve` or `reverse` has its answer | `{ name, type, answers, error, elapsedMs }` |
- * | `tunwire:engine:start` | an engine runs; in the thread that has started it, as the next two | `{ arena }` |
+ * | `tunwire:engine:start` | an engine runs; in the thread that has started it, as the next three | `{ arena }` |
  * | `tunwire:engine:stop` | it is stopped | `{ arena }` |
  * | `tunwire:engine:error` | it could not start, or has ended by itself | `{ arena, error }` |
+ * | `tunwire:engine:address-conflict` | another station on the link uses an address of the stack (RFC 5227 §2.4, RFC 4862 §5.4.4), every ten seconds at most for each address; also a process warning | `{ arena, interface, address, linkAddress }` |
  * | `tunwire:tls:keylog` | a secret; only subscribing before the handshake has them told | `{ socket, line }` |
  */
 export const CHANNELS: {

@@ -1,4 +1,5 @@
 // needs: tun socat tshark
+import { once } from 'node:events';
 import test from 'ava';
 import { createLab, joinByEthernet, KERNEL_V4, type Lab, OWN_ADDRESSES, OWN_V4 } from '../test/netns.ts';
 import { startNodeServer } from '../test/peers/servers.ts';
@@ -91,11 +92,14 @@ test('two veth pairs and a TUN device: an interface for each subnet, one of them
   );
 
   // one that is gone takes its routes with it; the others go on
+  const warned = once(process, 'warning');
   await own.ok('ip', ['link', 'del', 'veth1']);
   await own.until(
     'it has no addresses',
     async () => (await stack.stats()).interfaces[1]!.addresses.length === 0,
   );
+  const [warning] = (await warned) as [Error];
+  t.regex(`${warning.name}: ${warning.message}`, /^DeviceWarning: .*veth1.*the other devices go on$/);
   await t.throwsAsync(stack.connect({ host: FAR_V4, port: PORT }), { code: 'ENETUNREACH' });
   t.is(await echo(stack, KERNEL_V4), OWN_V4);
   await stack.close();

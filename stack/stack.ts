@@ -83,6 +83,8 @@ export class Stack implements StackContext, PacketReceiver {
   /** Told of each {@link configure}; null: nobody is. */
   onConfigured: ((iface: Interface, source: string, settings: InterfaceSettings | null) => void) | null =
     null;
+  /** Told when another station on a link uses an address of ours (RFC 5227 §2.4, RFC 4862 §5.4); null: nobody is. */
+  onAddressConflict: ((iface: Interface, address: IpAddress, linkAddress: string) => void) | null = null;
   readonly ip: IpSender;
   readonly ipInput: IpInput;
   readonly icmp: IcmpLayer;
@@ -256,6 +258,7 @@ export class Stack implements StackContext, PacketReceiver {
       silent: (on, address) => this.routes.gatewaySilent(on, address, this.now),
       heard: (on, address) => this.routes.gatewayHeard(on, address),
       progressAt: (on, address) => this.routes.progressAt(on, address),
+      addressConflict: (on, address, by) => this.onAddressConflict?.(on, address, by),
       unreachable: (from, slab, off, len) => {
         const way = this.#otherWay(from, slab, off);
         if (way === null) this.icmp.neighbourUnreachable(from, slab, off, len);

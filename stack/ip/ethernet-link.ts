@@ -54,6 +54,8 @@ export interface EthernetUser {
   heard(iface: Interface, address: IpAddress): void;
   /** When transports last heard from beyond it, in ms; -Infinity: never. */
   progressAt(iface: Interface, address: IpAddress): number;
+  /** Another station, `linkAddress`, uses an address of ours, or is about to. */
+  addressConflict(iface: Interface, address: IpAddress, linkAddress: string): void;
   /** No neighbour answers for this IP packet of ours. @returns another first hop for it; null: there is none, and the transport was told */
   unreachable(iface: Interface, slab: Slab, off: number, len: number): IpAddress | null;
 }
@@ -270,10 +272,17 @@ export class EthernetLink implements NeighbourLink {
     return false;
   }
 
+  /** Counts that another station wants `address`, which is ours, and tells it. */
+  noteConflict(address: IpAddress, high: number, low: number): void {
+    const linkAddress = formatEthernetAddress(high, low);
+    this.neighbourCounters.conflicts++;
+    this.observer?.addressConflict(this.iface, address, linkAddress);
+    this.#user.addressConflict(this.iface, address, linkAddress);
+  }
+
   /** Another station uses `address`, which is ours. @returns true when it is time to say so to all */
   conflict(address: IpAddress, high: number, low: number): boolean {
-    this.neighbourCounters.conflicts++;
-    this.observer?.addressConflict(this.iface, address, formatEthernetAddress(high, low));
+    this.noteConflict(address, high, low);
     const { now } = this.#context;
     if (now - this.#defendedAt < DEFEND_INTERVAL_MS) return false;
     this.#defendedAt = now;

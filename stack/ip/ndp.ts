@@ -98,7 +98,7 @@ export class NdpLayer {
     }
     if (source.isUnspecified) {
       // RFC 4862 §5.4.3: it wants our address; telling everybody that it is taken makes it stop
-      link.neighbourCounters.conflicts++;
+      link.noteConflict(target, link.senderHigh, link.senderLow);
       this.#advertise(target, ALL_NODES, 0x3333, ALL_NODES.w3, false);
       return;
     }
