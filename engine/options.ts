@@ -2,6 +2,7 @@ import type { CaptureRing } from '../drivers/capture-files.ts';
 import type { MemoryHubPort } from '../drivers/hub.ts';
 import type { ImpairSettings } from '../drivers/impair-options.ts';
 import type { MemoryLinkEnd } from '../drivers/memory.ts';
+import type { PortSettings } from '../stack/local-ports.ts';
 import type { SendOptions } from '../stack/tcp/send-policy.ts';
 import type { BufferSizes } from './socket-table.ts';
 
@@ -53,6 +54,8 @@ export interface EngineOptions extends SendOptions {
   /** false: the device carries plain packets, checksums and segments are made here. Default true. */
   readonly offload?: boolean;
   readonly resolver?: ResolverOptions;
+  /** Local ports that the stack may choose, and those that are kept for who asks. With several engines the ephemeral ones are from 49,152 on. */
+  readonly ports?: PortSettings;
   /** Disturbs the link on purpose: loss, delay and so on, all from a seed. The device carries plain packets then. */
   readonly impairments?: ImpairSettings;
   /**

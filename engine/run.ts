@@ -224,7 +224,8 @@ function keepJournal(
   const { seed } = options;
   const { ethernet, ...others } = ports[0]!.own.capabilities;
   const isShared = ports.length > 1 || (options.vlans ?? []).length > 0;
-  if (seed === undefined || isShared) return;
+  // a replay chooses its ports of the ranges that are usual
+  if (seed === undefined || isShared || options.ports !== undefined) return;
   const addresses = options.checkAddresses === true ? [] : givenAddresses(options.addresses);
   const capabilities = { ...others, ...(ethernet && { ethernet: { address: [...ethernet.address] } }) };
   const { gateways = [], congestionControl, pacing, windowValidation, ecn, accurateEcn, nagle } = options;

@@ -41,6 +41,7 @@ export class Services {
     const random: RandomSource =
       options.seed === undefined ? new SystemRandom() : new SeededRandom(options.seed);
     this.stack = new Stack({ random, rings, now });
+    if (options.ports !== undefined) this.stack.ports.use(options.ports);
     const resolver = options.resolver ?? {};
     const hostsFile = resolver.hostsFile === undefined ? '/etc/hosts' : resolver.hostsFile;
     this.#hosts = hostsFile === null ? null : new HostsSource(hostsFile);

@@ -1,5 +1,6 @@
 import { createMemoryLink, type MemoryLinkEnd } from '../drivers/memory.ts';
 import { NetError, Phase } from '../stack/errors.ts';
+import { FIRST_SHARED_UDP_PORT } from '../stack/flow-share.ts';
 import type { EngineOptions } from './options.ts';
 import type { QueuePlace } from './steering.ts';
 
@@ -24,6 +25,11 @@ export function enginePlaces(options: EngineOptions): QueuePlace[] {
     check(
       typeof device === 'string' && device.startsWith('tun:'),
       "several engines need a device with several queues, 'tun:NAME'",
+    );
+    const [firstPort = FIRST_SHARED_UDP_PORT] = options.ports?.ephemeral ?? [];
+    check(
+      firstPort >= FIRST_SHARED_UDP_PORT,
+      `several engines share ephemeral ports from ${FIRST_SHARED_UDP_PORT} on`,
     );
     for (const name of FOR_ONE_ENGINE) check(options[name] === undefined, `${name} takes a single engine`);
   }

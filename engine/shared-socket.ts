@@ -67,7 +67,7 @@ export interface ConnectRequest {
   readonly family?: 0 | 4 | 6;
   readonly broadcast?: boolean;
   readonly dontRoute?: boolean;
-  /** A local port below 1024. */
+  /** A local port of `ports.reserved`, when there is no `localPort`. */
   readonly reservedPort?: boolean;
 }
 

@@ -17,6 +17,7 @@ export type { InterfaceStats, SocketInfo, SocketSummary, StackStats } from '../e
 export type { KeepAlive } from '../engine/shared-socket.ts';
 export { VirtualClock } from '../engine/virtual-clock.ts';
 export { type ErrorCode, NetError } from '../stack/errors.ts';
+export type { PortSettings } from '../stack/local-ports.ts';
 export type { HookedPacket, PacketHook, PacketInjector } from '../stack/packet-hook.ts';
 export type { DnsRecord, RecordData } from '../stack/resolver/record.ts';
 export type { SendOptions } from '../stack/tcp/send-policy.ts';

@@ -21,8 +21,8 @@ export interface ConnectOptions extends SendOptions {
   /** Gives the attempt up, or resets the connection that came of it. */
   readonly signal?: AbortSignal | undefined;
   readonly localAddress?: string | undefined;
-  /** 0: an ephemeral one. Default 0. */
-  readonly localPort?: number | undefined;
+  /** 0: an ephemeral one; 'reserved': the highest of the stack's `ports.reserved` that is unused. Default 0. */
+  readonly localPort?: number | 'reserved' | undefined;
   readonly noDelay?: boolean | undefined;
   /** `true`: with Node's intervals (see {@link Socket.setKeepAlive}). Default false. */
   readonly keepAlive?: boolean | KeepAlive | undefined;

@@ -170,13 +170,15 @@ export class Socket extends TlsView {
     if (options.typeOfService !== undefined) this.setTypeOfService(options.typeOfService);
     this.#startedAt = performance.now();
     this.#deadline = this.#startedAt + this.#timeoutMs;
+    const isReserved = options.localPort === 'reserved';
     const request: ConnectRequest = {
       host: this.#host,
       port,
       protocol: 'tcp',
       timeoutMs: this.#timeoutMs,
       localAddress: checkAddress(client, 'localAddress', options.localAddress),
-      localPort: checkPort(options.localPort ?? 0, 0),
+      localPort: isReserved ? 0 : checkPort(options.localPort ?? 0, 0),
+      reservedPort: isReserved,
       sending: checkSendOptions(options),
       preferIpv6: options.preferIpv6 === true,
       racing: options.autoSelectFamily !== false,

@@ -140,7 +140,8 @@ export class NetStack implements AsyncDisposable {
     const count = this.#clients.length;
     if (count === 1) return this.#client;
     const own = new FlowShare(0, count);
-    return this.#clients[localPort > 0 ? own.tcpOwner(localPort, Number(port)) : this.#turn++ % count]!;
+    const isGiven = typeof localPort === 'number' && localPort > 0;
+    return this.#clients[isGiven ? own.tcpOwner(localPort, Number(port)) : this.#turn++ % count]!;
   }
 
   /** A socket that is not connected yet, as `new net.Socket()`: for libraries that call its `connect` by themselves. */

@@ -4,6 +4,7 @@ import type { Identification } from './ip/identification.ts';
 import type { Interface } from './ip/interface.ts';
 import type { RawSocket } from './ip/raw-socket.ts';
 import type { TxPacket } from './link.ts';
+import type { LocalPorts } from './local-ports.ts';
 import type { RandomSource } from './random.ts';
 import type { Ring } from './ring.ts';
 import type { TcpConnection } from './tcp/connection.ts';
@@ -17,6 +18,8 @@ export interface StackContext extends EventQueue {
   /** Milliseconds of the injected monotonic clock; set at every entry into the stack. */
   readonly now: number;
   readonly random: RandomSource;
+  /** Those that are chosen here. */
+  readonly ports: LocalPorts;
   /** Four words that keyed hashes are made with. Drawn once, before anything else. */
   readonly secret: Int32Array;
   readonly counters: Counters;

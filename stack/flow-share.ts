@@ -1,5 +1,5 @@
 /** Ports from here on belong to one engine each for UDP; below, all belong to the first. */
-const FIRST_SHARED_UDP_PORT = 49_152;
+export const FIRST_SHARED_UDP_PORT = 49_152;
 
 /**
  * Which part of all flows is a stack's own when several stacks have the same addresses, one per queue of a device. The ports

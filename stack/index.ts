@@ -15,6 +15,7 @@ export {
   RxFlag,
   TxPacket,
 } from './link.ts';
+export { LocalPorts, PortRange, type PortSettings } from './local-ports.ts';
 export type { HookedPacket, PacketHook, PacketInjector } from './packet-hook.ts';
 export { type RandomSource, SeededRandom } from './random.ts';
 export { HostsFile } from './resolver/hosts-file.ts';

@@ -22,6 +22,7 @@ import {
   type PacketSink,
   TxPacket,
 } from './link.ts';
+import { LocalPorts } from './local-ports.ts';
 import { HookCounters, HookRunner, type PacketHook, type PacketInjector } from './packet-hook.ts';
 import { drawSecret, type RandomSource } from './random.ts';
 import { TcpLayer } from './tcp/tcp-layer.ts';
@@ -74,6 +75,7 @@ export interface VlanOptions {
 export class Stack implements StackContext, PacketReceiver {
   now: number;
   readonly random: RandomSource;
+  readonly ports: LocalPorts = new LocalPorts();
   readonly secret: Int32Array;
   readonly rings: RingSource;
   readonly counters: Counters = new Counters();

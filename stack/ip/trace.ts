@@ -35,7 +35,6 @@ import {
 
 /** traceroute's first port: nobody should listen there. Each probe goes to the next one. */
 export const TRACE_FIRST_PORT = 33_434;
-const EPHEMERAL_FIRST_PORT = 49_152;
 /** Where TCP probes go, if nobody says: a port that few firewalls stop. */
 const DEFAULT_TCP_PORT = 80;
 const TCP_PROBE_HEADER_BYTES: number = TCP_HEADER_BYTES + synOptionBytes(false, false, false);
@@ -276,7 +275,7 @@ export class Trace extends Prober implements TimerTarget, Transmitter {
   }
 
   #randomPort(): number {
-    return EPHEMERAL_FIRST_PORT + (this.#context.random.uint32() % (65_536 - EPHEMERAL_FIRST_PORT));
+    return this.#context.ports.random(this.#context.random);
   }
 
   #send(number: number): boolean {

@@ -1,10 +1,8 @@
+import type { PortRange } from '../local-ports.ts';
 import type { RandomSource } from '../random.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { sipHash } from './siphash.ts';
 
-/** RFC 6056 §3.2 wants a large range; registered ports below 32,768 stay out of it, as on Linux. */
-export const EPHEMERAL_FIRST = 32_768;
-export const EPHEMERAL_COUNT: number = 65_536 - EPHEMERAL_FIRST;
 /** Counters; so many destinations go on independently of each other. */
 const COUNTERS = 256;
 
@@ -25,18 +23,24 @@ export class EphemeralPorts {
   }
 
   /**
-   * Chooses a port. @param isFree tells whether the four-tuple is unused
+   * Chooses a port of a range. @param isFree tells whether the four-tuple is unused
    * @returns -1: none is left
    */
-  choose(local: IpAddress, remote: IpAddress, remotePort: number, isFree: (port: number) => boolean): number {
+  choose(
+    range: PortRange,
+    local: IpAddress,
+    remote: IpAddress,
+    remotePort: number,
+    isFree: (port: number) => boolean,
+  ): number {
     this.#begin();
     this.#fill(local, remote, remotePort);
     const offset = this.#hashed(this.#keys[0]);
     const counter = this.#hashed(this.#keys[1]) % COUNTERS;
-    for (let i = 0; i < EPHEMERAL_COUNT; i++) {
+    for (let i = 0; i < range.count; i++) {
       const next = this.#counters[counter]!;
       this.#counters[counter] = next + 1;
-      const port = EPHEMERAL_FIRST + ((offset + next) % EPHEMERAL_COUNT);
+      const port = range.at(offset + next);
       if (isFree(port)) return port;
     }
     return -1;

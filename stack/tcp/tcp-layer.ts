@@ -18,7 +18,7 @@ import { TcpConnection } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { DeferredAcks } from './deferred-ack.ts';
 import { EcnField } from './ecn.ts';
-import { EPHEMERAL_COUNT, EPHEMERAL_FIRST, EphemeralPorts } from './ephemeral-ports.ts';
+import { EphemeralPorts } from './ephemeral-ports.ts';
 import { FastOpenCache, FastOpenCookies, startFastOpen } from './fast-open.ts';
 import { startActive } from './handshake.ts';
 import { icmpErrorArrives } from './icmp-error.ts';
@@ -35,10 +35,7 @@ import { TcpCounters } from './tcp-counters.ts';
 import { TcpSettings } from './tcp-settings.ts';
 import { TimeWait, TimeWaitList } from './time-wait.ts';
 
-/** INET_OPTION_RESERVEDPORT: an unused port from here downwards. */
-const RESERVED_LAST = 1023;
-const RESERVED_FIRST = 1;
-/** `localPort` of {@link ConnectOptions}: a reserved one. */
+/** `localPort` of {@link ConnectOptions}: a reserved one (INET_OPTION_RESERVEDPORT). */
 export const RESERVED_PORT = -1;
 
 /** `port` of {@link ListenOptions}: every port that no other listener has. */
@@ -50,7 +47,7 @@ export interface ConnectOptions {
   readonly remotePort: number;
   /** Null: chosen by route [MUST-43] [MUST-44]. */
   readonly local: IpAddress | null;
-  /** 0: an ephemeral port; -1: an unused port below 1024, from 1023 downwards. */
+  /** 0: an ephemeral port; -1: an unused one of {@link LocalPorts.reserved}, from the last downwards. */
   readonly localPort: number;
   readonly noDelay: boolean;
   /** Null: off. */
@@ -408,12 +405,16 @@ export class TcpLayer implements TransportHandler {
   }
 
   #ephemeralPort(route: Route, remotePort: number): number {
+    const { ports } = this.context;
     const port = this.#ports.choose(
+      ports.tcp,
       route.source,
       route.destination,
       remotePort,
       (candidate) =>
-        this.share?.ownsTcp(candidate, remotePort) !== false && this.#isFree(route, candidate, remotePort),
+        !ports.isReserved(candidate) &&
+        this.share?.ownsTcp(candidate, remotePort) !== false &&
+        this.#isFree(route, candidate, remotePort),
     );
     if (port >= 0) return port;
     throw new NetError('ADDRESS_NOT_AVAILABLE', {
@@ -423,7 +424,8 @@ export class TcpLayer implements TransportHandler {
   }
 
   #reservedPort(remotePort: number): number {
-    for (let port = RESERVED_LAST; port >= RESERVED_FIRST; port--) {
+    const { first, last } = this.context.ports.reserved;
+    for (let port = last; port >= first; port--) {
       if (this.share?.ownsTcp(port, remotePort) === false) continue;
       if (this.table.usesOfPort(port) === 0 && !this.#listeners.has(port)) return port;
     }
@@ -442,9 +444,11 @@ export class TcpLayer implements TransportHandler {
   }
 
   #freeListenPort(local: IpAddress | null): number {
-    const start = this.context.random.uint32() % EPHEMERAL_COUNT;
-    for (let i = 0; i < EPHEMERAL_COUNT; i++) {
-      const port = EPHEMERAL_FIRST + ((start + i) % EPHEMERAL_COUNT);
+    const { ports, random } = this.context;
+    const start = random.uint32();
+    for (let i = 0; i < ports.tcp.count; i++) {
+      const port = ports.tcp.at(start + i);
+      if (ports.isReserved(port)) continue;
       if (this.table.usesOfPort(port) === 0 && !this.#listenerClashes(local, port)) return port;
     }
     throw new NetError('ADDRESS_NOT_AVAILABLE', {

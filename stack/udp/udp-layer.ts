@@ -15,9 +15,6 @@ import { copySlab, Slab } from '../wire/slab.ts';
 import { UDP_HEADER_BYTES, Udp, udpLength, writeUdpHeader } from '../wire/udp.ts';
 import { type DatagramReceiver, UdpSocket } from './udp-socket.ts';
 
-/** RFC 6335 §6: the dynamic ports. */
-export const EPHEMERAL_FIRST_PORT = 49_152;
-export const EPHEMERAL_LAST_PORT = 65_535;
 /** Sockets open at one time. */
 export const MAX_UDP_SOCKETS = 65_536;
 
@@ -337,15 +334,16 @@ export class UdpLayer implements TransportHandler {
 
   /** RFC 6056 §3.3.1: a random start, then the next free one. */
   #ephemeralPort(local: IpAddress | null): number {
-    const count = EPHEMERAL_LAST_PORT - EPHEMERAL_FIRST_PORT + 1;
-    const start = this.context.random.uint32() % count;
-    for (let i = 0; i < count; i++) {
-      const port = EPHEMERAL_FIRST_PORT + ((start + i) % count);
+    const { ports, random } = this.context;
+    const start = random.uint32();
+    for (let i = 0; i < ports.udp.count; i++) {
+      const port = ports.udp.at(start + i);
+      if (ports.isReserved(port)) continue;
       if (this.share?.ownsUdp(port) !== false && this.#isFree(local, port, false)) return port;
     }
     throw new NetError('ADDRESS_NOT_AVAILABLE', {
       phase: Phase.Connect,
-      detail: `all UDP ports ${EPHEMERAL_FIRST_PORT} to ${EPHEMERAL_LAST_PORT} are in use`,
+      detail: `all UDP ports ${ports.udp} are in use`,
     });
   }
 
