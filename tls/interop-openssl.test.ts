@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,10 +8,15 @@ import test, { type ExecutionContext } from 'ava';
 import { SeededRandom } from '../stack/random.ts';
 import { AlertDescription } from './alerts.ts';
 import { MemorySessionStore, NamedGroup, type TlsClient } from './client.ts';
-import { issue, issueCa, TEST_TIME } from './testing/certificates.ts';
+import { dnsName, issue, issueCa, subjectAltName, TEST_TIME } from './testing/certificates.ts';
 import { testClient } from './testing/client-under-test.ts';
 import { TestConnection } from './testing/connection.ts';
+import * as der from './testing/der-writer.ts';
+import { ocspResponse } from './testing/revocation.ts';
 import { TrafficOffset } from './traffic/state.ts';
+import { ChainVerifier } from './x509/chain-verifier.ts';
+import { TrustStore } from './x509/trust-store.ts';
+import { RevocationStatus } from './x509/verdict.ts';
 
 // the program may be missing on a developer's machine; then these tests only say so
 function opensslTest(name: string, body: (t: ExecutionContext) => Promise<void>): void {
@@ -27,7 +33,8 @@ const folder = mkdtempSync(join(tmpdir(), 'tls-interop-'));
 const root = issueCa('interop root');
 writeFileSync(join(folder, 'ca.pem'), root.pem);
 for (const key of ['p256', 'p384', 'ed25519', 'rsa2048'] as const) {
-  const { pem, privateKey } = issue({ subject: 'server.test', issuer: root, key });
+  const extensions = [subjectAltName(dnsName('server.test'))];
+  const { pem, privateKey } = issue({ subject: 'server.test', issuer: root, key, extensions });
   writeFileSync(join(folder, `${key}.pem`), pem);
   writeFileSync(join(folder, `${key}.key`), privateKey.export({ format: 'pem', type: 'pkcs8' }));
 }
@@ -278,6 +285,26 @@ opensslTest('TLS 1.2: a wish for a renegotiation is refused', async (t) => {
   t.pass();
 });
 
+for (const hasCredentials of [true, false]) {
+  opensslTest(`TLS 1.2: ${hasCredentials ? 'a' : 'no'} certificate in a renegotiation`, async (t) => {
+    const me = issue({ subject: 'me', issuer: root });
+    const client = testClient({
+      fallback: true,
+      ...(hasCredentials && { credentials: { chain: [me.der], key: me.privateKey } }),
+    });
+    const args = ['-tls1_2', '-no_ticket', '-no_cache', '-CAfile', join(folder, 'ca.pem'), '-no_check_time'];
+    const { connection, server, output } = await connect(t, args, 'p256', client);
+    t.is(await connection.handshake(), null);
+    t.is(client.info.clientCertificate, 'not requested');
+    await waitFor(() => output().includes('CIPHER is'), output);
+    server.stdin?.write('R\n');
+    await connection.until(() => connection.renegotiations === 1);
+    connection.send(Buffer.from('after it\n'));
+    await waitFor(() => output().includes('after it'), output);
+    t.is(/depth=0.*CN ?= ?me/.test(output()), hasCredentials);
+  });
+}
+
 opensslTest('TLS 1.2 without a common suite', async (t) => {
   const { connection } = await connect(t, ['-tls1_2', '-cipher', 'AES128-SHA'], 'rsa2048');
   const error = await connection.handshake();
@@ -307,6 +334,48 @@ for (const [name, args, isId] of [
 }
 
 for (const version of ['-tls1_3', '-tls1_2']) {
+  opensslTest(`${version}: another certificate for another name, and an application protocol`, async (t) => {
+    const other = ['-servername', 'other.test', '-cert2', join(folder, 'rsa2048.pem')];
+    const args = [version, ...other, '-key2', join(folder, 'rsa2048.key'), '-alpn', 'http/1.1,h2'];
+    const { connection, again } = await connect(t, args, 'p256', testClient({ alpn: ['h2'] }));
+    t.is(await connection.handshake(), null);
+    t.is(connection.client.info.alpn, 'h2');
+    connection.close();
+    const named = await again(testClient({ serverName: 'other.test' }));
+    t.is(await named.handshake(), null);
+    t.is(named.client.info.alpn, null);
+    const keyTypes = [connection, named].map(({ client }) => {
+      return new X509Certificate(client.info.peerCertificates[0]!).publicKey.asymmetricKeyType;
+    });
+    t.deepEqual(keyTypes, ['ec', 'rsa']);
+  });
+
+  opensslTest(
+    `${version}: a name that the server does not have: the alert that RFC 6066 names`,
+    async (t) => {
+      const other = ['-servername', 'other.test', '-servername_fatal', '-cert2', join(folder, 'rsa2048.pem')];
+      const { connection } = await connect(t, [version, ...other, '-key2', join(folder, 'rsa2048.key')]);
+      t.is((await connection.handshake())?.alertReceived, AlertDescription.UnrecognizedName);
+    },
+  );
+
+  for (const isRight of [true, false]) {
+    opensslTest(`${version}: a stapled answer, ${isRight ? '' : 'not '}about the certificate`, async (t) => {
+      const certificate = new X509Certificate(readFileSync(join(folder, 'p256.pem')));
+      const digits = isRight ? certificate.serialNumber : '7123';
+      const serial = der.element(0x02, Buffer.from(digits, 'hex'));
+      writeFileSync(join(folder, `${digits}.ocsp`), ocspResponse(serial, root));
+      const verifier = new ChainVerifier(TrustStore.fromPem(root.pem));
+      const args = [version, '-status_file', join(folder, `${digits}.ocsp`)];
+      const { connection } = await connect(t, args, 'p256', testClient({ verifier }));
+      const error = await connection.handshake();
+      if (isRight) {
+        t.is(error, null);
+        t.is(connection.client.info.certificate?.revocation, RevocationStatus.Good);
+      } else t.is(error?.alert, AlertDescription.BadCertificateStatusResponse);
+    });
+  }
+
   for (const identity of ['p256', 'rsa2048', 'ed25519'] as const) {
     opensslTest(`${version}: a ${identity} certificate is demanded, checked and accepted`, async (t) => {
       const { der, privateKey: key } = issue({ subject: 'me', issuer: root, key: identity });

@@ -1,9 +1,13 @@
 // needs: tun nginx socat
-import { writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import test from 'ava';
 import { PeerLab } from '../test/peers/tls-server.ts';
 import { MemorySessionStore } from './client.ts';
 import { issue } from './testing/certificates.ts';
+import * as der from './testing/der-writer.ts';
+import { ocspResponse } from './testing/revocation.ts';
+import { CertificateStatus, RevocationStatus } from './x509/verdict.ts';
 
 const VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
 const SUITES = {
@@ -12,8 +16,8 @@ const SUITES = {
 } as const;
 const PAGE = 'a page\n'.repeat(20_000);
 
-/** Ports: all versions and both certificates; one that demands a certificate. */
-const [PORT, DEMANDING] = [4001, 4002];
+/** Ports: all versions and both certificates; one that demands a certificate; one with a stapled answer. */
+const [PORT, DEMANDING, STAPLING] = [4001, 4002, 4003];
 
 let peers: PeerLab;
 
@@ -26,6 +30,11 @@ test.before(async () => {
     (what) => `${what}_temp_path ${lab.file(what)};`,
   );
   writeFileSync(lab.file('page'), PAGE);
+  const answer = lab.file('ocsp.der');
+  const { serialNumber } = new X509Certificate(readFileSync(files.certFile('p256')));
+  const times = { thisUpdate: Date.now() - 3_600_000, nextUpdate: Date.now() + 3_600_000 };
+  const serial = der.element(0x02, Buffer.from(serialNumber, 'hex'));
+  writeFileSync(answer, ocspResponse(serial, files.root, times));
   const configuration = lab.file('nginx.conf');
   writeFileSync(
     configuration,
@@ -39,6 +48,7 @@ http {
   ${identity('rsa2048')} ${identity('p256')}
   root ${lab.folder};
   server { listen ${PORT} ssl; }
+  server { listen ${STAPLING} ssl; ${identity('p256')} ssl_stapling on; ssl_stapling_file ${answer}; }
   server { listen ${DEMANDING} ssl; ssl_verify_client on; ssl_client_certificate ${files.caFile}; }
 }
 `,
@@ -75,4 +85,14 @@ for (const version of VERSIONS) {
       }
     });
   }
+}
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`a stapled answer, ${maxVersion}`, async (t) => {
+    const client = peers.client({ maxVersion });
+    const connection = peers.connect(t, STAPLING, client);
+    t.is(await connection.handshake(), null);
+    t.like(client.info.certificate, { status: CertificateStatus.Valid, revocation: RevocationStatus.Good });
+    connection.close();
+  });
 }

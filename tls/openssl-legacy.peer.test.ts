@@ -86,6 +86,20 @@ for (const [version, suite] of combinations(OLDER, CBC)) {
   });
 }
 
+for (const version of OLDER) {
+  for (const suite of ['TLS_RSA_WITH_AES_128_CBC_SHA', 'TLS_DHE_RSA_WITH_AES_256_CBC_SHA'] as const) {
+    test.serial(`resumption by tickets, ${version} ${suite}`, async (t) => {
+      const sessions = { store: new MemorySessionStore(), port: MODERN, policy: 'interop' };
+      for (const isResumed of [false, true, true]) {
+        const connection = await connect(t, MODERN, peers.client({ ...only(version, suite), sessions }));
+        t.like(connection.client.info, { version, isResumed });
+        await reverses(t, connection);
+        connection.close();
+      }
+    });
+  }
+}
+
 for (const version of [...OLDER, 'TLSv1.3'] as const) {
   for (const key of ['rsa2048', 'p256'] as const) {
     test.serial(`a client certificate is demanded and checked, ${version} ${key}`, async (t) => {

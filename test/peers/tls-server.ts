@@ -78,7 +78,8 @@ export class PeerLab {
 
   /** Connects to a port of the lab; the connection is closed at the end of the test. @param early data to send before the server has answered */
   connect(t: Teardown, port: number, client: TlsClient, early?: Uint8Array): TestConnection {
-    const relay = this.lab.start('socat', ['-', `TCP:127.0.0.1:${port}`]);
+    // when the server has ended it stays for as long as we may need to read what has come: its own end would take that away
+    const relay = this.lab.start('socat', ['-t', '60', '-', `TCP:127.0.0.1:${port}`]);
     t.teardown(() => relay.kill('SIGKILL'));
     const { stdin, stdout } = relay.child;
     const stream = Duplex.from({ readable: stdout, writable: stdin });
