@@ -23,6 +23,8 @@ export const TlsRegion = {
   Resumption: 28,
   /** The thread that made the handshake makes another one on the connection: 1. Nobody else can read or write meanwhile. */
   Renegotiating: 32,
+  /** How the keys were agreed on, as who made the handshake writes it; the suites of TLS 1.3 do not say it. */
+  KeyExchange: 36,
   /** Offset of the traffic state of tls/. */
   Traffic: 64,
   /** Offset of the plaintext of one record (RFC 8446 §5.1: at most 2^14 bytes). */

@@ -1,5 +1,5 @@
 import test from 'ava';
-import type { ClientHelloDraft, TracedMessage } from '../tls/client.ts';
+import { type ClientHelloDraft, NamedGroup, type TracedMessage } from '../tls/client.ts';
 import {
   INET_ERROR,
   INET_ERRORS,
@@ -39,6 +39,10 @@ import {
   InetWrite,
   SECURITY_CERTIFICATE_NOMATCH,
   SECURITY_CERTIFICATE_VALID,
+  SECURITY_CIPHER_AES,
+  SECURITY_HASH_SHA384,
+  SECURITY_KEYEX_DH,
+  SECURITY_KEYEX_ECDHE,
   SECURITY_PROTOCOL_NONE,
   SECURITY_PROTOCOL_TLS11,
   SECURITY_PROTOCOL_TLS12,
@@ -225,6 +229,29 @@ test.serial('alpnProtocols: what the server selects is told', (t) => {
   t.is(protocol(PeerPort.TlsEcho, ['lab/1']), '');
   t.is(protocol(PeerPort.TlsExample, ['']), 'ARGUMENT_INVALID');
   t.is(protocol(PeerPort.TlsExample, ['x'.repeat(256)]), 'ARGUMENT_INVALID');
+});
+
+test.serial('the key exchange, the cipher and the hash, with their strengths, of TLS 1.3 and 1.2', (t) => {
+  for (const [dwProtocol, groups, expected] of [
+    [SECURITY_PROTOCOL_TLS13, [NamedGroup.X25519], SECURITY_KEYEX_ECDHE],
+    [SECURITY_PROTOCOL_TLS13, [NamedGroup.Ffdhe2048], SECURITY_KEYEX_DH],
+    [SECURITY_PROTOCOL_TLS12, [NamedGroup.Secp256r1], SECURITY_KEYEX_ECDHE],
+  ] as const) {
+    const credentials = { dwProtocol, tuning: { groups } };
+    const [host, protocol] = ['peer.test', INET_PROTOCOL_TCP] as const;
+    const socket = InetConnect(host, PeerPort.TlsEcho, protocol, TIMEOUT_S, SECURE, credentials);
+    const info = new SECURITYINFO();
+    t.true(InetGetSecurityInformation(socket, info), InetGetErrorString(InetGetLastError()));
+    t.like(info, {
+      dwProtocol,
+      dwKeyExchange: expected,
+      dwCipher: SECURITY_CIPHER_AES,
+      dwCipherStrength: 256,
+      dwHash: SECURITY_HASH_SHA384,
+      dwHashStrength: 384,
+    });
+    t.is(InetDisconnect(socket), 0);
+  }
 });
 
 test.serial('credentials choose the version of TLS; its state survives a change of threads', async (t) => {

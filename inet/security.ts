@@ -6,7 +6,13 @@ import { TLS_REGION_BYTES, TlsRegion } from '../engine/tls-region.ts';
 import { NetError, Phase } from '../stack/errors.ts';
 import type { Slab } from '../stack/wire/slab.ts';
 import type { TlsInfo } from '../tls/client.ts';
-import { CIPHER_SUITES, cipherSuiteOf, type KeyExchange, type RecordCipher } from '../tls/keys/suites.ts';
+import {
+  CIPHER_SUITES,
+  type CipherSuite,
+  cipherSuiteOf,
+  type KeyExchange,
+  type RecordCipher,
+} from '../tls/keys/suites.ts';
 import type { TlsVersion } from '../tls/wire/codes.ts';
 import { Certificate } from '../tls/x509/certificate.ts';
 import {
@@ -205,10 +211,18 @@ export function keepSecurity(socket: SharedSocket, info: TlsInfo): void {
     region + TlsRegion.Revocation,
     info.certificate?.revocation ?? SECURITY_REVOCATION_UNKNOWN,
   );
+  slab.view.setInt32(region + TlsRegion.KeyExchange, keyExchangeOf(info, suite));
   slab.view.setInt32(region + TlsRegion.Timestamps, countTimestamps(info));
   slab.view.setInt32(region + TlsRegion.Resumption, resumptionOf(info));
   const length = writeParts([Buffer.from(info.alpn ?? ''), ...info.peerCertificates], slab, region);
   slab.view.setInt32(region + TlsRegion.CertificatesLen, length);
+}
+
+function keyExchangeOf({ group }: TlsInfo, suite: CipherSuite | undefined): number {
+  if (suite === undefined) return SECURITY_KEYEX_NONE;
+  if (suite.keyExchange !== 'any') return KEY_EXCHANGES[suite.keyExchange];
+  // RFC 8446 §4.2.7: in TLS 1.3 it is the group that says it; the hybrid ones have a curve in them
+  return group.startsWith('ffdhe') ? SECURITY_KEYEX_DH : SECURITY_KEYEX_ECDHE;
 }
 
 function resumptionOf({ isResumed, earlyData }: TlsInfo): number {
@@ -239,8 +253,7 @@ function readParts({ view, bytes }: Slab, region: number): readonly Uint8Array[]
   return parts;
 }
 
-const KEY_EXCHANGES: Readonly<Record<KeyExchange, number>> = {
-  any: SECURITY_KEYEX_ECDHE,
+const KEY_EXCHANGES: Readonly<Record<Exclude<KeyExchange, 'any'>, number>> = {
   ecdhe: SECURITY_KEYEX_ECDHE,
   dhe: SECURITY_KEYEX_DH,
   rsa: SECURITY_KEYEX_RSA,
@@ -274,7 +287,6 @@ function readSecurity(socket: SharedSocket, info: SECURITYINFO): void {
   info.dwCertStatus = flags & 0xff;
   const suite = cipherSuiteOf(flags >>> 16);
   if (suite !== undefined) {
-    info.dwKeyExchange = KEY_EXCHANGES[suite.keyExchange];
     info.dwCipher = CIPHERS[suite.cipher.name];
     info.dwCipherStrength = suite.bits;
     // with an AEAD, which needs none for its records, the one of the handshake
@@ -284,6 +296,7 @@ function readSecurity(socket: SharedSocket, info: SECURITYINFO): void {
   }
   const region = block.get(SocketWord.TlsOffset);
   const { slab } = block.arena;
+  info.dwKeyExchange = slab.view.getInt32(region + TlsRegion.KeyExchange);
   info.dwRevocation = slab.view.getInt32(region + TlsRegion.Revocation);
   info.dwTimestamps = slab.view.getInt32(region + TlsRegion.Timestamps);
   info.dwResumption = slab.view.getInt32(region + TlsRegion.Resumption);
