@@ -11,6 +11,9 @@ import type { ConnectionSessions } from './sessions.ts';
 import type { TlsSettings } from './tls-settings.ts';
 import { handshakeError } from './tls-view.ts';
 
+/** perf: one for all, so that what it has fetched is used up. */
+const random = new SystemRandom();
+
 /** How long a handshake may take. */
 export interface HandshakeLimits {
   /** What is left of {@link timeoutMs}; Infinity: no limit. */
@@ -48,7 +51,7 @@ export class SocketHandshake {
       ...(sessions === null ? {} : { sessions: { port: 0, policy: '', ...use, store: sessions } }),
       ...keyLogOf(socket, tls),
       unixTimeMs: Date.now(),
-      random: new SystemRandom(),
+      random,
     });
   }
 
