@@ -1,6 +1,6 @@
 import tls, { type PeerCertificate } from 'node:tls';
 import test from 'ava';
-import { extendedKeyUsage, issue, issueCa, SERVER_AUTH } from '../tls/testing/certificates.ts';
+import { extendedKeyUsage, issue, issueCa, issueServer, SERVER_AUTH } from '../tls/testing/certificates.ts';
 import { MemorySessionStore, NetError, type Socket, type TlsConnectOptions } from './index.ts';
 import { readAll } from './testing/consume.ts';
 import { SERVER_V4, type StackPair, stackPair } from './testing/pair.ts';
@@ -52,6 +52,27 @@ for (const maxVersion of VERSIONS) {
     t.is(String(await readAll(likeNode)), 'hello');
   });
 }
+
+test('IDNA: a name in other letters is told to the server, and held against the certificate, as its A-labels', async (t) => {
+  const times = { notBefore: Date.now() - 3_600_000, notAfter: Date.now() + 3_600_000 };
+  const authority = issueCa('authority', times);
+  const { pem, privateKey } = issueServer(['xn--bcher-kva.lab.test'], authority, times);
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const asked: string[] = [];
+  const SNICallback = (name: string, done: (error: Error | null) => void): void => {
+    asked.push(name);
+    done(null);
+  };
+  const { port } = await serveTls(pair.server, { cert: pem, key, SNICallback }, (peer) => peer.end('hello'));
+  for (const servername of ['Bücher.lab.test', 'xn--bcher-kva.lab.test', 'BÜCHER.lab.test']) {
+    const socket = await connectTls(port, { ca: authority.pem, servername, sessions: false });
+    t.is(String(await readAll(socket)), 'hello');
+    t.is(asked.pop(), 'xn--bcher-kva.lab.test');
+  }
+  await t.throwsAsync(connectTls(port, { ca: authority.pem, servername: 'bucher.lab.test' }), {
+    code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+  });
+});
 
 test('what it says against the certificate ends the handshake, and is the cause', async (t) => {
   const { port, errors } = await serveTls(pair.server, identity, (peer) => peer.end('hello'));
