@@ -68,35 +68,25 @@ test('events in order: connect, ready, secureConnect; writes wait for the handsh
   t.is(socket.bytesRead, 5);
 });
 
-test("the client's Finished leaves with what is written in 'secureConnect'", async (t) => {
-  const server = await serveTls({}, (peer) => peer.pipe(peer));
-  const chunks: Buffer[] = [];
-  server.server.on('connection', (transport: Socket) => {
-    const push = transport.push.bind(transport);
-    transport.push = (chunk: Buffer | null): boolean => {
-      if (chunk !== null) chunks.push(chunk);
-      return push(chunk);
-    };
-  });
+test.serial("the client's Finished leaves with what is written in 'secureConnect'", async (t) => {
+  const { port } = await serveTls({}, (peer) => peer.pipe(peer));
   const socket = pair.client.createConnection({
     host: SERVER_V4,
-    port: server.port,
+    port,
     tls: { servername: SERVER_NAME, ca: identity.ca },
   });
+  let sentBytes = -1;
   socket.on('secureConnect', () => {
+    const before = pair.client.counters.txBytes;
     // time enough for the engine, if it knew of something
-    for (const until = performance.now() + 50; performance.now() < until; );
-    socket.write('x'.repeat(500));
+    for (const until = performance.now() + 20; performance.now() < until; );
+    sentBytes = pair.client.counters.txBytes - before;
+    socket.write('hello');
   });
-  for (let got = 0; got < 500; ) got += ((await once(socket, 'data')) as [Buffer])[0].length;
+  t.is(String(await once(socket, 'data')), 'hello');
   socket.destroy();
-  // the ClientHello takes two segments, which may come one by one
-  let helloBytes = 5 + chunks[0]!.readUInt16BE(3);
-  const rest = chunks.filter(({ length }) => {
-    helloBytes -= length;
-    return helloBytes < 0;
-  });
-  t.is(rest.length, 1, `chunks of ${chunks.map(({ length }) => length).join(', ')} bytes`);
+  // change_cipher_spec and Finished have 64 at least, and the headers; an acknowledgment may leave
+  t.true(sentBytes < 100, `${sentBytes} bytes left before the write`);
 });
 
 test('a certificate that is not trusted, or for another name, ends the attempt', async (t) => {
