@@ -42,6 +42,7 @@ export {
   undiciConnector,
 } from './agents.ts';
 export type { FlowOptions } from './data-flow.ts';
+export type { FetchOptions } from './fetch.ts';
 export type { ConnectOptions, KeepAliveSettings } from './options.ts';
 export type { OnRead } from './own-buffer.ts';
 export type {

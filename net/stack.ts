@@ -11,6 +11,7 @@ import { canonicalType, type DnsRecord, typeNumber } from '../stack/resolver/rec
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { answerOf, ask } from './answer.ts';
 import { CHANNELS } from './channels.ts';
+import type { FetchOptions, StackFetch } from './fetch.ts';
 import { prometheusText } from './metrics.ts';
 import { closeOpen } from './open-sockets.ts';
 import type { ConnectOptions } from './options.ts';
@@ -58,6 +59,7 @@ export class NetStack implements AsyncDisposable {
   readonly #handles: readonly EngineHandle[];
   /** Connections go to the engines by turns. */
   #turn = 0;
+  #fetch: StackFetch | null = null;
 
   private constructor(clients: readonly EngineClient[], handles: readonly EngineHandle[]) {
     this.#client = clients[0]!;
@@ -135,6 +137,20 @@ export class NetStack implements AsyncDisposable {
    */
   readonly createConnection = (options: ConnectOptions, listener?: () => void): Socket =>
     new Socket(this.#clientFor(options), options).connect(options, listener);
+
+  /**
+   * Node's own `fetch`, whose connections and TLS are those of the stack; they are kept for the next request.
+   * @throws TypeError as `fetch` does, with a NetError as its `cause`; NetError ARGUMENT_INVALID when a global dispatcher was set that is no
+   * Agent of undici
+   */
+  async fetch(input: string | URL | Request, options: FetchOptions = {}): Promise<Response> {
+    if (this.#fetch === null) {
+      // HTTP is loaded when somebody wants it
+      const { StackFetch } = await import('./fetch.ts');
+      this.#fetch ??= new StackFetch(this);
+    }
+    return this.#fetch.fetch(input, options);
+  }
 
   #clientFor({ localPort = 0, port }: ConnectOptions): EngineClient {
     const count = this.#clients.length;
