@@ -15,3 +15,12 @@ export { type CaptureSessions, type RecordedPacket, readSessions, type Session }
 export { PROFILES, type ScriptProfile } from './script/profile.ts';
 export { junit, type ScriptResult, type ScriptTotals, tapEnd, tapLine, totalsOf } from './script/report.ts';
 export { type RunOptions, runScript, type Verdict } from './script/runner.ts';
+export {
+  expectSegment,
+  fromPcap,
+  injectSegment,
+  type RecordedSegment,
+  type Segment,
+  seg,
+} from './script/segments.ts';
+export type { EcnCounter, OptionSpec } from './script/syntax.ts';
