@@ -53,6 +53,8 @@ export const ArenaWord = {
   EventFdLent: 22,
   /** A lock: the thread that tells of an engine's end in its place, see dead-engine.ts. */
   Burial: 23,
+  /** Packets told to the starter that it has not heard of; see `PacketTeller`. */
+  UnheardPackets: 24,
 } as const;
 
 export const EngineState = { Starting: 0, Running: 1, Stopped: 2, Failed: 3 } as const;

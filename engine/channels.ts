@@ -6,9 +6,15 @@ export const ENGINE_CHANNELS: {
   readonly stop: Channel;
   readonly error: Channel;
   readonly addressConflict: Channel;
+  readonly packetIn: Channel;
+  readonly packetOut: Channel;
+  readonly drop: Channel;
 } = {
   start: channel('tunwire:engine:start'),
   stop: channel('tunwire:engine:stop'),
   error: channel('tunwire:engine:error'),
   addressConflict: channel('tunwire:engine:address-conflict'),
+  packetIn: channel('tunwire:stack:packet:in'),
+  packetOut: channel('tunwire:stack:packet:out'),
+  drop: channel('tunwire:stack:drop'),
 };

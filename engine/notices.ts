@@ -1,11 +1,12 @@
 import { parentPort } from 'node:worker_threads';
-import type { Arena } from './arena.ts';
+import { type Arena, ArenaWord } from './arena.ts';
 import { ENGINE_CHANNELS } from './channels.ts';
 
 /** What an engine tells the thread that has started it. An engine's thread never comes to its event loop, so warnings of its own would not be heard. */
 export type EngineNotice =
   | { readonly kind: 'warning'; readonly type: string; readonly message: string }
-  | AddressConflict;
+  | AddressConflict
+  | Packets;
 
 /** Another station on a link uses an address of the stack. */
 export interface AddressConflict {
@@ -13,6 +14,26 @@ export interface AddressConflict {
   readonly interface: string;
   readonly address: string;
   readonly linkAddress: string;
+}
+
+/** The packets of a turn. */
+export interface Packets {
+  readonly kind: 'packets';
+  readonly packets: readonly PacketNotice[];
+}
+
+/** See `HookedPacket`. */
+export interface PacketNotice {
+  readonly direction: 'in' | 'out';
+  readonly interface: string;
+  readonly now: number;
+  readonly ipOff: number;
+  readonly bytes: Uint8Array;
+  readonly comment: string;
+  /** So many before it, for which the starter was too slow. */
+  readonly missed: number;
+  /** Why the stack has dropped it; '': it has not. */
+  readonly dropped: string;
 }
 
 /** RFC 5227 §2.4: what defends an address does so every ten seconds at most; nobody needs to hear of it more often. */
@@ -29,12 +50,25 @@ export function hearNotice(arena: Arena, notice: EngineNotice): void {
     process.emitWarning(notice.message, notice.type);
     return;
   }
+  if (notice.kind === 'packets') {
+    hearPackets(arena, notice);
+    return;
+  }
   const { interface: iface, address, linkAddress } = notice;
   ENGINE_CHANNELS.addressConflict.publish({ arena, interface: iface, address, linkAddress });
   process.emitWarning(
     `${linkAddress} on ${iface} uses ${address}, which this stack has: give one of them another address`,
     'AddressConflictWarning',
   );
+}
+
+function hearPackets(arena: Arena, { packets }: Packets): void {
+  Atomics.sub(arena.words, ArenaWord.UnheardPackets, packets.length);
+  for (const { direction, dropped, missed, ...packet } of packets) {
+    const { packetIn, packetOut, drop } = ENGINE_CHANNELS;
+    (direction === 'in' ? packetIn : packetOut).publish({ arena, ...packet, missed });
+    if (dropped !== '') drop.publish({ arena, ...packet, reason: dropped });
+  }
 }
 
 /** Tells of conflicts, of each address now and then. */

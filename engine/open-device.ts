@@ -62,7 +62,10 @@ export function openDevice(
     ...(mtuBytes === undefined ? {} : { mtuBytes }),
     // each packet is disturbed or shown alone, so each has to be one
     offload:
-      options.offload !== false && options.impairments === undefined && options.packetHook === undefined,
+      options.offload !== false &&
+      options.impairments === undefined &&
+      options.packetHook === undefined &&
+      options.tellPackets !== true,
   };
   return DEVICES[kind]!(device.slice(colon + 1), settings, options, clock);
 }

@@ -64,6 +64,12 @@ export interface EngineOptions extends SendOptions {
    */
   readonly packetHook?: PacketHookModule;
   /**
+   * Tells every packet, and why the stack drops one, to `diagnostics_channel` in the thread that starts the stack: `tunwire:stack:packet:in`,
+   * `tunwire:stack:packet:out`, `tunwire:stack:drop`. The device carries plain packets then. A thread that does not come to its event loop
+   * misses what is beyond 10,000 packets. Default false.
+   */
+  readonly tellPackets?: boolean;
+  /**
    * Writes every packet to a pcapng file, as the stack sends and receives them: before and after any impairment. Comments say what was
    * sent again, what the stack has dropped, and what an impairment has done; what that loses is there too, with the verdict "dropped".
    */

@@ -24,6 +24,7 @@ import {
   engineSizes,
   optionsOfDevices,
 } from './options.ts';
+import { PacketTeller } from './packet-teller.ts';
 import { Pool } from './pool.ts';
 import { Port } from './port.ts';
 import { Services } from './services.ts';
@@ -102,7 +103,11 @@ export function runEngine(
       arena.store(ArenaWord.KeyLogWanted, options.capture.secrets === true ? 1 : 0);
     }
     const parts = buildEngine(arena, options, devices, clock, encryptedDns);
-    parts.services.stack.packetHook = packetHook;
+    const teller =
+      options.tellPackets === true
+        ? new PacketTeller(arena, new DropWatch(parts.services.stack.counters), packetHook, tellStarter)
+        : null;
+    parts.services.stack.packetHook = teller?.hook ?? packetHook;
     parts.services.stack.tcp.share = share;
     parts.services.stack.icmp.probes.tcpShare = share;
     parts.services.stack.udp.share = share;
@@ -123,6 +128,7 @@ export function runEngine(
       clock,
       given,
       place !== null,
+      teller,
     );
     loop.untilConfigured();
     setState(arena, EngineState.Running);
@@ -280,6 +286,8 @@ class Loop {
   readonly #poll: PollSet;
   /** What wakes us may be a packet that another engine has handed over. */
   readonly #isSteered: boolean;
+  /** Null: nobody wants to hear of packets. */
+  readonly #teller: PacketTeller | null;
   #draining = false;
   readonly #garbage: IdleCollection = new IdleCollection();
   /** The last sleep was a short one. */
@@ -295,6 +303,7 @@ class Loop {
     clock: () => number,
     given: ClockUser | null,
     isSteered: boolean,
+    teller: PacketTeller | null,
   ) {
     this.#arena = arena;
     this.#ports = ports;
@@ -306,6 +315,7 @@ class Loop {
     this.#clock = clock;
     this.#given = given;
     this.#isSteered = isSteered;
+    this.#teller = teller;
     this.#poll.set(WAKE_SLOT, wakeFd, POLLIN);
   }
 
@@ -358,6 +368,7 @@ class Loop {
     this.#trace.advance(now);
     for (const port of this.#ports) port.advance(now);
     const more = this.#engine.turn();
+    this.#teller?.endTurn();
     for (const port of this.#ports) port.readable = true;
     return more;
   }

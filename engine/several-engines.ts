@@ -9,7 +9,14 @@ const MAX_ENGINES = 16;
 /** Carries what a queue has got for another engine: the first packets of a flow. */
 const LINK_QUEUE_BYTES: number = 1024 * 1024;
 /** What sees all packets of a device, and would see only those of one queue. */
-const FOR_ONE_ENGINE = ['interfaces', 'capture', 'impairments', 'packetHook', 'clock'] as const;
+const FOR_ONE_ENGINE = [
+  'interfaces',
+  'capture',
+  'impairments',
+  'packetHook',
+  'tellPackets',
+  'clock',
+] as const;
 
 /**
  * The places of all engines that the options ask for, and the links between them.

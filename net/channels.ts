@@ -16,6 +16,8 @@ import { type Channel, channel } from 'node:diagnostics_channel';
  * | `tunwire:engine:stop` | it is stopped | `{ arena }` |
  * | `tunwire:engine:error` | it could not start, or has ended by itself | `{ arena, error }` |
  * | `tunwire:engine:address-conflict` | another station on the link uses an address of the stack (RFC 5227 §2.4, RFC 4862 §5.4.4), every ten seconds at most for each address; also a process warning | `{ arena, interface, address, linkAddress }` |
+ * | `tunwire:stack:packet:in`, `tunwire:stack:packet:out` | with the option `tellPackets`, in the thread that has started the engine: a packet next to the device; `bytes` as in a `HookedPacket`, `missed` before it because that thread was busy | `{ arena, interface, now, ipOff, bytes, comment, missed }` |
+ * | `tunwire:stack:drop` | with `tellPackets`: the stack has dropped a packet that came | the same, with `reason` in place of `missed`: the counter |
  * | `tunwire:tls:keylog` | a secret; only subscribing before the handshake has them told | `{ socket, line }` |
  */
 export const CHANNELS: {
