@@ -30,7 +30,7 @@ export async function startOpenssl(
   return server;
 }
 
-/** nginx with plain HTTP on port 80 and HTTPS on 443. @param pages file names and contents to serve */
+/** nginx with plain HTTP on port 80, HTTPS on 443, and with HTTP/2 on 444. @param pages file names and contents to serve */
 export async function startNginx(
   lab: Lab,
   credentials: Credentials,
@@ -51,7 +51,7 @@ http {
   access_log ${lab.file('access.log')};
   ${temporary.join(' ')}
   server {
-    listen 80; listen [::]:80; listen 443 ssl; listen [::]:443 ssl;
+    listen 80; listen [::]:80; listen 443 ssl; listen [::]:443 ssl; listen 444 ssl http2;
     ssl_certificate ${credentials.certFile}; ssl_certificate_key ${credentials.keyFile};
     ssl_protocols TLSv1.2 TLSv1.3;
     root ${root};
