@@ -116,7 +116,7 @@ test('wrk: fifty connections at once, no errors', async (t) => {
     response.end('quick');
   });
   await serve(stack, server, 8080);
-  const report = await lab.ok('wrk', ['-t1', '-c50', '-d1s', '--timeout', '20s', `http://${OWN_V4}:8080/`]);
+  const report = await lab.ok('wrk', ['-t1', '-c50', '-d3s', '--timeout', '20s', `http://${OWN_V4}:8080/`]);
   const requests = Number(/(\d+) requests in /.exec(report)?.[1]);
   t.true(requests >= 50 && requests <= served, report);
   t.notRegex(report, /Socket errors|Non-2xx/);
