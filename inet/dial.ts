@@ -48,7 +48,7 @@ const PAUSED = new Int32Array(new SharedArrayBuffer(4));
  * Connects and blocks the calling thread until that is done, TLS included. After a failure nothing is left over.
  * @param request its `timeoutMs` is one deadline for the lookup, the connection and the TLS handshake; 0: no limit
  * @param security null: no TLS
- * @param connected is told when the transport is connected, before the TLS handshake
+ * @param connected is told when the transport is connected, before the first byte of the TLS handshake leaves: it may talk with the peer
  * @throws NetError of the phase resolve, route, connect or handshake
  */
 export function dial(
@@ -60,12 +60,12 @@ export function dial(
   const deadline = deadlineAfter(request.timeoutMs);
   const socket = SharedSocket.connect(client, request);
   try {
-    // the keys are made while the network is at work
-    const handshake = security === null ? null : handshakeOf(socket, security);
+    // the keys are made while the network is at work, and the ClientHello leaves by itself as soon as the connection is open
+    const early = security === null || connected !== undefined ? null : handshakeOf(socket, security);
     awaitOpen(socket, request, deadline);
     connected?.(socket);
-    if (handshake === null) return { socket, channel: socket, info: null };
-    return shakeHands(socket, handshake, deadline, request.timeoutMs);
+    if (security === null) return { socket, channel: socket, info: null };
+    return shakeHands(socket, early ?? handshakeOf(socket, security), deadline, request.timeoutMs);
   } catch (error) {
     // a peer that is silent gets no polite close; one that was refused gets its alert
     if (error instanceof NetError && error.tunwireCode === 'TIMEOUT') socket.abort();
