@@ -188,8 +188,8 @@ test.serial('early data: whether it is accepted or rejected, the page comes', as
     t.is(await connection.handshake(), null);
     t.is(client.info.isResumed, isResumed);
     if (client.info.earlyData !== 'accepted') connection.send(request);
-    await connection.until(() => connection.isClosedByPeer);
-    t.regex(connection.received, /GET \/early/);
+    // not for its close_notify: selfserv closes with our last bytes unread now and then, and its kernel cuts the connection
+    await connection.until(() => /GET \/early/.test(connection.received));
     connection.close();
   }
 });
