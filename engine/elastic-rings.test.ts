@@ -1,43 +1,18 @@
-import { Worker } from 'node:worker_threads';
-import test, { type ExecutionContext } from 'ava';
-import { createMemoryLink } from '../drivers/memory.ts';
+import test from 'ava';
 import { ArenaWord } from './arena.ts';
 import { WOULD_BLOCK } from './channel.ts';
-import { EngineClient } from './client.ts';
-import type { EngineOptions } from './options.ts';
+import type { EngineClient } from './client.ts';
 import { SharedSocket } from './shared-socket.ts';
 import { ringCapacity, SocketStatus, SocketWord } from './socket-block.ts';
-import { startEngineSync } from './start.ts';
-import type { EchoServerData } from './testing/echo-server.ts';
+import { ECHO_PORT, echoBench } from './testing/echo-bench.ts';
 
-const PORT = 7;
 /** The keeper's hand has been round twice. */
 const GONE_MS = 2800;
-
-/** An engine at 192.0.2.1, with the echo server of testing/echo-server.ts at 192.0.2.2. */
-function bench(t: ExecutionContext, options: Partial<EngineOptions> = {}): EngineClient {
-  const [here, there] = createMemoryLink({ mtuBytes: 1500 });
-  const ready = new SharedArrayBuffer(4);
-  const data: EchoServerData = { end: there, addresses: ['192.0.2.2/24'], port: PORT, ready };
-  const server = new Worker(new URL('./testing/echo-server.ts', import.meta.url), { workerData: data });
-  Atomics.wait(new Int32Array(ready), 0, 0, 30_000);
-  const engine = startEngineSync({
-    device: here,
-    addresses: ['192.0.2.1/24'],
-    resolver: { hostsFile: null },
-    ...options,
-  });
-  t.teardown(async () => {
-    await engine.stop();
-    await server.terminate();
-  });
-  return EngineClient.of(engine.arena);
-}
 
 function connect(client: EngineClient): SharedSocket {
   const socket = SharedSocket.connect(client, {
     host: '192.0.2.2',
-    port: PORT,
+    port: ECHO_PORT,
     protocol: 'tcp',
     timeoutMs: 30_000,
   });
@@ -109,7 +84,7 @@ function byteAt(i: number): number {
 }
 
 test('rings grow, shrink, go and come under the hands of a thread that reads and writes', (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   const echo = new Echo(connect(client));
   t.deepEqual(rings(echo.socket), [0, 0]);
   let largest = 0;
@@ -138,7 +113,7 @@ test('rings grow, shrink, go and come under the hands of a thread that reads and
 });
 
 test('the first write after an idle time waits for nobody', (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   const echo = new Echo(connect(client));
   t.is(echo.socket.writableBytes, 65_536);
   t.true(echo.write(100));
@@ -151,7 +126,7 @@ test('the first write after an idle time waits for nobody', (t) => {
 });
 
 test('sizes that were set are kept', (t) => {
-  const client = bench(t, { sendBufferBytes: 131_072, receiveBufferBytes: 131_072 });
+  const { client } = echoBench(t, { sendBufferBytes: 131_072, receiveBufferBytes: 131_072 });
   const echo = new Echo(connect(client));
   for (let i = 0; i < 50; i++) {
     while (echo.write(100_000)) t.is(rings(echo.socket)[0], 131_072);
@@ -164,7 +139,7 @@ test('sizes that were set are kept', (t) => {
 
 test('a writer who asks for a ring gets it while it still holds the lock', (t) => {
   // so little that there are no spare ones
-  const client = bench(t, { memoryBytes: 1_048_576, maxSockets: 4 });
+  const { client } = echoBench(t, { memoryBytes: 1_048_576, maxSockets: 4 });
   const socket = connect(client);
   const bytes = new Uint8Array(1000);
   socket.lockSend();
@@ -181,7 +156,7 @@ test('a writer who asks for a ring gets it while it still holds the lock', (t) =
 });
 
 test('40 connections want more than all memory: writers wait, windows close, and every byte arrives', (t) => {
-  const client = bench(t, { memoryBytes: 1_048_576, maxSockets: 41 });
+  const { client } = echoBench(t, { memoryBytes: 1_048_576, maxSockets: 41 });
   const echoes = Array.from({ length: 40 }, () => new Echo(connect(client)));
   const target = 150_000;
   // nobody reads until nobody can write any more, or the far end has taken everything: it has memory enough

@@ -1,42 +1,16 @@
 import { Worker } from 'node:worker_threads';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { createMemoryLink } from '../drivers/memory.ts';
 import { ERRORS } from '../stack/errors.ts';
 import { WOULD_BLOCK } from './channel.ts';
-import { EngineClient } from './client.ts';
+import type { EngineClient } from './client.ts';
 import { type ConnectRequest, SharedSocket } from './shared-socket.ts';
 import { SocketEvent, SocketStatus, SocketWord } from './socket-block.ts';
-import { type EngineHandle, startEngine, startEngineSync } from './start.ts';
-import type { EchoServerData } from './testing/echo-server.ts';
-
-const PORT = 7;
-
-/** An engine at 192.0.2.1 and 2001:db8::1, with the echo server of testing/echo-server.ts at ….2 on the other end. */
-function bench(t: ExecutionContext): { engine: EngineHandle; client: EngineClient } {
-  const [here, there] = createMemoryLink({ mtuBytes: 1500 });
-  const ready = new SharedArrayBuffer(4);
-  const data: EchoServerData = {
-    end: there,
-    addresses: ['192.0.2.2/24', '2001:db8::2/64'],
-    port: PORT,
-    ready,
-  };
-  const server = new Worker(new URL('./testing/echo-server.ts', import.meta.url), { workerData: data });
-  Atomics.wait(new Int32Array(ready), 0, 0, 30_000);
-  const engine = startEngineSync({
-    device: here,
-    addresses: ['192.0.2.1/24', '2001:db8::1/64'],
-    resolver: { hostsFile: null },
-  });
-  t.teardown(async () => {
-    await engine.stop();
-    await server.terminate();
-  });
-  return { engine, client: EngineClient.of(engine.arena) };
-}
+import { startEngine, startEngineSync } from './start.ts';
+import { ECHO_PORT, echoBench } from './testing/echo-bench.ts';
 
 function request(host: string, more: Partial<ConnectRequest> = {}): ConnectRequest {
-  return { host, port: PORT, protocol: 'tcp', timeoutMs: 5000, ...more };
+  return { host, port: ECHO_PORT, protocol: 'tcp', timeoutMs: 5000, ...more };
 }
 
 function waitOpen(socket: SharedSocket): void {
@@ -81,11 +55,11 @@ function exchange(socket: SharedSocket, data: Uint8Array): Uint8Array {
 }
 
 test('bytes travel both ways over IPv4 and IPv6, and the end follows the end', (t) => {
-  const { client } = bench(t);
+  const { client } = echoBench(t);
   for (const host of ['192.0.2.2', '2001:db8::2']) {
     const socket = connect(client, host);
     t.is(socket.remoteAddress?.toString(), host);
-    t.is(socket.remotePort, PORT);
+    t.is(socket.remotePort, ECHO_PORT);
     const data = Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * 7919) >> 8);
     t.deepEqual(Buffer.compare(exchange(socket, data), data), 0);
     socket.shutdown();
@@ -96,7 +70,7 @@ test('bytes travel both ways over IPv4 and IPv6, and the end follows the end', (
 });
 
 test('what was written before a release still arrives', (t) => {
-  const { client } = bench(t);
+  const { client } = echoBench(t);
   const socket = connect(client, '192.0.2.2');
   const data = new Uint8Array(400_000).fill(5);
   let written = 0;
@@ -114,7 +88,7 @@ test('what was written before a release still arrives', (t) => {
 });
 
 test('a refused connection, an unreachable network and a silent host each have their error', (t) => {
-  const { client } = bench(t);
+  const { client } = echoBench(t);
   const refused = SharedSocket.connect(client, request('192.0.2.2', { port: 9 }));
   waitOpen(refused);
   t.like(refused.block.error, { code: 'ECONNREFUSED', phase: 'connect', address: '192.0.2.2', port: 9 });
@@ -131,7 +105,7 @@ test('a refused connection, an unreachable network and a silent host each have t
 });
 
 test('an aborted connection resets the peer and frees its block', (t) => {
-  const { client } = bench(t);
+  const { client } = echoBench(t);
   const socket = connect(client, '192.0.2.2');
   socket.abort();
   for (;;) {
@@ -145,7 +119,7 @@ test('an aborted connection resets the peer and frees its block', (t) => {
 });
 
 test('stopping the engine ends a blocked read in another thread, and every later call', async (t) => {
-  const { engine, client } = bench(t);
+  const { engine, client } = echoBench(t);
   const socket = connect(client, '192.0.2.2');
   const source = `
     import { workerData } from 'node:worker_threads';
@@ -184,7 +158,7 @@ test('an engine with open connections stops as soon as the peer has acknowledged
   let fastest = Infinity;
   // the best of a few: the machine may be busy with other tests
   for (let i = 0; i < 5 && fastest >= 500; i++) {
-    const { engine, client } = bench(t);
+    const { engine, client } = echoBench(t);
     connect(client, '192.0.2.2');
     connect(client, '2001:db8::2').release();
     const from = performance.now();
@@ -196,7 +170,7 @@ test('an engine with open connections stops as soon as the peer has acknowledged
 });
 
 test('events reach the event loop of the thread that watches', async (t) => {
-  const { client } = bench(t);
+  const { client } = echoBench(t);
   const socket = SharedSocket.connect(client, request('192.0.2.2'));
   client.ref();
   const seen: number[] = [];
@@ -235,7 +209,7 @@ test('a device that cannot be opened fails the start with its reason', async (t)
 });
 
 test('two hundred connections one after the other use the same few blocks', (t) => {
-  const { client } = bench(t);
+  const { client } = echoBench(t);
   const used = new Set<number>();
   for (let i = 0; i < 200; i++) {
     const socket = connect(client, '192.0.2.2');
@@ -256,7 +230,7 @@ function waitFor(condition: () => boolean): void {
 }
 
 test('the engine counts what it does, and other threads read it', async (t) => {
-  const { engine, client } = bench(t);
+  const { engine, client } = echoBench(t);
   const socket = connect(client, '192.0.2.2');
   const message = Buffer.alloc(1000, 'a');
   for (let i = 0; i < 20; i++) {

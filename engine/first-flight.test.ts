@@ -1,44 +1,21 @@
-import { Worker } from 'node:worker_threads';
-import test, { type ExecutionContext } from 'ava';
-import { createMemoryLink } from '../drivers/memory.ts';
+import test from 'ava';
 import { makeSpareKeyShares } from '../tls/keys/spare-key-shares.ts';
 import { ACCEPTING } from '../tls/testing/client-under-test.ts';
 import { ArenaWord } from './arena.ts';
 import { WOULD_BLOCK } from './channel.ts';
-import { EngineClient } from './client.ts';
+import type { EngineClient } from './client.ts';
 import { SharedSocket } from './shared-socket.ts';
 import { SocketStatus, SocketWord } from './socket-block.ts';
-import { startEngineSync } from './start.ts';
 import { SystemRandom } from './system-random.ts';
-import type { EchoServerData } from './testing/echo-server.ts';
+import { ECHO_PORT, echoBench } from './testing/echo-bench.ts';
 import { TlsHandshake } from './tls-handshake.ts';
 
-const PORT = 7;
 const HELLO: Uint8Array = Uint8Array.from({ length: 1500 }, (_, i) => i * 7);
 /** An attempt may be there before anything could be left for it. */
 const MOST_TRIES = 200;
 
-/** An engine at 192.0.2.1, with the echo server of testing/echo-server.ts at 192.0.2.2. */
-function bench(t: ExecutionContext): EngineClient {
-  const [here, there] = createMemoryLink({ mtuBytes: 1500 });
-  const ready = new SharedArrayBuffer(4);
-  const data: EchoServerData = { end: there, addresses: ['192.0.2.2/24'], port: PORT, ready };
-  const server = new Worker(new URL('./testing/echo-server.ts', import.meta.url), { workerData: data });
-  Atomics.wait(new Int32Array(ready), 0, 0, 30_000);
-  const engine = startEngineSync({
-    device: here,
-    addresses: ['192.0.2.1/24'],
-    resolver: { hostsFile: null },
-  });
-  t.teardown(async () => {
-    await engine.stop();
-    await server.terminate();
-  });
-  return EngineClient.of(engine.arena);
-}
-
 function connect(client: EngineClient, host: string, timeoutMs = 30_000): SharedSocket {
-  return SharedSocket.connect(client, { host, port: PORT, protocol: 'tcp', timeoutMs });
+  return SharedSocket.connect(client, { host, port: ECHO_PORT, protocol: 'tcp', timeoutMs });
 }
 
 function waitOpen(socket: SharedSocket): void {
@@ -62,7 +39,7 @@ function readAll(socket: SharedSocket, lengthBytes: number): Uint8Array {
 }
 
 test('what is left for a connection before it is open arrives without a write, and what is written goes behind it', (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const socket = connect(client, '192.0.2.2');
     if (!socket.leaveFirstFlight(HELLO)) {
@@ -84,7 +61,7 @@ test('what is left for a connection before it is open arrives without a write, a
 });
 
 test('nothing can be left for a connection that is open, or that is longer than a send ring', (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   const spares = client.arena.load(ArenaWord.SpareCount);
   const open = connect(client, '192.0.2.2');
   waitOpen(open);
@@ -97,7 +74,7 @@ test('nothing can be left for a connection that is open, or that is longer than 
 });
 
 test('the memory of what was left for connections that nobody answered is used again', (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   const spares = client.arena.load(ArenaWord.SpareCount);
   t.true(spares > 3);
   const silent = Array.from({ length: 3 }, () => connect(client, '192.0.2.99', 200));
@@ -117,7 +94,7 @@ test('the memory of what was left for connections that nobody answered is used a
 });
 
 test('what is held leaves when it is announced, with the next write, or with the end', (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   const socket = connect(client, '192.0.2.2');
   waitOpen(socket);
   const byte = (value: number): Uint8Array => Uint8Array.of(value);
@@ -137,7 +114,7 @@ test('what is held leaves when it is announced, with the next write, or with the
 });
 
 test('what is held when a socket is released arrives', (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   const sent = client.counters.txPackets;
   const socket = connect(client, '192.0.2.2');
   waitOpen(socket);
@@ -161,7 +138,7 @@ function handshakeOn(socket: SharedSocket): TlsHandshake {
 }
 
 test('a ClientHello is left for the connection, in pieces it is not', (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   const spares = client.arena.load(ArenaWord.SpareCount);
   const silent = [connect(client, '192.0.2.99', 500), connect(client, '192.0.2.99', 500)];
   handshakeOn(silent[0]!);
@@ -178,7 +155,7 @@ test('a ClientHello is left for the connection, in pieces it is not', (t) => {
 });
 
 test('the keys of the next handshake are made while the server is at work', (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   const silent = connect(client, '192.0.2.99');
   handshakeOn(silent);
   handshakeOn(silent);

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import test, { type ExecutionContext } from 'ava';
-import { createMemoryLink } from '../drivers/memory.ts';
+import test from 'ava';
 import type { NetError } from '../stack/errors.ts';
 import { Arena, ArenaWord, EngineState, lockWord, SlotWord, tryLockWord, unlockWord } from './arena.ts';
 import { EngineClient } from './client.ts';
@@ -10,34 +9,21 @@ import { buryEngine, endSocket } from './dead-engine.ts';
 import { collectGarbage } from './garbage.ts';
 import { SharedSocket } from './shared-socket.ts';
 import { Command, SocketBlock, SocketEvent, SocketStatus, SocketWord } from './socket-block.ts';
-import { startEngineSync } from './start.ts';
-import type { EchoServerData } from './testing/echo-server.ts';
+import { ECHO_PORT, echoBench } from './testing/echo-bench.ts';
 import type { EndedThreadData } from './testing/ended-thread.ts';
 import { OWN_THREAD } from './thread-id.ts';
 import { giveThreadSlot } from './thread-slot.ts';
 import { Loss, ThreadWatch } from './thread-watch.ts';
 
-const PORT = 7;
 const HOST = '192.0.2.2';
 
-/** An engine at 192.0.2.1, with the echo server of testing/echo-server.ts at 192.0.2.2. */
-function bench(t: ExecutionContext): EngineClient {
-  const [here, there] = createMemoryLink({ mtuBytes: 1500 });
-  const ready = new SharedArrayBuffer(4);
-  const data: EchoServerData = { end: there, addresses: [`${HOST}/24`], port: PORT, ready };
-  const server = new Worker(new URL('./testing/echo-server.ts', import.meta.url), { workerData: data });
-  Atomics.wait(new Int32Array(ready), 0, 0, 30_000);
-  const options = { device: here, addresses: ['192.0.2.1/24'], resolver: { hostsFile: null } };
-  const engine = startEngineSync(options);
-  t.teardown(async () => {
-    await engine.stop();
-    await server.terminate();
-  });
-  return EngineClient.of(engine.arena);
-}
-
 function connect(client: EngineClient): SharedSocket {
-  const socket = SharedSocket.connect(client, { host: HOST, port: PORT, protocol: 'tcp', timeoutMs: 30_000 });
+  const socket = SharedSocket.connect(client, {
+    host: HOST,
+    port: ECHO_PORT,
+    protocol: 'tcp',
+    timeoutMs: 30_000,
+  });
   for (;;) {
     const sequence = socket.sendSequence;
     if (socket.status !== SocketStatus.Opening) break;
@@ -52,7 +38,7 @@ async function endThread(client: EngineClient, data: Partial<EndedThreadData>): 
   const workerData: EndedThreadData = {
     memory: client.arena.memory,
     host: null,
-    port: PORT,
+    port: ECHO_PORT,
     index: -1,
     locks: [],
     ...data,
@@ -72,7 +58,7 @@ async function until(condition: () => boolean, timeoutMs = 30_000): Promise<bool
 
 for (const lock of ['recv', 'send'] as const) {
   test(`a connection whose ${lock} lock a thread took to its grave fails with a clear error`, async (t) => {
-    const client = bench(t);
+    const { client } = echoBench(t);
     const socket = connect(client);
     await endThread(client, { index: socket.block.index, locks: [lock] });
     const bytes = new Uint8Array(10);
@@ -107,7 +93,7 @@ test('a lock that the engine itself took to its grave: the engine has stopped', 
 });
 
 test('sockets of an ended thread are closed by the engine, with and without locks', async (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   const mine = connect(client);
   for (const locks of [[], ['recv'], ['send'], ['recv', 'send']] as const) {
     const index = await endThread(client, { host: HOST, locks });
@@ -184,7 +170,7 @@ test('events that a thread has not heard before its end do not make the next one
 });
 
 test('commands of a thread that ended before it could hand them over are carried out all the same', async (t) => {
-  const client = bench(t);
+  const { client } = echoBench(t);
   const socket = connect(client);
   // as whoever was ended between the bits and the list
   socket.block.or(SocketWord.Commands, Command.Options);
