@@ -38,7 +38,7 @@ export function enginePlaces(options: EngineOptions): QueuePlace[] {
       firstPort >= FIRST_SHARED_UDP_PORT,
       `several engines share ephemeral ports from ${FIRST_SHARED_UDP_PORT} on`,
     );
-    for (const name of FOR_ONE_ENGINE) check(options[name] === undefined, `${name} takes a single engine`);
+    for (const name of FOR_ONE_ENGINE) check(!options[name], `${name} takes a single engine`);
   }
   const links: (MemoryLinkEnd | null)[][] = Array.from({ length: count }, () =>
     new Array<MemoryLinkEnd | null>(count).fill(null),

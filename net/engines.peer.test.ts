@@ -161,4 +161,10 @@ test.serial('what several engines cannot do is refused', async (t) => {
   await t.throwsAsync(createStack({ ...options, engines: 2, capture: { file: '/dev/null' } }), {
     message: /capture takes a single engine/,
   });
+  await t.throwsAsync(createStack({ ...options, engines: 2, tellPackets: true }), {
+    message: /tellPackets takes a single engine/,
+  });
+  // what is off is no reason, but a name that none can have
+  const nameless = { ...options, engines: 2, device: 'tun:of-too-many-characters' };
+  await t.throwsAsync(createStack({ ...nameless, tellPackets: false }), { message: /15 characters/ });
 });
