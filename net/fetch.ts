@@ -12,15 +12,12 @@ export interface FetchOptions extends RequestInit {
 /** Where undici, Node's own too, keeps the dispatcher that fetch uses when it is given none; the newer version's first. */
 const GLOBAL_DISPATCHERS = [Symbol.for('undici.globalDispatcher.2'), Symbol.for('undici.globalDispatcher.1')];
 
-interface Agent {
-  close(): Promise<void>;
-}
-type AgentClass = new (options: { connect: unknown }) => Agent;
+type AgentClass = new (options: { connect: unknown }) => object;
 
 /** Node's fetch over one stack, with the connections that it keeps. */
 export class StackFetch {
   readonly #stack: NetStack;
-  readonly #agents = new WeakMap<TlsConnectOptions, Agent>();
+  readonly #agents = new WeakMap<TlsConnectOptions, object>();
   /** The key of those without `tls`. */
   readonly #plain: TlsConnectOptions = {};
 
@@ -33,7 +30,7 @@ export class StackFetch {
     return fetch(input, { ...init, dispatcher } as RequestInit);
   }
 
-  #agentFor(tls: TlsConnectOptions): Agent {
+  #agentFor(tls: TlsConnectOptions): object {
     let agent = this.#agents.get(tls);
     if (agent === undefined) {
       agent = new (agentClass())({ connect: undiciConnector(this.#stack, { tls }) });
