@@ -54,7 +54,10 @@ export interface EngineOptions extends SendOptions {
   /** false: the device carries plain packets, checksums and segments are made here. Default true. */
   readonly offload?: boolean;
   readonly resolver?: ResolverOptions;
-  /** Local ports that the stack may choose, and those that are kept for who asks. With several engines the ephemeral ones are from 49,152 on. */
+  /**
+   * Local ports that the stack may choose, and those that are kept for who asks. With several engines the ephemeral ones are from 49,152 on. The
+   * capture of a stack with a `seed` has no journal then: `replay --exact` cannot do the run again.
+   */
   readonly ports?: PortSettings;
   /** Disturbs the link on purpose: loss, delay and so on, all from a seed. The device carries plain packets then. */
   readonly impairments?: ImpairSettings;
