@@ -188,7 +188,7 @@ test.serial('early data: whether it is accepted or rejected, the page comes', as
     t.is(await connection.handshake(), null);
     t.is(client.info.isResumed, isResumed);
     if (client.info.earlyData !== 'accepted') connection.send(request);
-    // not for its close_notify: selfserv closes with our last bytes unread now and then, and its kernel cuts the connection
+    // not for its close_notify: the connection has ended without one, once
     await connection.until(() => /GET \/early/.test(connection.received));
     connection.close();
   }
