@@ -167,21 +167,28 @@ test('rings: records in and out; what does not fit is dropped and counted; error
   t.throws(() => from.sendTo(text('x'), addressOf(b.v4)), { message: /closed/ });
 });
 
-test('a full device: packets wait, up to a limit', (t) => {
-  const pair = new StackPair({ forward: { kilobitsPerSecond: 8, queuePackets: 1, refuses: true } });
-  const { got } = listen(pair, { protocol: PROTOCOL });
-  const socket = pair.a.raw.open({ protocol: PROTOCOL });
-  const count = MAX_PENDING_PACKETS + 10;
-  for (let i = 0; i < count; i++) socket.sendTo(text(`${i}`), addressOf(b.v4));
-  const dropped = pair.a.counters.toJSON()['raw']!['dropSendQueueFull']!;
-  t.true(dropped > 0);
-  pair.run(Infinity);
-  t.is(got.length, count - dropped);
-  t.deepEqual(
-    got,
-    Array.from({ length: got.length }, (_, i) => `${a.v4} ${i}`),
-  );
-});
+for (const wholePackets of [false, true]) {
+  test(`a full device: packets wait, up to a limit${wholePackets ? ', with headers of their own too' : ''}`, (t) => {
+    const pair = new StackPair({ forward: { kilobitsPerSecond: 8, queuePackets: 1, refuses: true } });
+    const { got } = listen(pair, { protocol: PROTOCOL });
+    const socket = pair.a.raw.open({ protocol: wholePackets ? 255 : PROTOCOL, wholePackets });
+    const count = MAX_PENDING_PACKETS + 10;
+    for (let i = 0; i < count; i++) {
+      const payload = text(`${i}`);
+      if (wholePackets) socket.sendTo(ipPacket({ from: a.v4, to: b.v4, protocol: PROTOCOL }, payload), null);
+      else socket.sendTo(payload, addressOf(b.v4));
+    }
+    const { raw, ip } = pair.a.counters.toJSON();
+    const dropped = raw!['dropSendQueueFull']!;
+    t.true(dropped > 0);
+    t.true(ip!['deviceFull']! > 0);
+    pair.run(Infinity);
+    t.deepEqual(
+      got,
+      Array.from({ length: count - dropped }, (_, i) => `${a.v4} ${i}`),
+    );
+  });
+}
 
 test('options are checked; sockets are limited; broadcast needs a word', (t) => {
   const { a: stack } = new StackPair();
