@@ -86,6 +86,7 @@ async function playAll(files: readonly string[], device: string, flags: ReplayFl
       // what cannot be sent once cannot be sent again
       if (played.packets === before) break;
     }
+    open.flush();
   } finally {
     open.close();
   }
@@ -129,8 +130,10 @@ async function play(
       const timeMs = frame.epochMs + frame.nanoseconds / 1e6;
       if (Number.isNaN(firstMs)) firstMs = timeMs;
       const aheadMs = startedAt + (timeMs - firstMs) / speed - performance.now();
-      if (aheadMs >= LEAST_WAIT_MS) await sleep(aheadMs, undefined, { signal }).catch(() => {});
-      else if (++inBatch % BATCH === 0) await signalsTurn();
+      if (aheadMs >= LEAST_WAIT_MS) {
+        device.flush();
+        await sleep(aheadMs, undefined, { signal }).catch(() => {});
+      } else if (++inBatch % BATCH === 0) await signalsTurn();
       if (signal.aborted) return;
       if (wanted !== null && !wanted(summaryOf(frame))) {
         played.filtered++;
@@ -154,6 +157,7 @@ async function play(
       played.packets++;
       played.bytes += length;
     }
+    device.flush();
     if (reader.error !== null) throw reader.error;
   } finally {
     reader.close();

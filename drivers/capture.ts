@@ -126,6 +126,8 @@ class CaptureDevice implements CapturedDevice, PacketInput, ImpairWitness {
     this.#story = '';
     this.#isLost = false;
     if (!this.#device.send(packet)) return false;
+    // so that the device knows by now what became of it
+    this.#device.flush();
     // an impaired link sends others meanwhile
     if (this.#impaired === null) this.#story = this.#drops.why();
     const lengthBytes = packet.lengthBytes;

@@ -84,6 +84,7 @@ for (const [kind, open] of [
       const turn = (): void => {
         device.receive(input, 64);
         stack.transmit(0);
+        device.flush();
       };
       const kernel = peer.start(process.execPath, ['--input-type=module', '-e', SOCKET]);
       await peer.until('the kernel listens', () => kernel.stdout.includes('ready'));
@@ -95,6 +96,7 @@ for (const [kind, open] of [
         broadcast: false,
       });
       stack.transmit(0);
+      device.flush();
       for (const to of addresses) {
         const heard = (): string[] => kernel.stdout.trim().split('\n').slice(1);
         const before = heard().length;
@@ -115,6 +117,7 @@ for (const [kind, open] of [
         });
         socket.appWrote();
         stack.transmit(0);
+        device.flush();
         const together = capabilities.txDatagramSegments === true;
         t.is(device.counters.txPackets - txPackets, together ? 1 : LENGTHS.length);
         const expected = LENGTHS.map((length, at) => `${length} ${at} ${at}`);

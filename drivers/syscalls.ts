@@ -83,6 +83,7 @@ interface LibC {
   readonly mmap: Native;
   readonly munmap: Native;
   readonly setns: Native;
+  readonly syscall: Native;
 }
 
 let loaded: LibC | null = null;
@@ -133,6 +134,9 @@ function load(): LibC {
     ),
     munmap: declare('int munmap(uintptr_t address, size_t length)'),
     setns: declare('int setns(int fd, int nstype)'),
+    syscall: declare(
+      'intptr_t syscall(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e, uintptr_t f)',
+    ),
   };
 }
 
@@ -274,10 +278,12 @@ export function recvmsg(fd: number, address: number, flags: number): number {
 
 const PROT_READ_WRITE = 1 | 2;
 const MAP_SHARED = 1;
+const MAP_ANONYMOUS = 0x20;
 
-/** mmap(2) of a descriptor's memory, to read and write. @returns where it lies, or -errno */
+/** mmap(2) of a descriptor's memory, or of new memory (-1), to read and write. @returns where it lies, or -errno */
 export function mapShared(fd: number, lengthBytes: number): number {
-  const result = libc().mmap(0, lengthBytes, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+  const flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
+  const result = libc().mmap(0, lengthBytes, PROT_READ_WRITE, flags, fd, 0);
   return result === -1 ? checked(result) : result;
 }
 
@@ -294,6 +300,28 @@ export function unmap(address: number, lengthBytes: number): number {
 /** setns(2): moves the calling thread to another namespace. Threads and processes it starts inherit that. */
 export function setns(fd: number, type: number): number {
   return checked(libc().setns(fd, type));
+}
+
+// asm-generic, and x64 as well
+const IO_URING_SETUP = 425;
+const IO_URING_ENTER = 426;
+const IO_URING_REGISTER = 427;
+
+/** io_uring_setup(2); `address` is that of a `struct io_uring_params`. */
+export function ioUringSetup(entries: number, address: number): number {
+  return checked(libc().syscall(IO_URING_SETUP, entries, address, 0, 0, 0, 0));
+}
+
+/** io_uring_enter(2) */
+export function ioUringEnter(ring: number, submit: number, complete: number, flags: number): number {
+  systemCalls.count++;
+  const result = libc().syscall(IO_URING_ENTER, ring, submit, complete, flags, 0, 0);
+  return result < 0 ? checked(result) : result;
+}
+
+/** io_uring_register(2); `address` is that of the argument. */
+export function ioUringRegister(ring: number, opcode: number, address: number, count: number): number {
+  return checked(libc().syscall(IO_URING_REGISTER, ring, opcode, address, count, 0, 0));
 }
 
 const counterWord = new BigUint64Array(new ArrayBuffer(8));

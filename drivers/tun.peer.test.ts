@@ -1,10 +1,11 @@
 // needs: tun socat
 import test from 'ava';
 import { NetError } from '../stack/errors.ts';
-import { RxFlag } from '../stack/link.ts';
+import { RxFlag, type TxPacket } from '../stack/link.ts';
 import { createLab, KERNEL_V4, KERNEL_V6, type Lab, OWN_V4, OWN_V6 } from '../test/netns.ts';
 import type { Device } from './device.ts';
-import { POLLIN, PollSet } from './syscalls.ts';
+import { IoRing } from './io-ring.ts';
+import { POLLIN, PollSet, systemCalls } from './syscalls.ts';
 import { Collector, fill } from './testing/packets.ts';
 import {
   checksumIsRight,
@@ -26,6 +27,12 @@ function open(lab: Lab, options: TunOptions = {}): Device {
   return lab.within(() => openTun(lab.tun, options));
 }
 
+function send(device: Device, packet: TxPacket): boolean {
+  const isTaken = device.send(packet);
+  device.flush();
+  return isTaken;
+}
+
 /** Receives until a packet fits `wanted`, sleeping in poll. */
 function next(device: Device, got: Collector, wanted: (packet: Uint8Array) => boolean): Uint8Array {
   const poll = new PollSet(1);
@@ -43,10 +50,14 @@ const isIcmpv6Reply = (packet: Uint8Array): boolean => packet[0]! >>> 4 === 6 &&
 const isTcp = (packet: Uint8Array): boolean => packet[0]! >>> 4 === 4 && packet[9] === 6;
 const isUdp = (packet: Uint8Array): boolean => packet[0]! >>> 4 === 4 && packet[9] === 17;
 
-for (const offload of [true, false]) {
-  test(`the kernel answers echo requests over both families, offload ${offload}`, async (t) => {
+for (const [offload, ring] of [
+  [true, true],
+  [false, true],
+  [true, false],
+] as const) {
+  test(`the kernel answers echo requests over both families, offload ${offload}, ring ${ring}`, async (t) => {
     const lab = await createLab(t);
-    const device = open(lab, { offload });
+    const device = open(lab, { offload, ring });
     t.teardown(() => device.close());
     t.is(device.name, 'tun:tun0');
     // not of every kernel, and of none without offload
@@ -56,12 +67,12 @@ for (const offload of [true, false]) {
     const payload = new Uint8Array(1001);
     fill(payload, 0, payload.length, 3);
     const got = new Collector();
-    t.true(device.send(echoRequest(V4, payload)));
+    t.true(send(device, echoRequest(V4, payload)));
     const reply = next(device, got, isIcmp);
     t.is(reply[20], 0, 'echo reply');
     t.deepEqual(reply.slice(28), payload);
     t.true(checksumIsRight(reply));
-    t.true(device.send(echoRequest(V6, payload)));
+    t.true(send(device, echoRequest(V6, payload)));
     t.deepEqual(next(device, got, isIcmpv6Reply).slice(48), payload);
     t.is(device.receive(got, 64), 0);
     t.true(device.prepareSleep());
@@ -77,10 +88,14 @@ test('TCP super-packets pass in both directions, checksums left to the other sid
   await lab.listening(server, 7);
   const got = new Collector();
   const fields = { ...V4, sourcePort: 4000, destinationPort: 7, sequence: -100, acknowledgment: 0 };
-  const send = (change: Partial<Segment> & { flags: number }, payload: Uint8Array, gso: number): void => {
-    t.true(device.send(segment({ ...fields, ...change }, payload, gso)));
+  const sendSegment = (
+    change: Partial<Segment> & { flags: number },
+    payload: Uint8Array,
+    gso: number,
+  ): void => {
+    t.true(send(device, segment({ ...fields, ...change }, payload, gso)));
   };
-  send({ flags: SYN }, new Uint8Array(0), 0);
+  sendSegment({ flags: SYN }, new Uint8Array(0), 0);
   const synAck = new DataView(next(device, got, isTcp).buffer);
   t.is(synAck.getUint8(33), SYN | ACK);
   t.is(synAck.getInt32(28), -99);
@@ -88,7 +103,7 @@ test('TCP super-packets pass in both directions, checksums left to the other sid
   const data = new Uint8Array(12_000);
   fill(data, 0, data.length, 9);
   // the kernel's default MSS for a peer that names none is 536 bytes (RFC 9293 §3.7.1)
-  send({ flags: ACK | PSH, sequence: -99, acknowledgment }, data, 1448);
+  sendSegment({ flags: ACK | PSH, sequence: -99, acknowledgment }, data, 1448);
   const echoed: number[] = [];
   let largest = 0;
   let partial = 0;
@@ -99,7 +114,7 @@ test('TCP super-packets pass in both directions, checksums left to the other sid
     largest = Math.max(largest, packet.length - 40);
     echoed.push(...packet.slice(40));
     acknowledgment = (acknowledgment + packet.length - 40) | 0;
-    send({ flags: ACK, sequence: -99 + data.length, acknowledgment }, new Uint8Array(0), 0);
+    sendSegment({ flags: ACK, sequence: -99 + data.length, acknowledgment }, new Uint8Array(0), 0);
   }
   t.deepEqual(Uint8Array.from(echoed), data);
   t.true(largest > 536, `the kernel hands over super-packets, largest payload ${largest}`);
@@ -116,7 +131,7 @@ test('UDP super-packets pass in both directions', async (t) => {
   const ports = { sourcePort: 4000, destinationPort: 9 };
   const payload = new Uint8Array(3500);
   fill(payload, 0, payload.length, 5);
-  t.true(device.send(datagram({ ...V4, ...ports }, payload, 1000)));
+  t.true(send(device, datagram({ ...V4, ...ports }, payload, 1000)));
   await lab.until('four datagrams have come', async () =>
     /^Udp: 4 /m.test(await lab.ok('cat', ['/proc/net/snmp'])),
   );
@@ -142,23 +157,66 @@ test('UDP super-packets pass in both directions', async (t) => {
   }
 });
 
+test('packets leave in order, whether they wait for others or not, and come in order', async (t) => {
+  const lab = await createLab(t);
+  const device = open(lab);
+  t.teardown(() => device.close());
+  const { txPackets, rxPackets } = device.counters;
+  const ring = IoRing.open();
+  ring?.close();
+  const callsBefore = systemCalls.count;
+  // of 100 packets every tenth is too large to wait
+  const payloads = Array.from({ length: 100 }, (_, i) => {
+    const payload = new Uint8Array(i % 10 === 9 ? 3000 : 40);
+    fill(payload, 0, payload.length, i);
+    return payload;
+  });
+  for (const payload of payloads) t.true(device.send(echoRequest(V4, payload)));
+  t.true(device.counters.txPackets - txPackets >= 90, 'no more than 32 wait');
+  device.flush();
+  t.is(device.counters.txPackets - txPackets, 100);
+  const sent = systemCalls.count - callsBefore;
+  t.true(sent <= (ring === null ? 100 : 22), `${sent} system calls`);
+  const got = new Collector();
+  const poll = new PollSet(1);
+  poll.set(0, device.pollFd, POLLIN);
+  // answers of 3000 bytes come in pieces
+  const isAnswer = (packet: Uint8Array): boolean =>
+    isIcmp(packet) && (packet[6]! & 0x3f) === 0 && packet[7] === 0;
+  for (const end = performance.now() + 5000; performance.now() < end; poll.wait(100)) {
+    device.receive(got, 7);
+    if (got.packets.filter(isAnswer).length === 90) break;
+  }
+  t.deepEqual(
+    got.packets.filter(isAnswer).map((packet) => packet.slice(28)),
+    payloads.filter(({ length }) => length === 40),
+  );
+  t.is(device.counters.rxPackets - rxPackets, got.count);
+});
+
 test('an interface that is down drops, one that is deleted is lost', async (t) => {
   const lab = await createLab(t);
   const device = open(lab);
   t.teardown(() => device.close());
   await lab.ok('ip', ['link', 'set', lab.tun, 'down']);
-  t.true(device.send(echoRequest(V4, new Uint8Array(8))));
+  t.true(send(device, echoRequest(V4, new Uint8Array(8))));
   t.is(device.counters.txDroppedDown, 1);
   await lab.ok('ip', ['link', 'set', lab.tun, 'up']);
-  t.true(device.send(echoRequest(V4, new Uint8Array(8))));
+  t.true(send(device, echoRequest(V4, new Uint8Array(8))));
   next(device, new Collector(), isIcmp);
   // what is no IP packet the kernel refuses
   const nonsense = echoRequest(V4, new Uint8Array(8));
   nonsense.head.view.setUint8(nonsense.headOff, 0x05);
-  t.true(device.send(nonsense));
+  t.true(send(device, nonsense));
   t.is(device.counters.txDroppedError, 1);
+  // one of several is refused
+  for (const packet of [echoRequest(V4, new Uint8Array(8)), nonsense, echoRequest(V4, new Uint8Array(8))])
+    t.true(device.send(packet));
+  device.flush();
+  t.is(device.counters.txDroppedError, 2);
+  t.is(device.counters.txPackets, 3);
   await lab.ok('ip', ['link', 'del', lab.tun]);
-  const onSend = t.throws(() => device.send(echoRequest(V4, new Uint8Array(8))), { instanceOf: NetError });
+  const onSend = t.throws(() => send(device, echoRequest(V4, new Uint8Array(8))), { instanceOf: NetError });
   t.is(onSend.tunwireCode, 'DEVICE_LOST');
   const onReceive = t.throws(() => device.receive(new Collector(), 1), { instanceOf: NetError });
   t.regex(onReceive.message, /EBADFD; the interface was deleted/);

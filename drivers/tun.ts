@@ -2,7 +2,6 @@ import { type NetError, Phase } from '../stack/errors.ts';
 import type { LinkCapabilities, TxPacket } from '../stack/link.ts';
 import { ETHERNET_HEADER_BYTES } from '../stack/wire/ethernet.ts';
 import { IP_MAX_PACKET_BYTES } from '../stack/wire/ipv4.ts';
-import { Slab } from '../stack/wire/slab.ts';
 import { type Device, DeviceCounters, type PacketInput } from './device.ts';
 import {
   checkInterfaceName,
@@ -14,7 +13,10 @@ import {
   SIOCGIFHWADDR,
   SIOCGIFMTU,
 } from './interface-request.ts';
+import { IoRing } from './io-ring.ts';
+import { PacketBatch } from './packet-batch.ts';
 import { PacketWriter } from './packet-writer.ts';
+import { ReadAhead } from './read-ahead.ts';
 import * as sys from './syscalls.ts';
 import { inputVirtio, VIRTIO_HEADER_BYTES, writeVirtioHeader } from './virtio-net.ts';
 
@@ -25,6 +27,8 @@ export interface TunOptions {
   readonly multiQueue?: boolean;
   /** false: plain packets, no checksum or segmentation offload. Default true. */
   readonly offload?: boolean;
+  /** false: packets are read and written one by one, not several in one system call (io_uring(7)). Default true. */
+  readonly ring?: boolean;
 }
 
 /** A frame with a tag, and an IPv6 packet, which counts 65,535 bytes behind its header. */
@@ -97,7 +101,8 @@ function openClone(mode: Mode, name: string, options: TunOptions): Device {
     const vnet = features !== NO_HEADER;
     const mtuBytes = checkMtu(options.mtuBytes ?? askInterface(SIOCGIFMTU, request), IP_MAX_PACKET_BYTES);
     waitForCarrier(request);
-    return new TunDevice(fd, mode, request.name, vnet, {
+    const ring = options.ring === false ? null : IoRing.open();
+    return new TunDevice(fd, mode, request.name, vnet, ring, {
       mtuBytes,
       txChecksum: vnet,
       txSegmentBytes: vnet ? SEGMENT_BYTES[mode] : 0,
@@ -216,21 +221,31 @@ class TunDevice implements Device {
   readonly counters = new DeviceCounters();
   readonly #vnet: boolean;
   readonly #linkBytes: number;
+  readonly #prefixBytes: number;
   #fd: number;
-  readonly #readOff: number;
-  readonly #read: Slab;
-  readonly #readAddress: number;
+  readonly #reader: ReadAhead;
   readonly #writer: PacketWriter;
+  readonly #ring: IoRing | null;
+  /** Null: packets are written one by one. */
+  readonly #batch: PacketBatch | null;
 
-  constructor(fd: number, mode: Mode, name: string, vnet: boolean, capabilities: LinkCapabilities) {
+  constructor(
+    fd: number,
+    mode: Mode,
+    name: string,
+    vnet: boolean,
+    ring: IoRing | null,
+    capabilities: LinkCapabilities,
+  ) {
     this.#fd = fd;
     this.name = `${mode}:${name}`;
     this.#vnet = vnet;
     this.#linkBytes = mode === 'tap' ? ETHERNET_HEADER_BYTES : 0;
-    this.#readOff = READ_OFFSET[mode];
-    this.#read = Slab.alloc(this.#readOff + READ_BYTES);
-    this.#readAddress = sys.addressOf(this.#read.bytes) + this.#readOff;
-    this.#writer = new PacketWriter(vnet ? VIRTIO_HEADER_BYTES : 0);
+    this.#prefixBytes = vnet ? VIRTIO_HEADER_BYTES : 0;
+    this.#ring = ring;
+    this.#reader = new ReadAhead(ring, READ_OFFSET[mode], READ_BYTES);
+    this.#writer = new PacketWriter(this.#prefixBytes);
+    this.#batch = ring === null ? null : new PacketBatch(ring, this.#prefixBytes);
     this.capabilities = capabilities;
   }
 
@@ -239,38 +254,64 @@ class TunDevice implements Device {
   }
 
   receive(input: PacketInput, budget: number): number {
-    for (let packets = 0; packets < budget; packets++) {
-      const len = sys.read(this.#fd, this.#readAddress, READ_BYTES);
-      if (len < 0) {
-        if (len === -sys.Errno.EAGAIN) return packets;
-        throw this.#lost('read', len);
-      }
-      if (this.#vnet) {
-        inputVirtio(
-          this.#read,
-          this.#readOff,
-          len,
-          input,
-          this.counters,
-          VIRTIO_HEADER_BYTES,
-          this.#linkBytes,
-        );
-      } else {
-        this.counters.rxPackets++;
-        this.counters.rxBytes += len;
-        input.input(this.#read, this.#readOff, len, 0);
+    const reader = this.#reader;
+    let packets = 0;
+    reader.begin();
+    for (let isDry = false; !isDry && packets < budget; ) {
+      const calls = reader.read(this.#fd, budget - packets);
+      for (let i = 0; i < calls; i++) {
+        const len = reader.length(i);
+        if (len >= 0) {
+          this.#handIn(reader.off(i), len, input);
+          packets++;
+        } else if (len === -sys.Errno.EAGAIN) {
+          // one may have come for the call after this
+          isDry = true;
+        } else {
+          throw this.#lost('read', len);
+        }
       }
     }
-    return budget;
+    return packets;
   }
 
+  #handIn(off: number, len: number, input: PacketInput): void {
+    const { slab } = this.#reader;
+    if (this.#vnet) {
+      inputVirtio(slab, off, len, input, this.counters, VIRTIO_HEADER_BYTES, this.#linkBytes);
+    } else {
+      this.counters.rxPackets++;
+      this.counters.rxBytes += len;
+      input.input(slab, off, len, 0);
+    }
+  }
+
+  /** Small packets leave together at the latest at {@link flush}; a write that fails then is counted, and its packet is lost. */
   send(packet: TxPacket): boolean {
     if (this.#vnet) writeVirtioHeader(packet, VIRTIO_HEADER_BYTES, this.#linkBytes);
-    const result = this.#writer.write(this.#fd, packet);
+    const batch = this.#batch;
+    if (batch?.take(packet) === true) {
+      if (batch.isFull) this.flush();
+      return true;
+    }
+    this.flush();
+    return this.#written(this.#writer.write(this.#fd, packet));
+  }
+
+  /** @returns what `send` returns */
+  #written(result: number): boolean {
     if (result < 0) return this.#failed(result);
     this.counters.txPackets++;
-    this.counters.txBytes += packet.lengthBytes;
+    this.counters.txBytes += result - this.#prefixBytes;
     return true;
+  }
+
+  flush(): void {
+    const batch = this.#batch;
+    if (batch === null || batch.isEmpty) return;
+    const count = batch.write(this.#fd);
+    // too late for the stack to keep it
+    for (let i = 0; i < count; i++) if (!this.#written(batch.result(i))) this.counters.txDroppedQueue++;
   }
 
   /** @returns what `send` returns */
@@ -300,8 +341,6 @@ class TunDevice implements Device {
     return sys.callError('DEVICE_LOST', Phase.Transfer, `${call} on ${this.name}`, errno, hint);
   }
 
-  flush(): void {}
-
   prepareSleep(): boolean {
     return true;
   }
@@ -317,5 +356,6 @@ class TunDevice implements Device {
   close(): void {
     if (this.#fd >= 0) sys.closeFile(this.#fd);
     this.#fd = -1;
+    this.#ring?.close();
   }
 }

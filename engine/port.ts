@@ -80,7 +80,12 @@ export class Port implements PacketInput, PacketSink {
     const { txFull } = this.own.counters;
     this.isFull = refused && txFull !== this.#txFull;
     this.#txFull = txFull;
-    if (this.lost === null) this.device.flush();
+    if (this.lost !== null) return;
+    try {
+      this.device.flush();
+    } catch (error) {
+      this.#lose(error);
+    }
   }
 
   /** Does what is due in the device. @throws NetError DEVICE_LOST */
