@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { TLS_ERRORS } from '../tls/errors.ts';
 import { issue, issueCa } from '../tls/testing/certificates.ts';
 import { readCommand } from './bogo/flags.ts';
@@ -95,6 +95,68 @@ test('the shim sends its id, shakes hands, answers each byte with its opposite, 
   t.deepEqual(result, { code: 0, out: '', err: '' });
   t.is(id, 1234567890123n);
   t.deepEqual(Buffer.concat(received), Buffer.from([0xfe, 0xfd, 0]));
+});
+
+/** A server of TLS 1.2 that asks for renegotiations, sends three bytes, and waits for the three of the answer. */
+async function serveRenegotiations(
+  t: ExecutionContext,
+  wanted: number,
+  isAnswered: boolean,
+): Promise<{ port: number; received: Buffer[]; done: () => number }> {
+  const { pem, privateKey } = issue({ subject: 'server.test', issuer: issueCa('root') });
+  const key = privateKey.export({ format: 'pem', type: 'pkcs8' });
+  const received: Buffer[] = [];
+  let done = 0;
+  const server = createServer((socket) => {
+    socket.once('readable', () => {
+      socket.read(8);
+      const secured = new TLSSocket(socket, { isServer: true, key, cert: pem, maxVersion: 'TLSv1.2' });
+      secured.on('error', () => {});
+      const ask = (): void => {
+        if (done === wanted || !isAnswered) {
+          if (wanted > 0 && !isAnswered) secured.renegotiate({ requestCert: false }, () => {});
+          secured.write(Uint8Array.of(1, 2, 0xff));
+          return;
+        }
+        secured.renegotiate({ requestCert: false }, (error) => {
+          if (error !== null) return;
+          done++;
+          ask();
+        });
+      };
+      secured.once('secure', ask);
+      secured.on('data', (chunk: Buffer) => {
+        received.push(chunk);
+        if (Buffer.concat(received).length === 3) secured.end();
+      });
+    });
+  }).listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  return { port: (server.address() as { port: number }).port, received, done: () => done };
+}
+
+for (const [flags, count, isAnswered] of [
+  [['-renegotiate-freely', '-expect-total-renegotiations', '2'], 2, true],
+  [['-renegotiate-explicit', '-expect-total-renegotiations', '1'], 1, true],
+  [['-renegotiate-once', '-expect-total-renegotiations', '1'], 1, true],
+  [['-renegotiate-ignore'], 1, false],
+] as const) {
+  test(`a server asks for ${count} renegotiations of the shim with ${flags.join(' ')}`, async (t) => {
+    const { port, received, done } = await serveRenegotiations(t, count, isAnswered);
+    const result = await runShim(['-port', String(port), '-shim-id', '1', ...flags]);
+    t.deepEqual(result, { code: 0, out: '', err: '' });
+    t.is(done(), isAnswered ? count : 0);
+    t.deepEqual(Buffer.concat(received), Buffer.from([0xfe, 0xfd, 0]));
+  });
+}
+
+test('the shim tells when there were other renegotiations than it was told to expect', async (t) => {
+  const { port } = await serveRenegotiations(t, 1, true);
+  const args = ['-port', String(port), '-shim-id', '1', '-renegotiate-freely'];
+  const { code, err } = await runShim([...args, '-expect-total-renegotiations', '2']);
+  t.is(code, 1);
+  t.regex(err, /1 renegotiations, expected 2/);
 });
 
 test('the errors that the configuration names exist', (t) => {

@@ -45,6 +45,15 @@ export class ShimConnection {
   readonly #unixTimeMs: number;
   readonly #client: TlsClient;
   readonly #state = new Slab(new Uint8Array(TRAFFIC_STATE_BYTES));
+  /** The client of the last renegotiation, or the first; it is at work while it shakes hands. */
+  #latest: TlsClient;
+  #renegotiations = 0;
+  /** The server has asked for one, which follows. */
+  #isAsked = false;
+  /** Data that came before the server's answer in a renegotiation. */
+  readonly #early12: Uint8Array[] = [];
+  /** The rest of a record whose beginning is written. */
+  #unfinished: Uint8Array = new Uint8Array(0);
   #sealer: TrafficSealer | null = null;
   #opener: TrafficOpener | null = null;
   #waiting: Uint8Array = new Uint8Array(0);
@@ -89,6 +98,7 @@ export class ShimConnection {
         },
       },
     });
+    this.#latest = this.#client;
     socket.on('data', (chunk) => {
       this.#waiting = Buffer.concat([this.#waiting, chunk]);
       this.#wake();
@@ -121,7 +131,9 @@ export class ShimConnection {
     try {
       await this.#traffic();
     } catch (error) {
-      if (error instanceof TlsError && error.alert >= 0) this.#alert(AlertLevel.Fatal, error.alert);
+      // of a renegotiation the client itself has sent it
+      const isOwed = this.#latest.state === 'connected';
+      if (isOwed && error instanceof TlsError && error.alert >= 0) this.#alert(AlertLevel.Fatal, error.alert);
       throw error;
     }
     return this.#newSession;
@@ -165,15 +177,20 @@ export class ShimConnection {
   }
 
   async #handshake(): Promise<void> {
-    for (;;) {
-      this.#flush();
-      if (this.#client.error !== null) throw this.#client.error;
-      if (this.#client.state === 'connected') break;
-      const consumed = this.#client.receive(this.#waiting, 0, this.#waiting.length);
-      if (consumed > 0) this.#waiting = this.#waiting.subarray(consumed);
-      else if (this.#client.error === null) await this.#more('handshake');
-    }
+    await this.#shakeHands(this.#client);
     this.#startTraffic();
+  }
+
+  async #shakeHands(client: TlsClient): Promise<void> {
+    for (;;) {
+      const bytes = client.takeOutgoing();
+      if (bytes !== null) this.#socket.write(bytes);
+      if (client.error !== null) throw client.error;
+      if (client.state === 'connected') return;
+      const consumed = client.receive(this.#waiting, 0, this.#waiting.length);
+      if (consumed > 0) this.#waiting = this.#waiting.subarray(consumed);
+      else if (client.error === null) await this.#more('handshake');
+    }
   }
 
   #startTraffic(): void {
@@ -187,6 +204,7 @@ export class ShimConnection {
     this.#client.exportTraffic(this.#state, 0);
     this.#sealer = new TrafficSealer(this.#state, 0);
     this.#opener = new TrafficOpener(this.#state, 0);
+    this.#opener.onHelloRequest = () => this.#takesHelloRequest();
     this.#opener.onTicket = (ticket) => this.#client.keepTicket(ticket, this.#unixTimeMs);
     if (material > 0) this.#write(exported);
   }
@@ -203,11 +221,10 @@ export class ShimConnection {
     if (config.has('write-different-record-sizes')) {
       for (const size of RECORD_SIZES) this.#write(new Uint8Array(size).fill(0x42));
     } else {
-      let unfinished: Uint8Array = new Uint8Array(0);
       if (config.has('read-with-unfinished-write')) {
         const records = this.#seal(initial);
         this.#socket.write(records.subarray(0, 1));
-        unfinished = records.subarray(1);
+        this.#unfinished = records.subarray(1);
       } else if (config.has('shim-writes-first')) {
         this.#write(initial);
       }
@@ -215,8 +232,7 @@ export class ShimConnection {
         if (config.has('key-update-before-read')) this.#updateKey();
         const data = await this.#read();
         if (data === null) break;
-        this.#socket.write(unfinished);
-        unfinished = new Uint8Array(0);
+        this.#finishWrite();
         if (config.has('key-update')) this.#updateKey();
         for (let off = 0; off < data.length; off += READ_BYTES) {
           this.#write(data.subarray(off, off + READ_BYTES).map((byte) => byte ^ 0xff));
@@ -225,6 +241,9 @@ export class ShimConnection {
       this.#checkTickets();
     }
     await this.#shutDown();
+    const expected = config.number('expect-total-renegotiations');
+    if (this.#renegotiations !== expected)
+      throw new ShimFailure(`${this.#renegotiations} renegotiations, expected ${expected}`);
   }
 
   /** TLS 1.3: sessions come after the handshake. */
@@ -247,10 +266,41 @@ export class ShimConnection {
     if (!this.#opener!.closed) throw new ShimFailure('the peer sent no close_notify');
   }
 
+  /** @returns whether a renegotiation follows; a refusal is told otherwise */
+  #takesHelloRequest(): boolean {
+    const config = this.#config;
+    if (config.has('renegotiate-ignore')) return true;
+    const isWanted =
+      config.has('renegotiate-freely') ||
+      config.has('renegotiate-explicit') ||
+      (config.has('renegotiate-once') && this.#renegotiations === 0);
+    this.#isAsked = isWanted && this.#latest.allowsRenegotiation;
+    return this.#isAsked;
+  }
+
+  /** All records of both sides go through the client of the new handshake until it is connected. */
+  async #renegotiate(): Promise<void> {
+    this.#isAsked = false;
+    const client = this.#latest.renegotiate(this.#state, 0, this.#unixTimeMs, (data) =>
+      this.#early12.push(data.slice()),
+    );
+    this.#latest = client;
+    await this.#shakeHands(client);
+    client.exportTraffic(this.#state, 0);
+    this.#renegotiations++;
+  }
+
+  #finishWrite(): void {
+    this.#socket.write(this.#unfinished);
+    this.#unfinished = new Uint8Array(0);
+  }
+
   /** The next data of the peer, or null after the last. */
   async #read(): Promise<Uint8Array | null> {
     const into = new Uint8Array(16384);
     for (;;) {
+      const early = this.#early12.shift();
+      if (early !== undefined) return early;
       if (this.#opener!.closed) return null;
       const bytes = this.#waiting;
       const length = recordLength(bytes, 0, bytes.length);
@@ -265,6 +315,8 @@ export class ShimConnection {
       }
       const result = this.#opener!.open(bytes, 0, length, into, 0);
       this.#waiting = bytes.subarray(length);
+      if (this.#isAsked || this.#sealer!.answerOwed) this.#finishWrite();
+      if (this.#isAsked) await this.#renegotiate();
       // a key update goes before the next data; one serves all requests before it
       if (this.#sealer!.answerOwed && !this.#sealer!.keyUpdateOwed) this.#answer();
       if (result === OPENED_CLOSE_NOTIFY) return null;
@@ -308,11 +360,6 @@ export class ShimConnection {
     const record = new Uint8Array(MAX_SEALED_BYTES);
     if (this.#sealer === null || this.#sealer.closed) return;
     this.#socket.write(record.slice(0, this.#sealer.alert(level, description, record, 0)));
-  }
-
-  #flush(): void {
-    const bytes = this.#client.takeOutgoing();
-    if (bytes !== null) this.#socket.write(bytes);
   }
 
   /** Accepts every chain, or none: what is tested here is the protocol. */
