@@ -5,12 +5,19 @@ import { Direction } from '../drivers/pcapng.ts';
 import { openRaw } from '../drivers/raw.ts';
 import { POLLIN, PollSet } from '../drivers/syscalls.ts';
 import { NetError, Phase } from '../stack/errors.ts';
-import { EtherType, VLAN_TAG_BYTES } from '../stack/wire/ethernet.ts';
+import { Ethernet } from '../stack/wire/ethernet.ts';
 import { type ObservedMessage, ObservedSecrets } from '../tls/observer.ts';
 import { ExitCode } from './exit-code.ts';
 import { PacketFile } from './packet-file.ts';
 import { type PacketFilter, parseFilter } from './packet-filter.ts';
-import { hexLines, type PacketSummary, summarizeArp, summarizePacket, tcpSegmentOf } from './packet-line.ts';
+import {
+  arpOffset,
+  hexLines,
+  type PacketSummary,
+  summarizeArp,
+  summarizePacket,
+  tcpSegmentOf,
+} from './packet-line.ts';
 import { complain } from './report.ts';
 import { readInput } from './stack-options.ts';
 import { writeAll } from './standard-io.ts';
@@ -24,7 +31,6 @@ const BUFFER_CHARACTERS = 65_536;
 /** How long live packets wait, so that signals and standard output get their turn. */
 const POLL_MS = 50;
 const BATCH = 64;
-const ETHERTYPE_OFFSET = 12;
 
 /** One packet with what is known of it. */
 interface Seen {
@@ -266,22 +272,11 @@ function timeOfDay({ timeMs, nanoseconds }: Seen): string {
 
 /** `02:00:00:00:00:01 > 02:00:00:00:00:02, ethertype 0x0800, length 74: `; '' where there is no Ethernet. */
 function linkHeader({ view, frameOff, frameLen, frameBytes, linkType }: Seen): string {
-  if (linkType !== LinkType.Ethernet || frameLen < ETHERTYPE_OFFSET + 2) return '';
-  const bytes = Buffer.from(view.buffer as ArrayBuffer, view.byteOffset + frameOff, ETHERTYPE_OFFSET + 2);
+  if (linkType !== LinkType.Ethernet || frameLen < Ethernet.Type + 2) return '';
+  const bytes = Buffer.from(view.buffer as ArrayBuffer, view.byteOffset + frameOff, Ethernet.Type + 2);
   const hex = bytes.toString('hex');
   const station = (at: number): string => hex.slice(at, at + 12).replace(/..\B/g, '$&:');
   return `${station(12)} > ${station(0)}, ethertype 0x${hex.slice(24)}, length ${frameBytes}: `;
-}
-
-/** Where the ARP packet of an Ethernet frame begins, behind VLAN tags; -1: it carries none. */
-function arpOffset(view: DataView, off: number, len: number): number {
-  let at = ETHERTYPE_OFFSET;
-  for (; at + 2 <= len; at += VLAN_TAG_BYTES) {
-    const type = view.getUint16(off + at);
-    if (type === EtherType.Arp) return off + at + 2;
-    if (type !== EtherType.Vlan && type !== EtherType.ServiceVlan) return -1;
-  }
-  return -1;
 }
 
 function summaryOf({ view, off, len, arpOff, arpLen }: Seen): PacketSummary | null {

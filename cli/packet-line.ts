@@ -1,4 +1,5 @@
 import { Arp, ArpOperation, isArpForIpv4 } from '../stack/wire/arp.ts';
+import { Ethernet, EtherType, VLAN_TAG_BYTES } from '../stack/wire/ethernet.ts';
 import { Icmp } from '../stack/wire/icmp.ts';
 import { IpAddress } from '../stack/wire/ip-address.ts';
 import { IPV4_HEADER_BYTES, IPV4_OFFSET_MASK, IpProtocol, Ipv4, ipVersion } from '../stack/wire/ipv4.ts';
@@ -67,6 +68,17 @@ export function summarizePacket(view: DataView, off: number, len: number): Packe
   if (version === 4 && len >= IPV4_HEADER_BYTES) return summarizeV4(view, off, len);
   if (version === 6 && len >= IPV6_HEADER_BYTES) return summarizeV6(view, off, len);
   return null;
+}
+
+/** Where the ARP packet of an Ethernet frame begins, behind VLAN tags; -1: it carries none. */
+export function arpOffset(view: DataView, off: number, len: number): number {
+  let at = Ethernet.Type;
+  for (; at + 2 <= len; at += VLAN_TAG_BYTES) {
+    const type = view.getUint16(off + at);
+    if (type === EtherType.Arp) return off + at + 2;
+    if (type !== EtherType.Vlan && type !== EtherType.ServiceVlan) return -1;
+  }
+  return -1;
 }
 
 /** Describes an ARP packet for IPv4 (RFC 826) as tcpdump does. @param len with the frame's padding @returns null when it is none */

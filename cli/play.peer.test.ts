@@ -128,6 +128,71 @@ test('--map: other addresses, and checksums that are right', async (t) => {
   }
 });
 
+test('--map changes ARP, what neighbours ask for, and packets that errors quote; --filter knows ARP', async (t) => {
+  const [own, peer] = [await createLab(t), await createLab(t)];
+  await joinByEthernet(own, peer);
+  for (const [lab, host] of [
+    [own, 1],
+    [peer, 2],
+  ] as const) {
+    await lab.ok('ip', ['addr', 'add', `10.66.0.${host}/24`, 'dev', ETHERNET_NAME]);
+    await lab.ok('ip', ['-6', 'addr', 'add', `fd66::${host}/64`, 'dev', ETHERNET_NAME, 'nodad']);
+  }
+  const frames = own.file('frames.pcapng');
+  const watching = await watch(peer, ETHERNET_NAME, frames, 'arp', 'or', 'icmp', 'or', 'icmp6', 'or', 'udp');
+  const seen = (file: string, filter: string, ...more: string[]): Promise<string> =>
+    own.ok('tshark', ['-r', file, '-Y', filter, ...more]);
+  await own.until('all is there', async () => {
+    // nobody listens there: an error that quotes the datagram comes back
+    for (const to of ['UDP4:10.66.0.2:9', 'UDP6:[fd66::2]:9'])
+      await own.run('socat', ['-u', '-', to], { input: Uint8Array.of(1, 2, 3) });
+    const kinds = ['arp', 'icmp.type == 3', 'icmpv6.type == 1', 'icmpv6.type == 135', 'icmpv6.type == 136'];
+    for (const kind of kinds) if ((await seen(frames, kind)) === '') return false;
+    return true;
+  });
+  await watching.stop('SIGINT');
+  const maps = ['--map', '10.66.0.0/24=10.99.1.0/24', '--map', 'fd66::/64=2001:db8:1:2::/64'];
+  const file = own.file('mapped.pcap');
+  const again = await watch(peer, ETHERNET_NAME, file, '-Q', 'in');
+  const result = await play(own, frames, '--onto', `raw:${ETHERNET_NAME}`, '--speed', 'max', ...maps);
+  t.is(result.code, 0, result.stderr);
+  const count = (await packets(own, frames)).length;
+  await peer.until('all frames are there', async () => (await packets(peer, file)).length >= count);
+  await again.stop('SIGINT');
+  const checks = ['-o', 'ip.check_checksum:TRUE', '-o', 'udp.check_checksum:TRUE'];
+  const bad = (text: string): number => text.split('Checksum Status: Bad').length - 1;
+  const all = await seen(
+    file,
+    'frame',
+    '-V',
+    '-o',
+    'ip.check_checksum:TRUE',
+    '-o',
+    'udp.check_checksum:TRUE',
+  );
+  // link-local addresses and groups stay as they are
+  t.notRegex(all, /10\.66\.0\.|fd66::/);
+  t.regex(all, /Sender IP address: 10\.99\.1\.1/);
+  t.regex(all, /Target Address: 2001:db8:1:2::2/);
+  // the kernel left those of its datagrams to an interface that has none
+  t.is(bad(all), bad(await seen(frames, 'frame', '-V', ...checks)));
+  t.true(
+    (await seen(file, 'icmp.type == 3 && ip.src == 10.99.1.1 && icmp.checksum.status == "Good"')) !== '',
+  );
+  t.true(
+    (await seen(
+      file,
+      'icmpv6.type == 1 && ipv6.dst == 2001:db8:1:2::2 && icmpv6.checksum.status == "Good"',
+    )) !== '',
+  );
+
+  const args = ['--onto', `raw:${ETHERNET_NAME}`, '--speed', 'max', '--json', '--filter', 'arp'];
+  const filtered = await play(own, frames, ...args);
+  const { packets: sent, filtered: left } = JSON.parse(filtered.stdout) as Record<string, number>;
+  t.is(sent, (await seen(frames, 'arp')).trimEnd().split('\n').length);
+  t.is(sent! + left!, count);
+});
+
 test('Ethernet frames go onto an interface; a capture without their headers does not', async (t) => {
   const [own, peer] = [await createLab(t), await createLab(t)];
   await joinByEthernet(own, peer);

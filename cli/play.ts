@@ -9,10 +9,15 @@ import { HEADROOM_BYTES, TxPacket } from '../stack/link.ts';
 import { IPV4_HEADER_BYTES, ipv4TotalLength } from '../stack/wire/ipv4.ts';
 import { IPV6_HEADER_BYTES, ipv6PayloadLength } from '../stack/wire/ipv6.ts';
 import { Slab } from '../stack/wire/slab.ts';
-import { type AddressChange, changeAddresses, parseAddressChange } from './address-map.ts';
+import {
+  type AddressChange,
+  changeAddresses,
+  changeArpAddresses,
+  parseAddressChange,
+} from './address-map.ts';
 import { ExitCode, exitCodeOf } from './exit-code.ts';
 import { type PacketFilter, parseFilter } from './packet-filter.ts';
-import { type PacketSummary, summarizePacket } from './packet-line.ts';
+import { arpOffset, type PacketSummary, summarizeArp, summarizePacket } from './packet-line.ts';
 import { note } from './report.ts';
 import type { ReplayFlags } from './verbs/replay.ts';
 
@@ -148,8 +153,7 @@ async function play(
       packet.reset();
       packet.headLen = length;
       packet.head.bytes.set(frame.slab.bytes.subarray(from, from + length), packet.headOff);
-      if (changes.length > 0 && frame.ipOff >= 0)
-        changeAddresses(packet.head.view, packet.headOff + frame.ipOff - from, frame.ipLen, changes);
+      if (changes.length > 0) change(packet, frame, packet.headOff - from, changes);
       while (!device.send(packet)) {
         await sleep(FULL_MS);
         if (signal.aborted) return;
@@ -180,8 +184,28 @@ function ipLength({ slab: { view }, ipOff, ipLen }: PcapFrame): number {
   return told <= (isV4 ? 0 : IPV6_HEADER_BYTES) ? ipLen : Math.min(told, ipLen);
 }
 
-function summaryOf({ slab: { view }, ipOff, ipLen }: PcapFrame): PacketSummary | null {
-  return ipOff < 0 ? null : summarizePacket(view, ipOff, ipLen);
+function summaryOf(frame: PcapFrame): PacketSummary | null {
+  const { slab, off, len, ipOff, ipLen } = frame;
+  const arpOff = arpOffsetOf(frame);
+  if (arpOff >= 0) return summarizeArp(slab.view, arpOff, off + len - arpOff);
+  return ipOff < 0 ? null : summarizePacket(slab.view, ipOff, ipLen);
+}
+
+/** -1: it carries none. */
+function arpOffsetOf({ linkType, slab, off, len }: PcapFrame): number {
+  return linkType === LinkType.Ethernet ? arpOffset(slab.view, off, len) : -1;
+}
+
+/** @param moved how far the copy in the packet lies behind the frame */
+function change(
+  { head: { view } }: TxPacket,
+  frame: PcapFrame,
+  moved: number,
+  changes: readonly AddressChange[],
+): void {
+  const arpOff = arpOffsetOf(frame);
+  if (arpOff >= 0) changeArpAddresses(view, arpOff + moved, frame.off + frame.len - arpOff, changes);
+  else if (frame.ipOff >= 0) changeAddresses(view, frame.ipOff + moved, frame.ipLen, changes);
 }
 
 /** @throws NetError ARGUMENT_INVALID */
