@@ -41,7 +41,7 @@ import { breakLocks, Loss, ThreadWatch } from './thread-watch.ts';
 import type { Trace } from './trace.ts';
 
 /** Packets read before the stack answers them: one acknowledgement per batch, not per packet. */
-const RECEIVE_BUDGET = 64;
+export const RECEIVE_BUDGET = 64;
 /** The account is published in every so many rounds at least, a power of two less one. */
 const PUBLISH_MASK = 255;
 
@@ -98,9 +98,10 @@ export class Engine {
 
   /**
    * One round; ports that are not `readable` are not read.
+   * @param budget packets to take from each port at most; 0: none in this round
    * @returns true when there may be more to do at once
    */
-  turn(): boolean {
+  turn(budget: number = RECEIVE_BUDGET): boolean {
     const { stack } = this.#services;
     const { account } = this;
     const ports = this.#ports;
@@ -118,9 +119,9 @@ export class Engine {
     let packets = 0;
     let more = commanded;
     for (let i = 0; i < ports.length; i++) {
-      const received = ports[i]!.receive(RECEIVE_BUDGET, this.#now);
+      const received = ports[i]!.receive(budget, this.#now);
       packets += received;
-      if (received === RECEIVE_BUDGET) more = true;
+      if (received === budget) more = true;
     }
     this.#takeEvents();
     this.deviceFull = !stack.transmit(this.#now);

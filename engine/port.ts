@@ -46,7 +46,7 @@ export class Port implements PacketInput, PacketSink {
 
   /** Hands in what has come. @returns packets; `budget`: there may be more. @throws NetError DEVICE_LOST */
   receive(budget: number, now: number): number {
-    if (!this.readable || this.lost !== null) return 0;
+    if (!this.readable || budget === 0 || this.lost !== null) return 0;
     this.#now = now;
     if (!this.#survives) return this.device.receive(this, budget);
     try {
