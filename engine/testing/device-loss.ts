@@ -82,7 +82,10 @@ const threads = pumps.map((pump) => new PumpThread({ ...pump, memory: arena.memo
 await Promise.all(threads.map(({ running }) => running));
 process.stdout.write('running\n');
 const outcomes = await Promise.all(threads.map(({ outcome }) => outcome));
+// an engine keeps no process alive that has nothing else to do
+const alive = setInterval(() => {}, CLOSING_MS);
 const seen = { told: await told, outcomes, state: arena.load(ArenaWord.State), failure: arena.failure };
+clearInterval(alive);
 const refused = refusal(arena);
 await engine.stop();
 await Promise.all(threads.map(({ worker }) => worker.terminate()));
