@@ -201,8 +201,7 @@ function addOld(add: Add, offer: Offer): void {
   add(ExtensionType.EcPointFormats, Uint8Array.of(1, 0));
   add(ExtensionType.ExtendedMasterSecret, NOTHING);
   if (offersBlockCiphers(offer)) add(ExtensionType.EncryptThenMac, NOTHING);
-  const renegotiation = renegotiationInfo(offer.former);
-  if (renegotiation !== null) add(ExtensionType.RenegotiationInfo, renegotiation);
+  add(ExtensionType.RenegotiationInfo, renegotiationInfo(offer.former));
   if (!offer.wantsTicket) return;
   const session = offer.session?.session;
   add(

@@ -17,13 +17,12 @@ export interface FormerHandshake {
   readonly leaf: Uint8Array;
 }
 
-/** The content of our renegotiation_info; null: none is sent. @param former null: this is the first handshake of the connection */
-export function renegotiationInfo(former: FormerHandshake | null): Uint8Array | null {
+/** The content of our renegotiation_info. @param former null: this is the first handshake of the connection */
+export function renegotiationInfo(former: FormerHandshake | null): Uint8Array {
   // RFC 5746 §3.4: empty in the first handshake
   if (former === null) return Uint8Array.of(0);
-  // RFC 5746 §4.2: a server that did not know it then is not told now
-  if (!former.isSecure) return null;
-  // RFC 5746 §3.5: the client's Finished of before
+  // RFC 5746 §3.5: the client's Finished of before. §4.2: also for a server that did not know it then: it passes it over, and one for which
+  // this is a first handshake finds who is between
   return Uint8Array.of(former.clientVerifyData.length, ...former.clientVerifyData);
 }
 
