@@ -48,6 +48,8 @@ export class ShimConnection {
   /** The client of the last renegotiation, or the first; it is at work while it shakes hands. */
   #latest: TlsClient;
   #renegotiations = 0;
+  /** Our close_notify is out: nothing follows it. */
+  #isShutDown = false;
   /** The server has asked for one, which follows. */
   #isAsked = false;
   /** Data that came before the server's answer in a renegotiation. */
@@ -260,6 +262,7 @@ export class ShimConnection {
     const config = this.#config;
     if (!config.has('check-close-notify')) return;
     this.#alert(AlertLevel.Warning, AlertDescription.CloseNotify);
+    this.#isShutDown = true;
     while (config.has('shim-shuts-down') && !this.#opener!.closed) {
       if ((await this.#read()) !== null) throw new ShimFailure('data after our close_notify');
     }
@@ -274,7 +277,7 @@ export class ShimConnection {
       config.has('renegotiate-freely') ||
       config.has('renegotiate-explicit') ||
       (config.has('renegotiate-once') && this.#renegotiations === 0);
-    this.#isAsked = isWanted && this.#latest.allowsRenegotiation;
+    this.#isAsked = isWanted && this.#latest.allowsRenegotiation && !this.#isShutDown;
     return this.#isAsked;
   }
 
