@@ -10,7 +10,7 @@ import { NetError, Phase } from '../stack/errors.ts';
 import {
   type CongestionControlName,
   isCongestionControl,
-} from '../stack/tcp/congestion/congestion-controls.ts';
+} from '../stack/tcp/congestion/congestion-control-names.ts';
 import { CHARGEN_PORT, DISCARD_PORT } from './bench-server.ts';
 import { sendDatagrams, UDP_BYTES } from './bench-udp.ts';
 import { ExitCode } from './exit-code.ts';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { CONGESTION_CONTROLS } from '../stack/tcp/congestion/congestion-controls.ts';
+import { CONGESTION_CONTROLS } from '../stack/tcp/congestion/congestion-control-names.ts';
 import {
   ECN_MODES,
   NAGLE_MODES,

@@ -1,5 +1,5 @@
-import type { CongestionControlName } from '../stack/tcp/congestion/congestion-controls.ts';
-import { CONGESTION_CONTROLS } from '../stack/tcp/congestion/congestion-controls.ts';
+import type { CongestionControlName } from '../stack/tcp/congestion/congestion-control-names.ts';
+import { CONGESTION_CONTROLS } from '../stack/tcp/congestion/congestion-control-names.ts';
 import {
   checkCongestionControl,
   ECN_MODES,

@@ -5,7 +5,7 @@ import type { Lookup } from './resolver/lookup.ts';
 import { hostPort } from './resolver/name-server.ts';
 import type { Resolver } from './resolver/resolver.ts';
 import type { Stack } from './stack.ts';
-import type { CongestionControlName } from './tcp/congestion/congestion-controls.ts';
+import type { CongestionControlName } from './tcp/congestion/congestion-control-names.ts';
 import type { TcpConnection } from './tcp/connection.ts';
 import type { KeepAlive } from './tcp/keepalive.ts';
 import type { PolicyChange } from './tcp/send-policy.ts';

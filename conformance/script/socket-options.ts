@@ -1,7 +1,7 @@
 import {
   type CongestionControlName,
   isCongestionControl,
-} from '../../stack/tcp/congestion/congestion-controls.ts';
+} from '../../stack/tcp/congestion/congestion-control-names.ts';
 import type { ScriptSocket, SocketOptions } from './sockets.ts';
 
 /** Of which Linux doubles the value. */

@@ -1,5 +1,5 @@
 import { ERRORS, type ErrorCode, NetError } from '../../stack/errors.ts';
-import type { CongestionControlName } from '../../stack/tcp/congestion/congestion-controls.ts';
+import type { CongestionControlName } from '../../stack/tcp/congestion/congestion-control-names.ts';
 import type { TcpConnection } from '../../stack/tcp/connection.ts';
 import { synDataLimit } from '../../stack/tcp/fast-open.ts';
 import type { TcpListener } from '../../stack/tcp/listener.ts';

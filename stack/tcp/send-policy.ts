@@ -1,5 +1,5 @@
 import { NetError, Phase } from '../errors.ts';
-import { CONGESTION_CONTROLS, type CongestionControlName } from './congestion/congestion-controls.ts';
+import { CONGESTION_CONTROLS, type CongestionControlName } from './congestion/congestion-control-names.ts';
 import type { TcpSettings } from './tcp-settings.ts';
 
 export const WINDOW_VALIDATIONS = ['restart', 'decay', 'preserve'] as const;

@@ -2,17 +2,10 @@ import { NetError, Phase } from '../../errors.ts';
 import type { RandomSource } from '../../random.ts';
 import { Bbr } from './bbr.ts';
 import type { CongestionControl } from './congestion-control.ts';
+import { CONGESTION_CONTROLS } from './congestion-control-names.ts';
 import { Cubic } from './cubic.ts';
 import { NewReno } from './newreno.ts';
 import { NoCongestionControl } from './no-congestion-control.ts';
-
-/** The names that applications choose by: RFC 9438, RFC 5681, draft-ietf-ccwg-bbr, and the peer's window only. */
-export const CONGESTION_CONTROLS = ['cubic', 'newreno', 'bbr', 'none'] as const;
-export type CongestionControlName = (typeof CONGESTION_CONTROLS)[number];
-
-export function isCongestionControl(name: string): name is CongestionControlName {
-  return (CONGESTION_CONTROLS as readonly string[]).includes(name);
-}
 
 /** @throws NetError ARGUMENT_INVALID for a name it does not know */
 export function makeCongestionControl(name: string, random: RandomSource): CongestionControl {
