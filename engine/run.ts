@@ -351,6 +351,8 @@ class Loop {
   drain(): void {
     const deadline = realTime() + DRAIN_MS;
     this.#draining = true;
+    // what was written just before the stop goes in front of the FIN
+    this.#turn();
     this.#engine.closeAll();
     while (this.#engine.hasUndelivered) {
       const leftMs = deadline - realTime();

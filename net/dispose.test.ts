@@ -1,3 +1,5 @@
+import { finished } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { CLIENT_V4, SERVER_V4, stackPair } from './testing/pair.ts';
 
@@ -31,4 +33,27 @@ test('everything that can be disposed of can be so twice, also at the same time,
   for (const each of all) await each[Symbol.asyncDispose]();
   t.false(server.listening);
   await t.throwsAsync(client.connect({ host: SERVER_V4, port }), { code: 'ENETDOWN' });
+});
+
+test('what was written just before the stack is closed arrives', async (t) => {
+  for (let round = 0; round < 20; round++) {
+    const pair = await stackPair();
+    const server = await pair.server.listen({ port: 0 });
+    const received = new Promise<string>((resolve) => {
+      server.on('connection', (peer) => {
+        let text = '';
+        peer.on('error', resolve).on('data', (data) => {
+          text += String(data);
+        });
+        peer.on('end', () => resolve(text));
+      });
+    });
+    const socket = await pair.client.connect({ host: SERVER_V4, port: server.address()?.port ?? 0 });
+    // the engine is asleep by then
+    await sleep(5);
+    socket.end('the last words');
+    await Promise.all([finished(socket, { readable: false }), pair.client.close()]);
+    t.is(await received, 'the last words');
+    await pair.server.close();
+  }
 });
