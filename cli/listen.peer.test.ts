@@ -13,7 +13,7 @@ test('one connection to standard input and output, and then the end', async (t) 
   const lab = await createLab(t);
   const server = await listening(lab, ['7000']);
   server.child.stdin.end('from the stack\n');
-  const client = await lab.run('socat', ['-t', '30', '-', `TCP:${OWN_V4}:7000`], {
+  const client = await lab.run('socat', ['-t', '10', '-', `TCP:${OWN_V4}:7000`], {
     input: 'from the kernel\n',
   });
   t.is(client.stdout, 'from the stack\n', client.stderr);
@@ -25,7 +25,7 @@ test('services for any number of connections, until they are interrupted', async
   const lab = await createLab(t);
   const server = await listening(lab, [OWN_V6, '7', '--echo', '-v']);
   for (const input of ['one', 'two'.repeat(100_000)]) {
-    const client = await lab.run('socat', ['-t', '30', '-', `TCP:[${OWN_V6}]:7`], { input });
+    const client = await lab.run('socat', ['-t', '10', '-', `TCP:[${OWN_V6}]:7`], { input });
     t.is(client.stdout, input, client.stderr);
   }
   server.kill('SIGINT');
@@ -47,7 +47,7 @@ test('datagrams', async (t) => {
   const lab = await createLab(t);
   const server = await listening(lab, ['-u', '7', '--echo']);
   const client = await lab
-    .run('socat', ['-t', '30', '-', `UDP:${OWN_V4}:7,shut-none`], { input: 'ping\n' })
+    .run('socat', ['-t', '10', '-', `UDP:${OWN_V4}:7,shut-none`], { input: 'ping\n' })
     .catch((error: unknown) => String(error));
   t.true(JSON.stringify(client).includes('ping'));
   server.kill('SIGINT');
@@ -59,7 +59,7 @@ test('--all-ports: a connection to any port is taken, and -v says which one', as
   const server = await listening(lab, ['--all-ports', '--echo', '-v']);
   t.regex(server.stderr, /listening on all ports/);
   for (const port of [1, 8080, 65_535]) {
-    const client = await lab.run('socat', ['-t', '30', '-', `TCP:${OWN_V4}:${port}`], {
+    const client = await lab.run('socat', ['-t', '10', '-', `TCP:${OWN_V4}:${port}`], {
       input: `to ${port}`,
     });
     t.is(client.stdout, `to ${port}`, client.stderr);
@@ -73,7 +73,7 @@ test('--all-ports: a connection to any port is taken, and -v says which one', as
 test('--discard takes everything and says nothing', async (t) => {
   const lab = await createLab(t);
   const server = await listening(lab, ['9', '--discard', '-v']);
-  const client = await lab.run('socat', ['-t', '30', '-', `TCP:${OWN_V4}:9`], { input: 'x'.repeat(100_000) });
+  const client = await lab.run('socat', ['-t', '10', '-', `TCP:${OWN_V4}:9`], { input: 'x'.repeat(100_000) });
   t.deepEqual([client.code, client.stdout], [0, ''], client.stderr);
   await lab.until('the connection is over', () => /100000 bytes received, 0 sent/.test(server.stderr));
   server.kill('SIGINT');
